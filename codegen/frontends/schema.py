@@ -1,0 +1,235 @@
+"""A .tflite file as plain records. Everything read from it is checked here: the file is untrusted."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from driftc.codegen.errors import ModelError
+from driftc.codegen.graph import Array, Quantization, Shape
+
+LARGEST_TENSOR = 1 << 26  # bytes; beyond any microcontroller, and a bound on what a hostile file can ask for
+LARGEST_RANK = 8
+LARGEST_FILE = 1 << 28
+
+DTYPES: dict[int, Any] = {
+    0: np.float32, 1: np.float16, 2: np.int32, 3: np.uint8, 4: np.int64, 6: np.bool_, 7: np.int16, 9: np.int8,
+    10: np.float64, 12: np.uint64, 15: np.uint32, 16: np.uint16,
+}  # fmt: skip
+_DAMAGE = (struct.error, ValueError, IndexError, TypeError, OverflowError, AttributeError, MemoryError, RecursionError)
+
+
+@dataclass(frozen=True, eq=False)
+class RawTensor:
+    name: str
+    shape: Shape
+    dtype: np.dtype[Any] | None  # None: a type driftc does not know, refused where it is used
+    type_name: str
+    quantization: Quantization | None
+    data: Array | None
+    variable: bool
+
+
+@dataclass(frozen=True, eq=False)
+class RawOperator:
+    code: str  # BuiltinOperator name
+    version: int
+    inputs: tuple[int, ...]  # -1 where an optional input is absent
+    outputs: tuple[int, ...]
+    options_type: str
+    options: Any  # flatbuffers Table, or None
+
+
+@dataclass(frozen=True, eq=False)
+class RawModel:
+    tensors: tuple[RawTensor, ...]
+    operators: tuple[RawOperator, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+@cache
+def names_of(enum: str) -> dict[int, str]:
+    """Number -> name of a schema enum, such as BuiltinOperator."""
+    members = vars(getattr(import_module(f"tflite.{enum}"), enum))
+    return {value: name for name, value in members.items() if isinstance(value, int)}
+
+
+def options_class(name: str) -> Any:
+    """The schema's accessor class for operator options."""
+    return getattr(import_module(f"tflite.{name}"), name)
+
+
+def default_options(name: str) -> Any:
+    """Options with every field at the schema's default, for operators that store none."""
+    import flatbuffers
+
+    builder = flatbuffers.Builder(16)
+    builder.StartObject(0)
+    builder.Finish(builder.EndObject())
+    return options_class(name).GetRootAs(bytes(builder.Output()), 0)
+
+
+class _Reader:
+    """Walks the flatbuffer, remembering where it is so that damage can be named."""
+
+    def __init__(self, file: str, data: bytes) -> None:
+        self.file = file
+        self.data = data
+        self.where = "header"
+
+    def refuse(self, problem: str) -> ModelError:
+        return ModelError(f"{self.file}: {self.where}: {problem}")
+
+    @contextmanager
+    def at(self, where: str) -> Iterator[None]:
+        """Name the table being read; flatbuffers' own exceptions become ModelError."""
+        self.where, before = where, self.where
+        try:
+            yield
+        except _DAMAGE as damage:
+            raise self.refuse(f"the file is damaged or truncated ({type(damage).__name__})") from None
+        self.where = before
+
+    def count(self, length: int, smallest: int) -> int:
+        """A vector's length, refused when the file could not hold that many elements."""
+        if not 0 <= length * smallest <= len(self.data):
+            raise self.refuse(f"a vector claims {length} elements, more than the file holds")
+        return length
+
+    def vector(self, length: int, values: Callable[[], Any], dtype: Any) -> Array:
+        """A numeric vector, copied."""
+        if self.count(length, np.dtype(dtype).itemsize) == 0:
+            return np.zeros(0, dtype)
+        found = np.array(values(), dtype=dtype)
+        if found.shape != (length,):
+            raise self.refuse("a vector is not where it should be")
+        return found
+
+    def model(self) -> RawModel:
+        from tflite.Model import Model
+
+        if len(self.data) < 16 or self.data[4:8] != b"TFL3":
+            raise self.refuse("not a .tflite file (its identifier is not TFL3)")
+        with self.at("model"):
+            model = Model.GetRootAs(self.data, 0)
+            if self.count(model.SubgraphsLength(), 4) == 0:
+                raise self.refuse("holds no subgraph")
+            codes = [self.code(model.OperatorCodes(i)) for i in range(self.count(model.OperatorCodesLength(), 4))]
+            subgraph = model.Subgraphs(0)
+        with self.at("subgraph 0"):
+            tensors = tuple(
+                self.tensor(model, subgraph, i) for i in range(self.count(subgraph.TensorsLength(), 4))
+            )
+            operators = tuple(
+                self.operator(subgraph, codes, len(tensors), i)
+                for i in range(self.count(subgraph.OperatorsLength(), 4))
+            )
+            inputs = self.indices(subgraph.InputsLength(), subgraph.InputsAsNumpy, len(tensors), absent=False)
+            outputs = self.indices(subgraph.OutputsLength(), subgraph.OutputsAsNumpy, len(tensors), absent=False)
+        if not inputs or not outputs:
+            raise self.refuse("the model has no inputs or no outputs")
+        return RawModel(tensors, operators, inputs, outputs)
+
+    def code(self, record: Any) -> tuple[str, int]:
+        number = max(record.BuiltinCode(), record.DeprecatedBuiltinCode())
+        return names_of("BuiltinOperator").get(number, f"number {number}"), int(record.Version())
+
+    def indices(self, length: int, values: Callable[[], Any], tensors: int, absent: bool) -> tuple[int, ...]:
+        found = self.vector(length, values, np.int32)
+        if found.size and (found.min() < (-1 if absent else 0) or found.max() >= tensors):
+            raise self.refuse(f"refers to a tensor outside 0..{tensors - 1}")
+        return tuple(int(i) for i in found)
+
+    def operator(self, subgraph: Any, codes: list[tuple[str, int]], tensors: int, index: int) -> RawOperator:
+        with self.at(f"operator {index}"):
+            record = subgraph.Operators(index)
+            if not 0 <= record.OpcodeIndex() < len(codes):
+                raise self.refuse(f"operator code {record.OpcodeIndex()} is not in the file")
+            code, version = codes[record.OpcodeIndex()]
+            self.where = f"operator {index} {code}"
+            return RawOperator(
+                code=code,
+                version=version,
+                inputs=self.indices(record.InputsLength(), record.InputsAsNumpy, tensors, absent=True),
+                outputs=self.indices(record.OutputsLength(), record.OutputsAsNumpy, tensors, absent=False),
+                options_type=names_of("BuiltinOptions").get(record.BuiltinOptionsType(), ""),
+                options=record.BuiltinOptions(),
+            )
+        raise AssertionError
+
+    def tensor(self, model: Any, subgraph: Any, index: int) -> RawTensor:
+        with self.at(f"tensor {index}"):
+            record = subgraph.Tensors(index)
+            name = (record.Name() or b"").decode("utf-8", "replace")
+            self.where = f"tensor {index} '{name[:80]}'"
+            shape = tuple(int(n) for n in self.vector(record.ShapeLength(), record.ShapeAsNumpy, np.int32))
+            type_name = names_of("TensorType").get(record.Type(), f"type {record.Type()}")
+            dtype = np.dtype(DTYPES[record.Type()]) if record.Type() in DTYPES else None
+            if len(shape) > LARGEST_RANK or any(n < 0 for n in shape):
+                raise self.refuse(f"shape {list(shape)} is not possible")
+            if prod(shape) * (dtype.itemsize if dtype else 1) > LARGEST_TENSOR:
+                raise self.refuse(f"shape {list(shape)} needs over {LARGEST_TENSOR >> 20} MiB; driftc stops there")
+            return RawTensor(
+                name=name,
+                shape=shape,
+                dtype=dtype,
+                type_name=type_name,
+                quantization=self.quantization(record.Quantization(), shape),
+                data=self.buffer(model, record.Buffer(), shape, dtype),
+                variable=bool(record.IsVariable()),
+            )
+        raise AssertionError
+
+    def buffer(self, model: Any, index: int, shape: Shape, dtype: np.dtype[Any] | None) -> Array | None:
+        if not 0 <= index < model.BuffersLength():
+            raise self.refuse(f"its buffer {index} is not in the file")
+        record = model.Buffers(index)
+        length = record.DataLength()
+        if length == 0 or dtype is None:
+            return None
+        raw = self.vector(length, record.DataAsNumpy, np.uint8)
+        if length != prod(shape) * dtype.itemsize:
+            raise self.refuse(f"holds {length} bytes, but shape {list(shape)} of {dtype} needs {prod(shape) * dtype.itemsize}")
+        return raw.view(dtype).reshape(shape)
+
+    def quantization(self, record: Any, shape: Shape) -> Quantization | None:
+        if record is None or record.ScaleLength() == 0:
+            return None
+        scale = self.vector(record.ScaleLength(), record.ScaleAsNumpy, np.float32)
+        zero_point = self.vector(record.ZeroPointLength(), record.ZeroPointAsNumpy, np.int64)
+        if zero_point.size == 0:
+            zero_point = np.zeros(scale.size, np.int64)
+        elif zero_point.size == 1:
+            zero_point = np.repeat(zero_point, scale.size)
+        if zero_point.size != scale.size:
+            raise self.refuse(f"has {scale.size} scales but {zero_point.size} zero points")
+        if not np.all(np.isfinite(scale)) or np.any(scale < 0):
+            raise self.refuse("has a scale that is not a positive finite number")
+        axis: int | None = None
+        if scale.size > 1:
+            axis = int(record.QuantizedDimension())
+            if not 0 <= axis < len(shape) or shape[axis] != scale.size:
+                raise self.refuse(f"has {scale.size} scales that do not fit axis {axis} of {list(shape)}")
+        return Quantization(scale, zero_point, axis)
+
+
+def read(path: Path) -> tuple[RawModel, bytes]:
+    """Parse a .tflite file. Raises ModelError naming the file and the table at fault."""
+    try:
+        size = path.stat().st_size
+        if size > LARGEST_FILE:
+            raise ModelError(f"{path.name}: {size} bytes; driftc reads models up to {LARGEST_FILE >> 20} MiB")
+        data = path.read_bytes()
+    except OSError as problem:
+        raise ModelError(f"{path}: cannot be read: {problem.strerror}") from None
+    return _Reader(path.name, data).model(), data

@@ -1,0 +1,141 @@
+"""The Graph: operators on tensors. What is computed is settled here, to the bit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftc.codegen.errors import ModelError
+
+if TYPE_CHECKING:
+    from driftc.codegen.operators.base import Operator
+
+Shape = tuple[int, ...]
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Quantization:
+    """real = scale * (q - zero_point); one pair for the tensor, or one per index along `axis`.
+
+    `scale` is float32 [n] and `zero_point` int64 [n], as a .tflite stores them; n is 1 when `axis` is None.
+    """
+
+    scale: NDArray[np.float32]
+    zero_point: NDArray[np.int64]
+    axis: int | None = None
+
+    @classmethod
+    def per_tensor(cls, scale: float, zero_point: int) -> Quantization:
+        return cls(np.array([scale], np.float32), np.array([zero_point], np.int64))
+
+    def same_as(self, other: Quantization | None) -> bool:
+        """True where the same byte means the same real value in both."""
+        return (
+            other is not None
+            and self.axis == other.axis
+            and np.array_equal(self.scale, other.scale)
+            and np.array_equal(self.zero_point, other.zero_point)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """A value in the Graph. `name` is unique in its Graph; shapes keep the model's axes, batch first."""
+
+    name: str
+    shape: Shape
+    dtype: np.dtype[Any]
+    quantization: Quantization | None = None
+    data: Array | None = None  # a constant's value
+    label: str = ""  # the name in the model file: for people only, never for C
+    index: int | None = None  # the tensor's index in the model file, where it has one
+
+    @property
+    def size(self) -> int:
+        return prod(self.shape)
+
+    @property
+    def bytes(self) -> int:
+        return self.size * self.dtype.itemsize
+
+    @property
+    def scale(self) -> float:
+        """The per-tensor scale (a float32 value)."""
+        return float(self._per_tensor().scale[0])
+
+    @property
+    def zero_point(self) -> int:
+        return int(self._per_tensor().zero_point[0])
+
+    def _per_tensor(self) -> Quantization:
+        if self.quantization is None or self.quantization.scale.size != 1:
+            raise ModelError(f"tensor '{self.label or self.name}': needs one scale and zero point for the whole tensor")
+        return self.quantization
+
+    @property
+    def hwc(self) -> tuple[int, int, int]:
+        """The shape as rows, pixels and channels: leading axes make rows, missing ones are 1."""
+        if len(self.shape) <= 1:
+            return (1, 1, self.size)
+        return (prod(self.shape[:-2]), self.shape[-2], self.shape[-1])
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """Operators in an order that can be executed, and the tensors that enter and leave.
+
+    Passes are pure functions Graph -> Graph.
+    """
+
+    name: str
+    operators: tuple[Operator, ...]
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    source: str = ""  # file name of the model
+    sha256: str = ""
+    # Float tensors at the model's border that became int8 here: name of the int8 tensor -> the float one.
+    float_border: dict[str, Tensor] = field(default_factory=dict)
+    # Tensors that passes removed, and the operator in which each is next observable: fused tensor -> operator name.
+    fused: dict[str, str] = field(default_factory=dict)
+
+    def producers(self) -> dict[str, Operator]:
+        """Tensor name -> the operator that computes it."""
+        return {tensor.name: operator for operator in self.operators for tensor in operator.outputs}
+
+    def consumers(self) -> dict[str, list[Operator]]:
+        """Tensor name -> the operators that read it, in program order."""
+        found: dict[str, list[Operator]] = {}
+        for operator in self.operators:
+            for tensor in operator.inputs:
+                found.setdefault(tensor.name, []).append(operator)
+        return found
+
+    def tensors(self) -> Iterator[Tensor]:
+        """Graph inputs, then every operator's outputs, in program order."""
+        yield from self.inputs
+        for operator in self.operators:
+            yield from operator.outputs
+
+    def check(self) -> None:
+        """Raise ModelError unless every tensor is defined exactly once and before it is read."""
+        known = {tensor.name for tensor in self.inputs}
+        for operator in self.operators:
+            for tensor in operator.inputs:
+                if tensor.name not in known:
+                    raise ModelError(f"{self.source}: {operator.name}: reads '{tensor.label}' before it is computed")
+            for tensor in operator.outputs:
+                if tensor.name in known:
+                    raise ModelError(f"{self.source}: {operator.name}: computes '{tensor.label}' a second time")
+                known.add(tensor.name)
+        for tensor in self.outputs:
+            if tensor.name not in known:
+                raise ModelError(f"{self.source}: output '{tensor.label}' is never computed")
+
+    def with_operators(self, operators: list[Operator], **changes: Any) -> Graph:
+        return replace(self, operators=tuple(operators), **changes)

@@ -1,0 +1,72 @@
+"""Names from a model file made safe for C, CMake and the file system. Nothing else may reach generated text."""
+
+from __future__ import annotations
+
+import re
+
+_C_WORDS = frozenset(
+    """auto break case char const continue default do double else enum extern float for goto if inline int long
+    register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while
+    alignas alignof bool constexpr false nullptr static_assert thread_local true typeof typeof_unqual
+    asm and and_eq bitand bitor catch class compl const_cast delete dynamic_cast explicit export friend mutable
+    namespace new noexcept not not_eq operator or or_eq private protected public reinterpret_cast static_cast
+    template this throw try typeid typename using virtual wchar_t xor xor_eq concept requires
+    main memcpy memset memmove memcmp strlen null int8_t int16_t int32_t int64_t uint8_t uint16_t uint32_t uint64_t
+    size_t in out arena driftc scratch linux unix arm near far interrupt errno assert""".split()
+)
+# The framework's own words at the end of a tensor's path, which say less than the operator does.
+_GENERIC = re.compile(
+    r"(relu6?|biasadd|conv2d|depthwise|depthwise_conv2d|separable_conv2d|matmul|addv2|mul|fusedbatchnorm(v3)?|"
+    r"fused_batch_norm|batchnorm|readvariableop|identity|call|partitionedcall|statefulpartitionedcall)(_\d+)?"
+)
+LONGEST = 40
+
+
+def identifier(text: str, fallback: str) -> str:
+    """A lower-case C identifier of at most 40 characters made from `text`, else `fallback`."""
+    safe = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:LONGEST].strip("_")
+    if not safe:
+        safe = fallback
+    if safe[0].isdigit() or safe in _C_WORDS:
+        safe = f"{fallback}_{safe}"
+    return safe
+
+
+def model_name(text: str) -> str:
+    """The C prefix of a model: `kws` in kws_invoke."""
+    return identifier(text, "model")
+
+
+def layer_name(label: str, code: str) -> str:
+    """The part of a tensor's path that its author chose: 'net/pw_1/Relu;net/pw_1/BiasAdd' gives 'pw_1'."""
+    parts = [part.split(":")[0] for part in label.split(";")[0].split("/")]
+    parts = [part for part in parts if part and not _GENERIC.fullmatch(part.lower())]
+    return identifier(parts[-1] if parts else "", code.lower())
+
+
+def comment(text: str) -> str:
+    """Model text made harmless inside a C comment: printable ASCII that cannot end it."""
+    printable = "".join(c if " " <= c <= "~" else "?" for c in text)
+    return printable.replace("*/", "*?").replace("/*", "?*").replace("\\", "/").replace("??", "? ")[:100]
+
+
+class Names:
+    """Hands out names that are unique within one model."""
+
+    def __init__(self) -> None:
+        self.taken: set[str] = set()
+
+    def unique(self, name: str) -> str:
+        chosen, count = name, 1
+        while chosen in self.taken:
+            count += 1
+            chosen = f"{name}_{count}"
+        self.taken.add(chosen)
+        return chosen
+
+    def layer(self, label: str, code: str) -> str:
+        return self.unique(layer_name(label, code))
+
+    def tensor(self, label: str, index: int) -> str:
+        """Graph-internal: the file's own name where it is unique and not empty."""
+        return self.unique(label or f"tensor_{index}")

@@ -1,0 +1,20 @@
+"""The operators. A module that defines an Operator with `codes` is registered by existing in this folder."""
+
+from __future__ import annotations
+
+import pkgutil
+from functools import cache
+from importlib import import_module
+
+from driftc.codegen.operators.base import Operator
+
+
+@cache
+def registry() -> dict[str, type[Operator]]:
+    """BuiltinOperator name -> the class that implements it."""
+    found: dict[str, type[Operator]] = {}
+    for module in pkgutil.iter_modules(__path__):
+        for value in vars(import_module(f"{__name__}.{module.name}")).values():
+            if isinstance(value, type) and issubclass(value, Operator) and "codes" in vars(value):
+                found.update(dict.fromkeys(value.codes, value))
+    return dict(sorted(found.items()))

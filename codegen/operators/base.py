@@ -1,0 +1,232 @@
+"""What every operator is: attributes bound to tensors, shape inference, cost, and integer semantics in NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import Enum, Flag, auto
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftc.codegen.arithmetic import round_half_away
+from driftc.codegen.errors import ModelError
+from driftc.codegen.graph import Shape, Tensor
+
+if TYPE_CHECKING:
+    from driftc.codegen.frontends.tflite import Node
+
+Array = NDArray[Any]
+
+
+class Activation(Enum):
+    """Fused activations of a .tflite file, by their schema number."""
+
+    NONE = 0
+    RELU = 1
+    RELU_N1_TO_1 = 2
+    RELU6 = 3
+
+
+class Tiling(Flag):
+    """Along which axes a Plan may compute the operator in parts (algorithms: FDT and FFMT)."""
+
+    NONE = 0
+    ROWS = auto()  # any range of output rows from the rows of the input it needs
+    CHANNELS = auto()  # any range of output channels
+    REDUCE = auto()  # any range of input channels, summed in int32
+
+
+@dataclass(frozen=True)
+class Box:
+    """Rows [row0, row1) and channels [channel0, channel1) of a tensor seen as rows x pixels x channels."""
+
+    row0: int
+    row1: int
+    channel0: int
+    channel1: int
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Operator:
+    """One layer. Subclasses add attributes; `inputs` and `outputs` carry shapes and quantisation.
+
+    A subclass is found by its module existing in `driftc.codegen.operators`.
+    """
+
+    codes: ClassVar[tuple[str, ...]] = ()  # BuiltinOperator names in a .tflite
+    template: ClassVar[str]  # folder in driftc.templates
+    tiling: ClassVar[Tiling] = Tiling.NONE
+    in_place: ClassVar[bool] = False  # element i of the output depends on element i of the inputs alone
+    view: ClassVar[bool] = False  # same bytes under another shape: costs nothing
+    arithmetic: ClassVar[str] = ""  # for docs/arithmetic.md: multiplier, rounding, saturation
+    departures: ClassVar[str] = ""  # for docs/arithmetic.md: where LiteRT's reference kernel gives other bytes
+
+    name: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    label: str = ""  # the model's own name, for comments and messages
+    index: int | None = None  # the operator's index in the model file
+
+    # --- to be defined by each operator ---
+
+    @classmethod
+    def from_tflite(cls, node: Node) -> Self:
+        """Read attributes from a .tflite operator. Raises ModelError for what driftc does not support."""
+        raise NotImplementedError
+
+    def infer(self) -> tuple[Shape, ...]:
+        """The shapes of the outputs, from the inputs' shapes and the attributes."""
+        raise NotImplementedError
+
+    def spec(self, *inputs: Array) -> tuple[Array, ...]:
+        """The integer semantics: slow and plain NumPy on whole tensors. All else is compared with this."""
+        raise NotImplementedError
+
+    # --- with defaults that suit most ---
+
+    @property
+    def kind(self) -> str:
+        return self.codes[0]
+
+    @property
+    def variant(self) -> str:
+        """The template file that is used, without its suffix."""
+        return "portable"
+
+    @property
+    def epilogue(self) -> str:
+        """What happens to a finished accumulator; a file in templates/epilogue/, where the operator has one."""
+        return "requantize"
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one inference, those on padding included."""
+        return 0
+
+    def constants(self) -> dict[str, Array]:
+        """Arrays that the C holds in flash, in the layout and order in which the kernel reads them."""
+        return {}
+
+    def summary(self) -> str:
+        """A few words for the comment above the layer: kernel size, stride, activation."""
+        return self.kind.lower().replace("_", " ")
+
+    def check(self) -> None:
+        """Raise ModelError where shapes, types or quantisation are not what the operator computes with."""
+        for tensor, shape in zip(self.outputs, self.infer(), strict=True):
+            if tensor.shape != shape:
+                self.refuse(f"gives shape {list(shape)}, but the file says {list(tensor.shape)}")
+        for tensor in (*self.inputs, *self.outputs):
+            if tensor.dtype != np.int8:
+                self.refuse(f"tensor '{tensor.label}' is {tensor.dtype.name}; driftc compiles int8 here")
+
+    def needs(self, box: Box, reduce: range | None = None) -> tuple[Box, ...]:
+        """What is read of each input to compute `box` of the output (only the channels in `reduce`, if given)."""
+        return tuple(Box(0, t.hwc[0], 0, t.hwc[2]) for t in self.inputs)
+
+    def part(self, box: Box, reduce: range | None = None) -> Self:
+        """The operator that computes `box` from exactly `needs(box, reduce)`. Its spec gives those bytes."""
+        height, _, channels = self.outputs[0].hwc
+        if box != Box(0, height, 0, channels) or reduce is not None:
+            raise ValueError(f"{self.name}: {self.kind} cannot be computed in parts")
+        return self
+
+    def refuse(self, problem: str) -> NoReturn:
+        """Raise ModelError that names this operator."""
+        where = f"operator {self.index} " if self.index is not None else ""
+        raise ModelError(f"{where}{self.kind} '{self.label or self.name}': {problem}")
+
+
+def activation_range(activation: Activation, tensor: Tensor) -> tuple[int, int]:
+    """The int8 bounds that a fused activation leaves: TFLite `CalculateActivationRangeQuantized`, float32 division."""
+    low, high = -128, 127
+
+    def quantized(real: float) -> int:
+        steps = round_half_away(np.float32(real) / np.float32(tensor.scale))
+        if not abs(steps) < 2**31:
+            raise ModelError(f"tensor '{tensor.label}': scale {tensor.scale:g} is too small for its fused activation")
+        return tensor.zero_point + int(steps)
+
+    if activation is Activation.RELU:
+        low = max(low, quantized(0.0))
+    elif activation is Activation.RELU6:
+        low, high = max(low, quantized(0.0)), min(high, quantized(6.0))
+    elif activation is Activation.RELU_N1_TO_1:
+        low, high = max(low, quantized(-1.0)), min(high, quantized(1.0))
+    return low, high
+
+
+def cut(tensor: Tensor, box: Box) -> Tensor:
+    """The type of a part of `tensor`: as [1, rows, pixels, channels]."""
+    width = tensor.hwc[1]
+    return replace(tensor, shape=(1, box.row1 - box.row0, width, box.channel1 - box.channel0))
+
+
+class Windowed(Operator):
+    """Helpers shared by operators that slide a window: convolution, depthwise convolution, pooling.
+
+    Expects `kernel`, `stride`, `dilation` as (rows, pixels) and `padding` as (top, bottom, left, right).
+    """
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    dilation: tuple[int, int]
+    padding: tuple[int, int, int, int]
+
+    @cached_property
+    def reach(self) -> tuple[int, int]:
+        """Rows and pixels that one window spans, dilation included."""
+        return (
+            (self.kernel[0] - 1) * self.dilation[0] + 1,
+            (self.kernel[1] - 1) * self.dilation[1] + 1,
+        )
+
+    def output_size(self) -> tuple[int, int]:
+        """Rows and pixels of the output."""
+        _, height, width, _ = self.inputs[0].shape
+        top, bottom, left, right = self.padding
+        return (
+            (height + top + bottom - self.reach[0]) // self.stride[0] + 1,
+            (width + left + right - self.reach[1]) // self.stride[1] + 1,
+        )
+
+    def input_rows(self, row0: int, row1: int) -> tuple[int, int, int, int]:
+        """For output rows [row0, row1): the input rows [first, last) and the padding above and below them."""
+        height = self.inputs[0].hwc[0]
+        first = row0 * self.stride[0] - self.padding[0]
+        last = (row1 - 1) * self.stride[0] - self.padding[0] + self.reach[0]
+        inside = (max(0, min(first, height)), max(0, min(last, height)))
+        return (*inside, inside[0] - first, last - inside[1])
+
+    def interior(self, axis: int) -> tuple[int, int]:
+        """Output rows (axis 0) or pixels (axis 1) [first, last) whose window lies wholly inside the input."""
+        size = self.inputs[0].hwc[axis]
+        before = self.padding[2 * axis]
+        count = self.outputs[0].hwc[axis]
+        first = -(-before // self.stride[axis])
+        last = (size + before - self.reach[axis]) // self.stride[axis] + 1
+        first = min(max(first, 0), count)
+        return first, min(max(last, first), count)
+
+    def windows(self, x: NDArray[np.int64], fill: int) -> NDArray[np.int64]:
+        """View `x` [1, H, W, C] as [out_h, out_w, C, kernel_h, kernel_w], padded with `fill`."""
+        top, bottom, left, right = self.padding
+        padded = np.pad(x[0], ((top, bottom), (left, right), (0, 0)), constant_values=fill)
+        spans = np.lib.stride_tricks.sliding_window_view(padded, self.reach, axis=(0, 1))
+        view = spans[:: self.stride[0], :: self.stride[1], :, :: self.dilation[0], :: self.dilation[1]]
+        return np.asarray(view)
+
+
+def same_padding(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:
+    """TFLite SAME: padding before and after along one axis, the odd one after."""
+    reach = (kernel - 1) * dilation + 1
+    out = -(-size // stride)
+    total = max((out - 1) * stride + reach - size, 0)
+    return total // 2, total - total // 2
+
+
+def as_int64(arrays: Sequence[Array]) -> list[NDArray[np.int64]]:
+    return [np.asarray(array, np.int64) for array in arrays]

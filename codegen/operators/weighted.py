@@ -1,0 +1,143 @@
+"""Shared by operators with weights, bias and an int32 accumulator: CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftc.codegen.arithmetic import INT32_MAX, Multiplier, Rounding
+from driftc.codegen.graph import Quantization, Tensor
+from driftc.codegen.operators.base import Activation, Array, Operator, activation_range
+
+Int64 = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Weighted(Operator):
+    """out = clamp(requantise(bias + sum (in - zero_in) * weights)), weights symmetric (zero point 0)."""
+
+    channel_axis: ClassVar[int] = 0  # of the weights
+
+    weights: Tensor  # int8, output channels on `channel_axis`
+    bias: Tensor | None = None  # int32 [output channels]
+    activation: Activation = Activation.NONE
+    bounds: tuple[int, int] | None = None  # int8 clamp, where a pass fused a clamp; else from `activation`
+    rounding: Rounding = Rounding.DOUBLE
+
+
+    # --- what the C is made from ---
+
+    @property
+    def channels(self) -> int:
+        """Output channels."""
+        return self.weights.shape[self.channel_axis]
+
+    @property
+    def quantization(self) -> Quantization:
+        """Of the weights."""
+        if self.weights.quantization is None:
+            self.refuse(f"weights '{self.weights.label}' have no quantisation")
+        return self.weights.quantization
+
+    @cached_property
+    def multiplier(self) -> Multiplier:
+        """scale_in * scale_weights / scale_out per output channel (one pair if the weights have one scale)."""
+        scales = np.float64(self.inputs[0].scale) * self.quantization.scale.astype(np.float64)
+        return Multiplier.of(scales / np.float64(self.outputs[0].scale))
+
+    @cached_property
+    def range(self) -> tuple[int, int]:
+        """The smallest and largest output value."""
+        return self.bounds or activation_range(self.activation, self.outputs[0])
+
+    @cached_property
+    def raw_bias(self) -> Int64:
+        if self.bias is None or self.bias.data is None:
+            return np.zeros(self.channels, np.int64)
+        return self.bias.data.astype(np.int64)
+
+    @cached_property
+    def folded_bias(self) -> Int64:
+        """bias[oc] - zero_in * sum(weights[oc]), so that the C reads raw int8 inputs."""
+        return self.raw_bias - self.inputs[0].zero_point * self._sums(self._data)
+
+    @cached_property
+    def largest_sum(self) -> int:
+        """No partial sum in the C, in any order, exceeds this magnitude."""
+        reach = self._sums(np.abs(self._data)) * (128 + abs(self.inputs[0].zero_point))
+        return int(np.max(np.abs(self.raw_bias) + reach))
+
+    @property
+    def _data(self) -> Int64:
+        assert self.weights.data is not None
+        return self.weights.data.astype(np.int64)
+
+    def _sums(self, data: Int64) -> Int64:
+        axes = tuple(axis for axis in range(data.ndim) if axis != self.channel_axis)
+        return np.asarray(data.sum(axis=axes), np.int64)
+
+    def constants(self) -> dict[str, Array]:
+        assert self.weights.data is not None
+        found: dict[str, Array] = {
+            "weights": self.weights.data,
+            "bias": self.folded_bias.astype(np.int32),
+        }
+        if self.multiplier.value.size > 1:
+            found["multiplier"] = self.multiplier.value.astype(np.int32)
+            if np.ptp(self.multiplier.shift) > 0:
+                found["shift"] = self.multiplier.shift.astype(np.int8)
+        return found
+
+    def check(self) -> None:
+        super().check()
+        quantization, scales = self.quantization, self.quantization.scale.size
+        if self.weights.dtype != np.int8 or self.weights.data is None:
+            self.refuse(f"weights '{self.weights.label}' must be constant int8, not {self.weights.dtype.name}")
+        if np.any(quantization.zero_point):
+            self.refuse(f"weights '{self.weights.label}' must have zero point 0")
+        if scales not in (1, self.channels):
+            self.refuse(f"weights '{self.weights.label}' have {scales} scales for {self.channels} channels")
+        if scales > 1 and quantization.axis != self.channel_axis:
+            self.refuse(f"weights '{self.weights.label}' are quantised along axis {quantization.axis}")
+        if self.bias is not None:
+            if self.bias.data is None or self.bias.dtype != np.int32:
+                self.refuse(f"bias '{self.bias.label}' must be constant int32, not {self.bias.dtype.name}")
+            if self.bias.size != self.channels:
+                self.refuse(f"bias '{self.bias.label}' has {self.bias.size} values for {self.channels} channels")
+        if self.largest_sum > INT32_MAX:
+            self.refuse("sums can overflow int32; the weights or the bias are out of any sensible range")
+        try:
+            _ = self.multiplier
+        except ValueError as problem:
+            self.refuse(f"requantisation: {problem}")
+
+    def slice_channels(self, data: Array, channels: slice, keep_bias: bool) -> dict[str, Any]:
+        """`weights` and `bias` of a part of the operator: `data` are its weights, `channels` its output channels."""
+        quantization = self.quantization
+        if quantization.scale.size > 1:
+            axis = quantization.axis
+            quantization = Quantization(quantization.scale[channels], quantization.zero_point[channels], axis)
+        bias = self.bias if keep_bias else None
+        if bias is not None and bias.data is not None:
+            part = bias.data[channels]
+            bias = replace(bias, data=part, shape=part.shape)
+        return {"weights": replace(self.weights, data=data, shape=data.shape, quantization=quantization), "bias": bias}
+
+    # --- specification ---
+
+    def accumulate(self, x: Array) -> Int64:
+        """The int32 sums [..., channels], bias included, before requantisation."""
+        raise NotImplementedError
+
+    def requantise(self, sums: Int64) -> NDArray[np.int8]:
+        """Scale, round, add the zero point, clamp."""
+        low, high = self.range
+        scaled = self.multiplier.apply(sums, self.rounding) + self.outputs[0].zero_point
+        return np.clip(scaled, low, high).astype(np.int8)
+
+    def spec(self, *inputs: Array) -> tuple[Array, ...]:
+        return (self.requantise(self.accumulate(inputs[0])).reshape(self.outputs[0].shape),)

@@ -1,0 +1,79 @@
+"""What every simulator engine takes and gives, so that any two can be compared."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output of the model: int8 (or int32 indices), shape with the batch axis first."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    index: int | None = None  # the tensor's index in the model file
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A Plan step's output as the hook shows it: rows x pixels x channels of `dtype`."""
+
+    name: str
+    hwc: tuple[int, int, int]
+    dtype: np.dtype[Any]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the C is compiled for: the core, the compiler and the optimisation level."""
+
+    core: str = "cortex-m4"  # a file name in boards/cores/ without its suffix
+    cc: str | None = None  # gcc, clang, zig or a path; None takes the first that is present
+    optimize: str = "2"  # 2, 3 or s
+
+
+@dataclass(frozen=True)
+class Program:
+    """A compiled folder: the C that is run, and how to read what it writes."""
+
+    folder: Path
+    name: str  # C prefix: NAME.c, NAME.h, NAME_invoke
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    layers: tuple[Layer, ...]  # by hook layer index
+    steps: tuple[str, ...]  # names of NAME_step's steps, in order
+    target: Target = Target()
+
+
+@dataclass
+class Sample:
+    """What one inference gave. `tensors`: hook layer index -> rows x pixels x channels, assembled."""
+
+    outputs: tuple[Array, ...]
+    tensors: dict[int, Array] = field(default_factory=dict)
+    instructions: tuple[int, ...] | None = None  # one count per step; None where the engine counts none
+    stack_peak: int | None = None  # bytes
+
+
+class Engine(ABC):
+    """One way to run the model. Engines that run generated C derive from this; references in `references/` too."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def missing(self) -> str | None:
+        """None when the engine can run here; else one sentence: what is absent and how to install it."""
+
+    @abstractmethod
+    def run(self, program: Program, samples: Sequence[Sequence[Array]], *, trace: bool) -> Iterator[Sample]:
+        """Run each sample (one array per input); with `trace`, `Sample.tensors` holds every layer's output."""
