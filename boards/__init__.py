@@ -1,0 +1,5 @@
+"""Boards: one TOML each, read from a datasheet; and the cores they carry (cores/)."""
+
+from driftc.boards.board import COLUMNS, Board, Cache, Memory, Programmer, RamRegion, load, names, parse, table
+
+__all__ = ["COLUMNS", "Board", "Cache", "Memory", "Programmer", "RamRegion", "load", "names", "parse", "table"]
