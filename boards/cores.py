@@ -1,0 +1,93 @@
+"""Cores: how to compile for each, and which emulated machine stands in for it. One TOML per core in `cores/`."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from driftc.codegen.errors import UsageError
+
+FOLDER = Path(__file__).parent / "cores"
+
+
+@dataclass(frozen=True)
+class Region:
+    """A range of the machine's address space."""
+
+    base: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The QEMU machine that runs the core's programs."""
+
+    system: str  # arm or riscv32: qemu-system-SYSTEM
+    machine: str
+    options: tuple[str, ...]
+    tick_hz: int | None  # SysTick's clock; None where retired instructions are counted instead
+
+
+@dataclass(frozen=True)
+class Core:
+    """Facts of one core, from its TOML; every number there names its source."""
+
+    id: str  # the file's name: cortex-m4
+    name: str
+    architecture: str
+    port: str  # firmware/ports/port_PORT.c and PORT.ld
+    flags: dict[str, tuple[str, ...]]  # compiler kind (gcc, clang, zig) -> what selects the core
+    vectors: Region | None  # where the vector table must be, when that is not the start of `code`
+    code: Region
+    ram: Region
+    unicorn_model: str | None  # UC_CPU_ARM_<this>; None where unicorn has no such core
+    qemu: Machine | None
+
+
+def core_names() -> list[str]:
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+@cache
+def load_core(name: str) -> Core:
+    """The core called `name`; UsageError lists the known ones."""
+    if name not in core_names():
+        close = get_close_matches(name, core_names(), 1)
+        hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(core_names())}"
+        raise UsageError(f"--core {name}: no such core; {hint}")
+    with (FOLDER / f"{name}.toml").open("rb") as file:
+        facts = tomllib.load(file)
+    memory, qemu = facts["memory"], facts.get("qemu")
+    return Core(
+        id=name,
+        name=facts["name"],
+        architecture=facts["architecture"],
+        port=facts["port"],
+        flags={kind: tuple(facts[kind]) for kind in ("gcc", "clang", "zig")},
+        vectors=_region(memory["vectors"]) if "vectors" in memory else None,
+        code=_region(memory["code"]),
+        ram=_region(memory["ram"]),
+        unicorn_model=facts.get("unicorn", {}).get("model"),
+        qemu=Machine(qemu["system"], qemu["machine"], tuple(qemu.get("options", ())), qemu.get("tick_hz"))
+        if qemu
+        else None,
+    )
+
+
+def _region(fact: dict[str, Any]) -> Region:
+    return Region(fact["base"], fact["bytes"])
+
+
+def memory_script(core: Core) -> str:
+    """`memory.ld`, which the port's linker script includes: this core's MEMORY block."""
+    table = core.vectors or Region(core.code.base, 1024)
+    code = core.code if core.vectors else Region(core.code.base + 1024, core.code.bytes - 1024)
+    regions = {"vectors (rx)": table, "code (rx)": code, "ram (rwx)": core.ram}
+    if core.port == "riscv":  # has no table; execution starts at the first byte of `code`
+        regions = {"code (rx)": core.code, "ram (rwx)": core.ram}
+    lines = [f"  {name} : ORIGIN = {r.base:#010x}, LENGTH = {r.bytes:#x}" for name, r in regions.items()]
+    return f"/* {core.name}; made by driftc. */\nMEMORY\n{{\n" + "\n".join(lines) + "\n}\n"

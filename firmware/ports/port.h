@@ -1,0 +1,38 @@
+/* port.h: what main.c needs from the machine it runs on. One port_*.c implements it for each kind of machine. */
+#ifndef PORT_H
+#define PORT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Opens the streams; nonzero: could not. */
+int port_open(void);
+
+/* Reads exactly `bytes` bytes of the samples; nonzero: there were fewer. */
+int port_read(void *data, size_t bytes);
+
+/* Writes exactly `bytes` bytes of the results; nonzero: could not. */
+int port_write(const void *data, size_t bytes);
+
+/* Closes the streams and ends the program. */
+_Noreturn void port_exit(int status);
+
+#ifdef PORT_MEASURES
+
+/* Time in the port's own ticks (SysTick, or instructions retired) between start and stop.
+ * start, stop and idle use no stack, so that they do not show in the peak. */
+void port_timer_start(void);
+void port_timer_stop(void);
+uint64_t port_timer_ticks(void);
+
+/* Does nothing, as a step of the model would be called: its time is what measuring itself costs. */
+int port_idle(void *model);
+
+/* Fills the free stack with a pattern; afterwards the peak is how much of it, from the caller's frame downwards,
+ * no longer shows the pattern. */
+void port_stack_paint(void);
+uint32_t port_stack_peak(void);
+
+#endif
+
+#endif

@@ -1,0 +1,103 @@
+/* port_cortex_m.c: any Arm Cortex-M, from reset to semihosting. Time is SysTick, 24 bits wide; an interrupt counts
+ * its wraps. */
+#include "bare_metal.h"
+#include "semihosting.h"
+
+int main(void);
+
+static intptr_t semihosting_call(intptr_t operation, const void *arguments)
+{
+    register intptr_t r0 __asm__("r0") = operation;
+    register const void *r1 __asm__("r1") = arguments;
+
+    __asm__ volatile("bkpt 0xAB" : "+r"(r0) : "r"(r1) : "memory");
+    return r0;
+}
+
+#define REGISTER(address) (*(volatile uint32_t *)(address))
+#define CPACR REGISTER(0xE000ED88u)        /* coprocessor access control */
+#define SYSTICK_CSR REGISTER(0xE000E010u)  /* control and status */
+#define SYSTICK_RVR REGISTER(0xE000E014u)  /* reload value */
+#define SYSTICK_CVR REGISTER(0xE000E018u)  /* current value, counts down */
+#define SYSTICK_RUN 0x7u                   /* core clock, interrupt, enable */
+
+_Noreturn void port_reset(void)
+{
+#if defined(__ARM_FP) || defined(__ARM_FEATURE_MVE)
+    CPACR |= 0xFu << 20; /* full access to CP10 and CP11: FPU and MVE */
+    __asm__ volatile("dsb\n\tisb" ::: "memory");
+#endif
+    bare_metal_start_memory();
+    port_exit(main());
+}
+
+static _Noreturn void fault(void)
+{
+    semihosting_fault();
+}
+
+#ifdef PORT_MEASURES
+
+#ifndef PORT_SYSTICK_PERIOD
+#define PORT_SYSTICK_PERIOD 0x1000000u /* ticks from wrap to wrap: all 24 bits */
+#endif
+
+static volatile uint32_t wraps;
+
+static void systick(void)
+{
+    wraps++;
+}
+
+void port_timer_start(void)
+{
+    wraps = 0;
+    SYSTICK_RVR = PORT_SYSTICK_PERIOD - 1;
+    SYSTICK_CVR = 0; /* whatever is written, it becomes 0 and reloads at the next tick */
+    SYSTICK_CSR = SYSTICK_RUN;
+}
+
+void port_timer_stop(void)
+{
+    SYSTICK_CSR = 0;
+}
+
+uint64_t port_timer_ticks(void)
+{
+    uint32_t left = SYSTICK_CVR;
+
+    /* 0 is both where counting starts and where a wrap, already counted, is about to reload. */
+    if (left == 0)
+        left = PORT_SYSTICK_PERIOD;
+    return ((uint64_t)wraps + 1) * PORT_SYSTICK_PERIOD - left;
+}
+
+int port_idle(void *model)
+{
+    (void)model;
+    return 0;
+}
+
+static inline uint32_t *bare_metal_stack_pointer(void)
+{
+    uint32_t *sp;
+
+    __asm__ volatile("mov %0, sp" : "=r"(sp));
+    return sp;
+}
+
+#else
+#define systick fault
+#endif
+
+struct vector_table {
+    uint32_t *stack;
+    void (*handlers[15])(void); /* from reset to SysTick; nothing else is enabled */
+};
+
+extern const struct vector_table port_vectors;
+
+__attribute__((section(".vectors"), used)) const struct vector_table port_vectors = {
+    port_stack_top,
+    {port_reset, fault, fault, fault, fault, fault, fault, fault, fault, fault, fault, fault, fault, fault, systick},
+};

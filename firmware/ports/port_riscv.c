@@ -1,0 +1,101 @@
+/* port_riscv.c: any 32-bit RISC-V in machine mode, from reset to semihosting. Time is the number of instructions
+ * retired. */
+#include "bare_metal.h"
+#include "semihosting.h"
+
+int main(void);
+_Noreturn void port_start(void);
+_Noreturn void port_trap(void);
+
+/* The three instructions mark the trap as semihosting; uncompressed, and in one page (RISC-V Semihosting, 1.0). */
+static intptr_t semihosting_call(intptr_t operation, const void *arguments)
+{
+    register intptr_t a0 __asm__("a0") = operation;
+    register const void *a1 __asm__("a1") = arguments;
+
+    __asm__ volatile(".balign 16\n\t"
+                     ".option push\n\t"
+                     ".option norvc\n\t"
+                     "slli zero, zero, 0x1f\n\t"
+                     "ebreak\n\t"
+                     "srai zero, zero, 7\n\t"
+                     ".option pop"
+                     : "+r"(a0)
+                     : "r"(a1)
+                     : "memory");
+    return a0;
+}
+
+/* Nothing of C works before the stack pointer is set. */
+__asm__(".section .init, \"ax\"\n\t"
+        ".global port_reset\n\t"
+        ".type port_reset, @function\n"
+        "port_reset:\n\t"
+        "la sp, port_stack_top\n\t"
+        "la t0, port_trap\n\t"
+        "csrw mtvec, t0\n\t"
+        "j port_start\n\t"
+        ".size port_reset, . - port_reset\n\t"
+        ".text");
+
+_Noreturn void port_start(void)
+{
+    bare_metal_start_memory();
+    port_exit(main());
+}
+
+/* mtvec keeps its two lowest bits for the mode: aligned to 4. */
+__attribute__((aligned(4))) _Noreturn void port_trap(void)
+{
+    semihosting_fault();
+}
+
+#ifdef PORT_MEASURES
+
+#define READ_CSR(name, value) __asm__ volatile("csrr %0, " #name : "=r"(value)::"memory")
+
+static uint64_t started, stopped;
+
+/* The halves are read one after the other: again, if the low one wrapped meanwhile. */
+static inline uint64_t instructions_retired(void)
+{
+    uint32_t high, low, high_after;
+
+    do {
+        READ_CSR(minstreth, high);
+        READ_CSR(minstret, low);
+        READ_CSR(minstreth, high_after);
+    } while (high != high_after);
+    return (uint64_t)high << 32 | low;
+}
+
+void port_timer_start(void)
+{
+    started = instructions_retired();
+}
+
+void port_timer_stop(void)
+{
+    stopped = instructions_retired();
+}
+
+uint64_t port_timer_ticks(void)
+{
+    return stopped - started;
+}
+
+int port_idle(void *model)
+{
+    (void)model;
+    return 0;
+}
+
+static inline uint32_t *bare_metal_stack_pointer(void)
+{
+    uint32_t *sp;
+
+    __asm__ volatile("mv %0, sp" : "=r"(sp));
+    return sp;
+}
+
+#endif
