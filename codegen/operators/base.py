@@ -16,7 +16,7 @@ from driftc.codegen.errors import ModelError
 from driftc.codegen.graph import Shape, Tensor
 
 if TYPE_CHECKING:
-    from driftc.codegen.frontends.tflite import Node
+    from driftc.codegen.frontends.node import Node
 
 Array = NDArray[Any]
 

@@ -13,7 +13,7 @@ from driftc.codegen.operators.base import Array, Box, Tiling, Windowed, cut, sam
 from driftc.codegen.operators.weighted import Weighted
 
 if TYPE_CHECKING:
-    from driftc.codegen.frontends.tflite import Node
+    from driftc.codegen.frontends.node import Node
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

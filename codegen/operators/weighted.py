@@ -89,7 +89,7 @@ class Weighted(Operator):
         if self.multiplier.value.size > 1:
             found["multiplier"] = self.multiplier.value.astype(np.int32)
             if np.ptp(self.multiplier.shift) > 0:
-                found["shift"] = self.multiplier.shift.astype(np.int8)
+                found["shift"] = (-self.multiplier.shift).astype(np.int8)  # right shifts, as driftc.h takes them
         return found
 
     def check(self) -> None:

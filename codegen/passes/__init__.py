@@ -1,0 +1,11 @@
+"""Graph -> Graph, one module a pass; no pass knows another. `PASSES` is their order for an int8 model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from driftc.codegen.graph import Graph
+from driftc.codegen.passes.border import border
+from driftc.codegen.passes.fuse import fuse
+
+PASSES: dict[str, Callable[[Graph], Graph]] = {"border": border, "fuse": fuse}

@@ -1,0 +1,98 @@
+"""C expressions for where things lie: what a template needs to turn rows, pixels and channels into pointers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from driftc.codegen.operators.base import Windowed
+from driftc.codegen.plan.plan import Buffer, Span
+
+Index = int | str
+C_TYPES = {"int8": "int8_t", "int16": "int16_t", "int32": "int32_t", "int64": "int64_t", "uint8": "uint8_t"}
+
+
+def c_type(buffer: Buffer) -> str:
+    return C_TYPES[buffer.dtype.name]
+
+
+def times(index: Index, factor: int) -> Index:
+    """index * factor, folded where it can be."""
+    if isinstance(index, int):
+        return index * factor
+    if factor in (0, 1):
+        return 0 if factor == 0 else index
+    return f"{_grouped(index)} * {factor}"
+
+
+def plus(*terms: Index) -> Index:
+    """The sum of the terms, numbers folded into one at the end."""
+    constant = sum(term for term in terms if isinstance(term, int))
+    texts = [term for term in terms if isinstance(term, str)]
+    if not texts:
+        return constant
+    tail = f" + {constant}" if constant > 0 else f" - {-constant}" if constant < 0 else ""
+    return " + ".join(texts) + tail
+
+
+def modulo(index: Index, size: int, whole: bool) -> Index:
+    if whole:
+        return index
+    return index % size if isinstance(index, int) else f"{_grouped(index)} % {size}"
+
+
+def offset(buffer: Buffer, y: Index = 0, x: Index = 0, c: Index = 0) -> Index:
+    """Elements from the start of `buffer` to [y, x, c], circular rows and kept channels included."""
+    item = buffer.dtype.itemsize
+    row, pixel, channel = (stride // item for stride in buffer.strides)
+    return plus(
+        times(modulo(y, buffer.rows, buffer.whole_rows), row),
+        times(x, pixel),
+        times(modulo(c, buffer.kept, buffer.kept >= buffer.shape[2]), channel),
+    )
+
+
+def at(buffer: Buffer, base: str, y: Index = 0, x: Index = 0, c: Index = 0) -> str:
+    """A pointer to [y, x, c] of `buffer`, which starts at `base`."""
+    where = offset(buffer, y, x, c)
+    return base if where == 0 else f"{base} + {where}"
+
+
+def _grouped(text: str) -> str:
+    return f"({text})" if " " in text else text
+
+
+@dataclass(frozen=True)
+class Range:
+    """A Span as the function sees it: literal, or from a parameter that the program's loop gives."""
+
+    start: Index
+    count: int
+
+    @classmethod
+    def of(cls, span: Span, parameter: str) -> Range:
+        literal = span.start.literal
+        return cls(parameter if literal is None else literal, span.count)
+
+    @property
+    def stop(self) -> Index:
+        return plus(self.start, self.count)
+
+    @property
+    def literal(self) -> bool:
+        return isinstance(self.start, int)
+
+
+def inside(op: Windowed, rows: Range) -> str:
+    """The C condition under which the window of output (y, x) lies wholly inside the input; "" = always."""
+    terms: list[str] = []
+    for axis, variable in ((0, "y"), (1, "x")):
+        first, last = op.interior(axis)
+        span = rows if axis == 0 else Range(0, op.outputs[0].hwc[1])
+        start, stop = (span.start, span.stop) if span.literal else (0, op.outputs[0].hwc[axis])
+        if first >= last:
+            return "0"
+        if int(start) < first:
+            terms.append(f"{variable} >= {first}")
+        if int(stop) > last:
+            terms.append(f"{variable} < {last}")
+    return " && ".join(terms)

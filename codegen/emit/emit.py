@@ -1,0 +1,273 @@
+"""Plan -> C: the text of every generated file. Reads nothing but the Plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import driftc
+from driftc.codegen.emit import access, text
+from driftc.codegen.emit.function import Function, functions
+from driftc.codegen.emit.tidy import tidy
+from driftc.codegen.graph import Tensor
+from driftc.codegen.names import comment, identifier
+from driftc.codegen.operators.base import Activation
+from driftc.codegen.operators.weighted import Weighted
+from driftc.codegen.plan.plan import CONSTANTS, Buffer, Call, Loop, Plan, Statement
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output of the model in C."""
+
+    accessor: str
+    macro: str
+    type: str
+    len: int
+    bytes: int
+    scale: str
+    zero: int
+    description: str
+    pointer: str
+
+
+@dataclass(frozen=True)
+class Model:
+    """What the file templates see as `m`."""
+
+    name: str
+    version: str
+    driftc_version: int
+    source: str
+    sha256: str
+    regions: tuple[Any, ...]
+    used_regions: tuple[str, ...]
+    constant_bytes: int
+    macs: int
+    float_io: bool
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    steps: tuple[str, ...]
+    layers: tuple[tuple[int, int], ...]  # pixels a row and bytes an element of each hook layer
+
+    @property
+    def upper(self) -> str:
+        return self.name.upper()
+
+    @property
+    def self(self) -> str:
+        return self.name if self.name not in ("memory", "hook", "user") else "model"
+
+    @property
+    def invoke_type(self) -> str:
+        return f"const {self.outputs[0].type} *" if len(self.outputs) == 1 else "void "
+
+    @property
+    def macs_text(self) -> str:
+        return f"{self.macs / 1e6:.1f} M" if self.macs >= 1e6 else f"{self.macs:,}"
+
+
+@cache
+def environment() -> Any:
+    """Jinja2 over driftc.templates, strict about undefined names."""
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+    folder = files("driftc.templates")
+
+    def source(name: str) -> str | None:
+        path = folder.joinpath(name)
+        return path.read_text(encoding="utf-8") if path.is_file() else None
+
+    made = Environment(
+        loader=FunctionLoader(source),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    made.globals.update(
+        at=access.at,
+        plus=access.plus,
+        times=access.times,
+        c_type=access.c_type,
+        comment=comment,
+        repeated=text.repeated,
+        to_int8=text.to_int8,
+    )
+    return made
+
+
+def emit(plan: Plan, *, source: str, sha256: str) -> dict[str, str]:
+    """File name -> text. `source` and `sha256` say which model file this is, in comments."""
+    made, by_call = functions(plan)
+    arrays = constants(plan)
+    model = _model(plan, source, sha256, made)
+    template = environment().get_template
+    steps = [_statement(statement, by_call, plan) for statement in plan.program]
+    layers = [_function(function) for function in made]
+    name = plan.name
+    return {
+        f"{name}.h": template("model.h.j2").render(m=model),
+        f"{name}.c": template("model.c.j2").render(m=model, layers=layers, steps=steps),
+        f"{name}_weights.h": template("weights.h.j2").render(m=model, arrays=arrays),
+        "CMakeLists.txt": template("CMakeLists.txt.j2").render(m=model),
+        "simulator/model.h": template("simulator.h.j2").render(m=model),
+    }
+
+
+def constants(plan: Plan) -> list[text.ConstantArray]:
+    """Every array in flash, in the order of use: the operators' own, then constant inputs."""
+    found: dict[str, text.ConstantArray] = {}
+    for function in functions(plan)[0]:
+        for key, data in function.op.constants().items():
+            name = f"{function.op.name}_{key}"
+            layout = " x ".join(str(n) for n in data.shape) if data.ndim > 1 else ""
+            if name not in found:
+                found[name] = text.constant_array(name, data, layout)
+        for buffer in function.inputs:
+            if buffer.data is not None and buffer.name not in found:
+                found[_constant_name(buffer)] = text.constant_array(_constant_name(buffer), buffer.data)
+    return list(found.values())
+
+
+def constant_bytes(plan: Plan) -> int:
+    sizes = {"int8_t": 1, "uint8_t": 1, "int16_t": 2, "int32_t": 4, "int64_t": 8}
+    return sum(array.length * sizes[array.type] for array in constants(plan))
+
+
+def _constant_name(buffer: Buffer) -> str:
+    return f"constant_{identifier(buffer.name, 'tensor')}"
+
+
+def _model(plan: Plan, source: str, sha256: str, made: list[Function]) -> Model:
+    major, minor, patch = (int(part) for part in driftc.__version__.split(".")[:3])
+    used = {b.region for b in plan.buffers() if b.region != CONSTANTS}
+    return Model(
+        name=plan.name,
+        version=driftc.__version__,
+        driftc_version=major * 10000 + minor * 100 + patch,
+        source=comment(source),
+        sha256=sha256,
+        regions=plan.regions,
+        used_regions=tuple(region.name for region in plan.regions if region.name in used),
+        constant_bytes=constant_bytes(plan),
+        macs=sum({id(f.op): f.op.macs for f in made}.values()),
+        float_io=False,
+        inputs=_ports(plan, "input", plan.inputs, plan.input_tensors),
+        outputs=_ports(plan, "output", plan.outputs, plan.output_tensors),
+        steps=tuple(step_name(statement) for statement in plan.program),
+        layers=tuple((tensor.hwc[1], tensor.dtype.itemsize) for tensor in plan.layers),
+    )
+
+
+def step_name(statement: Statement) -> str:
+    """The layer, or the first and last of those that a loop runs."""
+    if isinstance(statement, Call):
+        return statement.operator.name
+    inner = [step_name(part) for part in statement.body]
+    return inner[0] if len(inner) == 1 else f"{inner[0]}..{inner[-1]}"
+
+
+def _ports(plan: Plan, stem: str, buffers: tuple[Buffer, ...], tensors: tuple[Tensor, ...]) -> tuple[Port, ...]:
+    found: list[Port] = []
+    taken: set[str] = set()
+    for number, (buffer, tensor) in enumerate(zip(buffers, tensors, strict=True)):
+        suffix = ""
+        if len(buffers) > 1:
+            short = identifier(tensor.label.split(";")[0].split(":")[0].rsplit("/", 1)[-1], f"{number}")
+            suffix = f"_{short}" if short not in taken else f"_{short}_{number}"
+            taken.add(short)
+        name = f"{plan.name}_{stem}{suffix}"
+        kind = access.c_type(buffer)
+        reading = text.real(tensor) if tensor.dtype.kind == "i" and tensor.dtype.itemsize == 1 else ""
+        described = f'{stem.capitalize()} "{comment(tensor.label)}": {text.by(tensor.shape[1:])}'
+        pointer = _pointer(buffer, f"{plan.name}->")
+        has_scale = bool(reading)
+        found.append(
+            Port(
+                accessor=name,
+                macro=name.upper(),
+                type=kind,
+                len=tensor.size,
+                bytes=tensor.bytes,
+                scale=text.float_literal(tensor.scale) if has_scale else "",
+                zero=tensor.zero_point if has_scale else 0,
+                description=f"{described}{f', {reading}' if reading else f', {tensor.dtype.name}'}.",
+                pointer=pointer,
+            )
+        )
+    return tuple(found)
+
+
+def _pointer(buffer: Buffer, prefix: str = "") -> str:
+    """The C expression for the start of a buffer."""
+    if buffer.region == CONSTANTS:
+        return _constant_name(buffer)
+    place = f"{prefix}{buffer.region}" + (f" + {buffer.offset}" if buffer.offset else "")
+    kind = access.c_type(buffer)
+    return place if kind == "int8_t" else f"({kind} *)(void *)({place})"
+
+
+def _function(function: Function) -> str:
+    """The comment and the C of one layer."""
+    op = function.op
+    template = environment().get_template(f"{op.template}/{op.variant}.c.j2")
+    body = tidy(template.render(fn=function))
+    return str(environment().get_template("layer.c.j2").render(fn=function, **_about(function))) + body
+
+
+def _about(function: Function) -> dict[str, Any]:
+    op = function.op
+    lines: list[str] = []
+    for title, buffers, tensors in (("in", function.inputs, op.inputs), ("out", function.outputs, op.outputs)):
+        for buffer, tensor in zip(buffers, tensors, strict=True):
+            place = "flash" if buffer.region == CONSTANTS else f"{buffer.region} + {buffer.offset}"
+            lines.append(f"{title:5} {place:14} {text.by(tensor.shape[1:] or (1,)):14} {text.real(tensor)}".rstrip())
+    size = sum(data.nbytes for data in op.constants().values())
+    if op.macs or size:
+        lines.append(f"cost  {op.macs:,} MAC, {size:,} constant bytes")
+    activation, folded = "", 0
+    if isinstance(op, Weighted):
+        folded = -op.inputs[0].zero_point
+        if op.bounds is not None or op.activation is not Activation.NONE:
+            activation = f", clamped to {op.range[0]}..{op.range[1]}"
+    return {"lines": lines, "activation": activation, "folded": folded}
+
+
+def _statement(statement: Statement, by_call: dict[int, Function], plan: Plan) -> str:
+    return "".join(f"        {line}\n" if line else "\n" for line in _lines(statement, by_call, plan))
+
+
+def _lines(statement: Statement, by_call: dict[int, Function], plan: Plan) -> list[str]:
+    if isinstance(statement, Loop):
+        v = statement.variable
+        head = f"for (int {v} = {statement.start}; {v} < {statement.stop}; {v} += {statement.step}) {{"
+        inner = [line for part in statement.body for line in _lines(part, by_call, plan)]
+        return [head, *(f"    {line}" for line in inner), "}"]
+    function = by_call[id(statement)]
+    buffers = [*statement.inputs, *statement.outputs, *([statement.sums] if statement.sums else [])]
+    pointers = {id(buffer): _pointer(buffer) for buffer in buffers}
+    lines = [f"{function.name}({function.arguments(statement, pointers)});"]
+    if statement.layer is not None:
+        for number, buffer in enumerate(statement.outputs):
+            lines += _trace(statement, statement.layer + number, buffer)
+    return lines
+
+
+def _trace(call: Call, layer: int, buffer: Buffer) -> list[str]:
+    """The hook's line after a call: what of the layer's output is now complete, and where."""
+    rows, channels = call.rows, call.channels
+    if buffer is not call.outputs[0]:  # a further output is always written whole
+        return [f"TRACE({layer}, {_pointer(buffer)}, 0, {buffer.shape[0]}, 0, {buffer.shape[2]}, {buffer.strides[1]});"]
+    row = rows.start.literal if rows.start.literal is not None else str(rows.start)
+    channel = channels.start.literal if channels.start.literal is not None else str(channels.start)
+    item = buffer.dtype.itemsize
+    if not buffer.whole_rows and rows.count > 1 or buffer.strides[0] != buffer.shape[1] * buffer.strides[1]:
+        raise NotImplementedError(f"{call.operator.name}: rows of a circular buffer are traced one at a time")
+    where = access.times(access.offset(buffer, row, 0, channel), item)
+    start = _pointer(buffer)
+    data = start if where == 0 else f"{start} + {where}" if item == 1 else f"(const int8_t *){start} + {where}"
+    return [f"TRACE({layer}, {data}, {row}, {rows.count}, {channel}, {channels.count}, {buffer.strides[1]});"]

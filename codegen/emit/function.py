@@ -1,0 +1,154 @@
+"""One C function per layer and shape class: which Calls of a Plan share a function, and what its template needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from driftc.codegen.emit.access import Range, c_type, inside
+from driftc.codegen.operators.base import Operator, Windowed
+from driftc.codegen.plan.plan import CONSTANTS, Buffer, Call, Plan, Span, static_calls
+
+
+@dataclass(frozen=True, eq=False)
+class Function:
+    """A kernel as a C function. Templates see it as `fn`."""
+
+    name: str
+    call: Call  # the first that uses it
+    rows: Range
+    channels: Range
+    reduce: Range | None
+
+    @property
+    def op(self) -> Operator:
+        return self.call.operator
+
+    @property
+    def x(self) -> Buffer:
+        return self.call.inputs[0]
+
+    @property
+    def y(self) -> Buffer:
+        return self.call.outputs[0]
+
+    @property
+    def inputs(self) -> tuple[Buffer, ...]:
+        return self.call.inputs
+
+    @property
+    def outputs(self) -> tuple[Buffer, ...]:
+        return self.call.outputs
+
+    @property
+    def sums(self) -> Buffer | None:
+        return self.call.sums
+
+    @property
+    def epilogue(self) -> str:
+        return self.call.epilogue
+
+    @property
+    def inside(self) -> str:
+        assert isinstance(self.op, Windowed)
+        return inside(self.op, self.rows)
+
+    @property
+    def flat(self) -> bool:
+        """Every buffer is dense and complete and the call covers all of it: one loop over all elements will do."""
+        height, _, channels = self.y.shape
+        complete = self.rows.start == 0 and self.rows.count == height
+        complete = complete and self.channels.start == 0 and self.channels.count == channels
+        return complete and all(buffer.dense for buffer in (*self.inputs, *self.outputs))
+
+    @property
+    def parameters(self) -> str:
+        """Pointers to the start of each buffer, then the origins that the program's loops give."""
+        apart = "" if _shares_bytes(self.call) else "restrict "
+        ins = names("in", len(self.inputs))
+        outs = names("out", len(self.outputs)) if self.epilogue != "accumulate" else []
+        texts = [f"const {c_type(b)} *{apart}{n}" for b, n in zip(self.inputs, ins, strict=True)]
+        if self.sums is not None:
+            texts.append(f"{'const ' if self.epilogue == 'finish' else ''}int32_t *{apart}sums")
+        texts += [f"{c_type(b)} *{apart}{n}" for b, n in zip(self.outputs, outs, strict=False)]
+        return ", ".join([*texts, *(f"int {name}" for name in self.origins)])
+
+    @property
+    def origins(self) -> list[str]:
+        spans = (self.rows, self.channels, self.reduce)
+        return [span.start for span in spans if span is not None and isinstance(span.start, str)]
+
+    def arguments(self, call: Call, pointer: dict[int, str]) -> str:
+        """What `call` passes: `pointer` gives the C expression for each buffer by id."""
+        texts = [pointer[id(buffer)] for buffer in call.inputs]
+        if call.sums is not None:
+            texts.append(pointer[id(call.sums)])
+        if call.epilogue != "accumulate":
+            texts += [pointer[id(buffer)] for buffer in call.outputs]
+        spans = (call.rows, call.channels, call.reduce)
+        texts += [str(span.start) for span in spans if span is not None and span.start.literal is None]
+        return ", ".join(texts)
+
+
+def names(stem: str, count: int) -> list[str]:
+    """in; or in0, in1, ..."""
+    return [stem] if count == 1 else [f"{stem}{number}" for number in range(count)]
+
+
+def functions(plan: Plan) -> tuple[list[Function], dict[int, Function]]:
+    """The functions of a Plan in program order, and the function of each Call by id."""
+    groups: dict[tuple[object, ...], list[Call]] = {}
+    for call in static_calls(plan.program):
+        groups.setdefault(_shape_class(call), []).append(call)
+    parts: dict[str, int] = {}
+    for calls in groups.values():
+        parts[calls[0].operator.name] = parts.get(calls[0].operator.name, 0) + 1
+    found: list[Function] = []
+    by_call: dict[int, Function] = {}
+    number: dict[str, int] = {}
+    for calls in groups.values():
+        stem = calls[0].operator.name
+        number[stem] = number.get(stem, 0) + 1
+        name = stem if parts[stem] == 1 else f"{stem}_part{number[stem]}"
+        call = calls[0]
+        function = Function(
+            name,
+            call,
+            Range.of(call.rows, "row0"),
+            Range.of(call.channels, "channel0"),
+            Range.of(call.reduce, "from") if call.reduce else None,
+        )
+        found.append(function)
+        by_call.update({id(call): function for call in calls})
+    return found, by_call
+
+
+def _shape_class(call: Call) -> tuple[object, ...]:
+    """Calls with equal values here differ in pointers and origins alone."""
+
+    def span(value: Span | None) -> object:
+        return None if value is None else (value.start.literal, value.count)
+
+    def shape(buffer: Buffer | None) -> object:
+        return None if buffer is None else (buffer.strides, buffer.rows, buffer.kept, np.dtype(buffer.dtype).str)
+
+    return (
+        id(call.operator),
+        call.epilogue,
+        span(call.rows),
+        span(call.channels),
+        span(call.reduce),
+        tuple(shape(buffer) for buffer in (*call.inputs, call.sums, *call.outputs)),
+        _shares_bytes(call),
+    )
+
+
+def _shares_bytes(call: Call) -> bool:
+    """Two of the call's buffers meet in memory, so that `restrict` would be undefined behaviour."""
+    inputs = [buffer for buffer in call.inputs if buffer.region != CONSTANTS]
+    return any(
+        a.region == b.region and a.offset < b.offset + b.bytes and b.offset < a.offset + a.bytes
+        for a in inputs
+        for b in call.outputs
+    )

@@ -1,0 +1,87 @@
+"""Numbers and comments as C text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from driftc.codegen.emit.access import C_TYPES
+from driftc.codegen.graph import Array, Tensor
+from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.weighted import Weighted
+
+LINE = 116
+
+
+@dataclass(frozen=True)
+class ConstantArray:
+    """One `static const` array."""
+
+    name: str
+    type: str
+    length: int
+    values: str
+    layout: str = ""
+
+
+def constant_array(name: str, data: Array, layout: str = "") -> ConstantArray:
+    """The initialiser, wrapped to the line length."""
+    return ConstantArray(name, C_TYPES[data.dtype.name], data.size, wrapped(data.reshape(-1)), layout)
+
+
+def wrapped(values: Array) -> str:
+    """Numbers in lines of at most 116 columns, indented by four."""
+    texts = [_number(value) for value in values.tolist()]
+    width = max((len(text) for text in texts), default=1) + 2
+    per_line = max(1, (LINE - 4) // width)
+    lines = (", ".join(texts[i : i + per_line]) for i in range(0, len(texts), per_line))
+    return ",\n".join(f"    {line}" for line in lines)
+
+
+def _number(value: int) -> str:
+    return "INT32_MIN" if value == -(2**31) else str(value)
+
+
+def repeated(value: int, count: int) -> str:
+    """`count` times the same number, for short arrays."""
+    return ", ".join([str(value)] * count)
+
+
+def float_literal(value: float) -> str:
+    """The shortest C float constant that reads back as the same float32."""
+    text = str(np.float32(value))
+    return f"{text}f" if any(mark in text for mark in ".en") else f"{text}.0f"
+
+
+def real(tensor: Tensor) -> str:
+    """How to read a tensor's int8 values, or nothing where it has no scale."""
+    if tensor.quantization is None or tensor.quantization.scale.size != 1:
+        return ""
+    zero = tensor.zero_point
+    sign = f"q {'-' if zero > 0 else '+'} {abs(zero)}" if zero else "q"
+    return f"real = {np.float32(tensor.scale):.6g} * ({sign})" if zero else f"real = {np.float32(tensor.scale):.6g} * q"
+
+
+def by(shape: tuple[int, ...]) -> str:
+    """25 x 5 x 64."""
+    return " x ".join(str(n) for n in shape) or "1"
+
+
+def to_int8(op: Operator, total: str, channel: str | int) -> str:
+    """The C that turns the finished sum `total` of output channel `channel` into int8."""
+    assert isinstance(op, Weighted)
+    multiplier, shift = op.multiplier.value, -op.multiplier.shift
+    scale = str(int(multiplier[0])) if multiplier.size == 1 else f"{op.name}_multiplier[{channel}]"
+    right = str(int(shift[0])) if np.ptp(shift) == 0 else f"{op.name}_shift[{channel}]"
+    function = f"driftc_to_int8{_suffix(op)}"
+    low, high = op.range
+    return f"{function}({total}, {scale}, {right}, {op.outputs[0].zero_point}, {low}, {high})"
+
+
+def _suffix(op: Weighted) -> str:
+    """Which of driftc.h's three: the short one wherever the sums and shifts allow it."""
+    if op.rounding.value == "single":
+        return "_once"
+    shift = -op.multiplier.shift
+    return "" if op.largest_sum < 2**30 and shift.min() >= 1 and shift.max() <= 30 else "_any"

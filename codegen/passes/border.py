@@ -1,0 +1,60 @@
+"""After this pass the model takes and gives int8: float QUANTIZE and DEQUANTIZE at its border are set aside.
+
+The float tensors are remembered in `Graph.float_border`; the emitter makes `NAME_quantize_input` and
+`NAME_dequantize_output` from them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from driftc.codegen.errors import ModelError
+from driftc.codegen.graph import Graph, Tensor
+from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.dequantize import Dequantize
+from driftc.codegen.operators.quantize import Quantize
+
+
+def border(graph: Graph) -> Graph:
+    """Raises ModelError where float is left inside the model."""
+    inputs: list[Tensor] = list(graph.inputs)
+    outputs: list[Tensor] = list(graph.outputs)
+    operators: list[Operator] = list(graph.operators)
+    floats = dict(graph.float_border)
+    readers = graph.consumers()
+    for position, tensor in enumerate(graph.inputs):
+        quantizers = [op for op in readers.get(tensor.name, []) if isinstance(op, Quantize)]
+        if tensor.dtype == np.float32 and len(quantizers) == 1 and len(readers[tensor.name]) == 1:
+            inputs[position] = quantizers[0].outputs[0]
+            operators.remove(quantizers[0])
+            floats[inputs[position].name] = tensor
+    made = graph.producers()
+    for position, tensor in enumerate(graph.outputs):
+        producer = made.get(tensor.name)
+        if isinstance(producer, Dequantize) and tensor.name not in readers:
+            outputs[position] = producer.inputs[0]
+            if producer in operators:
+                operators.remove(producer)
+            floats[outputs[position].name] = tensor
+    changed = replace(
+        graph, operators=tuple(operators), inputs=tuple(inputs), outputs=tuple(outputs), float_border=floats
+    )
+    for tensor in changed.tensors():
+        if tensor.dtype.kind == "f":
+            raise ModelError(
+                f"{graph.source}: tensor '{tensor.label}' is {tensor.dtype}, and not at the model's border; "
+                "driftc compiles models quantised to int8 (post-training full-integer quantisation)"
+            )
+    for tensor in changed.inputs:
+        _check_port(graph, tensor, "input", (np.int8, np.int32))
+    for tensor in changed.outputs:
+        _check_port(graph, tensor, "output", (np.int8,))
+    return changed
+
+
+def _check_port(graph: Graph, tensor: Tensor, role: str, allowed: tuple[type, ...]) -> None:
+    if tensor.dtype not in allowed:
+        names = " or ".join(np.dtype(kind).name for kind in allowed)
+        raise ModelError(f"{graph.source}: {role} '{tensor.label}' is {tensor.dtype.name}; driftc takes {names}")

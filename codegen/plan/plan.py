@@ -1,0 +1,233 @@
+"""The Plan: buffers, and a program of kernel calls on them. C is made from exactly this; nothing below reads the Graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from driftc.codegen.graph import Array, Tensor
+from driftc.codegen.operators.base import Box, Operator
+
+CONSTANTS = "constants"  # the region of read-only buffers: flash
+
+
+@dataclass(frozen=True)
+class Affine:
+    """constant + sum of factor * loop variable."""
+
+    constant: int = 0
+    factors: tuple[tuple[str, int], ...] = ()
+
+    def at(self, variables: Mapping[str, int]) -> int:
+        return self.constant + sum(factor * variables[name] for name, factor in self.factors)
+
+    @property
+    def literal(self) -> int | None:
+        """The value where no loop variable is in it."""
+        return None if self.factors else self.constant
+
+    def __str__(self) -> str:
+        terms = [name if factor == 1 else f"{name} * {factor}" for name, factor in self.factors]
+        return " + ".join([*terms, *([str(self.constant)] if self.constant or not terms else [])])
+
+
+@dataclass(frozen=True)
+class Span:
+    """`count` rows or channels from `start`."""
+
+    start: Affine
+    count: int
+
+    @classmethod
+    def of(cls, start: int | str | Affine, stop_or_count: int, *, count: bool = False) -> Span:
+        """[start, stop) for numbers; with `count`, that many from `start`, which may name a loop variable."""
+        if isinstance(start, str):
+            start = Affine(0, ((start, 1),))
+        elif isinstance(start, int):
+            return cls(Affine(start), stop_or_count if count else stop_or_count - start)
+        return cls(start, stop_or_count)
+
+    def at(self, variables: Mapping[str, int]) -> range:
+        first = self.start.at(variables)
+        return range(first, first + self.count)
+
+    def __str__(self) -> str:
+        literal = self.start.literal
+        return f"[{self.start}, {literal + self.count if literal is not None else f'{self.start} + {self.count}'})"
+
+
+@dataclass(frozen=True, eq=False)
+class Buffer:
+    """Where a tensor, or a part of it, lies: row y at `y mod rows`, channel c at `c mod kept`.
+
+    `strides` are bytes from row to row, pixel to pixel, channel to channel. A whole tensor has rows = height and
+    kept = channels; line buffers, channel tiles and slices of a larger tensor differ in nothing else.
+    """
+
+    name: str
+    region: str
+    offset: int
+    dtype: np.dtype[Any]
+    shape: tuple[int, int, int]  # rows, pixels, channels of the tensor
+    strides: tuple[int, int, int]
+    rows: int
+    kept: int
+    data: Array | None = None  # the value of a buffer in CONSTANTS
+
+    @classmethod
+    def whole(cls, tensor: Tensor, region: str, offset: int) -> Buffer:
+        """Room for all of `tensor`, dense."""
+        return cls.part(tensor, region, offset, data=tensor.data)
+
+    @classmethod
+    def part(
+        cls,
+        tensor: Tensor,
+        region: str,
+        offset: int,
+        *,
+        rows: int | None = None,
+        kept: int | None = None,
+        name: str | None = None,
+        dtype: Any = None,
+        data: Array | None = None,
+    ) -> Buffer:
+        """Room for `rows` rows and `kept` channels of `tensor` (default: all), dense."""
+        height, width, channels = tensor.hwc
+        kind = np.dtype(dtype or tensor.dtype)
+        kept = kept or channels
+        strides = (width * kept * kind.itemsize, kept * kind.itemsize, kind.itemsize)
+        return cls(
+            name or tensor.name, region, offset, kind, (height, width, channels), strides, rows or height, kept, data
+        )
+
+    @property
+    def bytes(self) -> int:
+        """From the first to the last byte that it may use."""
+        extents = zip((self.rows, self.shape[1], self.kept), self.strides, strict=True)
+        return sum((count - 1) * stride for count, stride in extents) + self.dtype.itemsize
+
+    @property
+    def whole_rows(self) -> bool:
+        return self.rows >= self.shape[0]
+
+    @property
+    def dense(self) -> bool:
+        """The whole tensor, without gaps."""
+        _, width, channels = self.shape
+        item = self.dtype.itemsize
+        full = self.whole_rows and self.kept == channels
+        return full and self.strides == (width * channels * item, channels * item, item)
+
+    def addresses(self, box: Box) -> Array:
+        """Byte offsets in the region of the elements in `box`: int64 [rows, pixels, channels]."""
+        row = np.arange(box.row0, box.row1)[:, None, None] % self.rows
+        pixel = np.arange(self.shape[1])[None, :, None]
+        channel = np.arange(box.channel0, box.channel1)[None, None, :] % self.kept
+        return self.offset + row * self.strides[0] + pixel * self.strides[1] + channel * self.strides[2]
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """Run `operator` for some rows and channels of its output.
+
+    `epilogue` says what happens to a finished accumulator: "requantize" (to int8, the usual), "accumulate" (store or
+    add into the int32 buffer `sums`), "finish" (add what is in `sums`, then requantize). `reduce` limits the input
+    channels that are summed.
+    """
+
+    operator: Operator
+    inputs: tuple[Buffer, ...]
+    outputs: tuple[Buffer, ...]
+    rows: Span
+    channels: Span
+    epilogue: str = "requantize"
+    reduce: Span | None = None
+    sums: Buffer | None = None
+    layer: int | None = None  # index in Plan.layers; None where the output is not complete yet
+
+    @classmethod
+    def whole(cls, operator: Operator, inputs: tuple[Buffer, ...], outputs: tuple[Buffer, ...], layer: int) -> Call:
+        height, _, channels = outputs[0].shape
+        return cls(
+            operator, inputs, outputs, Span.of(0, height), Span.of(0, channels), operator.epilogue, layer=layer
+        )
+
+    def box(self, variables: Mapping[str, int]) -> Box:
+        rows, channels = self.rows.at(variables), self.channels.at(variables)
+        return Box(rows.start, rows.stop, channels.start, channels.stop)
+
+
+@dataclass(frozen=True, eq=False)
+class Loop:
+    """Run `body` with `variable` = start, start + step, ... below stop."""
+
+    variable: str
+    start: int
+    stop: int
+    step: int
+    body: tuple[Statement, ...]
+
+
+Statement = Call | Loop
+
+
+@dataclass(frozen=True)
+class Region:
+    """RAM that the caller gives: `bytes`, aligned to `align`."""
+
+    name: str
+    bytes: int
+    align: int = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """`layers[i]` is the tensor whose rows the hook shows as layer i; `views` are other names for the same bytes."""
+
+    name: str
+    regions: tuple[Region, ...]
+    inputs: tuple[Buffer, ...]
+    outputs: tuple[Buffer, ...]
+    program: tuple[Statement, ...]
+    layers: tuple[Tensor, ...]
+    input_tensors: tuple[Tensor, ...]
+    output_tensors: tuple[Tensor, ...]
+    views: dict[str, str] = field(default_factory=dict)  # tensor name -> name of the tensor that holds its bytes
+
+    def calls(self) -> Iterator[tuple[Call, dict[str, int]]]:
+        """Every call in the order of execution, with the values of the loop variables."""
+        yield from _unrolled(self.program, {})
+
+    def buffers(self) -> list[Buffer]:
+        """Each buffer once, in order of first use."""
+        found: dict[int, Buffer] = {id(b): b for b in self.inputs}
+        for call in static_calls(self.program):
+            sums = (call.sums,) if call.sums else ()
+            found.update({id(b): b for b in (*call.inputs, *sums, *call.outputs)})
+        return list(found.values())
+
+    @property
+    def arena_bytes(self) -> int:
+        return sum(region.bytes for region in self.regions)
+
+
+def static_calls(program: tuple[Statement, ...]) -> Iterator[Call]:
+    """Every Call of the text of a program, once."""
+    for statement in program:
+        if isinstance(statement, Loop):
+            yield from static_calls(statement.body)
+        else:
+            yield statement
+
+
+def _unrolled(program: tuple[Statement, ...], variables: dict[str, int]) -> Iterator[tuple[Call, dict[str, int]]]:
+    for statement in program:
+        if isinstance(statement, Loop):
+            for value in range(statement.start, statement.stop, statement.step):
+                yield from _unrolled(statement.body, {**variables, statement.variable: value})
+        else:
+            yield statement, variables

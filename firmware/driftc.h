@@ -1,0 +1,92 @@
+/* driftc.h: the fixed-point arithmetic that generated layers share.
+ *
+ * Bit for bit what TFLite Micro computes: gemmlowp's rounding doubling high multiply, then its rounding shift.
+ * A scale is a pair (multiplier, shift): real = multiplier / 2^31 / 2^shift, multiplier in [2^30, 2^31) or 0.
+ * Right shifts of negative numbers are arithmetic, as on every compiler for the cores driftc knows.
+ */
+#ifndef DRIFTC_H
+#define DRIFTC_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define DRIFTC_VERSION 100 /* major * 10000 + minor * 100 + patch */
+
+/* Inlined for speed, called for size: -Os decides. */
+#if defined(__GNUC__) && !defined(__OPTIMIZE_SIZE__)
+#define DRIFTC_INLINE static inline __attribute__((always_inline))
+#else
+#define DRIFTC_INLINE static inline
+#endif
+
+DRIFTC_INLINE int32_t driftc_clamp(int32_t value, int32_t low, int32_t high)
+{
+    return value < low ? low : value > high ? high : value;
+}
+
+/* round(a * b / 2^31), halves upwards; not both may be INT32_MIN. */
+DRIFTC_INLINE int32_t driftc_multiply_high(int32_t a, int32_t b)
+{
+    return (int32_t)(((int64_t)a * b + (1 << 30)) >> 31);
+}
+
+/* The same where |a| < 2^30: the product of 2a needs the high word alone. */
+DRIFTC_INLINE int32_t driftc_multiply_high_short(int32_t a, int32_t b)
+{
+    const int64_t product = (int64_t)(a * 2) * b;
+
+    return (int32_t)(product >> 32) + (int32_t)((uint32_t)product >> 31);
+}
+
+/* round(x / 2^shift), halves away from zero; shift 0 to 31. */
+DRIFTC_INLINE int32_t driftc_shift_right(int32_t x, int shift)
+{
+    const uint32_t mask = ((uint32_t)1 << shift) - 1;
+    const uint32_t rest = (uint32_t)x & mask;
+
+    return (x >> shift) + (rest > (mask >> 1) + (x < 0));
+}
+
+/* The same where shift is 1 to 30 and |x| < 2^30. */
+DRIFTC_INLINE int32_t driftc_shift_right_short(int32_t x, int shift)
+{
+    return (((x + (x >> 31)) >> (shift - 1)) + 1) >> 1;
+}
+
+/* x scaled by any (multiplier, shift); a negative shift is a left shift, which wraps. */
+DRIFTC_INLINE int32_t driftc_scale(int32_t x, int32_t multiplier, int shift)
+{
+    if (shift < 0)
+        return driftc_multiply_high((int32_t)((uint32_t)x << -shift), multiplier);
+    return driftc_shift_right(driftc_multiply_high(x, multiplier), shift);
+}
+
+/* A finished sum as int8, |sum| < 2^30 and shift 1 to 30: what nearly every layer needs. */
+DRIFTC_INLINE int8_t driftc_to_int8(int32_t sum, int32_t multiplier, int shift, int32_t zero, int32_t low, int32_t high)
+{
+    const int32_t scaled = driftc_shift_right_short(driftc_multiply_high_short(sum, multiplier), shift);
+
+    return (int8_t)driftc_clamp(scaled + zero, low, high);
+}
+
+/* A finished sum as int8, any sum and any scale. */
+DRIFTC_INLINE int8_t driftc_to_int8_any(int32_t sum, int32_t multiplier, int shift, int32_t zero, int32_t low,
+                                        int32_t high)
+{
+    return (int8_t)(driftc_clamp(driftc_scale(sum, multiplier, shift), low - zero, high - zero) + zero);
+}
+
+/* A finished sum as int8 with LiteRT's single rounding: round(sum * multiplier / 2^(31 + shift)), halves upwards. */
+DRIFTC_INLINE int8_t driftc_to_int8_once(int32_t sum, int32_t multiplier, int shift, int32_t zero, int32_t low,
+                                         int32_t high)
+{
+    const int total = 31 + shift;
+    const int64_t scaled = ((int64_t)sum * multiplier + ((int64_t)1 << (total - 1))) >> total;
+    const int64_t least = low - zero;
+    const int64_t most = high - zero;
+
+    return (int8_t)((int32_t)(scaled < least ? least : scaled > most ? most : scaled) + zero);
+}
+
+#endif

@@ -1,0 +1,94 @@
+"""The specification, run: operators in NumPy on the Graph, or on a Plan's own buffers and offsets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftc.codegen.graph import Graph, Tensor
+from driftc.codegen.operators.base import Box
+from driftc.codegen.plan.plan import CONSTANTS, Buffer, Call, Plan
+
+Array = NDArray[Any]
+
+
+def run_graph(graph: Graph, inputs: Sequence[Array]) -> dict[str, Array]:
+    """Every tensor of one inference by name, in the shapes of the model."""
+    values: dict[str, Array] = {}
+    for tensor, value in zip(graph.inputs, inputs, strict=True):
+        values[tensor.name] = np.ascontiguousarray(value, tensor.dtype).reshape(tensor.shape)
+    for operator in graph.operators:
+        arguments = [_value(tensor, values) for tensor in operator.inputs]
+        for tensor, value in zip(operator.outputs, operator.spec(*arguments), strict=True):
+            values[tensor.name] = value
+    return values
+
+
+def _value(tensor: Tensor, values: dict[str, Array]) -> Array:
+    return tensor.data if tensor.data is not None else values[tensor.name]
+
+
+class PlanRun:
+    """A Plan executed call by call on byte arrays, so that errors of the planner show without a compiler."""
+
+    def __init__(self, plan: Plan, poison: int = 0x55) -> None:
+        self.plan = plan
+        self.memory = {region.name: np.full(region.bytes, poison, np.uint8) for region in plan.regions}
+
+    def run(self, inputs: Sequence[Array]) -> tuple[list[Array], list[Array]]:
+        """Outputs, and each hook layer's output assembled as rows x pixels x channels."""
+        layers = [np.zeros(tensor.hwc, tensor.dtype) for tensor in self.plan.layers]
+        for buffer, value in zip(self.plan.inputs, inputs, strict=True):
+            self.write(buffer, _whole(buffer), np.asarray(value, buffer.dtype))
+        for call, variables in self.plan.calls():
+            box = call.box(variables)
+            self._call(call, box, call.reduce.at(variables) if call.reduce else None)
+            if call.layer is not None:
+                for number, buffer in enumerate(call.outputs):
+                    part = box if number == 0 else _whole(buffer)
+                    target = layers[call.layer + number]
+                    target[part.row0 : part.row1, :, part.channel0 : part.channel1] = self.read(buffer, part)
+        outputs = [
+            self.read(buffer, _whole(buffer)).reshape(tensor.shape)
+            for buffer, tensor in zip(self.plan.outputs, self.plan.output_tensors, strict=True)
+        ]
+        return outputs, layers
+
+    def _call(self, call: Call, box: Box, reduce: range | None) -> None:
+        part = call.operator.part(box, reduce)
+        needed = call.operator.needs(box, reduce)
+        arguments = [
+            self.read(buffer, window).reshape(tensor.shape)
+            for buffer, window, tensor in zip(call.inputs, needed, part.inputs, strict=True)
+        ]
+        if call.sums is None:
+            for number, value in enumerate(part.spec(*arguments)):
+                self.write(call.outputs[number], box if number == 0 else _whole(call.outputs[number]), value)
+            return
+        accumulated = part.accumulate(arguments[0])  # type: ignore[attr-defined]
+        if reduce is not None and reduce.start > 0:
+            accumulated = accumulated + self.read(call.sums, box).reshape(accumulated.shape)
+        if call.epilogue == "accumulate":
+            self.write(call.sums, box, accumulated.astype(np.int32))
+        else:
+            self.write(call.outputs[0], box, part.requantise(accumulated))  # type: ignore[attr-defined]
+
+    def read(self, buffer: Buffer, box: Box) -> Array:
+        """The elements in `box`: rows x pixels x channels."""
+        if buffer.region == CONSTANTS:
+            assert buffer.data is not None
+            return buffer.data.reshape(buffer.shape)[box.row0 : box.row1, :, box.channel0 : box.channel1]
+        where = buffer.addresses(box)[..., None] + np.arange(buffer.dtype.itemsize)
+        return np.ascontiguousarray(self.memory[buffer.region][where]).view(buffer.dtype)[..., 0]
+
+    def write(self, buffer: Buffer, box: Box, value: Array) -> None:
+        where = buffer.addresses(box)
+        raw = np.ascontiguousarray(value.reshape(where.shape), buffer.dtype)[..., None].view(np.uint8)
+        self.memory[buffer.region][where[..., None] + np.arange(buffer.dtype.itemsize)] = raw
+
+
+def _whole(buffer: Buffer) -> Box:
+    return Box(0, buffer.shape[0], 0, buffer.shape[2])
