@@ -1,0 +1,15 @@
+"""A typed builder of .tflite models: one method per operator, output shapes worked out, everything else as given."""
+
+from __future__ import annotations
+
+from models.arithmetic import ArithmeticOperators
+from models.movement import MovementOperators
+from models.weighted import WeightedOperators
+
+
+class ModelBuilder(WeightedOperators, ArithmeticOperators, MovementOperators):
+    """Every method takes and gives tensors; `input`, `output` and `build` begin and end a model.
+
+    `out_scale` and `out_zero_point` quantise an operator's output; where they may be left out the output takes its
+    input's. Nothing is validated: a test may build what no converter would.
+    """

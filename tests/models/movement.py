@@ -1,0 +1,156 @@
+"""Operators that only move bytes: padding, views, slices, concatenation, look-up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from models.core import GraphBuilder
+from models.schema import Activation, Tensor
+
+
+class MovementOperators(GraphBuilder):
+    def pad(
+        self,
+        x: Tensor,
+        paddings: Sequence[tuple[int, int]],
+        *,
+        value: int | None = None,
+        out_scale: float | None = None,
+        out_zero_point: int | None = None,
+        name: str | None = None,
+    ) -> Tensor:
+        """PAD, or PADV2 when `value` (a raw int8, in the output's quantisation) is given."""
+        shape = tuple(extent + sum(pair) for extent, pair in zip(x.shape, paddings, strict=True))
+        y = self.result(name, shape, x, out_scale, out_zero_point)
+        amounts = self.constant(np.asarray(paddings), dtype=np.int32)
+        if value is None:
+            self.operator("PAD", [x, amounts], [y], "PadOptions", version=2)
+        else:
+            fill = self.constant(
+                np.array([value]), dtype=y.dtype, scale=y.scale or None, zero_point=y.zero_point[0] if y.scale else 0
+            )
+            self.operator("PADV2", [x, amounts, fill], [y], "PadV2Options", version=2)
+        return y
+
+    def reshape(self, x: Tensor, shape: Sequence[int], *, name: str | None = None, operand: bool = True) -> Tensor:
+        """`operand`: the shape as a second input too, as converters write it; else in the options alone."""
+        known = prod(extent for extent in shape if extent != -1)
+        y = self.result(name, tuple(prod(x.shape) // known if extent == -1 else extent for extent in shape), x)
+        operands = [x, self.constant(list(shape), dtype=np.int32)] if operand else [x]
+        self.operator("RESHAPE", operands, [y], "ReshapeOptions", NewShape=tuple(shape))
+        return y
+
+    def squeeze(self, x: Tensor, axes: Sequence[int] = (), *, name: str | None = None) -> Tensor:
+        """Without `axes`, every axis of extent 1 goes."""
+        gone = {axis % len(x.shape) for axis in axes} or {axis for axis, extent in enumerate(x.shape) if extent == 1}
+        y = self.result(name, tuple(extent for axis, extent in enumerate(x.shape) if axis not in gone), x)
+        self.operator("SQUEEZE", [x], [y], "SqueezeOptions", SqueezeDims=tuple(axes))
+        return y
+
+    def expand_dims(self, x: Tensor, axis: int, *, name: str | None = None) -> Tensor:
+        place = axis % (len(x.shape) + 1)
+        y = self.result(name, (*x.shape[:place], 1, *x.shape[place:]), x)
+        self.operator("EXPAND_DIMS", [x, self.constant([axis], dtype=np.int32)], [y], "ExpandDimsOptions")
+        return y
+
+    def transpose(self, x: Tensor, permutation: Sequence[int], *, name: str | None = None) -> Tensor:
+        y = self.result(name, tuple(x.shape[axis] for axis in permutation), x)
+        order = self.constant(list(permutation), dtype=np.int32)
+        self.operator("TRANSPOSE", [x, order], [y], "TransposeOptions", version=2)
+        return y
+
+    def concatenation(
+        self,
+        parts: Sequence[Tensor],
+        axis: int = -1,
+        *,
+        activation: Activation = Activation.NONE,
+        out_scale: float | None = None,
+        out_zero_point: int | None = None,
+        name: str | None = None,
+    ) -> Tensor:
+        first = parts[0]
+        place = axis % len(first.shape)
+        extent = sum(part.shape[place] for part in parts)
+        shape = (*first.shape[:place], extent, *first.shape[place + 1 :])
+        y = self.result(name, shape, first, out_scale, out_zero_point)
+        self.operator(
+            "CONCATENATION",
+            list(parts),
+            [y],
+            "ConcatenationOptions",
+            version=2,
+            Axis=axis,
+            FusedActivationFunction=int(activation),
+        )
+        return y
+
+    def strided_slice(
+        self,
+        x: Tensor,
+        begin: Sequence[int],
+        end: Sequence[int],
+        strides: Sequence[int],
+        *,
+        begin_mask: int = 0,
+        end_mask: int = 0,
+        shrink_axis_mask: int = 0,
+        ellipsis_mask: int = 0,
+        new_axis_mask: int = 0,
+        name: str | None = None,
+    ) -> Tensor:
+        """Masks are bit sets over the positions in `begin`, as in the schema."""
+        index: list[Any] = []
+        for place, (first, last, step) in enumerate(zip(begin, end, strides, strict=True)):
+            bit = 1 << place
+            if ellipsis_mask & bit:
+                index.append(Ellipsis)
+            elif new_axis_mask & bit:
+                index.append(np.newaxis)
+            elif shrink_axis_mask & bit:
+                index.append(first)
+            else:
+                index.append(slice(None if begin_mask & bit else first, None if end_mask & bit else last, step))
+        shape = np.empty(x.shape, np.bool_)[tuple(index)].shape
+        y = self.result(name, shape, x)
+        bounds = [self.constant(list(values), dtype=np.int32) for values in (begin, end, strides)]
+        self.operator(
+            "STRIDED_SLICE",
+            [x, *bounds],
+            [y],
+            "StridedSliceOptions",
+            version=2,
+            BeginMask=begin_mask,
+            EndMask=end_mask,
+            EllipsisMask=ellipsis_mask,
+            NewAxisMask=new_axis_mask,
+            ShrinkAxisMask=shrink_axis_mask,
+        )
+        return y
+
+    def split(self, x: Tensor, parts: int, axis: int = -1, *, names: Sequence[str] | None = None) -> list[Tensor]:
+        place = axis % len(x.shape)
+        shape = (*x.shape[:place], x.shape[place] // parts, *x.shape[place + 1 :])
+        results = [self.result(names[part] if names else None, shape, x) for part in range(parts)]
+        self.operator("SPLIT", [self.constant(axis, dtype=np.int32), x], results, "SplitOptions", NumSplits=parts)
+        return results
+
+    def gather(
+        self, x: Tensor, indices: Tensor, *, axis: int = 0, batch_dims: int = 0, name: str | None = None
+    ) -> Tensor:
+        """`indices` int32; `x` may be a constant (an embedding table)."""
+        place = axis % len(x.shape)
+        shape = (*x.shape[:place], *indices.shape[batch_dims:], *x.shape[place + 1 :])
+        y = self.result(name, shape, x)
+        self.operator("GATHER", [x, indices], [y], "GatherOptions", version=2, Axis=axis, BatchDims=batch_dims)
+        return y
+
+    def embedding_lookup(self, indices: Tensor, table: Tensor, *, name: str | None = None) -> Tensor:
+        """`indices` int32 [n], `table` [rows, ...]."""
+        y = self.result(name, (*indices.shape, *table.shape[1:]), table)
+        self.operator("EMBEDDING_LOOKUP", [indices, table], [y])
+        return y
