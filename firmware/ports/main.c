@@ -89,6 +89,7 @@ static void run(void)
     uint64_t overhead;
     uint32_t peak = 0;
 
+    port_timer_reset();
     port_timer_start();
     (void)port_idle(&model);
     port_timer_stop();
@@ -97,6 +98,7 @@ static void run(void)
     for (int step = 0; step < MODEL_STEPS; step++) {
         uint32_t depth;
 
+        port_timer_reset();
         port_stack_paint();
         port_timer_start();
         (void)model_step(&model);

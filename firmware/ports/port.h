@@ -19,17 +19,17 @@ _Noreturn void port_exit(int status);
 
 #ifdef PORT_MEASURES
 
-/* Time in the port's own ticks (SysTick, or instructions retired) between start and stop.
- * start, stop and idle use no stack, so that they do not show in the peak. */
+/* Time between start and stop, in the port's own ticks: of SysTick, or instructions retired. Reset comes first. */
+void port_timer_reset(void);
 void port_timer_start(void);
 void port_timer_stop(void);
 uint64_t port_timer_ticks(void);
 
-/* Does nothing, as a step of the model would be called: its time is what measuring itself costs. */
+/* Does nothing, called as a step of the model is: its time is what measuring itself costs. */
 int port_idle(void *model);
 
-/* Fills the free stack with a pattern; afterwards the peak is how much of it, from the caller's frame downwards,
- * no longer shows the pattern. */
+/* Fills the stack below the caller's frame with a pattern; afterwards the peak is how many bytes of it, down to the
+ * deepest, no longer show the pattern. These two, start and stop use no stack themselves, so that they do not show. */
 void port_stack_paint(void);
 uint32_t port_stack_peak(void);
 

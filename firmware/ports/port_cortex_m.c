@@ -15,11 +15,12 @@ static intptr_t semihosting_call(intptr_t operation, const void *arguments)
 }
 
 #define REGISTER(address) (*(volatile uint32_t *)(address))
-#define CPACR REGISTER(0xE000ED88u)        /* coprocessor access control */
-#define SYSTICK_CSR REGISTER(0xE000E010u)  /* control and status */
-#define SYSTICK_RVR REGISTER(0xE000E014u)  /* reload value */
-#define SYSTICK_CVR REGISTER(0xE000E018u)  /* current value, counts down */
-#define SYSTICK_RUN 0x7u                   /* core clock, interrupt, enable */
+#define CPACR REGISTER(0xE000ED88u)       /* coprocessor access control */
+#define SYSTICK_CSR REGISTER(0xE000E010u) /* control and status */
+#define SYSTICK_RVR REGISTER(0xE000E014u) /* reload value */
+#define SYSTICK_CVR REGISTER(0xE000E018u) /* current value, counts down */
+#define SYSTICK_RUN 0x7u                  /* core clock, interrupt, enable */
+#define SYSTICK_PAUSE 0x4u                /* core clock */
 
 _Noreturn void port_reset(void)
 {
@@ -49,17 +50,22 @@ static void systick(void)
     wraps++;
 }
 
-void port_timer_start(void)
+void port_timer_reset(void)
 {
     wraps = 0;
     SYSTICK_RVR = PORT_SYSTICK_PERIOD - 1;
-    SYSTICK_CVR = 0; /* whatever is written, it becomes 0 and reloads at the next tick */
+    SYSTICK_CVR = 0; /* whatever is written, it becomes 0; the first tick then reloads it */
+}
+
+void port_timer_start(void)
+{
     SYSTICK_CSR = SYSTICK_RUN;
 }
 
+/* The core clock stays selected: QEMU 7.2 goes on at the wrong rate after a change. */
 void port_timer_stop(void)
 {
-    SYSTICK_CSR = 0;
+    SYSTICK_CSR = SYSTICK_PAUSE;
 }
 
 uint64_t port_timer_ticks(void)
@@ -78,12 +84,36 @@ int port_idle(void *model)
     return 0;
 }
 
-static inline uint32_t *bare_metal_stack_pointer(void)
+/* In assembly: a compiler might give them a frame, to be painted over. All instructions exist on every Cortex-M. */
+__attribute__((naked)) void port_stack_paint(void)
 {
-    uint32_t *sp;
+    __asm__(".syntax unified\n"
+            "       ldr  r0, =port_stack_bottom\n"
+            "       ldr  r1, =0xA5C3965A\n"
+            "       mov  r2, sp\n"
+            "next:  str  r1, [r0]\n"
+            "       adds r0, #4\n"
+            "       cmp  r0, r2\n"
+            "       blo  next\n"
+            "       bx   lr\n"
+            "       .ltorg");
+}
 
-    __asm__ volatile("mov %0, sp" : "=r"(sp));
-    return sp;
+__attribute__((naked)) uint32_t port_stack_peak(void)
+{
+    __asm__(".syntax unified\n"
+            "       ldr  r0, =port_stack_bottom\n"
+            "       ldr  r1, =0xA5C3965A\n"
+            "       mov  r2, sp\n"
+            "check: ldr  r3, [r0]\n"
+            "       cmp  r3, r1\n"
+            "       bne  found\n"
+            "       adds r0, #4\n"
+            "       cmp  r0, r2\n"
+            "       blo  check\n"
+            "found: subs r0, r2, r0\n"
+            "       bx   lr\n"
+            "       .ltorg");
 }
 
 #else

@@ -69,6 +69,11 @@ static inline uint64_t instructions_retired(void)
     return (uint64_t)high << 32 | low;
 }
 
+void port_timer_reset(void)
+{
+    started = stopped = 0;
+}
+
 void port_timer_start(void)
 {
     started = instructions_retired();
@@ -90,12 +95,27 @@ int port_idle(void *model)
     return 0;
 }
 
-static inline uint32_t *bare_metal_stack_pointer(void)
+/* In assembly: a compiler might give them a frame, to be painted over. */
+__attribute__((naked)) void port_stack_paint(void)
 {
-    uint32_t *sp;
+    __asm__("       la   t0, port_stack_bottom\n"
+            "       li   t1, 0xA5C3965A\n"
+            "next:  sw   t1, 0(t0)\n"
+            "       addi t0, t0, 4\n"
+            "       bltu t0, sp, next\n"
+            "       ret");
+}
 
-    __asm__ volatile("mv %0, sp" : "=r"(sp));
-    return sp;
+__attribute__((naked)) uint32_t port_stack_peak(void)
+{
+    __asm__("       la   t0, port_stack_bottom\n"
+            "       li   t1, 0xA5C3965A\n"
+            "check: lw   t2, 0(t0)\n"
+            "       bne  t2, t1, found\n"
+            "       addi t0, t0, 4\n"
+            "       bltu t0, sp, check\n"
+            "found: sub  a0, sp, t0\n"
+            "       ret");
 }
 
 #endif

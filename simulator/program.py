@@ -1,0 +1,139 @@
+"""From a compiled folder to what an engine runs: an executable for this machine, or an ELF for a core."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from driftc.boards.cores import Core, load_core, memory_script
+from driftc.codegen.errors import ToolError, UsageError
+from driftc.simulator.cache import cached, digest
+from driftc.simulator.engine import Program
+from driftc.simulator.toolchain import Compiler, firmware_compiler, host_compiler
+
+SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g")
+# The model is plain C11 with the compiler's knowledge of memcpy. gcc finds its own stdint.h without a C library only
+# when it is told that there is none; clang and zig do by themselves, and would forget memcpy if told.
+BARE = {"gcc": ("-ffreestanding", "-fbuiltin"), "clang": (), "zig": ("-fno-sanitize=undefined",)}
+SECTIONS = ("-ffunction-sections", "-fdata-sections", "-fno-common", "-fomit-frame-pointer",
+            "-fno-unwind-tables", "-fno-asynchronous-unwind-tables")  # fmt: skip
+# What the compiler must leave behind for the stack bound: a .su file, or a section in the object.
+STACK_SIZES = {"gcc": "-fstack-usage", "clang": "-fstack-size-section", "zig": "-fstack-size-section"}
+
+
+@dataclass(frozen=True)
+class Firmware:
+    """A program for a core, and what it was made of."""
+
+    elf: Path
+    model_objects: tuple[Path, ...]  # the generated code alone, without harness and port
+    compiler: Compiler
+    flags: tuple[str, ...]  # those that decide about the generated code
+    core: Core
+
+
+def port_files() -> Path:
+    """The folder whose content each compiled folder holds as `simulator/`, together with its model.h."""
+    return Path(str(files("driftc"))) / "firmware" / "ports"
+
+
+def model_sources(program: Program) -> list[Path]:
+    """The C files of the model itself, relative to its folder: NAME.c and the driftc_*.c copied beside it."""
+    main = Path(f"{program.name}.c")
+    if not (program.folder / main).is_file():
+        raise UsageError(f"{program.folder}: holds no {main}; is it a folder that driftc compile wrote?")
+    return [main, *sorted(path.relative_to(program.folder) for path in program.folder.glob("driftc_*.c"))]
+
+
+def build_host(program: Program, *, trace: bool, sanitize: bool = False) -> Path:
+    """An executable for this machine that speaks the stream on stdin and stdout."""
+    compiler = host_compiler(program.target.cc)
+    flags = ["-std=c11", f"-O{program.target.optimize}", *_hook_flags(program, trace)]
+    if sanitize:
+        if compiler.kind == "zig":
+            raise ToolError("zig has no AddressSanitizer; install gcc or clang, or run without it")
+        flags += SANITIZE
+    elif compiler.kind == "zig":
+        flags.append("-fno-sanitize=undefined")
+    sources = [*model_sources(program), Path("simulator/main.c"), Path("simulator/port_host.c")]
+    objects = _compile(compiler, program.folder, sources, flags)
+    link_flags = list(SANITIZE) if sanitize else []
+    key = digest(["host", _identity(compiler), *map(str, objects), *link_flags])
+
+    def link(folder: Path) -> None:
+        compiler.run([*link_flags, *map(str, objects), "-o", str(folder / "model")], folder)
+
+    return _executable(cached(key, link) / "model")
+
+
+def build_firmware(program: Program, *, trace: bool, defines: Sequence[str] = ()) -> Firmware:
+    """The ELF for the program's core: the same file for every emulator."""
+    core = load_core(program.target.core)
+    compiler = firmware_compiler(core, program.target.cc)
+    base = ("-std=c11", f"-O{program.target.optimize}", *core.flags[compiler.kind], *BARE[compiler.kind], *SECTIONS)
+    hook = _hook_flags(program, trace)
+    include = ("-isystem", "simulator/freestanding")
+    ports = [Path("simulator/main.c"), Path(f"simulator/port_{core.port}.c"), Path("simulator/memory.c")]
+    measuring = () if trace else ("-DPORT_MEASURES", *(f"-D{define}" for define in defines))
+    with ThreadPoolExecutor(2) as pool:
+        model = pool.submit(
+            _compile, compiler, program.folder, model_sources(program),
+            [*base, *hook, *include, STACK_SIZES[compiler.kind]],
+        )  # fmt: skip
+        port = pool.submit(_compile, compiler, program.folder, ports, [*base, *hook, *measuring, *include])
+        model_objects, port_objects = model.result(), port.result()
+    return Firmware(_link(program, core, compiler, [*model_objects, *port_objects]),
+                    tuple(model_objects), compiler, base, core)  # fmt: skip
+
+
+def _link(program: Program, core: Core, compiler: Compiler, objects: list[Path]) -> Path:
+    linker = compiler.linker or compiler
+    script = (program.folder / "simulator" / f"{core.port}.ld").read_text()
+    # The start-up files of a C library are not wanted. gcc needs its own library named then, zig adds its own.
+    libraries = {"gcc": ["-nostdlib", "-Wl,--start-group", "-lgcc", "-Wl,--end-group"], "zig": ["-nostartfiles"]}
+    # NAME_invoke and NAME_step stay, whichever of them the harness calls: the stack bound is for both.
+    kept = (f"-Wl,-u,{program.name}_{function}" for function in ("invoke", "step"))
+    flags = [*core.flags[linker.kind], "-Wl,--build-id=none", "-Wl,--gc-sections", "-Wl,--entry=port_reset", *kept]
+    key = digest(["elf", _identity(linker), script, memory_script(core), *map(str, objects), *flags])
+
+    def link(folder: Path) -> None:
+        (folder / "memory.ld").write_text(memory_script(core))
+        (folder / "port.ld").write_text(script)
+        last = libraries[linker.kind]
+        linker.run([*flags, "-T", "port.ld", *map(str, objects), *last, "-o", str(folder / "model.elf")], folder)
+
+    return cached(key, link) / "model.elf"
+
+
+def _compile(compiler: Compiler, folder: Path, sources: Sequence[Path], flags: Sequence[str]) -> list[Path]:
+    """One object per source, side by side; all headers of the folder count as included."""
+    headers = [*sorted(folder.glob("*.h")), *sorted((folder / "simulator").rglob("*.h"))]
+    shared = [_identity(compiler), *flags]
+    for header in headers:
+        shared += [str(header.relative_to(folder)), header.read_text(encoding="utf-8")]
+
+    def compile_one(source: Path) -> Path:
+        def build(kept: Path) -> None:
+            compiler.run([*flags, "-c", source.as_posix(), "-o", str(kept / f"{source.stem}.o")], folder)
+
+        key = digest([*shared, source.as_posix(), (folder / source).read_bytes()])
+        return cached(key, build) / f"{source.stem}.o"
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(compile_one, sources))
+
+
+def _hook_flags(program: Program, trace: bool) -> tuple[str, ...]:
+    return ("-DMODEL_HOOK", f"-D{program.name.upper()}_HOOK") if trace else ()
+
+
+def _identity(compiler: Compiler) -> str:
+    return f"{compiler.command} {compiler.version}"
+
+
+def _executable(path: Path) -> Path:
+    return path if path.exists() else path.with_suffix(".exe")  # as zig and MinGW name it

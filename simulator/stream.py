@@ -1,0 +1,142 @@
+"""The bytes between Python and the harness (firmware/ports/main.c): samples in, frames out."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from driftc.codegen.errors import DataError, ToolError
+from driftc.simulator.engine import Array, Layer, Program, Sample
+
+HEADER = struct.Struct("<6i")
+OUTPUTS, TICKS, STACK = -1, -2, -3
+
+
+def encode(program: Program, samples: Sequence[Sequence[Array]]) -> bytes:
+    """What the harness reads: the number of samples, then their bytes."""
+    return struct.pack("<i", len(samples)) + b"".join(encode_sample(program, sample) for sample in samples)
+
+
+def encode_sample(program: Program, sample: Sequence[Array]) -> bytes:
+    if len(sample) != len(program.inputs):
+        raise DataError(f"{program.name}: {len(sample)} arrays in a sample; the model has {len(program.inputs)} inputs")
+    parts = []
+    for port, array in zip(program.inputs, sample, strict=True):
+        if array.shape != port.shape or array.dtype != port.dtype:
+            raise DataError(
+                f"{program.name}: input '{port.name}': got {array.dtype} {array.shape}, "
+                f"expected {port.dtype} {port.shape}"
+            )
+        parts.append(np.ascontiguousarray(array, port.dtype.newbyteorder("<")).tobytes())
+    return b"".join(parts)
+
+
+@dataclass
+class Run:
+    """A sample as the harness reports it; `ticks` are the port's own, one per step."""
+
+    sample: Sample
+    ticks: tuple[int, ...] | None = None
+
+
+@dataclass
+class _Tensor:
+    """A layer's output while it is put together from rows and slices of channels."""
+
+    values: Array
+    shown: Array = field(init=False)  # rows x channels
+
+    def __post_init__(self) -> None:
+        self.shown = np.zeros((self.values.shape[0], self.values.shape[2]), bool)
+
+
+class Decoder:
+    """Turns the harness's bytes, in pieces of any size, into samples."""
+
+    def __init__(self, program: Program, *, trace: bool) -> None:
+        self._program = program
+        self._trace = trace
+        self._buffer = bytearray()
+        self._ticks: tuple[int, ...] | None = None
+        self._stack: int | None = None
+        self._tensors: dict[int, _Tensor] = {}
+
+    def feed(self, data: bytes | bytearray) -> list[Run]:
+        """The samples that are complete with `data`."""
+        self._buffer += data
+        done, at = [], 0
+        while len(self._buffer) - at >= HEADER.size:
+            kind, row0, rows, channel0, channels, size = HEADER.unpack_from(self._buffer, at)
+            if size < 0:
+                raise self._broken(f"a frame of {size} bytes")
+            end = at + HEADER.size + size
+            if end > len(self._buffer):
+                break
+            payload = bytes(self._buffer[at + HEADER.size : end])
+            at = end
+            if kind == OUTPUTS:
+                done.append(self._finish(payload))
+            elif kind == TICKS:
+                self._ticks = struct.unpack(f"<{size // 8}Q", payload)
+            elif kind == STACK:
+                (self._stack,) = struct.unpack("<I", payload)
+            else:
+                self._show(kind, row0, rows, channel0, channels, payload)
+        del self._buffer[:at]
+        return done
+
+    def finish(self) -> None:
+        """The stream ended here; ToolError if that is within a sample."""
+        if self._buffer or self._tensors:
+            raise self._broken("the program ended within a sample")
+
+    def _show(self, index: int, row0: int, rows: int, channel0: int, channels: int, payload: bytes) -> None:
+        if not 0 <= index < len(self._program.layers):
+            raise self._broken(f"a frame of kind {index}")
+        layer = self._program.layers[index]
+        height, width, depth = layer.hwc
+        dtype = layer.dtype.newbyteorder("<")
+        inside = 0 <= row0 <= row0 + rows <= height and 0 <= channel0 <= channel0 + channels <= depth
+        if not inside or len(payload) != rows * width * channels * dtype.itemsize:
+            raise self._broken(
+                f"layer {layer.name} of {height} x {width} x {depth}: rows {row0}+{rows}, "
+                f"channels {channel0}+{channels}, {len(payload)} bytes"
+            )
+        tensor = self._tensors.get(index)
+        if tensor is None:
+            tensor = self._tensors[index] = _Tensor(np.zeros(layer.hwc, layer.dtype))
+        values = np.frombuffer(payload, dtype).reshape(rows, width, channels)
+        tensor.values[row0 : row0 + rows, :, channel0 : channel0 + channels] = values
+        tensor.shown[row0 : row0 + rows, channel0 : channel0 + channels] = True
+
+    def _finish(self, payload: bytes) -> Run:
+        expected = sum(int(np.prod(port.shape)) * port.dtype.itemsize for port in self._program.outputs)
+        if len(payload) != expected:
+            raise self._broken(f"{len(payload)} bytes of outputs instead of {expected}")
+        outputs, at = [], 0
+        for port in self._program.outputs:
+            count = int(np.prod(port.shape))
+            values = np.frombuffer(payload, port.dtype.newbyteorder("<"), count, at)
+            outputs.append(values.reshape(port.shape).astype(port.dtype))
+            at += count * port.dtype.itemsize
+        tensors = {index: self._whole(self._program.layers[index], t) for index, t in sorted(self._tensors.items())}
+        if self._trace and len(tensors) != len(self._program.layers):
+            absent = next(i for i in range(len(self._program.layers)) if i not in tensors)
+            raise self._broken(f"layer {self._program.layers[absent].name} was never shown")
+        if self._ticks is not None and len(self._ticks) != len(self._program.steps):
+            raise self._broken(f"{len(self._ticks)} times for {len(self._program.steps)} steps")
+        run = Run(Sample(tuple(outputs), tensors, stack_peak=self._stack), self._ticks)
+        self._tensors, self._ticks, self._stack = {}, None, None
+        return run
+
+    def _whole(self, layer: Layer, tensor: _Tensor) -> Array:
+        if not tensor.shown.all():
+            row, channel = np.argwhere(~tensor.shown)[0]
+            raise self._broken(f"layer {layer.name}: row {row}, channel {channel} was never shown")
+        return tensor.values
+
+    def _broken(self, what: str) -> ToolError:
+        return ToolError(f"{self._program.name}: the program's results make no sense: {what}")
