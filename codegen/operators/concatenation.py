@@ -1,0 +1,61 @@
+"""CONCATENATION: the inputs one after another along an axis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from driftc.codegen.graph import Shape
+from driftc.codegen.operators.axes import normalised
+from driftc.codegen.operators.base import Activation, Array, Operator
+from driftc.codegen.operators.quantised import require_same
+
+if TYPE_CHECKING:
+    from driftc.codegen.frontends.node import Node
+
+LARGEST_RANK = 6
+MOST_INPUTS = 10
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Concatenation(Operator):
+    """Inputs may be constant. All have the output's scale and zero point."""
+
+    codes = ("CONCATENATION",)
+    template = "concatenation"
+    arithmetic = "Bytes are copied. Refused where an input is quantised otherwise than the output."
+
+    axis: int
+
+    @classmethod
+    def from_tflite(cls, node: Node) -> Self:
+        node.output()
+        inputs = tuple(node.input(i) for i in range(len(node.inputs)))
+        node.require(1 <= len(inputs) <= MOST_INPUTS, f"has {len(inputs)} inputs; TFLite Micro takes {MOST_INPUTS}")
+        options = node.options("ConcatenationOptions")
+        node.require(node.activation(options) is Activation.NONE, "cannot fuse an activation")
+        rank = len(inputs[0].shape)
+        node.require(1 <= rank <= LARGEST_RANK, f"needs 1 to {LARGEST_RANK} axes, not shape {list(inputs[0].shape)}")
+        return cls(**node.common(*inputs), axis=normalised(node, [int(options.Axis())], rank)[0])
+
+    def infer(self) -> tuple[Shape, ...]:
+        first = self.inputs[0].shape
+        before, after = first[: self.axis], first[self.axis + 1 :]
+        for tensor in self.inputs:
+            shape = tensor.shape
+            if len(shape) != len(first) or shape[: self.axis] != before or shape[self.axis + 1 :] != after:
+                self.refuse(f"cannot join {list(first)} and {list(shape)} along axis {self.axis}")
+        return ((*before, sum(tensor.shape[self.axis] for tensor in self.inputs), *after),)
+
+    def check(self) -> None:
+        super().check()
+        for tensor in self.inputs:
+            require_same(self, tensor, self.outputs[0])
+
+    def summary(self) -> str:
+        return f"concatenation along axis {self.axis}"
+
+    def spec(self, *inputs: Array) -> tuple[Array, ...]:
+        return (np.concatenate([np.asarray(part) for part in inputs], axis=self.axis),)

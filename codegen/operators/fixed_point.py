@@ -1,0 +1,83 @@
+"""exp, tanh, logistic and the reciprocal in fixed point, to the bit as gemmlowp `fixedpoint/fixedpoint.h` has them.
+
+Raw int32 values in int64 arrays. Qi.f below means i integer bits and f = 31 - i fraction bits.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from driftc.codegen.arithmetic import INT32_MAX, INT32_MIN, Int64, multiply_high, shift_right
+
+_ONE = INT32_MAX  # 1.0 in Q0.31, as near as it goes
+# exp(-2^exponent) in Q0.31, for each bit of the argument from 1/4 up.
+_EXP_OF_BIT = (
+    (-2, 1672461947),
+    (-1, 1302514674),
+    (0, 790015084),
+    (1, 290630308),
+    (2, 39332535),
+    (3, 720401),
+    (4, 242),
+)
+_EXP_OF_MINUS_EIGHTH = 1895147668
+_THIRD = 715827883
+_48_OVER_17 = 1515870810  # Q2.29
+_MINUS_32_OVER_17 = -1010580540  # Q2.29
+
+
+def shift_left(x: Int64, exponent: int) -> Int64:
+    """x * 2^exponent, saturated to int32."""
+    return np.asarray(np.clip(x << exponent, INT32_MIN, INT32_MAX), np.int64)
+
+
+def exp_of_negative(x: Int64, integer_bits: int) -> Int64:
+    """exp(x) in Q0.31 for x <= 0 with `integer_bits` (at most 5)."""
+    fraction_bits = 31 - integer_bits
+    quarter = 1 << (fraction_bits - 2)
+    small = (x & (quarter - 1)) - quarter  # in [-1/4, 0)
+    result = _exp_near_zero(shift_left(small, integer_bits))
+    rest = small - x
+    for exponent, factor in _EXP_OF_BIT:
+        if exponent < integer_bits:
+            bit = rest & (1 << (fraction_bits + exponent))
+            result = np.where(bit != 0, multiply_high(result, factor), result)
+    return np.where(x == 0, _ONE, result)
+
+
+def _exp_near_zero(x: Int64) -> Int64:
+    """exp(x) for x in [-1/4, 0), both Q0.31: a Taylor series around -1/8."""
+    t = x + (1 << 28)
+    t2 = multiply_high(t, t)
+    t3 = multiply_high(t2, t)
+    t4 = multiply_high(t2, t2)
+    series = shift_right(multiply_high(shift_right(t4, 2) + t3, _THIRD) + t2, 1)
+    return _EXP_OF_MINUS_EIGHTH + multiply_high(t + series, _EXP_OF_MINUS_EIGHTH)
+
+
+def _half_reciprocal(x: Int64) -> Int64:
+    """1 / ((1 + x) / 2) in Q2.29 for x in [0, 1] in Q0.31: three Newton-Raphson steps."""
+    half = (x + _ONE + 1) >> 1
+    guess = _48_OVER_17 + multiply_high(half, _MINUS_32_OVER_17)
+    for _ in range(3):
+        error = (1 << 29) - multiply_high(half, guess)
+        guess = guess + shift_left(multiply_high(guess, error), 2)
+    return guess
+
+
+def one_over_one_plus(x: Int64) -> Int64:
+    """1 / (1 + x) in Q0.31 for x in [0, 1] in Q0.31."""
+    return shift_left(_half_reciprocal(x), 1)
+
+
+def tanh(x: Int64) -> Int64:
+    """tanh(x) in Q0.31 for x in Q4.27."""
+    power = exp_of_negative(-np.abs(x), 5)  # exp(-2 |x|): the same raw value read as Q5.26 is twice the argument
+    magnitude = shift_left(_half_reciprocal(power) - (1 << 29), 2)  # (1 - power) / (1 + power)
+    return np.sign(x) * magnitude
+
+
+def logistic(x: Int64) -> Int64:
+    """1 / (1 + exp(-x)) in Q0.31 for x in Q4.27."""
+    positive = one_over_one_plus(exp_of_negative(-np.abs(x), 4))
+    return np.where(x == 0, 1 << 30, np.where(x > 0, positive, _ONE - positive))

@@ -1,0 +1,48 @@
+"""TRANSPOSE: the same elements with the axes in another order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from driftc.codegen.graph import Shape
+from driftc.codegen.operators.axes import int32s
+from driftc.codegen.operators.base import Array, Operator
+
+if TYPE_CHECKING:
+    from driftc.codegen.frontends.node import Node
+
+LARGEST_RANK = 5
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Transpose(Operator):
+    """Axis i of the output is axis permutation[i] of the input."""
+
+    codes = ("TRANSPOSE",)
+    template = "transpose"
+    arithmetic = "Bytes are copied."
+
+    permutation: tuple[int, ...]
+
+    @classmethod
+    def from_tflite(cls, node: Node) -> Self:
+        node.output()
+        x, permutation = node.input(0), int32s(node, 1, "the permutation")
+        rank = len(x.shape)
+        node.require(1 <= rank <= LARGEST_RANK, f"needs 1 to {LARGEST_RANK} axes, not shape {list(x.shape)}")
+        node.require(
+            sorted(permutation) == list(range(rank)), f"{list(permutation)} is no order of the {rank} axes of its input"
+        )
+        return cls(**node.common(x), permutation=permutation)
+
+    def infer(self) -> tuple[Shape, ...]:
+        return (tuple(self.inputs[0].shape[axis] for axis in self.permutation),)
+
+    def summary(self) -> str:
+        return f"transpose to axes {', '.join(str(axis) for axis in self.permutation)}"
+
+    def spec(self, *inputs: Array) -> tuple[Array, ...]:
+        return (np.ascontiguousarray(np.asarray(inputs[0]).transpose(self.permutation)),)

@@ -1,0 +1,31 @@
+"""Shared by RESHAPE, SQUEEZE and EXPAND_DIMS: the same bytes under another shape, at no cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from driftc.codegen.operators.base import Array, Operator
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class View(Operator):
+    """out = in, of another shape."""
+
+    template = "copy"  # where a view cannot share its input's bytes
+    view = True
+    dtypes: ClassVar[tuple[str, ...]] = ("int8", "int32")
+    arithmetic = "The same bytes under another shape."
+
+    def check(self) -> None:
+        x, y = self.inputs[0], self.outputs[0]
+        (shape,) = self.infer()
+        if y.shape != shape:
+            self.refuse(f"gives shape {list(shape)}, but the file says {list(y.shape)}")
+        if x.dtype != y.dtype or x.dtype.name not in self.dtypes:
+            self.refuse(f"turns {x.dtype.name} into {y.dtype.name}; driftc compiles {' and '.join(self.dtypes)} here")
+
+    def spec(self, *inputs: Array) -> tuple[Array, ...]:
+        return (np.asarray(inputs[0]).reshape(self.outputs[0].shape),)
