@@ -8,7 +8,6 @@ values that fit int32, so that nothing here can overflow unseen.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 from math import frexp, inf
 from typing import Any
 
@@ -18,13 +17,6 @@ from numpy.typing import NDArray
 Int64 = NDArray[np.int64]
 INT32_MAX = 2**31 - 1
 INT32_MIN = -(2**31)
-
-
-class Rounding(Enum):
-    """How a scaled accumulator is rounded to an integer."""
-
-    DOUBLE = "double"  # TFLite Micro: rounding doubling high multiply, then rounding shift
-    SINGLE = "single"  # LiteRT's FULLY_CONNECTED: one 64-bit product, rounded once
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,10 +37,8 @@ class Multiplier:
             return self
         return Multiplier(self.value[channels], self.shift[channels])
 
-    def apply(self, x: Int64, rounding: Rounding = Rounding.DOUBLE) -> Int64:
-        """Scale integers (last axis = channels where there is one factor per channel)."""
-        if rounding is Rounding.SINGLE:
-            return multiply_single(x, self.value, self.shift)
+    def apply(self, x: Int64) -> Int64:
+        """Scale integers (last axis = channels where there is one factor per channel), rounding twice."""
         left = np.maximum(self.shift, 0)
         right = np.maximum(-self.shift, 0)
         return shift_right(multiply_high(wrap(x << left), self.value), right)
@@ -79,7 +69,7 @@ def wrap(x: Int64) -> Int64:
 
 def multiply_high(a: Int64, b: Int64 | int) -> Int64:
     """gemmlowp SaturatingRoundingDoublingHighMul: round(a * b / 2^31), halves upwards, saturated."""
-    return np.minimum((a * b + 2**30) >> 31, INT32_MAX)
+    return np.asarray(np.minimum((a * b + 2**30) >> 31, INT32_MAX), np.int64)
 
 
 def shift_right(x: Int64, exponent: Int64 | int) -> Int64:
@@ -88,15 +78,26 @@ def shift_right(x: Int64, exponent: Int64 | int) -> Int64:
     return (x + half - ((x < 0) & (half > 0))) >> exponent
 
 
-def multiply_single(x: Int64, value: Int64, shift: Int64) -> Int64:
-    """TFLite's single-rounding MultiplyByQuantizedMultiplier: round(x * value * 2^(shift - 31)), halves upwards."""
-    total = 31 - shift
-    return (x * value + np.left_shift(np.int64(1), total - 1)) >> total
+def scale_exactly(x: Int64, real: NDArray[np.float64]) -> Int64:
+    """LiteRT's FULLY_CONNECTED: the float64 product x * real, rounded once, halves away from zero."""
+    return np.asarray(round_half_away(x.astype(np.float64) * real), np.int64)
+
+
+def exact_pair(real: float) -> tuple[int, int]:
+    """`real` (float64, below 2^26) as significand * 2^-shift for `driftc_to_int8_exact`: 53 bits, shift 27 to 85."""
+    significand, exponent = frexp(real)
+    shift = 53 - exponent
+    if shift > 85:  # |x * real| < 0.5 for every int32
+        return 0, 60
+    if real == 0.0 or shift < 27:
+        raise ValueError(f"scale factor {real} is out of range")
+    return int(significand * 2**53), shift
 
 
 def round_half_away(x: Any) -> Any:
-    """TfLiteRound / std::round: halves away from zero, in the precision of `x`."""
-    return np.copysign(np.floor(np.abs(x) + np.asarray(0.5, np.asarray(x).dtype)), x)
+    """TfLiteRound / std::round: halves away from zero, exact in the precision of `x`."""
+    whole = np.trunc(x)
+    return whole + np.copysign(np.abs(x - whole) >= 0.5, x).astype(np.asarray(x).dtype)
 
 
 def clamp(x: Int64, low: int, high: int) -> Int64:

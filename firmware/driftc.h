@@ -77,16 +77,28 @@ DRIFTC_INLINE int8_t driftc_to_int8_any(int32_t sum, int32_t multiplier, int shi
     return (int8_t)(driftc_clamp(driftc_scale(sum, multiplier, shift), low - zero, high - zero) + zero);
 }
 
-/* A finished sum as int8 with LiteRT's single rounding: round(sum * multiplier / 2^(31 + shift)), halves upwards. */
-DRIFTC_INLINE int8_t driftc_to_int8_once(int32_t sum, int32_t multiplier, int shift, int32_t zero, int32_t low,
-                                         int32_t high)
+/* A finished sum as int8 with LiteRT's single rounding of the float64 product sum * multiplier / 2^shift, halves away
+ * from zero; multiplier has 53 bits, shift is 27 to 85. The product's 84 bits are kept as high * 2^26 + low; float64
+ * holds 53 of them, so what lies less than half a unit of those below a tie counts as the tie. */
+DRIFTC_INLINE int8_t driftc_to_int8_exact(int32_t sum, int64_t multiplier, int shift, int32_t zero, int32_t low,
+                                          int32_t high)
 {
-    const int total = 31 + shift;
-    const int64_t scaled = ((int64_t)sum * multiplier + ((int64_t)1 << (total - 1))) >> total;
-    const int64_t least = low - zero;
-    const int64_t most = high - zero;
+    const uint32_t mask = ((uint32_t)1 << 26) - 1;
+    const uint64_t magnitude = sum < 0 ? 0 - (uint64_t)sum : (uint64_t)sum;
+    const uint64_t tail = magnitude * ((uint64_t)multiplier & mask);
+    const uint64_t head = magnitude * ((uint64_t)multiplier >> 26) + (tail >> 26);
+    uint64_t half = 0;
+    uint64_t scaled;
+    int bits = 26;
 
-    return (int8_t)((int32_t)(scaled < least ? least : scaled > most ? most : scaled) + zero);
+    for (uint64_t rest = head; rest != 0; rest >>= 1)
+        bits++;
+    if (bits > 53)
+        half = (uint64_t)1 << (bits - 54);
+    scaled = (head + (half >> 26) + (((tail & mask) + (half & mask)) >> 26) + ((uint64_t)1 << (shift - 27))) >> (shift - 26);
+    if (scaled > 512)
+        scaled = 512;
+    return (int8_t)driftc_clamp((sum < 0 ? -(int32_t)scaled : (int32_t)scaled) + zero, low, high);
 }
 
 #endif

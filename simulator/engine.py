@@ -74,6 +74,10 @@ class Engine(ABC):
     def missing(self) -> str | None:
         """None when the engine can run here; else one sentence: what is absent and how to install it."""
 
+    def missing_for(self, core: str) -> str | None:
+        """As `missing`, for a program that is compiled for `core`."""
+        return self.missing()
+
     @abstractmethod
     def run(self, program: Program, samples: Sequence[Sequence[Array]], *, trace: bool) -> Iterator[Sample]:
         """Run each sample (one array per input); with `trace`, `Sample.tensors` holds every layer's output."""

@@ -1,3 +1,28 @@
-"""driftc: int8 neural networks as readable C for microcontrollers, proved bit for bit."""
+"""driftc: int8 neural networks as readable C for microcontrollers, proved bit for bit.
+
+`driftc.compile(model) -> Compiled` is the whole API; see `Compiled` for `report`, `write`, `verify`, `simulate`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+__all__ = ["Compiled", "DriftcError", "__version__", "compile"]
+
+if TYPE_CHECKING:
+    from driftc.codegen.api import Compiled, compile
+    from driftc.codegen.errors import DriftcError
+
+
+def __getattr__(name: str) -> Any:
+    """NumPy and the compiler are loaded when they are first needed, so that the command line starts fast."""
+    if name in ("Compiled", "compile"):
+        from driftc.codegen import api
+
+        return getattr(api, name)
+    if name == "DriftcError":
+        from driftc.codegen.errors import DriftcError
+
+        return DriftcError
+    raise AttributeError(f"module 'driftc' has no attribute {name!r}")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
+import numpy as np
+
 import driftc
 from driftc.codegen.emit import access, text
 from driftc.codegen.emit.function import Function, functions
 from driftc.codegen.emit.tidy import tidy
-from driftc.codegen.graph import Tensor
+from driftc.codegen.graph import Array, Tensor
 from driftc.codegen.names import comment, identifier
 from driftc.codegen.operators.base import Activation
 from driftc.codegen.operators.weighted import Weighted
@@ -31,6 +34,7 @@ class Port:
     zero: int
     description: str
     pointer: str
+    short: str  # the accessor without the model's name
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,8 @@ class Model:
     used_regions: tuple[str, ...]
     constant_bytes: int
     macs: int
-    float_io: bool
+    float_io: bool  # the float translation unit is there
+    float_wrapper: bool  # and NAME_invoke_float in it
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     steps: tuple[str, ...]
@@ -100,22 +105,52 @@ def environment() -> Any:
     return made
 
 
-def emit(plan: Plan, *, source: str, sha256: str) -> dict[str, str]:
-    """File name -> text. `source` and `sha256` say which model file this is, in comments."""
+def emit(plan: Plan, *, source: str, sha256: str, float_border: bool = False, float_io: bool = False) -> dict[str, str]:
+    """File name -> text. `source` and `sha256` say which model file this is, in comments.
+
+    The float translation unit is made where the model had float at its border, or on request (`float_io`).
+    """
     made, by_call = functions(plan)
     arrays = constants(plan)
-    model = _model(plan, source, sha256, made)
+    model = _model(plan, source, sha256, made, float_border or float_io, float_io)
     template = environment().get_template
     steps = [_statement(statement, by_call, plan) for statement in plan.program]
     layers = [_function(function) for function in made]
     name = plan.name
-    return {
+    found = {
         f"{name}.h": template("model.h.j2").render(m=model),
         f"{name}.c": template("model.c.j2").render(m=model, layers=layers, steps=steps),
         f"{name}_weights.h": template("weights.h.j2").render(m=model, arrays=arrays),
         "CMakeLists.txt": template("CMakeLists.txt.j2").render(m=model),
         "simulator/model.h": template("simulator.h.j2").render(m=model),
     }
+    if model.float_io:
+        for suffix in ("h", "c"):
+            found[f"{name}_float_io.{suffix}"] = template(f"float_io.{suffix}.j2").render(m=model)
+    return found
+
+
+def emit_selftest(plan: Plan, inputs: Sequence[Array], layers: Sequence[Array]) -> str:
+    """NAME_selftest.c for these inputs; `layers` are what the specification computes, by hook index."""
+    model = _model(plan, "", "", functions(plan)[0], False, False)
+    return str(
+        environment()
+        .get_template("selftest.c.j2")
+        .render(
+            m=model,
+            inputs=[text.constant_array(f"input{n}", value) for n, value in enumerate(inputs)],
+            shapes=[(t.hwc[1], t.hwc[2], t.dtype.itemsize) for t in plan.layers],
+            expected=layers,
+            hashes=",\n".join(f"    0x{layer_hash(layer):08X}u" for layer in layers),
+        )
+    )
+
+
+def layer_hash(layer: Array) -> int:
+    """The self-test's hash of a layer's bytes; see templates/selftest.c.j2."""
+    data = np.frombuffer(np.ascontiguousarray(layer).tobytes(), np.uint8).astype(np.uint64)
+    weight = (2 * 0x9E3779B1 * np.arange(data.size, dtype=np.uint64) + 1) & np.uint64(0xFFFFFFFF)
+    return int(((data + np.uint64(1)) * weight & np.uint64(0xFFFFFFFF)).sum() & np.uint64(0xFFFFFFFF))
 
 
 def constants(plan: Plan) -> list[text.ConstantArray]:
@@ -142,7 +177,9 @@ def _constant_name(buffer: Buffer) -> str:
     return f"constant_{identifier(buffer.name, 'tensor')}"
 
 
-def _model(plan: Plan, source: str, sha256: str, made: list[Function]) -> Model:
+def _model(
+    plan: Plan, source: str, sha256: str, made: list[Function], float_io: bool, float_wrapper: bool
+) -> Model:
     major, minor, patch = (int(part) for part in driftc.__version__.split(".")[:3])
     used = {b.region for b in plan.buffers() if b.region != CONSTANTS}
     return Model(
@@ -155,7 +192,8 @@ def _model(plan: Plan, source: str, sha256: str, made: list[Function]) -> Model:
         used_regions=tuple(region.name for region in plan.regions if region.name in used),
         constant_bytes=constant_bytes(plan),
         macs=sum({id(f.op): f.op.macs for f in made}.values()),
-        float_io=False,
+        float_io=float_io,
+        float_wrapper=float_wrapper and len(plan.inputs) == 1 and len(plan.outputs) == 1,
         inputs=_ports(plan, "input", plan.inputs, plan.input_tensors),
         outputs=_ports(plan, "output", plan.outputs, plan.output_tensors),
         steps=tuple(step_name(statement) for statement in plan.program),
@@ -197,6 +235,7 @@ def _ports(plan: Plan, stem: str, buffers: tuple[Buffer, ...], tensors: tuple[Te
                 zero=tensor.zero_point if has_scale else 0,
                 description=f"{described}{f', {reading}' if reading else f', {tensor.dtype.name}'}.",
                 pointer=pointer,
+                short=f"{stem}{suffix}",
             )
         )
     return tuple(found)

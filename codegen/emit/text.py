@@ -71,17 +71,10 @@ def by(shape: tuple[int, ...]) -> str:
 def to_int8(op: Operator, total: str, channel: str | int) -> str:
     """The C that turns the finished sum `total` of output channel `channel` into int8."""
     assert isinstance(op, Weighted)
-    multiplier, shift = op.multiplier.value, -op.multiplier.shift
-    scale = str(int(multiplier[0])) if multiplier.size == 1 else f"{op.name}_multiplier[{channel}]"
-    right = str(int(shift[0])) if np.ptp(shift) == 0 else f"{op.name}_shift[{channel}]"
-    function = f"driftc_to_int8{_suffix(op)}"
+    stored = op.constants()
+    scale = {
+        key: f"{op.name}_{key}[{channel}]" if key in stored else _number(int(data[0]))
+        for key, data in op.scale_constants().items()
+    }
     low, high = op.range
-    return f"{function}({total}, {scale}, {right}, {op.outputs[0].zero_point}, {low}, {high})"
-
-
-def _suffix(op: Weighted) -> str:
-    """Which of driftc.h's three: the short one wherever the sums and shifts allow it."""
-    if op.rounding.value == "single":
-        return "_once"
-    shift = -op.multiplier.shift
-    return "" if op.largest_sum < 2**30 and shift.min() >= 1 and shift.max() <= 30 else "_any"
+    return f"{op.scaler}({total}, {scale['multiplier']}, {scale['shift']}, {op.outputs[0].zero_point}, {low}, {high})"

@@ -184,7 +184,7 @@ class _Reader:
                 shape=shape,
                 dtype=dtype,
                 type_name=type_name,
-                quantization=self.quantization(record.Quantization(), shape),
+                quantization=self.quantization(record.Quantization()),
                 data=self.buffer(model, record.Buffer(), shape, dtype),
                 variable=bool(record.IsVariable()),
             )
@@ -202,7 +202,7 @@ class _Reader:
             raise self.refuse(f"holds {length} bytes, but shape {list(shape)} of {dtype} needs {prod(shape) * dtype.itemsize}")
         return raw.view(dtype).reshape(shape)
 
-    def quantization(self, record: Any, shape: Shape) -> Quantization | None:
+    def quantization(self, record: Any) -> Quantization | None:
         if record is None or record.ScaleLength() == 0:
             return None
         scale = self.vector(record.ScaleLength(), record.ScaleAsNumpy, np.float32)
@@ -215,21 +215,18 @@ class _Reader:
             raise self.refuse(f"has {scale.size} scales but {zero_point.size} zero points")
         if not np.all(np.isfinite(scale)) or np.any(scale < 0):
             raise self.refuse("has a scale that is not a positive finite number")
-        axis: int | None = None
-        if scale.size > 1:
-            axis = int(record.QuantizedDimension())
-            if not 0 <= axis < len(shape) or shape[axis] != scale.size:
-                raise self.refuse(f"has {scale.size} scales that do not fit axis {axis} of {list(shape)}")
+        # Some files state a nonsensical axis for the bias, which no kernel reads; weights are checked where used.
+        axis = int(record.QuantizedDimension()) if scale.size > 1 else None
         return Quantization(scale, zero_point, axis)
 
 
-def read(path: Path) -> tuple[RawModel, bytes]:
-    """Parse a .tflite file. Raises ModelError naming the file and the table at fault."""
+def read(path: Path, title: str) -> tuple[RawModel, bytes]:
+    """Parse a .tflite file. Raises ModelError naming the file (`title`) and the table at fault."""
     try:
         size = path.stat().st_size
         if size > LARGEST_FILE:
-            raise ModelError(f"{path.name}: {size} bytes; driftc reads models up to {LARGEST_FILE >> 20} MiB")
+            raise ModelError(f"{title}: {size} bytes; driftc reads models up to {LARGEST_FILE >> 20} MiB")
         data = path.read_bytes()
     except OSError as problem:
         raise ModelError(f"{path}: cannot be read: {problem.strerror}") from None
-    return _Reader(path.name, data).model(), data
+    return _Reader(title, data).model(), data

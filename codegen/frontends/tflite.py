@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import numpy as np
+
 from driftc.codegen.errors import ModelError
 from driftc.codegen.frontends.node import Node
 from driftc.codegen.frontends.schema import RawModel, RawTensor, read
@@ -14,21 +16,25 @@ from driftc.codegen.operators import registry
 from driftc.codegen.operators.base import Operator
 
 
-def load(path: Path, name: str | None = None) -> Graph:
-    """Read `path` (subgraph 0). Raises ModelError for damage and for operators or types driftc lacks."""
-    raw, data = read(path)
+def load(path: Path, name: str | None = None, title: str | None = None) -> Graph:
+    """Read `path` (subgraph 0). Raises ModelError for damage and for operators or types driftc lacks.
+
+    `name` is the C prefix (default: the file's stem), `title` what messages call the file.
+    """
+    title = title or path.name
+    raw, data = read(path, title)
     try:
         tensors = _tensors(raw)
         graph = Graph(
-            name=name or model_name(path.stem),
+            name=name or model_name(Path(title).stem),
             operators=tuple(_operators(raw, tensors)),
             inputs=tuple(tensors[i] for i in raw.inputs),
             outputs=tuple(tensors[i] for i in raw.outputs),
-            source=path.name,
+            source=title,
             sha256=hashlib.sha256(data).hexdigest(),
         )
     except ModelError as error:
-        raise ModelError(f"{path.name}: {error}") from None
+        raise ModelError(f"{title}: {error}") from None
     graph.check()
     return graph
 
@@ -58,8 +64,6 @@ def _tensor(name: str, index: int, raw: RawTensor, *, used: bool, computed: bool
             raise ModelError(f"tensor {index} '{raw.name}': zero point {int(zero[0])} is outside int8")
         if (scale <= 0).any():
             raise ModelError(f"tensor {index} '{raw.name}': scale {float(scale[0]):g} is not positive")
-    import numpy as np
-
     data = None if computed else raw.data
     return Tensor(name, raw.shape, np.dtype(raw_dtype), raw.quantization, data, raw.name, index)
 

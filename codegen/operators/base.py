@@ -69,6 +69,7 @@ class Operator:
     outputs: tuple[Tensor, ...]
     label: str = ""  # the model's own name, for comments and messages
     index: int | None = None  # the operator's index in the model file
+    litert: bool = False  # compute as LiteRT's reference kernel does, where it departs from TFLite Micro's
 
     # --- to be defined by each operator ---
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from driftc.codegen.arithmetic import Multiplier
+from driftc.codegen.arithmetic import exact_pair, scale_exactly
 from driftc.codegen.graph import Shape
 from driftc.codegen.operators.base import Array, Box, Tiling
 from driftc.codegen.operators.weighted import Weighted
@@ -26,10 +25,10 @@ class FullyConnected(Weighted):
     template = "fully_connected"
     tiling = Tiling.CHANNELS | Tiling.REDUCE
     arithmetic = (
-        "int32 sum; multiplier float64(float32(scale_in * scale_w)) / float64(scale_out) as Q0.31 and shift (per channel: "
-        "all in float64); double rounding; zero point; clamp to the fused activation's int8 range."
+        "int32 sum; multiplier float64(scale_in) * float64(scale_w) / float64(scale_out) as Q0.31 and shift; "
+        "double rounding; zero point; clamp to the fused activation's int8 range."
     )
-    departures = "LiteRT rounds once: (sum * multiplier + 2^(30 - shift)) >> (31 - shift) in 64 bits."
+    departures = "LiteRT rounds the float64 product sum * multiplier once, halves away from zero."
 
     keep_dims: bool = False
 
@@ -46,13 +45,21 @@ class FullyConnected(Weighted):
             keep_dims=bool(options.KeepNumDims()),
         )
 
-    @cached_property
-    def multiplier(self) -> Multiplier:
-        """As TFLite computes it: with one weight scale the product of the scales is rounded to float32 first."""
-        if self.quantization.scale.size > 1:
-            return super().multiplier
-        product = np.float32(self.inputs[0].scale) * self.quantization.scale
-        return Multiplier.of(product.astype(np.float64) / np.float64(self.outputs[0].scale))
+    def scaled(self, sums: NDArray[np.int64]) -> NDArray[np.int64]:
+        return scale_exactly(sums, self.real_multiplier) if self.litert else super().scaled(sums)
+
+    def scale_constants(self) -> dict[str, Array]:
+        if not self.litert:
+            return super().scale_constants()
+        pairs = [exact_pair(float(real)) for real in self.real_multiplier]
+        return {
+            "multiplier": np.array([pair[0] for pair in pairs], np.int64),
+            "shift": np.array([pair[1] for pair in pairs], np.int8),
+        }
+
+    @property
+    def scaler(self) -> str:
+        return "driftc_to_int8_exact" if self.litert else super().scaler
 
     @property
     def rows(self) -> int:

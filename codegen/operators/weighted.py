@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from driftc.codegen.arithmetic import INT32_MAX, Multiplier, Rounding
+from driftc.codegen.arithmetic import INT32_MAX, Multiplier
 from driftc.codegen.graph import Quantization, Tensor
 from driftc.codegen.operators.base import Activation, Array, Operator, activation_range
 
@@ -26,7 +26,6 @@ class Weighted(Operator):
     bias: Tensor | None = None  # int32 [output channels]
     activation: Activation = Activation.NONE
     bounds: tuple[int, int] | None = None  # int8 clamp, where a pass fused a clamp; else from `activation`
-    rounding: Rounding = Rounding.DOUBLE
 
 
     # --- what the C is made from ---
@@ -46,8 +45,12 @@ class Weighted(Operator):
     @cached_property
     def multiplier(self) -> Multiplier:
         """scale_in * scale_weights / scale_out per output channel (one pair if the weights have one scale)."""
+        return Multiplier.of(self.real_multiplier)
+
+    @property
+    def real_multiplier(self) -> NDArray[np.float64]:
         scales = np.float64(self.inputs[0].scale) * self.quantization.scale.astype(np.float64)
-        return Multiplier.of(scales / np.float64(self.outputs[0].scale))
+        return np.asarray(scales / np.float64(self.outputs[0].scale))
 
     @cached_property
     def range(self) -> tuple[int, int]:
@@ -86,11 +89,22 @@ class Weighted(Operator):
             "weights": self.weights.data,
             "bias": self.folded_bias.astype(np.int32),
         }
-        if self.multiplier.value.size > 1:
-            found["multiplier"] = self.multiplier.value.astype(np.int32)
-            if np.ptp(self.multiplier.shift) > 0:
-                found["shift"] = (-self.multiplier.shift).astype(np.int8)  # right shifts, as driftc.h takes them
-        return found
+        scale = self.scale_constants()
+        return found | {key: data for key, data in scale.items() if np.ptp(data) > 0}
+
+    def scale_constants(self) -> dict[str, Array]:
+        """`multiplier` and right `shift` per channel, as driftc.h takes them; a single value becomes a literal."""
+        return {
+            "multiplier": self.multiplier.value.astype(np.int32),
+            "shift": (-self.multiplier.shift).astype(np.int8),
+        }
+
+    @property
+    def scaler(self) -> str:
+        """The function of driftc.h that does it: the short one wherever the sums and shifts allow."""
+        shift = -self.multiplier.shift
+        short = self.largest_sum < 2**30 and shift.min() >= 1 and shift.max() <= 30
+        return "driftc_to_int8" if short else "driftc_to_int8_any"
 
     def check(self) -> None:
         super().check()
@@ -111,7 +125,7 @@ class Weighted(Operator):
         if self.largest_sum > INT32_MAX:
             self.refuse("sums can overflow int32; the weights or the bias are out of any sensible range")
         try:
-            _ = self.multiplier
+            self.scale_constants()
         except ValueError as problem:
             self.refuse(f"requantisation: {problem}")
 
@@ -133,10 +147,14 @@ class Weighted(Operator):
         """The int32 sums [..., channels], bias included, before requantisation."""
         raise NotImplementedError
 
+    def scaled(self, sums: Int64) -> Int64:
+        """The sums times the real multiplier, rounded."""
+        return self.multiplier.apply(sums)
+
     def requantise(self, sums: Int64) -> NDArray[np.int8]:
         """Scale, round, add the zero point, clamp."""
         low, high = self.range
-        scaled = self.multiplier.apply(sums, self.rounding) + self.outputs[0].zero_point
+        scaled = self.scaled(sums) + self.outputs[0].zero_point
         return np.clip(scaled, low, high).astype(np.int8)
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:

@@ -1,19 +1,12 @@
-"""`--match litert`: after this pass each operator rounds as LiteRT's reference kernel does, where the two depart."""
+"""`--match litert`: after this pass each operator computes as LiteRT's reference kernel does, where the two depart."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from driftc.codegen.arithmetic import Rounding
 from driftc.codegen.graph import Graph
-from driftc.codegen.operators.fully_connected import FullyConnected
 
 
 def match_litert(graph: Graph) -> Graph:
-    return replace(
-        graph,
-        operators=tuple(
-            replace(operator, rounding=Rounding.SINGLE) if isinstance(operator, FullyConnected) else operator
-            for operator in graph.operators
-        ),
-    )
+    matched = [replace(operator, litert=True) if operator.departures else operator for operator in graph.operators]
+    return replace(graph, operators=tuple(matched))

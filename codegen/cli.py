@@ -1,0 +1,319 @@
+"""The command line: click options over `driftc.codegen.api`. Heavy imports wait until a command needs them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import driftc
+from driftc.codegen.errors import DriftcError, UsageError
+
+if TYPE_CHECKING:
+    from driftc.codegen.api import Compiled
+
+CORES = "cortex-m0plus|cortex-m3|cortex-m4|cortex-m7|cortex-m33|cortex-m55|rv32imc"
+Command = Callable[..., Any]
+_DATA_HELP = (
+    ".npz or .npy: one array per input by tensor name, or 'x'; first axis = samples. int8 = raw, float = real values, "
+    "uint8 = real values 0..255, int32 = indices."
+)
+
+
+def main() -> None:
+    """Entry point of the `driftc` command."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        _complain("interrupted")
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except DriftcError as error:
+        _complain(str(error))
+        sys.exit(error.exit_code)
+    except BrokenPipeError:  # the reader of our output has gone
+        sys.stderr.close()
+        sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complain(message: str) -> None:
+    click.echo(f"driftc: {message}", err=True)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(driftc.__version__, prog_name="driftc")
+def cli() -> None:
+    """Compile an int8 neural network to C for a microcontroller, and prove that the C computes the same bytes.
+
+    \b
+    driftc compile kws.tflite --board nucleo-l4r5zi -o kws/    C, RAM, flash, instructions by layer
+    driftc verify kws/ --data samples.npz                      every tensor, every engine, every byte
+    driftc simulate kws/ --data samples.npz                    outputs, accuracy, instructions, stack
+    driftc boards | driftc operators | driftc doctor           what there is
+
+    Exit codes: 0 done; 1 the bytes differ or the model does not fit the board; 2 bad use or bad input.
+    """
+
+
+def target_options(command: Command) -> Command:
+    """--core, --cc and -O, as compile, verify and simulate take them."""
+    for option in (
+        click.option("-O", "optimize", type=click.Choice(["2", "3", "s"]), help="Optimisation level (default 2)."),
+        click.option("--cc", metavar="gcc|clang|zig|PATH", help="Compiler (default: the first that is present)."),
+        click.option("--core", metavar=CORES, help="Core to emulate (default: the board's, else cortex-m4)."),
+    ):
+        command = option(command)
+    return command
+
+
+def sample_options(command: Command) -> Command:
+    """Where samples come from."""
+    for option in (
+        click.option("--sample", type=int, metavar="K", help="Take only sample K, counted from 0."),
+        click.option("--input-divisor", type=float, default=1.0, metavar="D", help="Divide real values by D first (255)."),
+        click.option("--labels", metavar="FILE.npz:KEY", help="Class numbers (default: 'y' in the data file)."),
+        click.option("--random", type=click.IntRange(0, 1_000_000), metavar="N", help="N seeded samples and 3 extremes."),
+        click.option("--data", type=click.Path(path_type=Path), metavar="FILE", help=_DATA_HELP),
+    ):
+        command = option(command)
+    return command
+
+
+def json_option(command: Command) -> Command:
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")(command)
+
+
+@cli.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder to write (default: the model's name).")
+@click.option("--board", metavar="NAME", help="Check that the model fits; 'driftc boards' lists them.")
+@click.option("--name", metavar="NAME", help="Prefix of the C names (default: the model's file name).")
+@click.option("--match", type=click.Choice(["tflm", "litert"]), default="tflm", show_default=True,
+              help="Whose rounding the C reproduces, where TFLite Micro and LiteRT differ.")  # fmt: skip
+@click.option("--float-io", is_flag=True, help="Also write NAME_invoke_float, which takes and gives real values.")
+@click.option("--measure/--no-measure", default=None,
+              help="Count instructions, stack and code size on the emulated core (default: if 'sim' is installed).")  # fmt: skip
+@click.option("--dump-after", metavar="STAGE", multiple=True, help="Print the Graph or Plan after a stage; 'all' for each.")
+@target_options
+@json_option
+def compile(
+    model: Path,
+    output: Path | None,
+    board: str | None,
+    name: str | None,
+    match: str,
+    float_io: bool,
+    measure: bool | None,
+    dump_after: tuple[str, ...],
+    core: str | None,
+    cc: str | None,
+    optimize: str | None,
+    as_json: bool,
+) -> None:
+    """Compile MODEL (.tflite, int8) to a folder of C, and report RAM, flash and instructions by layer.
+
+    The folder holds NAME.h, NAME.c, the weights, driftc.h, a self-test, a CMakeLists.txt and the simulator's main
+    programs; it is written whole or not at all. No compiler is needed: what must be measured is '-' without one.
+    """
+    from driftc.codegen.api import compile as compile_model
+    from driftc.codegen.names import model_name
+
+    watch = _dumper(dump_after, to_stderr=as_json)
+    compiled = compile_model(
+        model,
+        board=board,
+        name=name,
+        match=match,
+        float_io=float_io,
+        core=core,
+        cc=cc,
+        optimize=optimize or "2",
+        measure=measure,
+        watch=watch,
+    )
+    folder = output or Path(model_name(name or model.stem))
+    compiled.write(folder)
+    if as_json:
+        click.echo(json.dumps(compiled.report, indent=2))
+        return
+    from driftc.codegen.tables import print_report
+
+    print_report(compiled, folder)
+
+
+def _dumper(stages: tuple[str, ...], to_stderr: bool) -> Callable[[str, Any], None] | None:
+    if not stages:
+        return None
+    from driftc.codegen.dump import dump
+    from driftc.codegen.lower import STAGES
+
+    for stage in stages:
+        if stage not in (*STAGES, "all"):
+            raise UsageError(f"--dump-after {stage}: the stages are {', '.join(STAGES)}, and all")
+
+    def show(stage: str, thing: Any) -> None:
+        if stage in stages or "all" in stages:
+            click.echo(f"--- after {stage}\n{dump(thing)}", err=to_stderr)
+
+    return show
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@sample_options
+@click.option("--engine", "engines", multiple=True, metavar="NAME",
+              help="numpy, tflm, litert, host, unicorn or qemu; repeatable (default: all that are present).")  # fmt: skip
+@click.option("--sanitize", is_flag=True, help="Build the host engine with ASan and UBSan.")
+@click.option("--save-tensors", type=click.Path(path_type=Path), metavar="FILE.npz", help="Keep each compared tensor.")
+@target_options
+@json_option
+def verify(
+    folder: Path,
+    engines: tuple[str, ...],
+    sanitize: bool,
+    save_tensors: Path | None,
+    data: Path | None,
+    random: int | None,
+    labels: str | None,
+    input_divisor: float,
+    sample: int | None,
+    core: str | None,
+    cc: str | None,
+    optimize: str | None,
+    as_json: bool,
+) -> None:
+    """Prove that FOLDER computes what the model says: every tensor, on every engine, byte for byte.
+
+    The NumPy specification is compared with TFLite Micro's and LiteRT's own kernels, and with the C of the folder
+    on this machine and on the emulated core. The first difference is named; exit code 1.
+    """
+    compiled = _load(folder, core, cc, optimize)
+    with _progress("verify", as_json) as progress:
+        found = compiled.verify(
+            data,
+            engines=list(engines) or None,
+            random=random,
+            labels=labels,
+            input_divisor=input_divisor,
+            sample=sample,
+            save_tensors=save_tensors,
+            sanitize=sanitize,
+            progress=progress,
+        )
+    if as_json:
+        click.echo(json.dumps(found.as_json(), indent=2))
+    else:
+        from driftc.codegen.tables import print_verification
+
+        print_verification(found)
+    sys.exit(0 if found.bit_exact else 1)
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@sample_options
+@click.option("--engine", metavar="NAME", help="host, unicorn or qemu (default: unicorn, else qemu, else host).")
+@target_options
+@json_option
+def simulate(
+    folder: Path,
+    engine: str | None,
+    data: Path | None,
+    random: int | None,
+    labels: str | None,
+    input_divisor: float,
+    sample: int | None,
+    core: str | None,
+    cc: str | None,
+    optimize: str | None,
+    as_json: bool,
+) -> None:
+    """Run the C of FOLDER on samples: outputs, accuracy, instructions by layer, stack.
+
+    The instructions are those of one inference, the sample with the median total; the stack is the worst of all.
+    """
+    compiled = _load(folder, core, cc, optimize)
+    with _progress("simulate", as_json) as progress:
+        found = compiled.simulate(
+            data,
+            engine=engine,
+            random=random,
+            labels=labels,
+            input_divisor=input_divisor,
+            sample=sample,
+            progress=progress,
+        )
+    if as_json:
+        click.echo(json.dumps(found.as_json(), indent=2))
+        return
+    from driftc.codegen.tables import print_simulation
+
+    print_simulation(found)
+
+
+def _load(folder: Path, core: str | None, cc: str | None, optimize: str | None) -> Compiled:
+    from driftc.codegen.api import Compiled
+
+    compiled = Compiled.load(folder)
+    compiled.options = compiled.options.overridden(core=core, cc=cc, optimize=optimize)
+    return compiled
+
+
+@cli.command()
+@json_option
+def boards(as_json: bool) -> None:
+    """List the boards: core, memories, and the emulator that stands in for each."""
+    from driftc.boards import COLUMNS, table
+
+    _print_rows("boards", COLUMNS, table(), as_json)
+
+
+@cli.command()
+@json_option
+def operators(as_json: bool) -> None:
+    """List the operators that driftc compiles, and where LiteRT computes other bytes than TFLite Micro."""
+    from driftc.codegen.operators import registry
+
+    rows = [(code, operator.departures or "-") for code, operator in registry().items()]
+    _print_rows("operators", ("operator", "where LiteRT departs"), rows, as_json)
+
+
+@cli.command()
+@json_option
+def doctor(as_json: bool) -> None:
+    """Say which engines and compilers are present, what each missing one would add, and how to install it."""
+    from driftc.codegen.doctor import COLUMNS, examine
+
+    _print_rows("tools", COLUMNS, examine(), as_json)
+
+
+def _print_rows(title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({title: [dict(zip(columns, row, strict=True)) for row in rows]}, indent=2))
+        return
+    from driftc.codegen.tables import print_rows
+
+    print_rows(columns, rows)
+
+
+@contextmanager
+def _progress(what: str, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar on standard error, for people alone."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

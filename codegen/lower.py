@@ -1,0 +1,67 @@
+"""The road from a model file to a Plan: frontend, passes, planner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from driftc.codegen.errors import ModelError, UsageError
+from driftc.codegen.graph import Graph
+from driftc.codegen.names import model_name
+from driftc.codegen.options import Options
+from driftc.codegen.passes import PASSES
+from driftc.codegen.passes.match import match_litert
+from driftc.codegen.plan.check import check
+from driftc.codegen.plan.plan import Plan
+from driftc.codegen.plan.propose import propose
+
+SUFFIXES = (".tflite",)
+STAGES = ("frontend", "match", *PASSES, "plan")
+
+
+@dataclass(frozen=True, eq=False)
+class Lowered:
+    """The stages that others look at.
+
+    `source` is the Graph as the file has it, `model` the same with the rounding that `--match` asks for, `graph` what
+    the passes left of it, `plan` what the C is made from.
+    """
+
+    source: Graph
+    model: Graph
+    graph: Graph
+    plan: Plan
+
+
+def lower(
+    path: Path,
+    options: Options,
+    watch: Callable[[str, Graph | Plan], None] | None = None,
+    title: str | None = None,
+) -> Lowered:
+    """Read and plan `path`. `watch` sees the result of each stage of STAGES by name.
+
+    `title` is the file's name in comments and messages, and the C prefix's source, where `path` is a copy.
+    """
+    see = watch or (lambda stage, result: None)
+    title = title or path.name
+    if path.suffix not in SUFFIXES:
+        raise UsageError(f"{title}: driftc reads {', '.join(SUFFIXES)} files")
+    from driftc.codegen.frontends.tflite import load
+
+    source = load(path, model_name(options.name or Path(title).stem), title)
+    see("frontend", source)
+    model = match_litert(source) if options.match == "litert" else source
+    see("match", model)
+    graph = model
+    for name, step in PASSES.items():
+        graph = step(graph)
+        graph.check()
+        see(name, graph)
+    if not any(not operator.view for operator in graph.operators):
+        raise ModelError(f"{title}: the model computes nothing; every operator only renames its input")
+    plan = propose(graph)
+    check(plan)
+    see("plan", plan)
+    return Lowered(source, model, graph, plan)

@@ -1,0 +1,42 @@
+"""What `compile` is given. The output folder remembers it, so that verify and simulate need only the folder."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from driftc.codegen.errors import UsageError
+
+CORES = ("cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55", "rv32imc")
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options that decide the C (`name`, `match`, `float_io`) and those that measuring uses."""
+
+    name: str | None = None  # C prefix; None takes the model file's
+    board: str | None = None  # a file name in boards/; None checks nothing for fit
+    core: str | None = None  # None takes the board's, else cortex-m4
+    match: str = "tflm"  # whose rounding: tflm or litert
+    float_io: bool = False  # also wrap quantising the input and dequantising the output
+    cc: str | None = None  # gcc, clang, zig or a path
+    optimize: str = "2"  # 2, 3 or s
+
+    def __post_init__(self) -> None:
+        if self.match not in ("tflm", "litert"):
+            raise UsageError(f"match '{self.match}' is unknown; tflm and litert are the references")
+        if self.optimize not in ("2", "3", "s"):
+            raise UsageError(f"-O {self.optimize} is unknown; 2, 3 and s are")
+        if self.core is not None and self.core not in CORES:
+            raise UsageError(f"core '{self.core}' is unknown; driftc knows {', '.join(CORES)}")
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Options:
+        return cls(**{key: data[key] for key in cls.__dataclass_fields__ if key in data})
+
+    def overridden(self, **changes: Any) -> Options:
+        """With every change that is not None."""
+        return replace(self, **{key: value for key, value in changes.items() if value is not None})

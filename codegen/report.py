@@ -1,0 +1,137 @@
+"""What compile reports: RAM, flash, stack, MACs and instructions, in all and by layer, and whether a board holds it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from driftc.codegen.emit.emit import constant_bytes
+from driftc.codegen.errors import FitError
+from driftc.codegen.graph import Tensor
+from driftc.codegen.lower import Lowered
+from driftc.codegen.operators.base import Operator
+from driftc.codegen.options import Options
+from driftc.codegen.plan.plan import CONSTANTS, Buffer, Call, Plan, static_calls
+
+if TYPE_CHECKING:
+    from driftc.boards import Board
+    from driftc.simulator.session import Measured
+
+Json = dict[str, Any]
+
+
+def report(lowered: Lowered, options: Options, measured: Measured | None) -> Json:
+    """The object that `driftc compile --json` prints; docs/json.md describes it."""
+    plan = lowered.plan
+    constants = constant_bytes(plan)
+    code = measured.code_bytes if measured else None
+    instructions = dict(measured.instructions) if measured and measured.instructions else {}
+    return {
+        "model": lowered.graph.source,
+        "board": options.board,
+        "inputs": [_port(tensor) for tensor in lowered.graph.inputs],
+        "outputs": [_port(tensor) for tensor in lowered.graph.outputs],
+        "arena_bytes": plan.arena_bytes,
+        "regions": [{"name": region.name, "bytes": region.bytes} for region in plan.regions],
+        "stack_bytes": measured.stack_bytes if measured else None,
+        "flash": {
+            "code": code,
+            "constants": constants,
+            "total": None if code is None else code + constants,
+        },
+        "macs": sum(operator.macs for operator in _operators(plan)),
+        "layers": [
+            {
+                "index": index,
+                "name": operator.name,
+                "operator": operator.kind,
+                "output_shape": list(operator.outputs[0].shape),
+                "macs": operator.macs,
+                "constant_bytes": sum(data.nbytes for data in operator.constants().values())
+                + sum(b.data.nbytes for b in _constant_inputs(plan, operator) if b.data is not None),
+                "variant": operator.variant,
+                "instructions": instructions.get(operator.name),
+            }
+            for index, operator in enumerate(_operators(plan))
+        ],
+    }
+
+
+def _port(tensor: Tensor) -> Json:
+    quantized = tensor.dtype.name == "int8" and tensor.quantization is not None
+    return {
+        "name": tensor.label or tensor.name,
+        "shape": list(tensor.shape),
+        "dtype": tensor.dtype.name,
+        "scale": tensor.scale if quantized else None,
+        "zero_point": tensor.zero_point if quantized else None,
+    }
+
+
+def _operators(plan: Plan) -> list[Operator]:
+    """Each operator of the program once."""
+    return list({id(call.operator): call.operator for call in static_calls(plan.program)}.values())
+
+
+def _constant_inputs(plan: Plan, operator: Operator) -> list[Buffer]:
+    calls = [call for call in static_calls(plan.program) if call.operator is operator]
+    return [buffer for buffer in calls[0].inputs if buffer.region == CONSTANTS]
+
+
+def _live(plan: Plan) -> list[tuple[Call, list[Buffer]]]:
+    """Each call of the program's text, with the buffers in use while it runs, largest first."""
+    calls = list(static_calls(plan.program))
+    first: dict[int, int] = {id(buffer): 0 for buffer in plan.inputs}
+    last: dict[int, int] = {id(buffer): len(calls) for buffer in plan.outputs}
+    known: dict[int, Buffer] = {id(buffer): buffer for buffer in (*plan.inputs, *plan.outputs)}
+    for position, call in enumerate(calls):
+        for buffer in (*call.inputs, *call.outputs, *([call.sums] if call.sums else [])):
+            if buffer.region != CONSTANTS:
+                known[id(buffer)] = buffer
+                first.setdefault(id(buffer), position)
+                last[id(buffer)] = max(position, last.get(id(buffer), position))
+
+    def live(position: int) -> list[Buffer]:
+        found = {b.offset: b for k, b in known.items() if first[k] <= position <= last.get(k, 0)}
+        return sorted(found.values(), key=lambda buffer: -buffer.bytes)
+
+    return [(call, live(position)) for position, call in enumerate(calls)]
+
+
+def live_bytes(plan: Plan) -> list[int]:
+    """Bytes of RAM in use while each operator runs, in the order of `report`'s layers."""
+    found: dict[int, int] = {}
+    for call, buffers in _live(plan):
+        size = sum(buffer.bytes for buffer in buffers)
+        found[id(call.operator)] = max(size, found.get(id(call.operator), 0))
+    return list(found.values())
+
+
+def peak(plan: Plan) -> tuple[Call, list[Buffer]]:
+    """The call during which the most bytes are live, and the buffers that are, largest first."""
+    return max(_live(plan), key=lambda pair: sum(buffer.bytes for buffer in pair[1]))
+
+
+def check_fit(found: Json, plan: Plan, board: Board) -> None:
+    """Raise FitError where the model does not fit `board`: by how much, and what makes it so."""
+    problems: list[str] = []
+    room = board.largest
+    arena, stack = found["arena_bytes"], found["stack_bytes"]
+    needed = arena + (stack or 0)
+    if needed > room.bytes:
+        call, live = peak(plan)
+        what = f"arena {arena:,} B" + (f" and stack {stack:,} B" if stack else "")
+        holders = ", ".join(f"'{buffer.name.split(';')[0]}' {buffer.bytes:,} B" for buffer in live[:3])
+        problems.append(
+            f"{what} exceed {board.key}'s {room.bytes:,} B of {room.name} by {needed - room.bytes:,} B; "
+            f"{call.operator.name} makes the peak, with {holders} live"
+        )
+    flash = found["flash"]["constants"] + (found["flash"]["code"] or 0)
+    if flash > board.flash.bytes:
+        parts = "constants and code" if found["flash"]["code"] else "constants alone"
+        largest = max(found["layers"], key=lambda layer: layer["constant_bytes"])
+        problems.append(
+            f"{parts} of {flash:,} B exceed {board.key}'s {board.flash.bytes:,} B of flash by "
+            f"{flash - board.flash.bytes:,} B; {largest['name']} alone holds {largest['constant_bytes']:,} B"
+        )
+    if problems:
+        raise FitError(f"{found['model']}: does not fit: " + "; ".join(problems))

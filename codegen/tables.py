@@ -1,0 +1,133 @@
+"""What the commands print for people: tables and one-line verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from driftc.codegen.api import Compiled
+    from driftc.simulator.simulate import Simulation
+    from driftc.simulator.verify import Verification
+
+NARROWEST = 100  # columns when the output is a file or a pipe
+MEASURED_BY = "- is measured on the emulated core: pip install \"driftc[sim]\", then compile with --measure"
+
+
+def _console() -> Console:
+    console = Console(highlight=False, soft_wrap=False)
+    return console if console.is_terminal else Console(highlight=False, width=max(NARROWEST, console.width))
+
+
+def _number(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"
+
+
+def print_rows(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row))
+    _console().print(table)
+
+
+def print_report(compiled: Compiled, folder: Path) -> None:
+    """The table by layer, and the totals against the board."""
+    report = compiled.report
+    console = _console()
+    table = Table(box=None, pad_edge=False, header_style="bold", show_footer=True, footer_style="bold")
+    total = sum(layer["instructions"] or 0 for layer in report["layers"])
+    measured = report["flash"]["code"] is not None
+    table.add_column("#", justify="right")
+    table.add_column("layer", footer="total", overflow="fold")
+    table.add_column("operator")
+    table.add_column("output")
+    table.add_column("MACs", justify="right", footer=_number(report["macs"]))
+    table.add_column("constants", justify="right", footer=_number(report["flash"]["constants"]))
+    table.add_column("arena", justify="right", footer=_number(report["arena_bytes"]))
+    table.add_column("instructions", justify="right", footer=_number(total if total else None))
+    for layer, live in zip(report["layers"], _live_bytes(compiled), strict=True):
+        table.add_row(
+            str(layer["index"]),
+            escape(layer["name"]),
+            layer["operator"],
+            " x ".join(map(str, layer["output_shape"])),
+            _number(layer["macs"]),
+            _number(layer["constant_bytes"]),
+            _number(live),
+            _number(layer["instructions"]),
+        )
+    console.print(table)
+    console.print()
+    for line in _totals(compiled, report):
+        console.print(escape(line))
+    if not measured:
+        console.print(escape(MEASURED_BY))
+    for tensor, into in compiled.lowered.graph.fused.items():
+        console.print(escape(f"fused: {tensor} -> {into}"))
+    console.print(escape(f"wrote {folder}/; next: driftc verify {folder}"))
+
+
+def _totals(compiled: Compiled, report: dict[str, Any]) -> list[str]:
+    from driftc.boards import load
+
+    flash, board = report["flash"], load(report["board"]) if report["board"] else None
+    used = (flash["code"] or 0) + flash["constants"]
+    room = f" of {board.largest.bytes:,} B {board.largest.name}" if board else ""
+    store = f" of {board.flash.bytes:,} B" if board else ""
+    lines = [
+        f"RAM    arena {report['arena_bytes']:,} B{room}, stack {_number(report['stack_bytes'])} B",
+        f"flash  {used:,} B{store}: constants {flash['constants']:,} B, code {_number(flash['code'])} B",
+    ]
+    measured = compiled.measured_with
+    if measured is not None:
+        lines.append(f"on     {measured['core']}, {measured['compiler']} {measured['version']}, -O{compiled.options.optimize}")
+    return lines
+
+
+def _live_bytes(compiled: Compiled) -> list[int]:
+    """Bytes of RAM in use while each layer runs."""
+    from driftc.codegen.report import live_bytes
+
+    return live_bytes(compiled.lowered.plan)
+
+
+def print_verification(found: Verification) -> None:
+    console = _console()
+    for note in found.notes:
+        console.print(escape(note))
+    fused = "; ".join(f"{tensor} -> {layer}" for tensor, layer in found.fused.items())
+    console.print(
+        escape(f"compared {len(found.compared)} of {found.total} tensors" + (f"; fused: {fused}" if fused else ""))
+    )
+    engines = ", ".join(found.engines)
+    if found.first_difference is None:
+        console.print(escape(f"bit-exact: {found.samples} samples on {engines}"))
+    else:
+        console.print(escape(f"NOT bit-exact ({engines}): {found.first_difference}"))
+
+
+def print_simulation(found: Simulation) -> None:
+    console = _console()
+    if found.instructions is not None:
+        table = Table(box=None, pad_edge=False, header_style="bold", show_footer=True, footer_style="bold")
+        table.add_column("layer", footer="total")
+        table.add_column("instructions", justify="right", footer=_number(sum(found.instructions)))
+        for name, count in zip(found.steps, found.instructions, strict=True):
+            table.add_row(escape(name), _number(count))
+        console.print(table)
+    where = f"{found.engine} ({found.core})" if found.core else found.engine
+    console.print(escape(f"{len(found.outputs)} samples on {where}"))
+    if found.accuracy is not None:
+        console.print(f"accuracy {found.accuracy:.1%}")
+    if found.stack_peak_bytes is not None:
+        console.print(f"stack peak {found.stack_peak_bytes:,} B")
+    if len(found.outputs) == 1:
+        for output in found.outputs[0]:
+            console.print(escape(f"output {output.reshape(-1).tolist()}"))

@@ -1,0 +1,162 @@
+"""Samples for an inference: from .npz and .npy files, or made from a seed. Quantised as the model's input says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftc.codegen.arithmetic import round_half_away
+from driftc.codegen.errors import DataError
+from driftc.codegen.graph import Tensor
+
+Array = NDArray[Any]
+SEED = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """`quantized[n]` holds one array per input of the model; `real[n]` the float values where the file had some."""
+
+    quantized: list[tuple[Array, ...]]
+    real: list[tuple[Array | None, ...]]
+    labels: Array | None = None
+    described: str = ""
+
+    def __len__(self) -> int:
+        return len(self.quantized)
+
+    def only(self, index: int) -> Samples:
+        """The one sample `index`. Raises DataError where there is none."""
+        if not 0 <= index < len(self):
+            raise DataError(f"--sample {index}: there are samples 0 to {len(self) - 1}")
+        labels = None if self.labels is None else self.labels[index : index + 1]
+        return Samples([self.quantized[index]], [self.real[index]], labels, f"sample {index} of {self.described}")
+
+
+def quantize(real: Array, tensor: Tensor) -> NDArray[np.int8]:
+    """Real values to int8 with TFLite's QUANTIZE: float32 division, halves away from zero, saturated."""
+    with np.errstate(over="ignore"):
+        steps = round_half_away(np.asarray(real, np.float32) / np.float32(tensor.scale))
+    return np.clip(steps.astype(np.float64) + tensor.zero_point, -128, 127).astype(np.int8)
+
+
+def load(path: Path, inputs: Sequence[Tensor], *, labels: str | None = None, divisor: float = 1.0) -> Samples:
+    """Read `path` for these inputs; `labels` is FILE.npz:KEY, else `y` of the same file is taken where it is there.
+
+    Raises DataError saying what was expected.
+    """
+    arrays = _read(path)
+    columns = [_column(path, arrays, tensor, alone=len(inputs) == 1) for tensor in inputs]
+    if len({len(column) for column in columns}) != 1:
+        counts = ", ".join(f"'{t.label}' {len(c)}" for t, c in zip(inputs, columns, strict=True))
+        raise DataError(f"{path.name}: the inputs have different numbers of samples: {counts}")
+    converted = [_convert(path, c, t, divisor) for c, t in zip(columns, inputs, strict=True)]
+    count = len(columns[0])
+    return Samples(
+        [tuple(quantized[n].reshape(t.shape) for (quantized, _), t in zip(converted, inputs, strict=True)) for n in range(count)],
+        [
+            tuple(None if real is None else real[n].reshape(t.shape) for (_, real), t in zip(converted, inputs, strict=True))
+            for n in range(count)
+        ],
+        _labels(path, arrays, labels, count),
+        path.name,
+    )
+
+
+def random(count: int, inputs: Sequence[Tensor], limits: dict[str, int] | None = None, seed: int = SEED) -> Samples:
+    """`count` seeded samples, then the extremes: all -128, all 127, all zero point.
+
+    An int32 input takes indices below `limits[name]` (10 where unknown); its extremes are the first and last index.
+    """
+    generator = np.random.default_rng(seed)
+    rows: list[tuple[Array, ...]] = []
+    for _ in range(count):
+        rows.append(tuple(_random(tensor, generator, limits or {}) for tensor in inputs))
+    for extreme in ("low", "high", "zero"):
+        rows.append(tuple(_extreme(tensor, extreme, limits or {}) for tensor in inputs))
+    return Samples(rows, [tuple(None for _ in inputs) for _ in rows], None, f"{count} random samples and 3 extremes")
+
+
+def _random(tensor: Tensor, generator: np.random.Generator, limits: dict[str, int]) -> Array:
+    if tensor.dtype == np.int32:
+        return generator.integers(0, limits.get(tensor.name, 10), tensor.shape).astype(np.int32)
+    return generator.integers(-128, 128, tensor.shape).astype(np.int8)
+
+
+def _extreme(tensor: Tensor, which: str, limits: dict[str, int]) -> Array:
+    if tensor.dtype == np.int32:
+        return np.full(tensor.shape, 0 if which != "high" else limits.get(tensor.name, 10) - 1, np.int32)
+    zero = tensor.zero_point if tensor.quantization is not None else 0
+    return np.full(tensor.shape, {"low": -128, "high": 127, "zero": zero}[which], np.int8)
+
+
+def _read(path: Path) -> dict[str, Array]:
+    try:
+        loaded = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except (OSError, ValueError, EOFError) as problem:
+        raise DataError(f"{path.name}: not a .npz or .npy file of plain arrays ({problem})") from None
+    if isinstance(loaded, np.ndarray):
+        return {"x": loaded}
+    with loaded:
+        try:
+            return {name: loaded[name] for name in loaded.files}
+        except (OSError, ValueError, EOFError) as problem:
+            raise DataError(f"{path.name}: holds an array that cannot be read ({problem})") from None
+        except Exception as problem:  # zipfile and zlib have errors of their own
+            raise DataError(f"{path.name}: the file is damaged ({type(problem).__name__})") from None
+
+
+def _column(path: Path, arrays: dict[str, Array], tensor: Tensor, alone: bool) -> Array:
+    for name in (tensor.label, tensor.name, *(["x"] if alone else [])):
+        if name in arrays:
+            return arrays[name]
+    wanted = f"'{tensor.label}'" + (" or 'x'" if alone else "")
+    raise DataError(f"{path.name}: holds {', '.join(sorted(arrays)) or 'nothing'}; expected an array named {wanted}")
+
+
+def _convert(path: Path, column: Array, tensor: Tensor, divisor: float) -> tuple[Array, Array | None]:
+    """Quantised values and, for real ones, the float32 values too."""
+    inner = tensor.shape[1:] if tensor.shape and tensor.shape[0] == 1 else tensor.shape
+    wanted = ", ".join(["samples", *map(str, inner)])
+    if column.ndim < 1 or column.shape[0] == 0 or column.shape[1:] not in (inner, tensor.shape):
+        raise DataError(f"{path.name}: '{tensor.label}' has shape {list(column.shape)}; expected [{wanted}]")
+    if tensor.dtype == np.int32:
+        if column.dtype != np.int32:
+            raise DataError(f"{path.name}: '{tensor.label}' is {column.dtype}; the model takes int32 indices")
+        return column, None
+    if column.dtype == np.int8:
+        return column, None
+    if column.dtype not in (np.float32, np.float64, np.uint8):
+        raise DataError(
+            f"{path.name}: '{tensor.label}' is {column.dtype}; expected int8 (raw), float32 (real values) or "
+            "uint8 (0..255, see --input-divisor)"
+        )
+    real = (column.astype(np.float64) / divisor).astype(np.float32)
+    if not np.all(np.isfinite(real)):
+        raise DataError(f"{path.name}: '{tensor.label}' holds NaN or infinite values")
+    return quantize(real, tensor), real
+
+
+def _labels(path: Path, arrays: dict[str, Array], option: str | None, count: int) -> Array | None:
+    if option is None:
+        found, where = arrays.get("y"), f"{path.name}: 'y'"
+        if found is not None and (found.shape != (count,) or found.dtype.kind not in "iu"):
+            return None  # some other y
+    else:
+        file, _, key = option.rpartition(":")
+        if not file:
+            raise DataError(f"--labels {option}: expected FILE.npz:KEY")
+        table = _read(Path(file))
+        if key not in table:
+            raise DataError(f"{file}: holds {', '.join(sorted(table))}; no '{key}'")
+        found, where = table[key], f"{file}: '{key}'"
+        if found.shape != (count,) or found.dtype.kind not in "iu":
+            raise DataError(f"{where} is {found.dtype}{list(found.shape)}; expected integers [{count}]")
+    return found

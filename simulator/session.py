@@ -1,0 +1,179 @@
+"""Verify, simulate and measure a Compiled: which engines take part, and what they are given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftc.codegen.errors import ToolError, UsageError
+from driftc.codegen.graph import Tensor
+from driftc.codegen.names import identifier
+from driftc.simulator.data import Samples
+from driftc.simulator.engine import Engine, Program
+from driftc.simulator.engines import ENGINES, REFERENCES, engine, reference
+from driftc.simulator.measure import Measurement, measure
+from driftc.simulator.simulate import Simulation, simulate
+from driftc.simulator.verify import Verification, verify
+
+if TYPE_CHECKING:
+    from driftc.codegen.api import Compiled
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Code, stack and instructions by step on the program's core."""
+
+    code_bytes: int
+    stack_bytes: int
+    instructions: dict[str, int] | None  # by step; None where no engine here counts for this core
+    how: dict[str, Any] = field(default_factory=dict)  # compiler, version, flags, core, engine
+
+
+def measure_program(program: Program, sample: Sequence[NDArray[Any]]) -> Measured:
+    """Build `program` for its core and count one inference. Raises ToolError where a tool is missing."""
+    found = measure(program)
+    counter = _counting_engine(program.target.core)
+    counts: dict[str, int] | None = None
+    if counter is not None:
+        run = next(iter(counter.run(program, [sample], trace=False)))
+        if run.instructions is not None:
+            counts = dict(zip(program.steps, run.instructions, strict=True))
+    return Measured(found.code_bytes, found.stack_bytes, counts, _how(found, counter))
+
+
+def _how(found: Measurement, counter: Engine | None) -> dict[str, Any]:
+    return {
+        "compiler": found.compiler,
+        "version": found.version,
+        "flags": list(found.flags),
+        "core": found.core,
+        "engine": counter.name if counter else None,
+    }
+
+
+def _counting_engine(core: str) -> Engine | None:
+    """The first engine that is present and counts instructions on `core`."""
+    for name in ("unicorn", "qemu"):
+        candidate = engine(name)
+        if candidate.missing_for(core) is None:
+            return candidate
+    return None
+
+
+def verify_compiled(
+    compiled: Compiled,
+    samples: Samples,
+    names: Sequence[str] | None,
+    save: str | Path | None,
+    sanitize: bool,
+    progress: Progress | None,
+) -> Verification:
+    """Compare everything that `names` lists (None: all that are present)."""
+    known = ["numpy", *REFERENCES, *ENGINES]
+    for name in names or ():
+        if name not in known:
+            raise UsageError(f"engine '{name}' is unknown; driftc has {', '.join(known)}")
+    program = compiled.program()
+    engines: list[Engine] = []
+    references = []
+    notes: list[str] = []
+    for name in ENGINES:
+        candidate = engine(name, sanitize=sanitize)
+        absent = candidate.missing_for(program.target.core)
+        if _wanted(name, names, absent, notes):
+            engines.append(candidate)
+    for name in REFERENCES:
+        other = reference(name)
+        if _wanted(name, names, other.missing(), notes):
+            references.append(other)
+            notes += [f"{name}: {other.note}"] if other.note else []
+    keeper = _Keeper() if save is not None else None
+    done = _counter(progress, len(samples))
+    found = verify(
+        compiled.lowered,
+        program,
+        compiled.model_file,
+        samples,
+        references,
+        engines,
+        compiled.options.match,
+        done,
+        edited=compiled.edited(),
+        keep=keeper,
+    )
+    found.notes = notes + found.notes
+    if keeper is not None and save is not None:
+        keeper.write(Path(save))
+    return found
+
+
+def _wanted(name: str, names: Sequence[str] | None, absent: str | None, notes: list[str]) -> bool:
+    """Whether an engine takes part; one that was asked for and is absent is an error."""
+    if names is not None and name not in names:
+        return False
+    if absent is None:
+        return True
+    if names is not None:
+        raise ToolError(f"engine {name}: {absent}")
+    notes.append(f"{name} did not take part: {absent}")
+    return False
+
+
+def simulate_compiled(
+    compiled: Compiled, samples: Samples, name: str | None, progress: Progress | None
+) -> Simulation:
+    """Run on `name`, or on the first of unicorn, qemu and host that is present."""
+    program = compiled.program()
+    if name == "numpy" or name in REFERENCES:
+        raise UsageError(f"engine '{name}' runs the model file, not the C; simulate takes {', '.join(ENGINES)}")
+    if name is not None and name not in ENGINES:
+        raise UsageError(f"engine '{name}' is unknown; simulate takes {', '.join(ENGINES)}")
+    candidates = [engine(n) for n in ([name] if name else ["unicorn", "qemu", "host"])]
+    chosen = next((c for c in candidates if c.missing_for(program.target.core) is None), None)
+    if chosen is None:
+        raise ToolError(f"engine {candidates[0].name}: {candidates[0].missing_for(program.target.core)}")
+    return simulate(program, chosen, samples, _counter(progress, len(samples)))
+
+
+def _counter(progress: Progress | None, total: int) -> Callable[[], None]:
+    done = 0
+
+    def count() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done, total)
+
+    return count
+
+
+class _Keeper:
+    """Collects the compared tensors of all samples for --save-tensors."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, list[NDArray[Any]]] = {}
+
+    def __call__(self, tensors: list[tuple[Tensor, NDArray[Any]]]) -> None:
+        for number, (tensor, value) in enumerate(tensors):
+            name = f"{number:03}_{identifier((tensor.label or tensor.name).split(';')[0], 'tensor')}"
+            self._kept.setdefault(name, []).append(value[0] if value.shape[:1] == (1,) else value)
+
+    def write(self, path: Path) -> None:
+        """Whole or not at all."""
+        target = path if path.suffix == ".npz" else path.with_name(f"{path.name}.npz")
+        fresh = target.with_name(f".{target.name}.part")
+        try:
+            with fresh.open("wb") as file:
+                np.savez(file, **{name: np.stack(values) for name, values in self._kept.items()})  # type: ignore[arg-type]
+            fresh.replace(target)
+        except OSError as problem:
+            raise UsageError(f"{target}: cannot be written: {problem.strerror}") from None
+        finally:
+            fresh.unlink(missing_ok=True)

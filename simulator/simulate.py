@@ -1,0 +1,72 @@
+"""Run samples on one engine: outputs, accuracy, instructions, stack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftc.simulator.data import Samples
+from driftc.simulator.engine import Engine, Program
+
+Array = NDArray[Any]
+
+
+@dataclass
+class Simulation:
+    """What the samples gave. `outputs[n]` holds one array per output of the model."""
+
+    engine: str
+    core: str | None
+    outputs: list[tuple[Array, ...]] = field(default_factory=list)
+    accuracy: float | None = None
+    instructions: tuple[int, ...] | None = None  # by step, of the sample with the median total
+    steps: tuple[str, ...] = ()
+    stack_peak_bytes: int | None = None  # the worst of all samples
+
+    def as_json(self) -> dict[str, Any]:
+        counts = self.instructions
+        return {
+            "engine": self.engine,
+            "core": self.core,
+            "samples": len(self.outputs),
+            "accuracy": self.accuracy,
+            "instructions": None
+            if counts is None
+            else {
+                "total": sum(counts),
+                "per_layer": [
+                    {"name": name, "instructions": count} for name, count in zip(self.steps, counts, strict=True)
+                ],
+            },
+            "stack_peak_bytes": self.stack_peak_bytes,
+        }
+
+
+def simulate(program: Program, engine: Engine, samples: Samples, progress: Callable[[], None]) -> Simulation:
+    """Run all samples; `progress` is called after each."""
+    emulated = engine.name in ("unicorn", "qemu")
+    found = Simulation(engine.name, program.target.core if emulated else None, steps=program.steps)
+    counted: list[tuple[int, ...]] = []
+    for sample in engine.run(program, samples.quantized, trace=False):
+        found.outputs.append(sample.outputs)
+        if sample.instructions is not None:
+            counted.append(sample.instructions)
+        if sample.stack_peak is not None:
+            found.stack_peak_bytes = max(sample.stack_peak, found.stack_peak_bytes or 0)
+        progress()
+    if counted:
+        found.instructions = sorted(counted, key=sum)[(len(counted) - 1) // 2]
+    found.accuracy = accuracy(found.outputs, samples.labels)
+    return found
+
+
+def accuracy(outputs: list[tuple[Array, ...]], labels: Array | None) -> float | None:
+    """The share of samples whose largest output is at the label; None without labels or for a single value."""
+    if labels is None or not outputs or len(outputs[0]) != 1 or outputs[0][0].size < 2:
+        return None
+    chosen = [int(np.argmax(output[0].reshape(-1))) for output in outputs]
+    return float(np.mean(np.asarray(chosen) == labels))

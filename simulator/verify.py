@@ -1,0 +1,280 @@
+"""Every engine against the NumPy specification, tensor by tensor, byte by byte."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftc.codegen.graph import Graph, Tensor
+from driftc.codegen.lower import Lowered
+from driftc.codegen.passes.match import match_litert
+from driftc.simulator.data import Samples
+from driftc.simulator.engine import Engine, Program
+from driftc.simulator.reference import PlanRun, run_graph
+from driftc.simulator.references import LitertReference, ReferenceRefused, TflmReference
+
+Array = NDArray[Any]
+Reference = TflmReference | LitertReference
+Tensors = dict[str, Array]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first byte that is not as the specification says."""
+
+    engine: str
+    sample: int
+    layer: str
+    element: tuple[int, ...]
+    expected: int | float
+    got: int | float
+    share: float  # of the tensor's elements that differ
+    cause: str
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "layer": self.layer,
+            "element": list(self.element),
+            "expected": self.expected,
+            "got": self.got,
+            "engine": self.engine,
+        }
+
+    def __str__(self) -> str:
+        return (
+            f"{self.engine}: {self.layer}{list(self.element)} is {self.got}, expected {self.expected} "
+            f"(sample {self.sample}; {self.share:.1%} of its elements differ). {self.cause}"
+        )
+
+
+@dataclass
+class Verification:
+    """What was compared, and the first difference if there is one."""
+
+    engines: list[str] = field(default_factory=list)
+    samples: int = 0
+    compared: set[str] = field(default_factory=set)  # tensors of the model
+    fused: dict[str, str] = field(default_factory=dict)  # tensor -> layer in which it is next observable
+    total: int = 0
+    notes: list[str] = field(default_factory=list)
+    first_difference: Difference | None = None
+
+    @property
+    def bit_exact(self) -> bool:
+        return self.first_difference is None and bool(self.engines)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "bit_exact": self.bit_exact,
+            "engines": self.engines,
+            "samples": self.samples,
+            "tensors_compared": len(self.compared),
+            "tensors_fused": [f"{tensor} -> {layer}" for tensor, layer in self.fused.items()],
+            "first_difference": self.first_difference.as_json() if self.first_difference else None,
+        }
+
+
+Pairs = list[tuple[Tensor, Array, Array | None]]  # tensor, what the specification says, what the engine gave
+Stream = Iterator[Callable[[Tensors], Pairs]]  # one item a sample
+
+
+def verify(
+    lowered: Lowered,
+    program: Program,
+    model: Path,
+    samples: Samples,
+    references: Sequence[Reference],
+    engines: Sequence[Engine],
+    match: str,
+    progress: Callable[[], None],
+    edited: Sequence[str] = (),
+    keep: Callable[[list[tuple[Tensor, Array]]], None] | None = None,
+) -> Verification:
+    """Run `samples` through everything and compare; stops at the first difference.
+
+    `engines` run the generated C, `references` the model file; the Plan is always run in NumPy too. `edited` names
+    generated files that no longer are what driftc writes. `keep` sees each sample's compared tensors.
+    """
+    found = Verification(fused=_fused(lowered), total=sum(len(op.outputs) for op in lowered.model.operators))
+    _account(lowered, found)
+    fed = [_model_inputs(lowered, samples, n) for n in range(len(samples))]
+    streams: dict[str, Stream] = {"numpy": _plan_stream(lowered, samples)}
+    streams |= {engine.name: _engine_stream(lowered, engine, program, samples) for engine in engines}
+    streams |= {reference.name: _reference_stream(lowered, reference, model, fed, match) for reference in references}
+    for number, inputs in enumerate(fed):
+        values = run_graph(lowered.model, inputs)
+        _check_inputs(lowered, samples, number, values)
+        for name in list(streams):
+            try:
+                pairs = next(streams[name])(values)
+            except ReferenceRefused as refused:
+                found.notes.append(f"{name} refuses the model, so it was not compared: {refused}")
+                del streams[name]
+                continue
+            difference = _first(name, pairs, number, edited)
+            if difference is not None:
+                found.first_difference = difference
+                break
+        found.engines = list(streams)
+        found.samples = number + 1
+        if found.first_difference is not None:
+            return found
+        if keep is not None:
+            keep([(tensor, values[tensor.name]) for tensor in lowered.plan.layers])
+        progress()
+    return found
+
+
+def _fused(lowered: Lowered) -> dict[str, str]:
+    names = {tensor.name: tensor.label or tensor.name for op in lowered.model.operators for tensor in op.outputs}
+    return {names.get(tensor, tensor): layer for tensor, layer in lowered.graph.fused.items()}
+
+
+def _account(lowered: Lowered, found: Verification) -> None:
+    """Every tensor of the model is compared or fused. A view is compared with the bytes that it renames."""
+    border = lowered.graph.float_border
+    seen = {tensor.name for tensor in lowered.plan.layers} | set(lowered.plan.views)
+    seen |= set(border) | {tensor.name for tensor in border.values()}
+    for operator in lowered.model.operators:
+        for tensor in operator.outputs:
+            if tensor.name in seen:
+                found.compared.add(tensor.name)
+            elif tensor.name not in lowered.graph.fused:
+                raise AssertionError(f"{operator.name}: {tensor.name} is neither compared nor fused")
+
+
+def _model_inputs(lowered: Lowered, samples: Samples, number: int) -> list[Array]:
+    """What the model file itself takes: int8, or real values where its border is float."""
+    inputs: list[Array] = []
+    for position, tensor in enumerate(lowered.graph.inputs):
+        quantized, real = samples.quantized[number][position], samples.real[number][position]
+        if tensor.name not in lowered.graph.float_border:
+            inputs.append(quantized)
+        elif real is not None:
+            inputs.append(real)
+        else:
+            inputs.append((quantized.astype(np.int32) - tensor.zero_point).astype(np.float32) * np.float32(tensor.scale))
+    return inputs
+
+
+def _check_inputs(lowered: Lowered, samples: Samples, number: int, values: Tensors) -> None:
+    """The int8 that the C is given is what the model's own QUANTIZE makes of the same sample."""
+    for tensor, given in zip(lowered.graph.inputs, samples.quantized[number], strict=True):
+        if not np.array_equal(values[tensor.name], given.reshape(tensor.shape)):
+            raise AssertionError(f"{tensor.name}: the sample was quantised differently from the model's own QUANTIZE")
+
+
+def _layer_pairs(lowered: Lowered, values: Tensors, layers: dict[int, Array]) -> Pairs:
+    return [
+        (tensor, values[tensor.name], layers.get(index)) for index, tensor in enumerate(lowered.plan.layers)
+    ]
+
+
+def _output_pairs(lowered: Lowered, values: Tensors, outputs: Sequence[Array]) -> Pairs:
+    return [
+        (tensor, values[tensor.name], output) for tensor, output in zip(lowered.graph.outputs, outputs, strict=True)
+    ]
+
+
+def _plan_stream(lowered: Lowered, samples: Samples) -> Stream:
+    """The Plan, executed in NumPy on its own buffers and offsets."""
+    run = PlanRun(lowered.plan)
+    for quantized in samples.quantized:
+        outputs, layers = run.run(quantized)
+        yield lambda values, o=outputs, n=layers: (  # type: ignore[misc]
+            _layer_pairs(lowered, values, dict(enumerate(n))) + _output_pairs(lowered, values, o)
+        )
+
+
+def _engine_stream(lowered: Lowered, engine: Engine, program: Program, samples: Samples) -> Stream:
+    """Generated C: each layer as the hook shows it, and the outputs."""
+    for sample in engine.run(program, samples.quantized, trace=True):
+        yield lambda values, s=sample: (  # type: ignore[misc]
+            _layer_pairs(lowered, values, s.tensors) + _output_pairs(lowered, values, s.outputs)
+        )
+
+
+def _reference_stream(
+    lowered: Lowered, reference: Reference, model: Path, fed: list[list[Array]], match: str
+) -> Stream:
+    """A reference's own tensors: in a chain, or operator by operator where it is known to depart.
+
+    Then our operator is given the reference's rounding and the reference's own tensors as its inputs.
+    """
+    alike = match == reference.name or not any(operator.departures for operator in lowered.model.operators)
+    graph = lowered.source if reference.name == "tflm" else match_litert(lowered.source)
+    for tensors in reference.run(model, fed):
+        if alike:
+            yield lambda values, t=tensors: _chain_pairs(lowered.model, values, t)  # type: ignore[misc]
+        else:
+            yield lambda values, t=tensors: _local_pairs(graph, t)  # type: ignore[misc]
+
+
+def _chain_pairs(model: Graph, values: Tensors, tensors: dict[int, Array]) -> Pairs:
+    return [
+        (tensor, values[tensor.name], tensors[tensor.index])
+        for operator in model.operators
+        for tensor in operator.outputs
+        if tensor.index in tensors
+    ]
+
+
+def _local_pairs(graph: Graph, tensors: dict[int, Array]) -> Pairs:
+    pairs: Pairs = []
+    for operator in graph.operators:
+        inputs = [t.data if t.data is not None else tensors.get(t.index or 0) for t in operator.inputs]
+        known = [value for value in inputs if value is not None]
+        if len(known) < len(inputs):
+            continue
+        shaped = [value.reshape(t.shape) for value, t in zip(known, operator.inputs, strict=True)]
+        for tensor, value in zip(operator.outputs, operator.spec(*shaped), strict=True):
+            if tensor.index in tensors:
+                pairs.append((tensor, value, tensors[tensor.index]))
+    return pairs
+
+
+def _first(engine: str, pairs: Pairs, sample: int, edited: Sequence[str]) -> Difference | None:
+    for tensor, expected, got in pairs:
+        if got is None:
+            cause = "The hook never showed this layer."
+            return Difference(engine, sample, tensor.label or tensor.name, (0,), 0, 0, 1.0, cause)
+        flat, other = expected.reshape(-1), got.reshape(-1)
+        if flat.dtype != other.dtype or flat.size != other.size:
+            raise AssertionError(f"{engine}: {tensor.name} is {other.dtype}[{other.size}], not {flat.dtype}[{flat.size}]")
+        if flat.tobytes() == other.tobytes():
+            continue
+        unlike = np.flatnonzero(flat.view(np.uint8).reshape(flat.size, -1) != other.view(np.uint8).reshape(flat.size, -1))
+        where = int(unlike[0]) // flat.dtype.itemsize
+        return Difference(
+            engine,
+            sample,
+            tensor.label or tensor.name,
+            tuple(int(i) for i in np.unravel_index(where, tensor.shape or (1,))),
+            flat[where].item(),
+            other[where].item(),
+            float(np.mean(flat != other)),
+            _cause(engine, flat, other, edited),
+        )
+    return None
+
+
+def _cause(engine: str, expected: Array, got: Array, edited: Sequence[str]) -> str:
+    """The likeliest reason, from who differs and how."""
+    if edited and engine not in ("numpy", "tflm", "litert"):
+        return f"Likely cause: {', '.join(edited)} changed since driftc wrote it; compile the model again."
+    gap = np.abs(expected.astype(np.float64) - got.astype(np.float64))
+    shape = "off by one, as a rounding that differs would be" if gap.max() <= 1 else "not a matter of rounding"
+    if np.all(got == got[0]):
+        shape = "every element is the same: the layer was not computed, or computed from nothing"
+    who = {
+        "numpy": "the Plan computes something else than the Graph, which is a bug in driftc's planner",
+        "tflm": "the specification departs from TFLite Micro's kernel, which is a bug in driftc",
+        "litert": "LiteRT departs here in a way that docs/arithmetic.md does not list; TFLite Micro decides",
+        "host": "the generated C departs from the specification: a bug in driftc or in the host compiler",
+    }.get(engine, "the code for this core departs: compare with the host engine, another compiler (--cc) or -O")
+    return f"Likely cause: {who} ({shape})."
