@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+import weakref
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from importlib.resources import files
@@ -78,7 +79,6 @@ class Compiled:
         self.lowered = lowered
         self._model = model
         self._folder = folder
-        self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._measured: Measured | None = None
 
     @classmethod
@@ -274,21 +274,14 @@ class Compiled:
 
         return [name for name, content in self.sources.items() if not same(name, content)]
 
-    def close(self) -> None:
-        """Remove the temporary folder, if there is one; it also goes with the object."""
-        if self._temporary is not None:
-            self._temporary.cleanup()
-            self._temporary = None
-
     def _place(self) -> Path:
-        if self._folder is not None:
-            return self._folder
-        if self._temporary is None:
-            self._temporary = tempfile.TemporaryDirectory(prefix="driftc-")
-            folder = Path(self._temporary.name) / self.lowered.plan.name
-            shutil.rmtree(folder, ignore_errors=True)
-            self.write(folder)
-        return Path(self._temporary.name) / self.lowered.plan.name
+        """The folder; a temporary one that goes with this object where it was not loaded from one."""
+        if self._folder is None:
+            root = Path(tempfile.mkdtemp(prefix="driftc-"))
+            weakref.finalize(self, shutil.rmtree, root, ignore_errors=True)
+            self.write(root / self.lowered.plan.name)
+            self._folder = root / self.lowered.plan.name
+        return self._folder
 
     def _index_limits(self) -> dict[str, int]:
         """Rows of the table that each int32 input indexes."""

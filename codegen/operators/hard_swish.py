@@ -41,7 +41,7 @@ class HardSwish(Lookup):
             reals = [float32(lambda: fine / np.float32(out)), float32(lambda: fine / np.float32(RAMP_SCALE))]
         found: list[tuple[int, int]] = []
         for real in reals:
-            if not 2.0**-15 <= real < 2.0**30:
+            if not 2.0**-16 <= real < 2.0**30:
                 self._out_of_range()
             value, shift = quantize_multiplier(real)
             found.append((min((value + (1 << 15)) >> 16, INT16_MAX), shift))
@@ -53,7 +53,7 @@ class HardSwish(Lookup):
         into, out = self.inputs[0].scale, self.outputs[0].scale
         self.refuse(
             f"the scales {into:g} of its input and {out:g} of its output are too far apart; "
-            "TFLite Micro needs input scale / (128 * output scale) to be below 1"
+            "driftc needs input scale / (128 * output scale) to be below 1 and above 2^-16"
         )
 
     def check(self) -> None:
