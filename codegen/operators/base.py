@@ -63,6 +63,7 @@ class Operator:
     view: ClassVar[bool] = False  # same bytes under another shape: costs nothing
     arithmetic: ClassVar[str] = ""  # for docs/arithmetic.md: multiplier, rounding, saturation
     departures: ClassVar[str] = ""  # for docs/arithmetic.md: where LiteRT's reference kernel gives other bytes
+    compared: ClassVar[str] = "TFLite Micro; LiteRT"  # for docs/arithmetic.md: whose kernels the tests ran beside it
 
     name: str
     inputs: tuple[Tensor, ...]

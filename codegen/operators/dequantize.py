@@ -21,6 +21,7 @@ class Dequantize(Operator):
 
     codes = ("DEQUANTIZE",)
     template = "dequantize"
+    compared = "TFLite Micro"
     arithmetic = "float32(scale_in) * float32(in - zero_in), one float32 multiplication. At the border only."
 
     @classmethod

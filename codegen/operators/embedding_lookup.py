@@ -18,6 +18,7 @@ class EmbeddingLookup(Gather):
     """GATHER along the first axis, with one axis of indices."""
 
     codes = ("EMBEDDING_LOOKUP",)
+    compared = "TFLite Micro"
     arithmetic = Gather.arithmetic
 
     @classmethod

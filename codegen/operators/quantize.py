@@ -18,6 +18,7 @@ class Quantize(Lookup):
     """Values to the output's scale and zero point."""
 
     codes = ("QUANTIZE",)
+    compared = "TFLite Micro; LiteRT (int8 to int8)"
     arithmetic = (
         "int8: multiplier float64(scale_in) / float64(scale_out) as Q0.31 and shift; double rounding; zero point; "
         "saturated; a table of 256 in C. float32, at the border only: float32(x / scale) rounded, halves away from "

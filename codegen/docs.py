@@ -1,0 +1,118 @@
+"""The parts of docs/ that the sources decide, between `<!-- made: PART -->` and `<!-- end -->`.
+
+`python -m driftc.codegen.docs docs` renews them; a test fails where they are out of date.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from driftc.boards import COLUMNS, load, table
+from driftc.codegen.errors import UsageError
+from driftc.codegen.operators import registry
+from driftc.codegen.operators.base import Operator, Tiling
+
+MARKED = re.compile(r"(?<=<!-- made: )(\w+)( -->\n).*?(?=<!-- end -->)", re.DOTALL)
+TILES = {Tiling.ROWS: "rows", Tiling.CHANNELS: "channels", Tiling.REDUCE: "input channels"}
+
+
+def renewed(page: str, folder: Path) -> str:
+    """`page` with every marked part made anew; `folder` is docs/, where the JSON schemas are."""
+    return MARKED.sub(lambda part: f"{part[1]}{part[2]}\n{PARTS[part[1]](folder)}\n", page)
+
+
+def main(arguments: Sequence[str]) -> None:
+    if len(arguments) != 1 or not (Path(arguments[0]) / "schemas").is_dir():
+        raise UsageError("usage: python -m driftc.codegen.docs DOCS, the folder that holds schemas/")
+    folder = Path(arguments[0])
+    for path in sorted(folder.glob("*.md")):
+        page = path.read_text(encoding="utf-8")
+        path.write_text(renewed(page, folder), encoding="utf-8", newline="\n")
+
+
+def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("*", "\\*").replace("_", "\\_")
+
+
+def _arithmetic(_: Path) -> str:
+    return "\n".join(_section(code, operator) for code, operator in registry().items())
+
+
+def _section(code: str, operator: type[Operator]) -> str:
+    parts = [f"### {code}", _escaped(operator.arithmetic), f"Compared with: {operator.compared}."]
+    if operator.departures:
+        parts.append(f"Departure: {_escaped(operator.departures)}")
+    return "\n\n".join(parts) + "\n"
+
+
+def _operators(_: Path) -> str:
+    rows = []
+    for code, operator in registry().items():
+        kernels = "none: a view" if operator.view else ", ".join(_kernels(operator)) or "none: at the border"
+        parts = ", ".join(word for flag, word in TILES.items() if flag in operator.tiling) or "-"
+        rows.append((code, _formula(operator), kernels, parts, "yes" if operator.in_place else "-"))
+    return markdown_table(("operator", "computes", "kernels", "in parts", "in place"), rows)
+
+
+def _formula(operator: type[Operator]) -> str:
+    """What the first line of the operator's module says after its name."""
+    text = (sys.modules[operator.__module__].__doc__ or "").partition("\n")[0]
+    return _escaped(text.partition(": ")[2].rstrip("."))
+
+
+def _kernels(operator: type[Operator]) -> list[str]:
+    folder = files("driftc.templates").joinpath(operator.template)
+    found = [entry.name.removesuffix(".c.j2") for entry in folder.iterdir()] if folder.is_dir() else []
+    return sorted(f"{operator.template}/{name}" for name in found)
+
+
+def _boards(_: Path) -> str:
+    rows = [(*row, load(row[0]).source) for row in table()]
+    return markdown_table((*COLUMNS, "source of the numbers"), rows)
+
+
+def _json(folder: Path) -> str:
+    schemas = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("schemas/*.json")}
+    return "\n".join(_schema(command, schemas[command]) for command in sorted(schemas))
+
+
+def _schema(command: str, schema: Mapping[str, Any]) -> str:
+    rows = [(f"`{path}`", kind, text) for path, kind, text in _fields(schema, "")]
+    title = f"## driftc {command} --json\n\n{schema['description']}\n\n"
+    return title + markdown_table(("field", "type", "meaning"), rows)
+
+
+def _fields(schema: Mapping[str, Any], path: str) -> list[tuple[str, str, str]]:
+    """Every property below `schema`: path, type, description."""
+    found: list[tuple[str, str, str]] = []
+    for name, part in schema.get("properties", {}).items():
+        here = f"{path}.{name}" if path else name
+        kind = part["type"] if isinstance(part["type"], str) else " or ".join(part["type"])
+        items = part.get("items", {})
+        if "array" in part["type"]:
+            kind = kind.replace("array", f"array of {items['type']}")
+        found.append((here, kind, part["description"]))
+        found += _fields(part, here) + _fields(items, f"{here}[]")
+    return found
+
+
+PARTS: dict[str, Callable[[Path], str]] = {
+    "arithmetic": _arithmetic,
+    "boards": _boards,
+    "json": _json,
+    "operators": _operators,
+}
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
