@@ -30,7 +30,8 @@ class Firmware:
     """A program for a core, and what it was made of."""
 
     elf: Path
-    model_objects: tuple[Path, ...]  # the generated code alone, without harness and port
+    model_objects: tuple[Path, ...]  # the generated code alone
+    port_objects: tuple[Path, ...]  # harness, port and memory.c
     compiler: Compiler
     flags: tuple[str, ...]  # those that decide about the generated code
     core: Core
@@ -79,15 +80,13 @@ def build_firmware(program: Program, *, trace: bool, defines: Sequence[str] = ()
     include = ("-isystem", "simulator/freestanding")
     ports = [Path("simulator/main.c"), Path(f"simulator/port_{core.port}.c"), Path("simulator/memory.c")]
     measuring = () if trace else ("-DPORT_MEASURES", *(f"-D{define}" for define in defines))
+    flags = [*base, *hook, *include, STACK_SIZES[compiler.kind]]
     with ThreadPoolExecutor(2) as pool:
-        model = pool.submit(
-            _compile, compiler, program.folder, model_sources(program),
-            [*base, *hook, *include, STACK_SIZES[compiler.kind]],
-        )  # fmt: skip
-        port = pool.submit(_compile, compiler, program.folder, ports, [*base, *hook, *measuring, *include])
-        model_objects, port_objects = model.result(), port.result()
-    return Firmware(_link(program, core, compiler, [*model_objects, *port_objects]),
-                    tuple(model_objects), compiler, base, core)  # fmt: skip
+        model = pool.submit(_compile, compiler, program.folder, model_sources(program), flags)
+        port = pool.submit(_compile, compiler, program.folder, ports, [*flags, *measuring])
+        model_objects, port_objects = tuple(model.result()), tuple(port.result())
+    elf = _link(program, core, compiler, [*model_objects, *port_objects])
+    return Firmware(elf, model_objects, port_objects, compiler, base, core)
 
 
 def _link(program: Program, core: Core, compiler: Compiler, objects: list[Path]) -> Path:

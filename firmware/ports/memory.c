@@ -1,15 +1,10 @@
-/* memory.c: the four functions that compilers call by themselves, for programs without a C library. */
+/* memory.c: the functions that compilers call by themselves, for programs without a C library. */
 #include <stdint.h>
 #include <string.h>
 
-/* Compilers know these loops, and would make of each a call of the very function it is in. */
-#if defined(__clang__)
-#define PLAIN_LOOPS __attribute__((no_builtin("memcpy", "memmove", "memset", "memcmp")))
-#elif defined(__GNUC__)
-#define PLAIN_LOOPS __attribute__((optimize("no-tree-loop-distribute-patterns")))
-#else
-#define PLAIN_LOOPS
-#endif
+/* Compilers know these loops, and would make of each a call of the very function it is in. Here they cannot: for all
+ * they know, the pointer changes. */
+#define CHANGES(pointer) __asm__("" : "+r"(pointer))
 
 #define WORD sizeof(uint32_t)
 
@@ -21,47 +16,69 @@ static inline int in_words(const void *a, const void *b)
     return (((uintptr_t)a | (uintptr_t)b) % WORD) == 0;
 }
 
-PLAIN_LOOPS void *memcpy(void *restrict to, const void *restrict from, size_t bytes)
+static void copy_upwards(uint8_t *to, const uint8_t *from, size_t bytes)
 {
-    uint8_t *t = to;
-    const uint8_t *f = from;
-
-    if (in_words(t, f)) {
-        for (; bytes >= WORD; bytes -= WORD, t += WORD, f += WORD)
-            *(word_t *)(void *)t = *(const word_t *)(const void *)f;
+    if (in_words(to, from)) {
+        for (; bytes >= WORD; bytes -= WORD, to += WORD, from += WORD) {
+            *(word_t *)(void *)to = *(const word_t *)(const void *)from;
+            CHANGES(to);
+        }
     }
-    while (bytes-- > 0)
-        *t++ = *f++;
-    return to;
-}
-
-PLAIN_LOOPS void *memmove(void *to, const void *from, size_t bytes)
-{
-    uint8_t *t = to;
-    const uint8_t *f = from;
-
-    if ((uintptr_t)t - (uintptr_t)f >= bytes) /* `to` does not lie within `from` */
-        return memcpy(to, from, bytes);
-    while (bytes-- > 0)
-        t[bytes] = f[bytes];
-    return to;
-}
-
-PLAIN_LOOPS void *memset(void *to, int value, size_t bytes)
-{
-    uint8_t *t = to;
-    uint8_t byte = (uint8_t)value;
-
-    if (in_words(t, t)) {
-        for (; bytes >= WORD; bytes -= WORD, t += WORD)
-            *(word_t *)(void *)t = byte * 0x01010101u;
+    for (; bytes > 0; bytes--) {
+        *to++ = *from++;
+        CHANGES(to);
     }
-    while (bytes-- > 0)
-        *t++ = byte;
+}
+
+static void copy_downwards(uint8_t *to, const uint8_t *from, size_t bytes)
+{
+    for (; bytes > 0; bytes--) {
+        to[bytes - 1] = from[bytes - 1];
+        CHANGES(to);
+    }
+}
+
+static void copy_either_way(uint8_t *to, const uint8_t *from, size_t bytes)
+{
+    if ((uintptr_t)to - (uintptr_t)from >= bytes) /* `to` does not lie within `from` */
+        copy_upwards(to, from, bytes);
+    else
+        copy_downwards(to, from, bytes);
+}
+
+static void fill(uint8_t *to, uint8_t value, size_t bytes)
+{
+    if (in_words(to, to)) {
+        for (; bytes >= WORD; bytes -= WORD, to += WORD) {
+            *(word_t *)(void *)to = value * 0x01010101u;
+            CHANGES(to);
+        }
+    }
+    for (; bytes > 0; bytes--) {
+        *to++ = value;
+        CHANGES(to);
+    }
+}
+
+void *memcpy(void *restrict to, const void *restrict from, size_t bytes)
+{
+    copy_upwards(to, from, bytes);
     return to;
 }
 
-PLAIN_LOOPS int memcmp(const void *a, const void *b, size_t bytes)
+void *memmove(void *to, const void *from, size_t bytes)
+{
+    copy_either_way(to, from, bytes);
+    return to;
+}
+
+void *memset(void *to, int value, size_t bytes)
+{
+    fill(to, (uint8_t)value, bytes);
+    return to;
+}
+
+int memcmp(const void *a, const void *b, size_t bytes)
 {
     const uint8_t *x = a;
     const uint8_t *y = b;
@@ -72,3 +89,38 @@ PLAIN_LOOPS int memcmp(const void *a, const void *b, size_t bytes)
     }
     return 0;
 }
+
+#ifdef __ARM_EABI__
+
+/* The Arm ABI's names for the same (Run-time ABI, section 4.3.4), one for each alignment: clang calls these. */
+#define FOR_EACH_ALIGNMENT(X) X() X(4) X(8)
+
+#define COPY(alignment)                                                        \
+    void __aeabi_memcpy##alignment(void *to, const void *from, size_t bytes);  \
+    void __aeabi_memcpy##alignment(void *to, const void *from, size_t bytes)   \
+    {                                                                          \
+        copy_upwards(to, from, bytes);                                         \
+    }                                                                          \
+    void __aeabi_memmove##alignment(void *to, const void *from, size_t bytes); \
+    void __aeabi_memmove##alignment(void *to, const void *from, size_t bytes)  \
+    {                                                                          \
+        copy_either_way(to, from, bytes);                                      \
+    }
+
+/* The number of bytes comes before the value, unlike in C. */
+#define SET(alignment)                                                         \
+    void __aeabi_memset##alignment(void *to, size_t bytes, int value);         \
+    void __aeabi_memset##alignment(void *to, size_t bytes, int value)          \
+    {                                                                          \
+        fill(to, (uint8_t)value, bytes);                                       \
+    }                                                                          \
+    void __aeabi_memclr##alignment(void *to, size_t bytes);                    \
+    void __aeabi_memclr##alignment(void *to, size_t bytes)                     \
+    {                                                                          \
+        fill(to, 0, bytes);                                                    \
+    }
+
+FOR_EACH_ALIGNMENT(COPY)
+FOR_EACH_ALIGNMENT(SET)
+
+#endif
