@@ -3,10 +3,29 @@
 from __future__ import annotations
 
 
+LONGEST = 1200  # characters of a message; names in a model file may have any length
+
+
 class DriftcError(Exception):
-    """Base of all expected failures; the command line prints the message alone and exits with `exit_code`."""
+    """Base of all expected failures; the command line prints the message alone and exits with `exit_code`.
+
+    The message is one printable line of bounded length, whatever names from a model file are in it.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str) -> None:
+        super().__init__(_shortened(_printable(message)))
+
+
+def _printable(text: str) -> str:
+    """Line breaks, terminal escapes and the like spelt out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _shortened(text: str) -> str:
+    """The beginning names the file and the end says what to do, so the middle goes."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
 
 
 class ModelError(DriftcError):
@@ -22,7 +41,13 @@ class UsageError(DriftcError):
 
 
 class ToolError(DriftcError):
-    """A compiler, emulator or package that is missing or failed; the message says what to install."""
+    """A compiler, emulator or package that is missing or failed; the message says what to install.
+
+    What a tool said may follow, in lines of its own.
+    """
+
+    def __init__(self, message: str) -> None:
+        Exception.__init__(self, "\n".join(_printable(line) for line in message.splitlines()))
 
 
 class FitError(DriftcError):

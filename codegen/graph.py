@@ -127,7 +127,7 @@ class Graph:
         known = {tensor.name for tensor in self.inputs}
         for operator in self.operators:
             for tensor in operator.inputs:
-                if tensor.name not in known:
+                if tensor.data is None and tensor.name not in known:
                     raise ModelError(f"{self.source}: {operator.name}: reads '{tensor.label}' before it is computed")
             for tensor in operator.outputs:
                 if tensor.name in known:

@@ -101,4 +101,30 @@ DRIFTC_INLINE int8_t driftc_to_int8_exact(int32_t sum, int64_t multiplier, int s
     return (int8_t)driftc_clamp((sum < 0 ? -(int32_t)scaled : (int32_t)scaled) + zero, low, high);
 }
 
+/* 1 / (1 + x) for x in [0, 1], both Q0.31: three Newton-Raphson steps, as gemmlowp has them. */
+static inline int32_t driftc_one_over_one_plus(int32_t x)
+{
+    const int32_t half = (int32_t)(((int64_t)x + INT32_MAX + 1) >> 1);
+    int32_t guess = 1515870810 + driftc_multiply_high(half, -1010580540); /* Q2.29: 48/17 - 32/17 * half */
+
+    for (int step = 0; step < 3; step++) {
+        const int32_t error = (1 << 29) - driftc_multiply_high(half, guess);
+
+        guess += driftc_multiply_high(guess, error) * 4;
+    }
+    return guess > INT32_MAX / 2 ? INT32_MAX : guess * 2;
+}
+
+/* Leading zero bits of x, which is not 0. */
+static inline int driftc_leading_zeros(uint32_t x)
+{
+    int zeros = 0;
+
+    while ((x & 0x80000000u) == 0) {
+        x <<= 1;
+        zeros++;
+    }
+    return zeros;
+}
+
 #endif

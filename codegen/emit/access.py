@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from driftc.codegen.graph import Shape
 from driftc.codegen.operators.base import Windowed
 from driftc.codegen.plan.plan import Buffer, Span
 
@@ -55,6 +57,28 @@ def at(buffer: Buffer, base: str, y: Index = 0, x: Index = 0, c: Index = 0) -> s
     """A pointer to [y, x, c] of `buffer`, which starts at `base`."""
     where = offset(buffer, y, x, c)
     return base if where == 0 else f"{base} + {where}"
+
+
+def minus(number: int) -> str:
+    """" - 3", " + 3", or nothing for 0."""
+    return "" if number == 0 else f" {'-' if number > 0 else '+'} {abs(number)}"
+
+
+def names_of(shape: Sequence[int]) -> list[Index]:
+    """The loop variables over a shape's axes: i0, i1, ..."""
+    return [f"i{axis}" for axis in range(len(shape))]
+
+
+def element(buffer: Buffer, shape: Shape, index: Sequence[Index]) -> Index:
+    """Elements from the start of `buffer` to `index` of a tensor of `shape`, one index an axis.
+
+    Leading axes fold into rows, as `Tensor.hwc` folds them.
+    """
+    row: Index = 0
+    for extent, place in zip(shape[:-2], index[:-2], strict=True):
+        row = plus(times(row, extent), place)
+    pixel = index[-2] if len(index) > 1 else 0
+    return offset(buffer, row, pixel, index[-1] if index else 0)
 
 
 def _grouped(text: str) -> str:

@@ -101,6 +101,13 @@ def environment() -> Any:
         comment=comment,
         repeated=text.repeated,
         to_int8=text.to_int8,
+        any=any,
+        element=access.element,
+        minus=access.minus,
+        names_of=access.names_of,
+        offset=access.offset,
+        scaled=text.scaled,
+        requantized=text.requantized,
     )
     return made
 

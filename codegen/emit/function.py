@@ -63,6 +63,17 @@ class Function:
         return complete and all(buffer.dense for buffer in (*self.inputs, *self.outputs))
 
     @property
+    def folds(self) -> bool:
+        """Inputs broadcast to the output as rows x pixels x channels: each extent is the output's, or 1."""
+        extents = [zip(buffer.shape, self.y.shape, strict=True) for buffer in self.inputs]
+        return all(inner in (1, outer) for pairs in extents for inner, outer in pairs)
+
+    @property
+    def alike(self) -> bool:
+        """`flat`, and every input has the output's shape."""
+        return self.flat and all(buffer.shape == self.y.shape for buffer in self.inputs)
+
+    @property
     def parameters(self) -> str:
         """Pointers to the start of each buffer, then the origins that the program's loops give."""
         apart = "" if _shares_bytes(self.call) else "restrict "

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from driftc.codegen.arithmetic import Multiplier
 from driftc.codegen.emit.access import C_TYPES
 from driftc.codegen.graph import Array, Tensor
 from driftc.codegen.operators.base import Operator
@@ -66,6 +67,22 @@ def real(tensor: Tensor) -> str:
 def by(shape: tuple[int, ...]) -> str:
     """25 x 5 x 64."""
     return " x ".join(str(n) for n in shape) or "1"
+
+
+def scaled(value: str, multiplier: Multiplier, largest: int) -> str:
+    """The C that scales the integer `value`, at most `largest` in magnitude, by one (multiplier, shift)."""
+    factor, right = _number(int(multiplier.value[0])), -int(multiplier.shift[0])
+    if largest >= 2**30 or right < 0 or right > 30:
+        return f"driftc_scale({value}, {factor}, {right})"
+    high = f"driftc_multiply_high_short({value}, {factor})"
+    return high if right == 0 else f"driftc_shift_right_short({high}, {right})"
+
+
+def requantized(value: str, multiplier: Multiplier, largest: int, zero: int, bounds: tuple[int, int]) -> str:
+    """The C that turns the integer `value`, at most `largest` in magnitude, into int8."""
+    factor, right = _number(int(multiplier.value[0])), -int(multiplier.shift[0])
+    suffix = "" if largest < 2**30 and 1 <= right <= 30 else "_any"
+    return f"driftc_to_int8{suffix}({value}, {factor}, {right}, {zero}, {bounds[0]}, {bounds[1]})"
 
 
 def to_int8(op: Operator, total: str, channel: str | int) -> str:

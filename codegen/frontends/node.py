@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NoReturn
 
 import numpy as np
 
 from driftc.codegen.errors import ModelError
-from driftc.codegen.frontends.schema import RawOperator, default_options, options_class
+from driftc.codegen.frontends.schema import DAMAGE, RawOperator, default_options, options_class
 from driftc.codegen.graph import Array, Shape, Tensor
 from driftc.codegen.operators.base import Activation, same_padding
+
+
+class _Options:
+    """The schema's accessor for an options table, which may lie anywhere in a damaged file."""
+
+    def __init__(self, node: Node, name: str) -> None:
+        self._node = node
+        self._name = name
+        self._table = options_class(name)()
+        self._read(self._table.Init, node.raw.options.Bytes, node.raw.options.Pos)
+
+    def _read(self, method: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return method(*arguments)
+        except DAMAGE as damage:
+            self._node.refuse(f"its {self._name} are damaged ({type(damage).__name__})")
+
+    def __getattr__(self, field: str) -> Callable[..., Any]:
+        return partial(self._read, getattr(self._table, field))
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,9 +84,7 @@ class Node:
         if self.raw.options is None or self.raw.options_type in ("", "NONE"):
             return default_options(name)
         self.require(self.raw.options_type == name, f"has {self.raw.options_type} instead of {name}")
-        options = options_class(name)()
-        options.Init(self.raw.options.Bytes, self.raw.options.Pos)
-        return options
+        return _Options(self, name)
 
     def common(self, *inputs: Tensor) -> dict[str, Any]:
         """The fields that every operator has."""

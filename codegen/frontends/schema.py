@@ -25,7 +25,8 @@ DTYPES: dict[int, Any] = {
     0: np.float32, 1: np.float16, 2: np.int32, 3: np.uint8, 4: np.int64, 6: np.bool_, 7: np.int16, 9: np.int8,
     10: np.float64, 12: np.uint64, 15: np.uint32, 16: np.uint16,
 }  # fmt: skip
-_DAMAGE = (struct.error, ValueError, IndexError, TypeError, OverflowError, AttributeError, MemoryError, RecursionError)
+# What the flatbuffers package raises where a file does not hold what it should.
+DAMAGE = (struct.error, ValueError, IndexError, TypeError, OverflowError, AttributeError, MemoryError, RecursionError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +97,7 @@ class _Reader:
         self.where, before = where, self.where
         try:
             yield
-        except _DAMAGE as damage:
+        except DAMAGE as damage:
             raise self.refuse(f"the file is damaged or truncated ({type(damage).__name__})") from None
         self.where = before
 
@@ -175,7 +176,9 @@ class _Reader:
             shape = tuple(int(n) for n in self.vector(record.ShapeLength(), record.ShapeAsNumpy, np.int32))
             type_name = names_of("TensorType").get(record.Type(), f"type {record.Type()}")
             dtype = np.dtype(DTYPES[record.Type()]) if record.Type() in DTYPES else None
-            if len(shape) > LARGEST_RANK or any(n < 0 for n in shape):
+            if len(shape) > LARGEST_RANK:
+                raise self.refuse(f"has {len(shape)} axes; driftc reads up to {LARGEST_RANK}")
+            if any(n < 0 for n in shape):
                 raise self.refuse(f"shape {list(shape)} is not possible")
             if prod(shape) * (dtype.itemsize if dtype else 1) > LARGEST_TENSOR:
                 raise self.refuse(f"shape {list(shape)} needs over {LARGEST_TENSOR >> 20} MiB; driftc stops there")
