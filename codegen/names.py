@@ -14,6 +14,16 @@ _C_WORDS = frozenset(
     main memcpy memset memmove memcmp strlen null int8_t int16_t int32_t int64_t uint8_t uint16_t uint32_t uint64_t
     size_t in out arena driftc scratch linux unix arm near far interrupt errno assert""".split()
 )
+# What the templates call their own variables and files: a layer of that name would be shadowed, or shadow it.
+_TEMPLATE_WORDS = frozenset(
+    """a acc b c channel column count data element end entry error expected expected_layers first from hash head hook
+    in0 in1 index inside kx ky largest last layer layers length memory model next o oc outside pixel product
+    quantize quantized real rest row s scale segment segments shapes share shift source steps sum sums t tail tap
+    trace user value weight weights whole window x y zero add_to_hash""".split()
+)
+_NUMBERED = re.compile(r"(acc|channel|i|in|input|k|out|pixel|ram|row)\d+")
+# What is appended to a layer's name: its constants, and the functions of a layer computed in parts.
+_SUFFIX = re.compile(r"_(weights|bias|multiplier|shift|table|exp|outside|part\d+)$")
 # The framework's own words at the end of a tensor's path, which say less than the operator does.
 _GENERIC = re.compile(
     r"(relu6?|biasadd|conv2d|depthwise|depthwise_conv2d|separable_conv2d|matmul|addv2|mul|fusedbatchnorm(v3)?|"
@@ -27,7 +37,7 @@ def identifier(text: str, fallback: str) -> str:
     safe = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:LONGEST].strip("_")
     if not safe:
         safe = fallback
-    if safe[0].isdigit() or safe in _C_WORDS:
+    if safe[0].isdigit() or safe in _C_WORDS or safe in _TEMPLATE_WORDS or _NUMBERED.fullmatch(safe):
         safe = f"{fallback}_{safe}"
     return safe
 
@@ -51,10 +61,11 @@ def comment(text: str) -> str:
 
 
 class Names:
-    """Hands out names that are unique within one model."""
+    """Hands out names that are unique within one model, whose C prefix is `model`."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: str = "") -> None:
         self.taken: set[str] = set()
+        self._model = model
 
     def unique(self, name: str) -> str:
         chosen, count = name, 1
@@ -65,7 +76,10 @@ class Names:
         return chosen
 
     def layer(self, label: str, code: str) -> str:
-        return self.unique(layer_name(label, code))
+        name = layer_name(label, code)
+        if name == self._model or name.startswith(f"{self._model}_") or name.startswith("constant_"):
+            name = f"layer_{name}"
+        return self.unique(f"{name}_layer" if _SUFFIX.search(name) else name)
 
     def tensor(self, label: str, index: int) -> str:
         """Graph-internal: the file's own name where it is unique and not empty."""

@@ -22,12 +22,13 @@ def load(path: Path, name: str | None = None, title: str | None = None) -> Graph
     `name` is the C prefix (default: the file's stem), `title` what messages call the file.
     """
     title = title or path.name
+    prefix = name or model_name(Path(title).stem)
     raw, data = read(path, title)
     try:
         tensors = _tensors(raw)
         graph = Graph(
-            name=name or model_name(Path(title).stem),
-            operators=tuple(_operators(raw, tensors)),
+            name=prefix,
+            operators=tuple(_operators(raw, tensors, prefix)),
             inputs=tuple(tensors[i] for i in raw.inputs),
             outputs=tuple(tensors[i] for i in raw.outputs),
             source=title,
@@ -68,8 +69,8 @@ def _tensor(name: str, index: int, raw: RawTensor, *, used: bool, computed: bool
     return Tensor(name, raw.shape, np.dtype(raw_dtype), raw.quantization, data, raw.name, index)
 
 
-def _operators(raw: RawModel, tensors: list[Tensor]) -> list[Operator]:
-    names = Names()
+def _operators(raw: RawModel, tensors: list[Tensor], prefix: str) -> list[Operator]:
+    names = Names(prefix)
     found: list[Operator] = []
     for index, record in enumerate(raw.operators):
         outputs = tuple(tensors[i] for i in record.outputs)
