@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 LONGEST = 1200  # characters of a message; names in a model file may have any length
 
 

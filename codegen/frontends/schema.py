@@ -139,6 +139,8 @@ class _Reader:
             outputs = self.indices(subgraph.OutputsLength(), subgraph.OutputsAsNumpy, len(tensors), absent=False)
         if not inputs or not outputs:
             raise self.refuse("the model has no inputs or no outputs")
+        if len(set(inputs)) < len(inputs):
+            raise self.refuse(f"subgraph 0: lists an input twice: tensors {list(inputs)}")
         return RawModel(tensors, operators, inputs, outputs)
 
     def code(self, record: Any) -> tuple[str, int]:
@@ -201,8 +203,9 @@ class _Reader:
         if length == 0 or dtype is None:
             return None
         raw = self.vector(length, record.DataAsNumpy, np.uint8)
-        if length != prod(shape) * dtype.itemsize:
-            raise self.refuse(f"holds {length} bytes, but shape {list(shape)} of {dtype} needs {prod(shape) * dtype.itemsize}")
+        needed = prod(shape) * dtype.itemsize
+        if length != needed:
+            raise self.refuse(f"holds {length} bytes, but shape {list(shape)} of {dtype} needs {needed}")
         return raw.view(dtype).reshape(shape)
 
     def quantization(self, record: Any) -> Quantization | None:

@@ -61,6 +61,8 @@ def _tensor(name: str, index: int, raw: RawTensor, *, used: bool, computed: bool
         raise ModelError(f"tensor {index} '{raw.name}': keeps state between runs, which driftc does not support yet")
     if raw_dtype == "int8" and computed and raw.quantization is not None:
         zero, scale = raw.quantization.zero_point, raw.quantization.scale
+        if scale.size != 1:
+            raise ModelError(f"tensor {index} '{raw.name}': has {scale.size} scales; a computed tensor must have one")
         if (zero < -128).any() or (zero > 127).any():
             raise ModelError(f"tensor {index} '{raw.name}': zero point {int(zero[0])} is outside int8")
         if (scale <= 0).any():
