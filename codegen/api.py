@@ -252,7 +252,7 @@ class Compiled:
         sample: int | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Simulation:
-        """Outputs, accuracy, instructions and stack of the samples on one engine (default: unicorn, else qemu, host)."""
+        """Outputs, accuracy, instructions and stack on one engine (default: unicorn, else qemu, else host)."""
         from driftc.simulator.session import simulate_compiled
 
         samples = self.samples(data, random=random, labels=labels, input_divisor=input_divisor, sample=sample)

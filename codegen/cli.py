@@ -78,9 +78,13 @@ def sample_options(command: Command) -> Command:
     """Where samples come from."""
     for option in (
         click.option("--sample", type=int, metavar="K", help="Take only sample K, counted from 0."),
-        click.option("--input-divisor", type=float, default=1.0, metavar="D", help="Divide real values by D first (255)."),
+        click.option(
+            "--input-divisor", type=float, default=1.0, metavar="D", help="Divide real values by D first (255)."
+        ),
         click.option("--labels", metavar="FILE.npz:KEY", help="Class numbers (default: 'y' in the data file)."),
-        click.option("--random", type=click.IntRange(0, 1_000_000), metavar="N", help="N seeded samples and 3 extremes."),
+        click.option(
+            "--random", type=click.IntRange(0, 1_000_000), metavar="N", help="N seeded samples and 3 extremes."
+        ),
         click.option("--data", type=click.Path(path_type=Path), metavar="FILE", help=_DATA_HELP),
     ):
         command = option(command)
@@ -96,12 +100,22 @@ def json_option(command: Command) -> Command:
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder to write (default: the model's name).")
 @click.option("--board", metavar="NAME", help="Check that the model fits; 'driftc boards' lists them.")
 @click.option("--name", metavar="NAME", help="Prefix of the C names (default: the model's file name).")
-@click.option("--match", type=click.Choice(["tflm", "litert"]), default="tflm", show_default=True,
-              help="Whose rounding the C reproduces, where TFLite Micro and LiteRT differ.")  # fmt: skip
+@click.option(
+    "--match",
+    type=click.Choice(["tflm", "litert"]),
+    default="tflm",
+    show_default=True,
+    help="Whose rounding the C reproduces, where TFLite Micro and LiteRT differ.",
+)
 @click.option("--float-io", is_flag=True, help="Also write NAME_invoke_float, which takes and gives real values.")
-@click.option("--measure/--no-measure", default=None,
-              help="Count instructions, stack and code size on the emulated core (default: if 'sim' is installed).")  # fmt: skip
-@click.option("--dump-after", metavar="STAGE", multiple=True, help="Print the Graph or Plan after a stage; 'all' for each.")
+@click.option(
+    "--measure/--no-measure",
+    default=None,
+    help="Count instructions, stack and code size on the emulated core (default: if 'sim' is installed).",
+)
+@click.option(
+    "--dump-after", metavar="STAGE", multiple=True, help="Print the Graph or Plan after a stage; 'all' for each."
+)
 @target_options
 @json_option
 def compile(
@@ -169,8 +183,13 @@ def _dumper(stages: tuple[str, ...], to_stderr: bool) -> Callable[[str, Any], No
 @cli.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @sample_options
-@click.option("--engine", "engines", multiple=True, metavar="NAME",
-              help="numpy, tflm, litert, host, unicorn or qemu; repeatable (default: all that are present).")  # fmt: skip
+@click.option(
+    "--engine",
+    "engines",
+    multiple=True,
+    metavar="NAME",
+    help="numpy, tflm, litert, host, unicorn or qemu; repeatable (default: all that are present).",
+)
 @click.option("--sanitize", is_flag=True, help="Build the host engine with ASan and UBSan.")
 @click.option("--save-tensors", type=click.Path(path_type=Path), metavar="FILE.npz", help="Keep each compared tensor.")
 @target_options
@@ -282,7 +301,7 @@ def operators(as_json: bool) -> None:
     """List the operators that driftc compiles, and where LiteRT computes other bytes than TFLite Micro."""
     from driftc.codegen.operators import registry
 
-    rows = [(code, operator.departures or "-") for code, operator in registry().items()]
+    rows: list[tuple[str, ...]] = [(code, operator.departures or "-") for code, operator in registry().items()]
     _print_rows("operators", ("operator", "where LiteRT departs"), rows, as_json)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from driftc.simulator.verify import Verification
 
 NARROWEST = 100  # columns when the output is a file or a pipe
-MEASURED_BY = "- is measured on the emulated core: pip install \"driftc[sim]\", then compile with --measure"
+MEASURED_BY = '- is measured on the emulated core: pip install "driftc[sim]", then compile with --measure'
 
 
 def _console() -> Console:
@@ -87,7 +87,9 @@ def _totals(compiled: Compiled, report: dict[str, Any]) -> list[str]:
     ]
     measured = compiled.measured_with
     if measured is not None:
-        lines.append(f"on     {measured['core']}, {measured['compiler']} {measured['version']}, -O{compiled.options.optimize}")
+        lines.append(
+            f"on     {measured['core']}, {measured['compiler']} {measured['version']}, -O{compiled.options.optimize}"
+        )
     return lines
 
 

@@ -42,7 +42,7 @@ def quantize(real: Array, tensor: Tensor) -> NDArray[np.int8]:
     """Real values to int8 with TFLite's QUANTIZE: float32 division, halves away from zero, saturated."""
     with np.errstate(over="ignore"):
         steps = round_half_away(np.asarray(real, np.float32) / np.float32(tensor.scale))
-    return np.clip(steps.astype(np.float64) + tensor.zero_point, -128, 127).astype(np.int8)
+    return np.asarray(np.clip(steps.astype(np.float64) + tensor.zero_point, -128, 127), np.int8)
 
 
 def load(path: Path, inputs: Sequence[Tensor], *, labels: str | None = None, divisor: float = 1.0) -> Samples:
@@ -58,9 +58,15 @@ def load(path: Path, inputs: Sequence[Tensor], *, labels: str | None = None, div
     converted = [_convert(path, c, t, divisor) for c, t in zip(columns, inputs, strict=True)]
     count = len(columns[0])
     return Samples(
-        [tuple(quantized[n].reshape(t.shape) for (quantized, _), t in zip(converted, inputs, strict=True)) for n in range(count)],
         [
-            tuple(None if real is None else real[n].reshape(t.shape) for (_, real), t in zip(converted, inputs, strict=True))
+            tuple(quantized[n].reshape(t.shape) for (quantized, _), t in zip(converted, inputs, strict=True))
+            for n in range(count)
+        ],
+        [
+            tuple(
+                None if real is None else real[n].reshape(t.shape)
+                for (_, real), t in zip(converted, inputs, strict=True)
+            )
             for n in range(count)
         ],
         _labels(path, arrays, labels, count),

@@ -126,9 +126,7 @@ def _wanted(name: str, names: Sequence[str] | None, absent: str | None, notes: l
     return False
 
 
-def simulate_compiled(
-    compiled: Compiled, samples: Samples, name: str | None, progress: Progress | None
-) -> Simulation:
+def simulate_compiled(compiled: Compiled, samples: Samples, name: str | None, progress: Progress | None) -> Simulation:
     """Run on `name`, or on the first of unicorn, qemu and host that is present."""
     program = compiled.program()
     if name == "numpy" or name in REFERENCES:

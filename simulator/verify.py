@@ -158,7 +158,9 @@ def _model_inputs(lowered: Lowered, samples: Samples, number: int) -> list[Array
         elif real is not None:
             inputs.append(real)
         else:
-            inputs.append((quantized.astype(np.int32) - tensor.zero_point).astype(np.float32) * np.float32(tensor.scale))
+            inputs.append(
+                (quantized.astype(np.int32) - tensor.zero_point).astype(np.float32) * np.float32(tensor.scale)
+            )
     return inputs
 
 
@@ -170,9 +172,7 @@ def _check_inputs(lowered: Lowered, samples: Samples, number: int, values: Tenso
 
 
 def _layer_pairs(lowered: Lowered, values: Tensors, layers: dict[int, Array]) -> Pairs:
-    return [
-        (tensor, values[tensor.name], layers.get(index)) for index, tensor in enumerate(lowered.plan.layers)
-    ]
+    return [(tensor, values[tensor.name], layers.get(index)) for index, tensor in enumerate(lowered.plan.layers)]
 
 
 def _output_pairs(lowered: Lowered, values: Tensors, outputs: Sequence[Array]) -> Pairs:
@@ -245,10 +245,14 @@ def _first(engine: str, pairs: Pairs, sample: int, edited: Sequence[str]) -> Dif
             return Difference(engine, sample, tensor.label or tensor.name, (0,), 0, 0, 1.0, cause)
         flat, other = expected.reshape(-1), got.reshape(-1)
         if flat.dtype != other.dtype or flat.size != other.size:
-            raise AssertionError(f"{engine}: {tensor.name} is {other.dtype}[{other.size}], not {flat.dtype}[{flat.size}]")
+            raise AssertionError(
+                f"{engine}: {tensor.name} is {other.dtype}[{other.size}], not {flat.dtype}[{flat.size}]"
+            )
         if flat.tobytes() == other.tobytes():
             continue
-        unlike = np.flatnonzero(flat.view(np.uint8).reshape(flat.size, -1) != other.view(np.uint8).reshape(flat.size, -1))
+        unlike = np.flatnonzero(
+            flat.view(np.uint8).reshape(flat.size, -1) != other.view(np.uint8).reshape(flat.size, -1)
+        )
         where = int(unlike[0]) // flat.dtype.itemsize
         return Difference(
             engine,

@@ -60,7 +60,7 @@ def at(buffer: Buffer, base: str, y: Index = 0, x: Index = 0, c: Index = 0) -> s
 
 
 def minus(number: int) -> str:
-    """" - 3", " + 3", or nothing for 0."""
+    """ " - 3", " + 3", or nothing for 0."""
     return "" if number == 0 else f" {'-' if number > 0 else '+'} {abs(number)}"
 
 

@@ -184,9 +184,7 @@ def _constant_name(buffer: Buffer) -> str:
     return f"constant_{identifier(buffer.name, 'tensor')}"
 
 
-def _model(
-    plan: Plan, source: str, sha256: str, made: list[Function], float_io: bool, float_wrapper: bool
-) -> Model:
+def _model(plan: Plan, source: str, sha256: str, made: list[Function], float_io: bool, float_wrapper: bool) -> Model:
     major, minor, patch = (int(part) for part in driftc.__version__.split(".")[:3])
     used = {b.region for b in plan.buffers() if b.region != CONSTANTS}
     return Model(
@@ -311,7 +309,7 @@ def _trace(call: Call, layer: int, buffer: Buffer) -> list[str]:
     row = rows.start.literal if rows.start.literal is not None else str(rows.start)
     channel = channels.start.literal if channels.start.literal is not None else str(channels.start)
     item = buffer.dtype.itemsize
-    if not buffer.whole_rows and rows.count > 1 or buffer.strides[0] != buffer.shape[1] * buffer.strides[1]:
+    if (not buffer.whole_rows and rows.count > 1) or buffer.strides[0] != buffer.shape[1] * buffer.strides[1]:
         raise NotImplementedError(f"{call.operator.name}: rows of a circular buffer are traced one at a time")
     where = access.times(access.offset(buffer, row, 0, channel), item)
     start = _pointer(buffer)

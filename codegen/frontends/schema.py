@@ -128,9 +128,7 @@ class _Reader:
             codes = [self.code(model.OperatorCodes(i)) for i in range(self.count(model.OperatorCodesLength(), 4))]
             subgraph = model.Subgraphs(0)
         with self.at("subgraph 0"):
-            tensors = tuple(
-                self.tensor(model, subgraph, i) for i in range(self.count(subgraph.TensorsLength(), 4))
-            )
+            tensors = tuple(self.tensor(model, subgraph, i) for i in range(self.count(subgraph.TensorsLength(), 4)))
             operators = tuple(
                 self.operator(subgraph, codes, len(tensors), i)
                 for i in range(self.count(subgraph.OperatorsLength(), 4))

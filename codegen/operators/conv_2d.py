@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.graph import Shape
-from driftc.codegen.operators.base import Array, Box, Tiling, Windowed, cut, same_padding
+from driftc.codegen.operators.base import Array, Box, Tiling, Windowed, cut
 from driftc.codegen.operators.weighted import Weighted
 
 if TYPE_CHECKING:
@@ -38,7 +38,9 @@ class Conv2D(Windowed, Weighted):
         options = node.options("Conv2DOptions")
         stride = node.positive(options, "StrideH", "StrideW")
         dilation = node.positive(options, "DilationHFactor", "DilationWFactor")
-        node.require(len(x.shape) == 4 and x.shape[0] == 1, f"needs an input of shape [1, H, W, C], not {list(x.shape)}")
+        node.require(
+            len(x.shape) == 4 and x.shape[0] == 1, f"needs an input of shape [1, H, W, C], not {list(x.shape)}"
+        )
         node.require(
             weights.shape[3] > 0 and x.shape[3] % weights.shape[3] == 0,
             f"{x.shape[3]} input channels do not divide into groups of {weights.shape[3]}",

@@ -39,7 +39,9 @@ class DepthwiseConv2D(Windowed, Weighted):
         options = node.options("DepthwiseConv2DOptions")
         stride = node.positive(options, "StrideH", "StrideW")
         dilation = node.positive(options, "DilationHFactor", "DilationWFactor")
-        node.require(len(x.shape) == 4 and x.shape[0] == 1, f"needs an input of shape [1, H, W, C], not {list(x.shape)}")
+        node.require(
+            len(x.shape) == 4 and x.shape[0] == 1, f"needs an input of shape [1, H, W, C], not {list(x.shape)}"
+        )
         node.require(weights.shape[0] == 1, f"weights '{weights.label}' must have shape [1, kh, kw, out]")
         node.require(
             weights.shape[3] % x.shape[3] == 0,

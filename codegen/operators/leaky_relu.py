@@ -24,7 +24,8 @@ class LeakyRelu(Lookup):
     codes = ("LEAKY_RELU",)
     arithmetic = (
         "Multipliers float64(scale_in) / float64(scale_out) from zero up and float64(scale_in) * float64(alpha) / "
-        "float64(scale_out) below, as Q0.31 and shift; double rounding; zero point; saturated. A table of 256 in C."
+        "float64(scale_out) below, as Q0.31 and shift; double rounding; zero point; saturated. A negative alpha negates the rounded "
+        "product with its magnitude. A table of 256 in C."
     )
     departures = "LiteRT rounds scale_in * alpha, and both quotients, to float32."
 
@@ -40,15 +41,13 @@ class LeakyRelu(Lookup):
 
     @cached_property
     def multipliers(self) -> tuple[Multiplier, Multiplier]:
-        """For values from zero up, and for those below (that one may be negative, as alpha may)."""
+        """For values from zero up, and for those below without alpha's sign."""
         scale, out = self.inputs[0].scale, self.outputs[0].scale
         identity, slope = scale / out, scale * self.alpha / out
         if self.litert:
             identity = float32(lambda: np.float32(scale) / np.float32(out))
             slope = float32(lambda: np.float32(scale) * np.float32(self.alpha) / np.float32(out))
-        magnitude = requantiser(self, abs(slope), 255)
-        sign = -1 if slope < 0 else 1
-        return requantiser(self, identity, 255), Multiplier(sign * magnitude.value, magnitude.shift)
+        return requantiser(self, identity, 255), requantiser(self, abs(slope), 255)
 
     def check(self) -> None:
         super().check()
@@ -57,4 +56,5 @@ class LeakyRelu(Lookup):
     def function(self, x: Int64) -> Int64:
         identity, slope = self.multipliers
         centred = x - self.inputs[0].zero_point
-        return np.where(centred >= 0, identity.apply(centred), slope.apply(centred)) + self.outputs[0].zero_point
+        below = slope.apply(centred) if self.alpha > 0 else -slope.apply(centred)
+        return np.where(centred >= 0, identity.apply(centred), below) + self.outputs[0].zero_point

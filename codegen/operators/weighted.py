@@ -27,7 +27,6 @@ class Weighted(Operator):
     activation: Activation = Activation.NONE
     bounds: tuple[int, int] | None = None  # int8 clamp, where a pass fused a clamp; else from `activation`
 
-
     # --- what the C is made from ---
 
     @property

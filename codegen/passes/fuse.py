@@ -36,9 +36,7 @@ def fuse(graph: Graph) -> Graph:
         fused[operator.outputs[0].name] = joined.name
         for tensor in joined.inputs:
             readers[tensor.name] = [
-                joined if reader is follower else reader
-                for reader in readers[tensor.name]
-                if reader is not operator
+                joined if reader is follower else reader for reader in readers[tensor.name] if reader is not operator
             ] or [joined]
         for tensor in joined.outputs:
             readers.setdefault(tensor.name, [])

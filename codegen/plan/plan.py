@@ -1,4 +1,4 @@
-"""The Plan: buffers, and a program of kernel calls on them. C is made from exactly this; nothing below reads the Graph."""
+"""The Plan: buffers, and a program of kernel calls on them. C is made from it alone; nothing below reads the Graph."""
 
 from __future__ import annotations
 
@@ -152,9 +152,7 @@ class Call:
     @classmethod
     def whole(cls, operator: Operator, inputs: tuple[Buffer, ...], outputs: tuple[Buffer, ...], layer: int) -> Call:
         height, _, channels = outputs[0].shape
-        return cls(
-            operator, inputs, outputs, Span.of(0, height), Span.of(0, channels), operator.epilogue, layer=layer
-        )
+        return cls(operator, inputs, outputs, Span.of(0, height), Span.of(0, channels), operator.epilogue, layer=layer)
 
     def box(self, variables: Mapping[str, int]) -> Box:
         rows, channels = self.rows.at(variables), self.channels.at(variables)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from models import ModelBuilder
+
 from driftc.codegen.api import Compiled
 from driftc.codegen.lower import Lowered, lower
 from driftc.codegen.operators.base import Operator
@@ -17,7 +19,6 @@ from driftc.codegen.options import Options
 from driftc.codegen.plan.check import PlanError, check
 from driftc.codegen.plan.plan import Affine, Buffer, Call, Loop, Plan, Region, Span, Statement
 from driftc.simulator.engines import engine
-from models import ModelBuilder
 
 HEIGHT, WIDTH, CHANNELS = 9, 7, 12
 
@@ -65,9 +66,7 @@ def assert_equals_untiled(lowered: Lowered, data: bytes, plan: Plan) -> None:
 
 
 def plan_of(lowered: Lowered, size: int, program: tuple[Statement, ...], source: Buffer, target: Buffer) -> Plan:
-    return replace(
-        lowered.plan, regions=(Region("ram0", size),), program=program, inputs=(source,), outputs=(target,)
-    )
+    return replace(lowered.plan, regions=(Region("ram0", size),), program=program, inputs=(source,), outputs=(target,))
 
 
 def whole(operator: Operator) -> tuple[Buffer, Buffer, int]:
@@ -109,7 +108,7 @@ def test_depthwise_fed_through_three_circular_rows(tmp_path: Path) -> None:
     def use(start: int | str | Affine) -> Call:
         return Call(depth, (lines,), (target,), Span.of(start, 1, count=True), every, layer=1)
 
-    program = (
+    program: tuple[Statement, ...] = (
         make(0),
         Loop("y", 0, HEIGHT - 1, 1, (make(Affine(1, (("y", 1),))), use("y"))),
         use(HEIGHT - 1),
@@ -153,7 +152,10 @@ def test_fan_out_and_fan_in_through_one_channel_tile(tmp_path: Path) -> None:
             Call(conv, (second,), (target,), rows, every, epilogue, part, sums, layer=layer),
         )
 
-    program = (Loop("c", 0, CHANNELS - tile, tile, step("c", "accumulate", None)), *step(8, "finish", 2))
+    program: tuple[Statement, ...] = (
+        Loop("c", 0, CHANNELS - tile, tile, step("c", "accumulate", None)),
+        *step(8, "finish", 2),
+    )
     assert_equals_untiled(lowered, data, plan_of(lowered, at + sums.bytes, program, source, target))
 
 
@@ -164,9 +166,8 @@ def test_check_refuses_a_read_of_an_overwritten_row(tmp_path: Path) -> None:
     lines = Buffer.part(point.outputs[0], "ram0", source.bytes, rows=2)  # the window needs three
     target = Buffer.whole(depth.outputs[0], "ram0", source.bytes + lines.bytes)
     every = Span.of(0, CHANNELS)
-    program = tuple(Call(point, (source,), (lines,), Span.of(y, y + 1), every, layer=0) for y in range(3)) + (
-        Call(depth, (lines,), (target,), Span.of(1, 2), every, layer=1),
-    )
+    made = [Call(point, (source,), (lines,), Span.of(y, y + 1), every, layer=0) for y in range(3)]
+    program = (*made, Call(depth, (lines,), (target,), Span.of(1, 2), every, layer=1))
     with pytest.raises(PlanError, match="depth reads point"):
         check(plan_of(lowered, 4000, program, source, target))
 
