@@ -1,0 +1,137 @@
+"""Maps of one byte to another, and float32 at the border, against TFLite Micro and LiteRT, on every input value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from models import ModelBuilder, Tensor
+from operator_cases import few, results, scales, seeds, zero_points
+from oracle import Oracle, compare, load_bytes, samples_of
+
+from driftc.codegen.errors import ModelError
+from driftc.codegen.operators.lookup import Lookup
+
+EVERY = np.arange(-128, 128).astype(np.int8).reshape(1, 256)
+CODES = ["logistic", "tanh", "relu", "relu6", "hard_swish", "leaky_relu", "quantize"]
+alphas = st.one_of(st.sampled_from([0.0, 0.1, 0.2, 1.0, -0.5, 2.0]), st.floats(-3, 3, width=32))
+
+
+@st.composite
+def maps(draw: st.DrawFn, code: str) -> ModelBuilder:
+    builder = ModelBuilder()
+    x = builder.input("x", (1, 256), scale=draw(scales), zero_point=draw(zero_points))
+    arguments: dict[str, Any] = {} if code in ("logistic", "tanh", "relu6") else draw(results())
+    if code == "leaky_relu":
+        arguments["alpha"] = draw(alphas)
+    if code == "hard_swish":
+        assume(x.scale[0] / 128 < 0.99 * arguments["out_scale"])
+    builder.output(getattr(builder, code)(x, **arguments))
+    return builder
+
+
+def table_of(builder: ModelBuilder) -> Lookup:
+    (operator,) = load_bytes(builder.build()).operators
+    assert isinstance(operator, Lookup)
+    return operator
+
+
+@pytest.mark.parametrize("code", CODES)
+@few
+@given(st.data())
+def test_equals_tflite_micro(tflm: Oracle, code: str, data: st.DataObject) -> None:
+    builder = data.draw(maps(code))
+    compare(builder, tflm, samples=[[EVERY]])
+    operator = table_of(builder)
+    assert np.array_equal(operator.constants()["table"], operator.spec(EVERY)[0][0])
+
+
+@pytest.mark.parametrize("code", CODES)
+@few
+@given(st.data())
+def test_equals_litert(litert: Oracle, code: str, data: st.DataObject) -> None:
+    compare(data.draw(maps(code)), litert, samples=[[EVERY]])
+
+
+@few
+@given(scales, zero_points, st.sampled_from(["relu", "relu6"]))
+def test_clamp_is_the_map(scale: float, zero: int, code: str) -> None:
+    builder = ModelBuilder()
+    x = builder.input("x", (1, 256), scale=scale, zero_point=zero)
+    builder.output(getattr(builder, code)(x))
+    operator = table_of(builder)
+    assert operator.clamp is not None
+    assert np.array_equal(np.clip(EVERY, *operator.clamp), operator.spec(EVERY)[0])
+
+
+def test_relu_that_requantises_is_no_clamp() -> None:
+    builder = ModelBuilder()
+    builder.output(builder.relu(builder.input("x", (1, 4), scale=0.1), out_scale=0.2))
+    assert table_of(builder).clamp is None
+
+
+@few
+@given(scales, zero_points, seeds)
+def test_float_to_int8(tflm: Oracle, scale: float, zero: int, seed: int) -> None:
+    builder = ModelBuilder()
+    x = builder.input("x", (3, 100), dtype=np.float32)
+    builder.output(builder.quantize(x, out_scale=scale, out_zero_point=zero))
+    random = np.random.default_rng(seed)
+    steps = random.integers(-600, 600, x.shape) / 2  # ties included
+    near = np.nextafter((steps * np.float32(scale)).astype(np.float32), np.float32(random.choice([-np.inf, np.inf])))
+    given_ = [[(steps * np.float32(scale)).astype(np.float32)], [near], *samples_of(builder, seed)]
+    compare(builder, tflm, samples=given_)
+
+
+def test_float_beyond_int32_saturates_and_nan_is_zero() -> None:
+    builder = ModelBuilder()
+    x = builder.input("x", (1, 6), dtype=np.float32)
+    builder.output(builder.quantize(x, out_scale=0.5, out_zero_point=-3))
+    values = np.array([[np.inf, -np.inf, 3e38, -3e38, np.nan, 1e10]], np.float32)
+    (operator,) = load_bytes(builder.build()).operators
+    assert operator.spec(values)[0].tolist() == [[127, -128, 127, -128, -3, 127]]
+
+
+@few
+@given(scales, zero_points)
+def test_int8_to_float(tflm: Oracle, scale: float, zero: int) -> None:
+    builder = ModelBuilder()
+    x = builder.input("x", (1, 256), scale=scale, zero_point=zero)
+    builder.output(builder.dequantize(x))
+    compare(builder, tflm, samples=[[EVERY]])
+
+
+def unary(
+    code: str, into: tuple[float, int], out: tuple[float, int], table: str | None = None, **options: Any
+) -> bytes:
+    builder = ModelBuilder()
+    x = builder.input("x", (1, 4), scale=into[0], zero_point=into[1])
+    y: Tensor = builder.tensor("y", (1, 4), scale=out[0], zero_point=out[1])
+    builder.operator(code, [x], [y], table, **options)
+    builder.output(y)
+    return builder.build()
+
+
+@pytest.mark.parametrize(
+    ("model", "problem"),
+    [
+        (unary("LOGISTIC", (0.1, 0), (1 / 256, 0)), "scale 1/256 and zero point -128"),
+        (unary("LOGISTIC", (0.1, 0), (1 / 128, -128)), "scale 1/256 and zero point -128"),
+        (unary("LOGISTIC", (1e-12, 0), (1 / 256, -128)), "out of any sensible range"),
+        (unary("TANH", (1e30, 0), (1 / 128, 0)), "out of any sensible range"),
+        (unary("TANH", (0.1, 0), (1 / 128, 1)), "scale 1/128 and zero point 0"),
+        (unary("RELU6", (0.1, 0), (0.2, 0)), "must be quantised alike"),
+        (unary("RELU", (1e20, 0), (1e-20, 0)), "overflow int32"),
+        (unary("QUANTIZE", (1e20, 0), (1e-20, 0)), "overflow int32"),
+        (unary("HARD_SWISH", (12.8, 0), (0.1, 0)), "too far apart"),
+        (unary("HARD_SWISH", (1e-9, 0), (0.1, 0)), "too far apart"),
+        (unary("LEAKY_RELU", (0.1, 0), (0.1, 0), "LeakyReluOptions", Alpha=float("nan")), "not a number"),
+        (unary("LEAKY_RELU", (0.1, 0), (0.1, 0), "LeakyReluOptions", Alpha=1e30), "overflow int32"),
+    ],
+)
+def test_refused(model: bytes, problem: str) -> None:
+    with pytest.raises(ModelError, match=problem):
+        load_bytes(model)

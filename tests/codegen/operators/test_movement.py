@@ -1,0 +1,348 @@
+"""Operators that only move bytes, against TFLite Micro and LiteRT."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from models import ModelBuilder, Tensor
+from operator_cases import few, inputs, seeds, shapes
+from oracle import Oracle, compare, load_bytes
+
+from driftc.codegen.errors import ModelError
+
+Built = st.SearchStrategy[ModelBuilder]
+
+
+def of(build: Callable[[st.DrawFn, ModelBuilder, Tensor], None], most: int, largest: int = 5) -> Built:
+    """Models with one input of up to `most` axes, to which `build` adds the rest."""
+
+    @st.composite
+    def models(draw: st.DrawFn) -> ModelBuilder:
+        builder = ModelBuilder()
+        build(draw, builder, draw(inputs(builder, draw(shapes(1, most, largest)))))
+        return builder
+
+    return models()
+
+
+def pad(draw: st.DrawFn, m: ModelBuilder, x: Tensor) -> None:
+    amounts = [(draw(st.integers(0, 3)), draw(st.integers(0, 3))) for _ in x.shape]
+    m.output(m.pad(x, amounts, value=draw(st.one_of(st.none(), st.integers(-128, 127)))))
+
+
+def reshape(draw: st.DrawFn, m: ModelBuilder, x: Tensor) -> None:
+    shape = [*draw(st.permutations(x.shape)), *draw(st.lists(st.just(1), max_size=2))]
+    m.output(m.reshape(x, shape, operand=draw(st.booleans())))
+
+
+def squeeze(draw: st.DrawFn, m: ModelBuilder, x: Tensor) -> None:
+    ones = [axis for axis, extent in enumerate(x.shape) if extent == 1]
+    chosen = draw(st.lists(st.sampled_from(ones), unique=True)) if ones else []
+    m.output(m.squeeze(x, [axis - len(x.shape) if draw(st.booleans()) else axis for axis in chosen]))
+
+
+def expand_dims(draw: st.DrawFn, m: ModelBuilder, x: Tensor) -> None:
+    m.output(m.expand_dims(x, draw(st.integers(-len(x.shape) - 1, len(x.shape)))))
+
+
+def transpose(draw: st.DrawFn, m: ModelBuilder, x: Tensor) -> None:
+    m.output(m.transpose(x, draw(st.permutations(range(len(x.shape))))))
+
+
+def concatenation(draw: st.DrawFn, m: ModelBuilder, x: Tensor) -> None:
+    axis = draw(st.integers(-len(x.shape), len(x.shape) - 1))
+    quantised: dict[str, Any] = {"scale": x.scale[0], "zero_point": x.zero_point[0]}
+    random = np.random.default_rng(draw(seeds))
+    parts = [x]
+    for number in range(draw(st.integers(0, 4))):
+        shape = list(x.shape)
+        shape[axis] = draw(st.integers(1, 4))
+        if draw(st.booleans()):
+            parts.append(m.constant(random.integers(-128, 128, shape, dtype=np.int8), **quantised))
+        else:
+            parts.append(m.input(f"x{number}", tuple(shape), **quantised))
+    m.output(m.concatenation(draw(st.permutations(parts)), axis))
+
+
+def strided_slice(draw: st.DrawFn, m: ModelBuilder, x: Tensor) -> None:
+    begin, end, strides = [], [], []
+    masks: dict[str, Any] = {"begin_mask": 0, "end_mask": 0, "shrink_axis_mask": 0}
+    for axis, extent in enumerate(x.shape):
+        step = draw(st.sampled_from([1, 1, 2, 3, -1, -2]))
+        first = draw(st.integers(0, extent - 1))
+        if draw(st.integers(0, 4)) == 0:
+            masks["shrink_axis_mask"] |= 1 << axis
+            first, last, step = first - draw(st.sampled_from([0, extent])), first + 1, 1
+        elif step > 0:
+            last = draw(st.integers(first + 1, extent + 3))
+            masks["begin_mask"] |= draw(st.sampled_from([0, 1])) << axis
+            masks["end_mask"] |= draw(st.sampled_from([0, 1])) << axis
+            first -= draw(st.sampled_from([0, extent]))
+        else:
+            last = -extent - 1 - draw(st.integers(0, 2))
+            masks["end_mask"] |= draw(st.sampled_from([0, 1])) << axis
+        begin.append(first)
+        end.append(last)
+        strides.append(step)
+    m.output(m.strided_slice(x, begin, end, strides, **masks))
+
+
+def split(draw: st.DrawFn, m: ModelBuilder, x: Tensor) -> None:
+    axis = draw(st.integers(-len(x.shape), len(x.shape) - 1))
+    pieces = [n for n in range(1, x.shape[axis] + 1) if x.shape[axis] % n == 0]
+    m.output(*m.split(x, draw(st.sampled_from(pieces)), axis))
+
+
+MOVERS = {
+    "pad": of(pad, 5, 4),
+    "reshape": of(reshape, 4),
+    "squeeze": of(squeeze, 5, 2),
+    "expand_dims": of(expand_dims, 5),
+    "transpose": of(transpose, 5, 4),
+    "concatenation": of(concatenation, 5, 4),
+    "strided_slice": of(strided_slice, 4, 6),
+    "split": of(split, 5, 6),
+}
+
+
+@pytest.mark.parametrize("code", MOVERS)
+@few
+@given(st.data(), seeds)
+def test_equals_tflite_micro(tflm: Oracle, code: str, data: st.DataObject, seed: int) -> None:
+    compare(data.draw(MOVERS[code]), tflm, seed)
+
+
+@pytest.mark.parametrize("code", MOVERS)
+@few
+@given(st.data(), seeds)
+def test_equals_litert(litert: Oracle, code: str, data: st.DataObject, seed: int) -> None:
+    compare(data.draw(MOVERS[code]), litert, seed)
+
+
+@st.composite
+def gathers(draw: st.DrawFn) -> tuple[ModelBuilder, int]:
+    """A look-up in a table that is constant or computed, and how many entries the table has."""
+    builder = ModelBuilder()
+    shape = draw(shapes(1, 4, 4))
+    axis = draw(st.integers(-len(shape), len(shape) - 1))
+    place = axis % len(shape)
+    batch_dims = draw(st.integers(0, place))
+    where = (*shape[:batch_dims], *draw(shapes(0, 2, 3)))
+    if draw(st.booleans()):
+        data = np.random.default_rng(draw(seeds)).integers(-128, 128, shape, dtype=np.int8)
+        table = builder.constant(data, scale=0.1, zero_point=3)
+    else:
+        table = draw(inputs(builder, shape))
+    indices = builder.input("indices", where, dtype=np.int32)
+    builder.output(builder.gather(table, indices, axis=axis, batch_dims=batch_dims))
+    return builder, shape[place]
+
+
+def index_samples(builder: ModelBuilder, entries: int, seed: int) -> list[list[Any]]:
+    random = np.random.default_rng(seed)
+    high = {"int8": 128, "int32": entries}
+    low = {"int8": -128, "int32": 0}
+    kinds = [(t.shape, t.dtype) for t in builder.inputs]
+    return [[random.integers(low[d.name], high[d.name], shape, d) for shape, d in kinds] for _ in range(3)]
+
+
+@few
+@given(gathers(), seeds)
+def test_gather_equals_tflite_micro(tflm: Oracle, case: tuple[ModelBuilder, int], seed: int) -> None:
+    compare(case[0], tflm, samples=index_samples(*case, seed))
+
+
+@few
+@given(gathers(), seeds)
+def test_gather_equals_litert(litert: Oracle, case: tuple[ModelBuilder, int], seed: int) -> None:
+    compare(case[0], litert, samples=index_samples(*case, seed))
+
+
+def embedding(shape: tuple[int, ...], count: int) -> ModelBuilder:
+    builder = ModelBuilder()
+    table = np.arange(prod(shape)).astype(np.int8).reshape(shape)
+    indices = builder.input("indices", (count,), dtype=np.int32)
+    builder.output(builder.embedding_lookup(indices, builder.constant(table, scale=0.1)))
+    return builder
+
+
+@few
+@given(shapes(2, 4), st.integers(1, 5), seeds)
+def test_embedding_lookup(tflm: Oracle, shape: tuple[int, ...], count: int, seed: int) -> None:
+    builder = embedding(shape, count)
+    compare(builder, tflm, samples=index_samples(builder, shape[0], seed))
+
+
+def test_indices_outside_the_table_are_clamped() -> None:
+    (operator,) = load_bytes(embedding((3, 2), 4).build()).operators
+    table = operator.inputs[0].data
+    assert table is not None
+    (found,) = operator.spec(table, np.array([-1, 3, 2**31 - 1, -(2**31)], np.int32))
+    assert found.tolist() == [[0, 1], [4, 5], [4, 5], [0, 1]]
+
+
+def test_views_of_indices_are_allowed() -> None:
+    builder = ModelBuilder()
+    indices = builder.input("indices", (1, 3), dtype=np.int32)
+    table = builder.constant(np.zeros((4, 2), np.int8), scale=0.1)
+    builder.output(builder.gather(table, builder.squeeze(builder.reshape(indices, (1, 3, 1)))))
+    assert len(load_bytes(builder.build()).operators) == 3
+
+
+def model(build: Callable[[ModelBuilder, Tensor], Tensor]) -> bytes:
+    builder = ModelBuilder()
+    builder.output(build(builder, builder.input("x", (1, 2, 3, 4), scale=0.1)))
+    return builder.build()
+
+
+def operator(
+    m: ModelBuilder, code: str, operands: list[Tensor], shape: tuple[int, ...], *table: str, **options: Any
+) -> Tensor:
+    """Any operator with an output of `shape`, however little sense it makes."""
+    y = m.tensor("y", shape, scale=0.1)
+    m.operator(code, operands, [y], *table, **options)
+    return y
+
+
+def int32(m: ModelBuilder, *values: int) -> Tensor:
+    return m.constant(list(values), dtype=np.int32)
+
+
+BAD: dict[str, tuple[Callable[[ModelBuilder, Tensor], Tensor], str]] = {
+    "negative padding": (lambda m, x: m.pad(x, [(0, 0), (-1, 2), (0, 0), (0, 0)]), "out of range"),
+    "huge padding": (
+        lambda m, x: operator(m, "PAD", [x, int32(m, 0, 2**31 - 1, 0, 0, 0, 0, 0, 0)], (1, 2, 3, 4), "PadOptions"),
+        "out of range",
+    ),
+    "padding of 4 GiB": (
+        lambda m, x: operator(m, "PAD", [x, int32(m, 0, 0, 1 << 25, 0, 1 << 25, 0, 0, 0)], (1, 2, 3, 4), "PadOptions"),
+        "but the file says",
+    ),
+    "too few paddings": (
+        lambda m, x: operator(m, "PAD", [x, int32(m, 0, 1)], (1, 2, 3, 4), "PadOptions"),
+        "2 paddings",
+    ),
+    "int64 paddings": (
+        lambda m, x: operator(m, "PAD", [x, m.constant([[0, 0]] * 4, dtype=np.int64)], (1, 2, 3, 4), "PadOptions"),
+        "must be int32",
+    ),
+    "padding value of another scale": (
+        lambda m, x: operator(
+            m, "PADV2", [x, int32(m, *[0] * 8), m.constant([1], dtype=np.int8, scale=0.2)], (1, 2, 3, 4), "PadV2Options"
+        ),
+        "must have the output's scale",
+    ),
+    "reshape to another size": (lambda m, x: operator(m, "RESHAPE", [x], (5, 5)), "24 elements are not 25"),
+    "reshape to another type": (
+        lambda m, x: operator(m, "RESHAPE", [m.input("i", (24,), dtype=np.int32)], (24,)),
+        "turns int32 into int8",
+    ),
+    "squeeze of a long axis": (
+        lambda m, x: operator(m, "SQUEEZE", [x], (1, 2, 3), "SqueezeOptions", SqueezeDims=(3,)),
+        "its extent is not 1",
+    ),
+    "squeeze of no axis": (
+        lambda m, x: operator(m, "SQUEEZE", [x], (2, 3, 4), "SqueezeOptions", SqueezeDims=(-5,)),
+        "axis -5 does not exist",
+    ),
+    "expand_dims far away": (
+        lambda m, x: operator(m, "EXPAND_DIMS", [x, int32(m, 6)], (1, 2, 3, 4, 1)),
+        "axis 6 does not exist",
+    ),
+    "transpose that repeats an axis": (
+        lambda m, x: operator(m, "TRANSPOSE", [x, int32(m, 0, 1, 1, 3)], (1, 2, 2, 4)),
+        "is no order of the 4 axes",
+    ),
+    "transpose with a negative axis": (
+        lambda m, x: operator(m, "TRANSPOSE", [x, int32(m, 0, 1, 2, -1)], (1, 2, 3, 4)),
+        "is no order of the 4 axes",
+    ),
+    "concatenation of other shapes": (
+        lambda m, x: operator(
+            m, "CONCATENATION", [x, m.input("z", (1, 2, 3), scale=0.1)], (1, 2, 3, 7), "ConcatenationOptions", Axis=3
+        ),
+        "cannot join",
+    ),
+    "concatenation of other scales": (
+        lambda m, x: m.concatenation([x, m.input("z", (1, 2, 3, 4), scale=0.2)]),
+        "must be quantised alike",
+    ),
+    "concatenation along no axis": (
+        lambda m, x: operator(m, "CONCATENATION", [x, x], (1, 2, 3, 8), "ConcatenationOptions", Axis=4),
+        "axis 4 does not exist",
+    ),
+    "concatenation of eleven": (lambda m, x: m.concatenation([x] * 11), "has 11 inputs"),
+    "slice of nothing": (
+        lambda m, x: operator(
+            m, "STRIDED_SLICE", [x, int32(m, 0, 0, 0, 0), int32(m, 1, 0, 3, 4), int32(m, 1, 1, 1, 1)], (1, 0, 3, 4)
+        ),
+        "takes nothing of axis 1",
+    ),
+    "slice with stride 0": (
+        lambda m, x: operator(
+            m, "STRIDED_SLICE", [x, int32(m, 0, 0, 0, 0), int32(m, 1, 2, 3, 4), int32(m, 1, 0, 1, 1)], (1, 2, 3, 4)
+        ),
+        "the stride of axis 1 is 0",
+    ),
+    "slice of one index that is not there": (
+        lambda m, x: operator(
+            m,
+            "STRIDED_SLICE",
+            [x, int32(m, 0, 2, 0, 0), int32(m, 1, 3, 3, 4), int32(m, 1, 1, 1, 1)],
+            (1, 3, 4),
+            "StridedSliceOptions",
+            ShrinkAxisMask=2,
+        ),
+        "index 2 does not exist on axis 1",
+    ),
+    "slice with an ellipsis": (
+        lambda m, x: m.strided_slice(x, [0, 0, 0, 0], [1, 2, 3, 4], [1, 1, 1, 1], ellipsis_mask=2),
+        "EllipsisMask is not supported",
+    ),
+    "slice with extreme ends": (
+        lambda m, x: operator(
+            m,
+            "STRIDED_SLICE",
+            [x, int32(m, -(2**31), 0, 0, 0), int32(m, 2**31 - 1, 9, 9, 9), int32(m, 2**31 - 1, 1, 1, 1)],
+            (1, 2, 3, 5),
+        ),
+        "but the file says",
+    ),
+    "split that does not divide": (
+        lambda m, x: operator(m, "SPLIT", [int32(m, 2), x], (1, 2, 1, 4), "SplitOptions", NumSplits=2),
+        "splits in 2, but has 1 outputs",
+    ),
+    "gather with float indices": (
+        lambda m, x: operator(m, "GATHER", [x, m.input("i", (1,), dtype=np.float32)], (1, 2, 3, 4), "GatherOptions"),
+        "must be int32, not float32",
+    ),
+    "gather along no axis": (
+        lambda m, x: operator(m, "GATHER", [x, int32(m, 0)], (1, 2, 3, 4), "GatherOptions", Axis=9),
+        "axis 9 does not exist",
+    ),
+    "gather with too many batch axes": (
+        lambda m, x: operator(m, "GATHER", [x, int32(m, 0)], (1, 2, 3, 4), "GatherOptions", Axis=0, BatchDims=1),
+        "BatchDims 1 does not fit",
+    ),
+    "embedding of one axis": (
+        lambda m, x: operator(m, "EMBEDDING_LOOKUP", [int32(m, 0), m.constant([1, 2], dtype=np.int8, scale=0.1)], (1,)),
+        "must have two axes",
+    ),
+    "mean along no axis": (
+        lambda m, x: operator(m, "MEAN", [x, int32(m, 4)], (1, 2, 3, 4), "ReducerOptions"),
+        "axis 4 does not exist",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_refused(case: str) -> None:
+    build, problem = BAD[case]
+    with pytest.raises(ModelError, match=problem):
+        load_bytes(model(build))

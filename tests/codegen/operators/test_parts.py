@@ -1,0 +1,109 @@
+"""Tiling: an operator's part, given what it needs, computes exactly those rows and channels of the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from models import ModelBuilder, Tensor
+from numpy.typing import NDArray
+from operator_cases import few, seeds
+from oracle import load_bytes
+
+from driftc.codegen.operators import registry
+from driftc.codegen.operators.base import Box, Operator, Tiling
+
+SIZE = st.tuples(st.just(1), st.integers(1, 8), st.integers(1, 8), st.integers(1, 6))
+Build = Callable[[ModelBuilder, Tensor], Tensor]
+
+
+def constant(m: ModelBuilder, *shape: int) -> Tensor:
+    data = np.random.default_rng(sum(shape)).integers(-128, 128, shape, dtype=np.int8)
+    return m.constant(data, scale=0.2, zero_point=5)
+
+
+BUILD: dict[str, Build] = {
+    "average pool": lambda m, x: m.average_pool_2d(x, (3, 2), stride=(2, 1), padding="SAME"),
+    "max pool": lambda m, x: m.max_pool_2d(x, (2, 3), stride=(1, 2), padding="SAME"),
+    "pool without padding": lambda m, x: m.average_pool_2d(x, 1, stride=2),
+    "add": lambda m, x: m.add(x, m.input("y", x.shape, scale=0.3), out_scale=0.4),
+    "add a row": lambda m, x: m.add(constant(m, 1, 1, x.shape[2], x.shape[3]), x, out_scale=0.4),
+    "scale channels": lambda m, x: m.mul(x, m.input("y", (1, 1, 1, x.shape[3]), scale=0.3), out_scale=0.4),
+    "subtract a number": lambda m, x: m.sub(x, constant(m), out_scale=0.4),
+    "add each channel": lambda m, x: m.add(x, constant(m, x.shape[3]), out_scale=0.4),
+    "add a column": lambda m, x: m.add(x, constant(m, x.shape[1], 1, 1), out_scale=0.4),
+    "relu": lambda m, x: m.relu(x, out_scale=0.2),
+    "logistic": lambda m, x: m.logistic(x),
+    "pad": lambda m, x: m.pad(x, [(0, 0), (2, 1), (1, 3), (0, 2)]),
+    "pad channels": lambda m, x: m.pad(x, [(0, 0), (0, 0), (0, 0), (3, 1)], value=7),
+    "mean": lambda m, x: m.mean(x, [1, 2], out_scale=0.2),
+    "mean kept": lambda m, x: m.mean(x, [1, 2], keep_dims=True),
+}
+
+
+def cut(array: NDArray[Any], shape: tuple[int, int, int], box: Box) -> NDArray[Any]:
+    return array.reshape(shape)[box.row0 : box.row1, :, box.channel0 : box.channel1]
+
+
+def check(operator: Operator, box: Box, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    values = [
+        tensor.data if tensor.data is not None else random.integers(-128, 128, tensor.shape, dtype=np.int8)
+        for tensor in operator.inputs
+    ]
+    (whole,) = operator.spec(*values)
+    part = operator.part(box)
+    part.check()
+    needed = zip(values, operator.inputs, operator.needs(box), part.inputs, strict=True)
+    pieces = [cut(value, tensor.hwc, need).reshape(piece.shape) for value, tensor, need, piece in needed]
+    for piece, tensor in zip(pieces, part.inputs, strict=True):
+        assert tensor.data is None or np.array_equal(tensor.data.reshape(piece.shape), piece)
+    (found,) = part.spec(*pieces)
+    assert np.array_equal(found.reshape(-1), cut(whole, operator.outputs[0].hwc, box).reshape(-1))
+
+
+@pytest.mark.parametrize("case", BUILD)
+@few
+@given(SIZE, st.data(), seeds)
+def test_part_is_part_of_the_whole(case: str, size: tuple[int, ...], data: st.DataObject, seed: int) -> None:
+    builder = ModelBuilder()
+    builder.output(BUILD[case](builder, builder.input("x", size, scale=0.1, zero_point=-9)))
+    (operator,) = load_bytes(builder.build()).operators
+    height, _, channels = operator.outputs[0].hwc
+    row0, channel0 = 0, data.draw(st.integers(0, channels - 1))
+    row1, channel1 = height, data.draw(st.integers(channel0 + 1, channels))
+    if Tiling.ROWS in operator.tiling:
+        row0 = data.draw(st.integers(0, height - 1))
+        row1 = data.draw(st.integers(row0 + 1, height))
+    box = Box(row0, row1, channel0, channel1)
+    needs = operator.needs(box)[0]
+    assume(needs.row1 > needs.row0 and needs.channel1 > needs.channel0)
+    check(operator, box, seed)
+
+
+@few
+@given(SIZE, st.data(), seeds)
+def test_operator_that_is_not_tiled_says_so(size: tuple[int, ...], data: st.DataObject, seed: int) -> None:
+    builder = ModelBuilder()
+    builder.output(builder.softmax(builder.input("x", size, scale=0.1)))
+    (operator,) = load_bytes(builder.build()).operators
+    height, _, channels = operator.outputs[0].hwc
+    assume(height > 1)
+    with pytest.raises(ValueError, match="cannot be computed in parts"):
+        operator.part(Box(0, 1, 0, channels))
+
+
+def test_every_operator_of_the_issue_is_registered() -> None:
+    wanted = """CONV_2D DEPTHWISE_CONV_2D FULLY_CONNECTED ADD SUB MUL AVERAGE_POOL_2D MAX_POOL_2D MEAN PAD PADV2 RESHAPE
+        SQUEEZE EXPAND_DIMS TRANSPOSE CONCATENATION STRIDED_SLICE SPLIT SOFTMAX LOGISTIC TANH RELU RELU6 HARD_SWISH
+        LEAKY_RELU QUANTIZE DEQUANTIZE GATHER EMBEDDING_LOOKUP"""
+    assert set(registry()) >= set(wanted.split())
+
+
+@pytest.mark.parametrize("code", registry())
+def test_arithmetic_is_written_down(code: str) -> None:
+    assert len(registry()[code].arithmetic) > 10

@@ -1,0 +1,108 @@
+"""AVERAGE_POOL_2D, MAX_POOL_2D and MEAN against TFLite Micro and LiteRT."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from models import ModelBuilder
+from operator_cases import Image, activations, few, images, inputs, results, seeds, shapes
+from oracle import Oracle, compare, load_bytes
+
+from driftc.codegen.errors import ModelError
+
+pairs = st.tuples(st.integers(1, 6), st.integers(1, 6))
+
+
+@st.composite
+def pools(draw: st.DrawFn) -> Image:
+    image = draw(images())
+    _, height, width, _ = image.tensor.shape
+    size, padding = draw(pairs), draw(st.sampled_from(["SAME", "VALID"]))
+    assume(padding == "SAME" or (size[0] <= height and size[1] <= width))
+    operator = getattr(image.builder, draw(st.sampled_from(["average_pool_2d", "max_pool_2d"])))
+    image.builder.output(
+        operator(image.tensor, size, stride=draw(pairs), padding=padding, activation=draw(activations))
+    )
+    return image
+
+
+@few
+@given(pools(), seeds)
+def test_pool_equals_tflite_micro(tflm: Oracle, image: Image, seed: int) -> None:
+    compare(image.builder, tflm, seed)
+
+
+@few
+@given(pools(), seeds)
+def test_pool_equals_litert(litert: Oracle, image: Image, seed: int) -> None:
+    compare(image.builder, litert, seed)
+
+
+@pytest.mark.parametrize("change", [{"scale": 0.11}, {"scale": 0.1, "zero_point": 1}])
+def test_pool_that_changes_the_quantisation_is_refused(change: dict[str, Any], tflm: Oracle) -> None:
+    builder = ModelBuilder()
+    x = builder.input("x", (1, 4, 4, 1), scale=0.1)
+    y = builder.tensor("y", (1, 2, 2, 1), **change)
+    options = {"StrideH": 2, "StrideW": 2, "FilterHeight": 2, "FilterWidth": 2}
+    builder.operator("MAX_POOL_2D", [x], [y], "Pool2DOptions", Padding=1, **options)
+    builder.output(y)
+    assert not isinstance(tflm.run(builder.build(), []), list)
+    with pytest.raises(ModelError, match="does not requantise here"):
+        load_bytes(builder.build())
+
+
+@st.composite
+def means(draw: st.DrawFn) -> ModelBuilder:
+    builder = ModelBuilder()
+    shape = draw(shapes(1, 6, 4))
+    rank = len(shape)
+    axes = draw(st.lists(st.integers(-rank, rank - 1), min_size=1, max_size=rank + 1))
+    kept = {} if draw(st.booleans()) else draw(results())
+    builder.output(builder.mean(draw(inputs(builder, shape)), axes, keep_dims=draw(st.booleans()), **kept))
+    return builder
+
+
+@few
+@given(means(), seeds)
+def test_mean_equals_tflite_micro(tflm: Oracle, builder: ModelBuilder, seed: int) -> None:
+    compare(builder, tflm, seed)
+
+
+@few
+@given(means(), seeds)
+def test_mean_equals_litert(litert: Oracle, builder: ModelBuilder, seed: int) -> None:
+    compare(builder, litert, seed)
+
+
+@few
+@given(st.integers(1, 300), st.integers(1, 300), results(), seeds)
+def test_mean_of_many(tflm: Oracle, height: int, width: int, result: dict[str, Any], seed: int) -> None:
+    builder = ModelBuilder()
+    x = builder.input("x", (1, height, width, 2), scale=0.1, zero_point=-20)
+    builder.output(builder.mean(x, [1, 2], **result))
+    compare(builder, tflm, seed)
+
+
+def test_mean_of_so_many_that_the_sum_overflows_is_refused() -> None:
+    builder = ModelBuilder()
+    builder.output(builder.mean(builder.input("x", (1, 4096, 4096), scale=0.1), [1, 2]))
+    with pytest.raises(ModelError, match="can overflow int32"):
+        load_bytes(builder.build())
+
+
+def test_average_of_so_many_that_the_sum_overflows_is_refused() -> None:
+    builder = ModelBuilder()
+    builder.output(builder.average_pool_2d(builder.input("x", (1, 4096, 4096, 1), scale=0.1), 4095))
+    with pytest.raises(ModelError, match="can overflow int32"):
+        load_bytes(builder.build())
+
+
+def test_window_larger_than_any_image_costs_no_memory() -> None:
+    builder = ModelBuilder()
+    builder.output(builder.average_pool_2d(builder.input("x", (1, 1, 1, 1), scale=0.1), 4095, padding="SAME"))
+    (operator,) = load_bytes(builder.build()).operators
+    assert operator.spec(np.full((1, 1, 1, 1), 7, np.int8))[0].item() == 7

@@ -1,0 +1,137 @@
+"""One operator against a reference: small models through a reference's interpreter, which stays alive between them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from models import ModelBuilder
+from numpy.typing import NDArray
+
+from driftc.codegen.frontends.tflite import load
+from driftc.codegen.graph import Graph
+from driftc.codegen.passes.match import match_litert
+from driftc.simulator.references import LitertReference, ReferenceRefused, TflmReference
+from driftc.simulator.references.worker import Worker, outline
+
+Array = NDArray[Any]
+Kind = Literal["tflm", "ai_edge_litert"]
+
+
+class Oracle:
+    """A reference's interpreter in a child process, started anew when a model has killed it."""
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+        self._worker: Worker | None = None
+        self._folder = tempfile.TemporaryDirectory()
+        self.path = Path(self._folder.name) / "model.tflite"
+
+    def missing(self) -> str | None:
+        return (TflmReference() if self.kind == "tflm" else LitertReference()).missing()
+
+    def run(self, model: bytes, samples: Sequence[Sequence[Array]]) -> list[dict[int, Array]] | ReferenceRefused:
+        """Every tensor of each sample by its index, or why the reference does not run the model."""
+        self.path.write_bytes(model)
+        known = outline(self.kind, self.path)
+        request = {"do": "open", "kind": self.kind, "model": str(self.path)}
+        try:
+            worker = self._started()
+            worker.ask({**request, "tensors": known.tensors, "stateful": known.stateful})
+            return [worker.ask({"do": "run"}, sample)[1] for sample in samples]
+        except ReferenceRefused as refused:
+            if "process ended" in refused.reason or "no answer" in refused.reason:
+                self._stop()
+            return refused
+
+    def _started(self) -> Worker:
+        if self._worker is None:
+            self._worker = Worker(self.kind, self.path, timeout=60.0).__enter__()
+        return self._worker
+
+    def _stop(self) -> None:
+        if self._worker is not None:
+            self._worker.__exit__(None, None, None)
+            self._worker = None
+
+    def close(self) -> None:
+        self._stop()
+        self._folder.cleanup()
+
+
+def as_litert(graph: Graph) -> Graph:
+    """The Graph with LiteRT's arithmetic where an operator knows it."""
+    matched = match_litert(graph)
+    return matched.with_operators(
+        [replace(op, litert=True) if hasattr(op, "litert") else op for op in matched.operators]
+    )
+
+
+def load_bytes(model: bytes) -> Graph:
+    """The Graph of a model that is in memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.tflite"
+        path.write_bytes(model)
+        return load(path)
+
+
+def interpret(graph: Graph, sample: Sequence[Array]) -> dict[int, Array]:
+    """Every operator's output by tensor index, from the operators' specifications alone."""
+    values = {tensor.name: array for tensor, array in zip(graph.inputs, sample, strict=True)}
+    found: dict[int, Array] = {}
+    for operator in graph.operators:
+        inputs = [values[t.name] if t.data is None else t.data for t in operator.inputs]
+        for tensor, result in zip(operator.outputs, operator.spec(*inputs), strict=True):
+            assert result.shape == tensor.shape, (operator, result.shape)
+            assert result.dtype == tensor.dtype, (operator, result.dtype)
+            values[tensor.name] = result
+            assert tensor.index is not None
+            found[tensor.index] = result
+    return found
+
+
+def samples_of(builder: ModelBuilder, seed: int, count: int = 2) -> list[list[Array]]:
+    """Random inputs, then all lowest, all highest, all at the zero point. Indices stay small."""
+    random = np.random.default_rng(seed)
+    found: list[list[Array]] = []
+    for number in range(count + 3):
+        sample: list[Array] = []
+        for tensor in builder.inputs:
+            if tensor.dtype == np.int8:
+                zero = tensor.zero_point[0] if tensor.zero_point else 0
+                fills = (-128, 127, zero)
+                extreme = np.full(tensor.shape, fills[number - count], np.int8) if number >= count else None
+                sample.append(extreme if extreme is not None else random.integers(-128, 128, tensor.shape, np.int8))
+            elif tensor.dtype == np.float32:
+                sample.append(
+                    (random.standard_normal(tensor.shape) * 10.0 ** random.integers(-2, 3)).astype(np.float32)
+                )
+            else:
+                sample.append(random.integers(0, 3, tensor.shape, np.int32))
+        found.append(sample)
+    return found
+
+
+def compare(builder: ModelBuilder, reference: Oracle, seed: int = 0, samples: list[list[Array]] | None = None) -> None:
+    """Fail unless the specification gives the reference's bytes for every operator output."""
+    model = builder.build()
+    given = samples if samples is not None else samples_of(builder, seed)
+    expected = reference.run(model, given)
+    assert not isinstance(expected, ReferenceRefused), expected
+    graph = load_bytes(model)
+    if reference.kind != "tflm":
+        graph = as_litert(graph)
+    for number, sample in enumerate(given):
+        for index, result in interpret(graph, sample).items():
+            want = expected[number][index]
+            assert want.shape == result.shape, (builder.tensors[index].name, want.shape, result.shape)
+            wrong = np.argwhere(want != result)
+            where = tuple(wrong[0]) if len(wrong) else ()
+            assert not len(wrong), (
+                f"{builder.operators}: sample {number}, {len(wrong)} of {want.size} differ, first at {where}: "
+                f"{want[where]} in the reference, {result[where]} here"
+            )
