@@ -5,6 +5,8 @@ Raw int32 values in int64 arrays. Qi.f below means i integer bits and f = 31 - i
 
 from __future__ import annotations
 
+from math import frexp
+
 import numpy as np
 
 from driftc.codegen.arithmetic import INT32_MAX, INT32_MIN, Int64, multiply_high, shift_right
@@ -24,6 +26,13 @@ _EXP_OF_MINUS_EIGHTH = 1895147668
 _THIRD = 715827883
 _48_OVER_17 = 1515870810  # Q2.29
 _MINUS_32_OVER_17 = -1010580540  # Q2.29
+
+
+def significand(real: float) -> tuple[int, int]:
+    """`real` > 0 as Q0.31 in [2^30, 2^31) and an exponent, of whatever size; both exact to the last bit."""
+    fraction, exponent = frexp(real)
+    value = int(fraction * 2**31 + 0.5)
+    return (value, exponent) if value < 2**31 else (value // 2, exponent + 1)
 
 
 def shift_left(x: Int64, exponent: int) -> Int64:

@@ -24,8 +24,8 @@ class LeakyRelu(Lookup):
     codes = ("LEAKY_RELU",)
     arithmetic = (
         "Multipliers float64(scale_in) / float64(scale_out) from zero up and float64(scale_in) * float64(alpha) / "
-        "float64(scale_out) below, as Q0.31 and shift; double rounding; zero point; saturated. A negative alpha negates the rounded "
-        "product with its magnitude. A table of 256 in C."
+        "float64(scale_out) below, as Q0.31 and shift; double rounding; zero point; saturated. A negative alpha "
+        "negates the rounded product with its magnitude. A table of 256 in C."
     )
     departures = "LiteRT rounds scale_in * alpha, and both quotients, to float32."
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from driftc.codegen.arithmetic import Int64, Multiplier, round_half_away, shift_right
+from driftc.codegen.arithmetic import Int64, multiply_high, round_half_away, shift_right
+from driftc.codegen.operators.fixed_point import significand
 from driftc.codegen.operators.lookup import Lookup
 
 INTEGER_BITS = 4
@@ -31,11 +31,6 @@ class Sigmoid(Lookup):
     def curve(self, x: Int64) -> Int64:
         """Q4.27 -> Q0.31."""
         raise NotImplementedError
-
-    @cached_property
-    def multiplier(self) -> Multiplier:
-        """From the input's scale to Q4.27."""
-        return Multiplier.of(self.inputs[0].scale * 2 ** (31 - INTEGER_BITS))
 
     def check(self) -> None:
         super().check()
@@ -63,10 +58,11 @@ class Sigmoid(Lookup):
         return np.asarray(rounded, np.int64) + self.output_zero
 
     def _in_fixed_point(self, x: Int64) -> Int64:
-        left = int(self.multiplier.shift[0])
+        value, left = significand(self.inputs[0].scale * 2 ** (31 - INTEGER_BITS))  # to Q4.27; left >= 0
         centred = x - self.inputs[0].zero_point
         radius = (((1 << INTEGER_BITS) - 1) << (31 - INTEGER_BITS)) >> left
         inside = np.abs(centred) < radius
-        result = shift_right(self.curve(self.multiplier.apply(np.where(inside, centred, 0))), 31 - self.output_bits)
+        scaled = multiply_high(np.where(inside, centred, 0) << left, value)
+        result = shift_right(self.curve(scaled), 31 - self.output_bits)
         saturated = np.where(centred <= -radius, -128, 127)
         return np.where(inside, result + self.output_zero, saturated)

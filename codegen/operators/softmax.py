@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from driftc.codegen.arithmetic import INT32_MAX, Int64, multiply_high, quantize_multiplier, shift_right
+from driftc.codegen.arithmetic import INT32_MAX, Int64, multiply_high, shift_right
 from driftc.codegen.graph import Shape
 from driftc.codegen.operators import fixed_point
 from driftc.codegen.operators.base import Array, Operator
@@ -67,8 +67,7 @@ class Softmax(Operator):
     def exponentials(self) -> Int64:
         """exp of 0, -1, -2, ... steps of the input, Q0.31; steps beyond the last give 0."""
         factor = min(self.beta * self.inputs[0].scale * 2 ** (31 - INTEGER_BITS), float(INT32_MAX))
-        value, left = quantize_multiplier(factor / 4)  # a quarter keeps the exponent where it is not saturated
-        left += 2
+        value, left = fixed_point.significand(factor)
         furthest = (((1 << INTEGER_BITS) - 1) << (31 - INTEGER_BITS)) >> left
         steps = -np.arange(min(furthest, 255) + 1, dtype=np.int64)
         return fixed_point.exp_of_negative(multiply_high(steps << left, value), INTEGER_BITS)
