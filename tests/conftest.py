@@ -1,0 +1,28 @@
+"""What needs an absent tool or the shared data skips, saying so; with DRIFTC_REQUIRE=1, as in CI, that is a failure."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+from commands import compiled_keyword_model
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if os.environ.get("DRIFTC_REQUIRE") == "1" and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"DRIFTC_REQUIRE=1, but: {reason}"
+    return report
+
+
+@pytest.fixture(scope="session")
+def kws(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with kws.tflite and kws/, compiled by the command line without measuring. Read only."""
+    return compiled_keyword_model(tmp_path_factory.mktemp("kws"))
