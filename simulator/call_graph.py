@@ -30,9 +30,10 @@ def callees(elf: Elf) -> dict[int, set[int]]:
                 edges[caller.address].add(INDIRECT)
                 continue
             callee = elf.function_at(target)
-            if callee is not None and callee.address != caller.address:
-                edges[caller.address].add(callee.address)
-            elif callee is not None and target == caller.address and _is_call(elf, address):
+            if callee is None:
+                continue
+            recursive = target == caller.address and _is_call(elf, address)
+            if callee.address != caller.address or recursive:
                 edges[caller.address].add(callee.address)
     return edges
 
@@ -65,8 +66,7 @@ def _code_ranges(elf: Elf, section: Section) -> Iterator[tuple[int, int]]:
     marks = sorted(
         (symbol.address & ~1, symbol.name[1] != "d")
         for symbol in elf.symbols
-        if symbol.name[:2] in ("$t", "$d", "$x")
-        and section.address <= symbol.address < section.address + section.size
+        if symbol.name[:2] in ("$t", "$d", "$x") and section.address <= symbol.address < section.address + section.size
     )
     end = section.address + section.size
     if not marks:
@@ -121,7 +121,7 @@ def _riscv_branches(elf: Elf, section: Section) -> Iterator[tuple[int, int]]:
         if size == 2:
             if word & 0xE003 in (0x2001, 0xA001):
                 yield address, address + _compressed_offset(word)
-            elif word & 0xF07F == 0x9002 and word & 0xF80 or (word & 0xF07F == 0x8002 and word >> 7 & 31 not in (0, 1)):
+            elif word & 0x7F == 0x02 and word >> 13 == 0b100 and _compressed_register(word):
                 yield address, INDIRECT
         elif word & 0x7F == 0x17:
             upper = word >> 7 & 31, (address + _signed(word & 0xFFFFF000, 32)) & 0xFFFFFFFF
@@ -136,6 +136,12 @@ def _riscv_branches(elf: Elf, section: Section) -> Iterator[tuple[int, int]]:
                 yield address, INDIRECT
 
 
+def _compressed_register(word: int) -> bool:
+    """Whether the word is C.JALR, or C.JR but for a return: register 1 is where calls return to, 0 is another code."""
+    register, links = word >> 7 & 31, word >> 12 & 1
+    return register != 0 if links else register > 1
+
+
 def _compressed_offset(word: int) -> int:
     bits = (
         (word >> 12 & 1) << 11 | (word >> 11 & 1) << 4 | (word >> 9 & 3) << 8 | (word >> 8 & 1) << 10
@@ -146,5 +152,3 @@ def _compressed_offset(word: int) -> int:
 
 def _signed(value: int, bits: int) -> int:
     return value - (1 << bits) if value >> (bits - 1) & 1 else value
-
-

@@ -14,7 +14,7 @@ from typing import ClassVar
 from driftc.codegen.errors import ToolError
 from driftc.simulator.engine import Array, Engine, Program, Sample
 from driftc.simulator.program import build_host
-from driftc.simulator.stream import Decoder, encode
+from driftc.simulator.stream import Decoder, encode, ended
 from driftc.simulator.toolchain import host_compiler
 
 BATCH_BYTES = 16 << 20  # results of one process; bounds the memory, and how long the first sample takes
@@ -76,7 +76,7 @@ def _run_batch(executable: Path, program: Program, batch: Sequence[Sequence[Arra
         raise ToolError(f"{program.name}: {len(batch)} samples not done after {TIMEOUT} s on this machine") from error
     if done.returncode != 0:
         report = "\n".join(done.stderr.decode(errors="replace").splitlines()[:15])
-        raise ToolError(f"{program.name}: the program ended with status {done.returncode}\n{report}".rstrip())
+        raise ToolError(f"{program.name}: the program ended with {ended(done.returncode)}\n{report}".rstrip())
     decoder = Decoder(program, trace=trace)
     runs = decoder.feed(done.stdout)
     decoder.finish()

@@ -36,7 +36,8 @@ def measure(program: Program) -> Measurement:
         constant_bytes=sum(section.size for section in sections if section.is_constant),
         stack_bytes=stack_bound(
             firmware.elf,
-            (*firmware.model_objects, *firmware.port_objects),
+            firmware.model_objects,
+            firmware.port_objects,
             [f"{program.name}_invoke", f"{program.name}_step"],
         ),
         compiler=firmware.compiler.kind,

@@ -15,11 +15,12 @@ from driftc.boards.cores import Core, Machine, core_names, load_core
 from driftc.codegen.errors import ToolError
 from driftc.simulator.engine import Array, Engine, Program, Sample
 from driftc.simulator.program import build_firmware
-from driftc.simulator.stream import Decoder, Run, encode
+from driftc.simulator.stream import Decoder, Run, encode, ended
 
 INSTALL = {"arm": "Debian: apt-get install qemu-system-arm; macOS: brew install qemu",
            "riscv32": "Debian: apt-get install qemu-system-misc; macOS: brew install qemu"}  # fmt: skip
 ICOUNT_SHIFT = {"arm": 4, "riscv32": 0}  # an instruction takes 2**shift ns of the machine's time
+NO_WRAPS_SHIFT = 0  # SysTick wraps after some 600 million instructions, at a poor resolution
 SYSTICK_PERIOD = 1 << 24
 WRAP_INSTRUCTIONS = 5  # what counting a wrap adds to the step that it interrupts (port_cortex_m.c: systick)
 IDLE_INSTRUCTIONS = 2  # the length of port_idle, subtracted with the overhead though it is none
@@ -42,6 +43,12 @@ class QemuEngine(Engine):
             return None
         return f"qemu-system-arm is not installed ({INSTALL['arm']})"
 
+    def missing_for(self, core: str) -> str | None:
+        machine = _machine(load_core(core))
+        if _system(machine.system) is None:
+            return f"qemu-system-{machine.system} is not installed ({INSTALL[machine.system]})"
+        return None
+
     def resolution(self, core_name: str) -> int:
         """By how many instructions a step's count may be off: two ticks, and the call around the step."""
         machine = _machine(load_core(core_name))
@@ -50,8 +57,8 @@ class QemuEngine(Engine):
     def run(self, program: Program, samples: Sequence[Sequence[Array]], *, trace: bool) -> Iterator[Sample]:
         """Without `trace`, each Sample has its instructions per step, to `resolution`, and its peak stack.
 
-        Where a step is longer than SysTick's period (some 40 million instructions), the peak may contain the frame of
-        the interrupt that counts the wraps.
+        Where a step is longer than SysTick's period (some 40 million instructions), the interrupt that counts the wraps
+        leaves its frame on the stack; the peak is then taken from a second run, on a slower clock.
         """
         core = load_core(program.target.core)
         machine = _machine(core)
@@ -65,7 +72,12 @@ class QemuEngine(Engine):
         while at < len(samples):
             batch = samples[at : at + size]
             started = time.monotonic()
-            for run in self._run_batch(qemu, machine, firmware.elf, program, batch, trace):
+            runs = self._run_batch(qemu, machine, firmware.elf, program, batch, trace)
+            if machine.tick_hz and any(tick >= self._period for run in runs for tick in run.ticks or ()):
+                undisturbed = self._run_batch(qemu, machine, firmware.elf, program, batch, trace, NO_WRAPS_SHIFT)
+                for run, other in zip(runs, undisturbed, strict=True):
+                    run.sample.stack_peak = other.sample.stack_peak
+            for run in runs:
                 if run.ticks is not None:
                     run.sample.instructions = tuple(self._instructions(machine, ticks) for ticks in run.ticks)
                 yield run.sample
@@ -81,11 +93,13 @@ class QemuEngine(Engine):
         return max(0, counted - wraps * WRAP_INSTRUCTIONS)
 
     def _run_batch(
-        self, qemu: str, machine: Machine, elf: Path, program: Program, batch: Sequence[Sequence[Array]], trace: bool
-    ) -> list[Run]:
+        self, qemu: str, machine: Machine, elf: Path, program: Program, batch: Sequence[Sequence[Array]], trace: bool,
+        shift: int | None = None,
+    ) -> list[Run]:  # fmt: skip
+        shift = ICOUNT_SHIFT[machine.system] if shift is None else shift
         command = [
             qemu, "-M", machine.machine, *machine.options, "-nographic", "-monitor", "none", "-serial", "none",
-            "-icount", f"shift={ICOUNT_SHIFT[machine.system]}", "-semihosting-config", "enable=on,target=native",
+            "-icount", f"shift={shift}", "-semihosting-config", "enable=on,target=native",
             "-kernel", str(elf),
         ]  # fmt: skip
         with tempfile.TemporaryDirectory(prefix="driftc-") as name:
@@ -102,9 +116,10 @@ class QemuEngine(Engine):
                     f"{len(batch)} sample{'s'[: len(batch) > 1]}; --engine unicorn or host may be faster"
                 ) from error
             if done.returncode != 0:
-                cause = "a fault of the processor" if done.returncode == 99 else f"status {done.returncode}"
                 report = "\n".join(done.stderr.splitlines()[:8])
-                raise ToolError(f"{program.name}: {machine.machine} ended with {cause}\n{report}".rstrip())
+                raise ToolError(
+                    f"{program.name}: {machine.machine} ended with {ended(done.returncode)}\n{report}".rstrip()
+                )
             results = (folder / "out.bin").read_bytes()
         decoder = Decoder(program, trace=trace)
         runs = decoder.feed(results)
@@ -127,7 +142,7 @@ def _system(system: str) -> str | None:
 
 def _instructions_per_tick(machine: Machine) -> float:
     assert machine.tick_hz is not None
-    return 1e9 / machine.tick_hz / 2 ** ICOUNT_SHIFT[machine.system]
+    return 1e9 / machine.tick_hz / (1 << ICOUNT_SHIFT[machine.system])
 
 
 def _sample_bytes(program: Program, trace: bool) -> int:

@@ -10,43 +10,51 @@ from driftc.codegen.errors import ToolError
 from driftc.simulator.call_graph import INDIRECT, address_taken, callees, instruction_sizes
 from driftc.simulator.elf import Elf
 
-# What a compiler appends to the name of a copy or part of a function. The frame of any part is at most the whole's.
+# What gcc appends to the name of a copy or part of a function; its .su files may leave it out.
 SUFFIX = re.compile(r"\.(constprop|isra|part|cold|lto_priv|llvm)\b.*$")
 
 
-def stack_bound(elf_path: Path, objects: Sequence[Path], roots: Sequence[str]) -> int:
-    """Bytes below the stack pointer at the call of any of `roots`."""
+def stack_bound(elf_path: Path, model: Sequence[Path], others: Sequence[Path], roots: Sequence[str]) -> int:
+    """Bytes below the stack pointer at the call of any of `roots`, which are in the objects `model`.
+
+    A call through a pointer may reach any function whose address `model` takes.
+    """
     elf = Elf(elf_path)
-    frames = _frames(elf, objects)
-    edges = callees(elf)
-    indirect = address_taken(elf, [Elf(path) for path in objects])
+    frames = _frames(elf, [*model, *others])
+    edges = _edges(elf)
+    indirect = address_taken(elf, [Elf(path) for path in model])
     names = {function.address: function.name for function in elf.functions}
     depths: dict[int, int] = {}
 
     def depth(address: int, path: tuple[int, ...]) -> int:
-        if address in depths:
-            return depths[address]
         if address in path:
             chain = " -> ".join(names[step] for step in (*path, address))
             raise ToolError(f"the stack has no bound: {chain} is recursive")
-        below = 0
-        here = (*path, address)
-        for callee in edges[address] - {INDIRECT}:
-            # A part that was split off runs in the frame of its function.
-            if SUFFIX.sub("", names[callee]) == SUFFIX.sub("", names[address]):
-                below = max(below, _below(callee, here))
-            else:
-                below = max(below, depth(callee, here))
-        if INDIRECT in edges[address]:
-            below = max([below, *(depth(callee, here) for callee in indirect if callee not in here)])
-        depths[address] = frames[address] + below
+        if address not in depths:
+            called = edges[address] - {INDIRECT}
+            if INDIRECT in edges[address]:
+                called |= indirect - {address}
+            below = max((depth(callee, (*path, address)) for callee in called), default=0)
+            depths[address] = frames[address] + below
         return depths[address]
 
-    def _below(part: int, path: tuple[int, ...]) -> int:
-        others = edges[part] - {INDIRECT} - set(path)
-        return max((depth(callee, (*path, part)) for callee in others), default=0)
-
     return max(depth(elf.address(root), ()) for root in roots)
+
+
+def _edges(elf: Elf) -> dict[int, set[int]]:
+    """Who calls whom; a function's unlikely part, that the compiler moved elsewhere, counts as the function."""
+    by_name = {function.name: function.address for function in elf.functions}
+    owner = {
+        function.address: by_name.get(function.name.removesuffix(".cold"), function.address)
+        for function in elf.functions
+    }
+    edges: dict[int, set[int]] = {address: set() for address in owner}
+    for address, called in callees(elf).items():
+        for callee in called:
+            jump_between_parts = callee != address and owner.get(callee) == owner[address]
+            if not jump_between_parts:
+                edges[owner[address]].add(owner.get(callee, callee))
+    return edges
 
 
 def _frames(elf: Elf, objects: Sequence[Path]) -> dict[int, int]:

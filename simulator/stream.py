@@ -14,6 +14,20 @@ from driftc.simulator.engine import Array, Layer, Program, Sample
 HEADER = struct.Struct("<6i")
 OUTPUTS, TICKS, STACK = -1, -2, -3
 
+STATUS = {
+    2: "it could not open in.bin or out.bin",
+    3: "it got fewer samples than announced",
+    4: "it could not write its results",
+    5: "NAME_init refused its memory",
+    6: "its stack is too small (port_stack_top in simulator/*.ld)",
+    99: "a fault of the processor",
+}
+
+
+def ended(status: int) -> str:
+    """Why the harness ended: its exit status in words."""
+    return f"status {status}" + (f": {STATUS[status]}" if status in STATUS else "")
+
 
 def encode(program: Program, samples: Sequence[Sequence[Array]]) -> bytes:
     """What the harness reads: the number of samples, then their bytes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, ClassVar
 
@@ -13,7 +14,7 @@ from driftc.simulator.elf import Elf
 from driftc.simulator.engine import Array, Engine, Program, Sample
 from driftc.simulator.instructions import Profile, profile
 from driftc.simulator.program import build_firmware
-from driftc.simulator.stream import Decoder, Run, encode_sample
+from driftc.simulator.stream import Decoder, Run, encode_sample, ended
 
 VERSION = "2.1.4"  # the counting hook uses private names of this release
 INSTALL = 'pip install "driftc[sim]"'
@@ -42,6 +43,11 @@ class UnicornEngine(Engine):
         if found != VERSION:
             return f"unicorn {found} is installed, driftc needs {VERSION}; {INSTALL}"
         return None
+
+    def missing_for(self, core: str) -> str | None:
+        if reason := self.missing():
+            return reason
+        return None if load_core(core).unicorn_model else f"unicorn cannot emulate {core}; --engine qemu can"
 
     def run(self, program: Program, samples: Sequence[Sequence[Array]], *, trace: bool) -> Iterator[Sample]:
         """Without `trace`, each Sample has its instructions per step and its peak stack."""
@@ -75,13 +81,11 @@ class UnicornEngine(Engine):
 class _Machine:
     """A core with its memory and, through semihosting, the stream of samples."""
 
-    def __init__(
-        self, core: Core, elf: Elf, program: Program, samples: Sequence[Sequence[Array]], trace: bool
-    ) -> None:
-        import unicorn
+    def __init__(self, core: Core, elf: Elf, program: Program, samples: Sequence[Sequence[Array]], trace: bool) -> None:
         from driftc.simulator.block_counts import BlockCounts
-        from unicorn import arm_const as arm
 
+        unicorn: Any = import_module("unicorn")  # Any: its annotations are incomplete
+        arm: Any = import_module("unicorn.arm_const")
         self.elf = elf
         self._program = program
         self._arm = arm
@@ -92,7 +96,7 @@ class _Machine:
         self._status: int | None = None
         self._fault: str | None = None
         self._error_type = unicorn.UcError
-        self._uc = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
+        self._uc: Any = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
         self._uc.ctl_set_cpu_model(getattr(arm, f"UC_CPU_ARM_{core.unicorn_model}"))
         for base, size in ((core.code.base, core.code.bytes), (core.ram.base, core.ram.bytes), SYSTEM_SPACE):
             self._uc.mem_map(base, size)
@@ -122,7 +126,7 @@ class _Machine:
                 yield self._done.pop(0)
         self._decoder.finish()
         if self._status != 0:
-            raise ToolError(f"{self._program.name}: the emulated program ended with status {self._status}")
+            raise ToolError(f"{self._program.name}: the emulated program ended with {ended(self._status)}")
 
     def _on_interrupt(self, uc: Any, number: int, _: Any) -> None:
         pc = uc.reg_read(self._arm.UC_ARM_REG_PC)
@@ -139,7 +143,9 @@ class _Machine:
 
     def _semihosting(self, operation: int, block: int) -> int:
         """Answer a call of firmware/ports/semihosting.h: handle 1 is in.bin, 2 is out.bin."""
-        words = struct.unpack("<3I", self._uc.mem_read(block, 12)) if operation != CLOSE else (0, 0, 0)
+        words: tuple[int, ...] = (0, 0, 0)
+        if operation != CLOSE:
+            words = struct.unpack("<3I", self._uc.mem_read(block, 12))
         if operation == OPEN:
             return 2 if words[1] & 4 else 1
         if operation == READ:

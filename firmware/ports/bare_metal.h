@@ -1,4 +1,4 @@
-/* bare_metal.h: memory at start-up, for ports without an operating system. Shared by port_cortex_m.c and
+/* bare_metal.h: memory at start-up and the end of the stack, for ports without an operating system. Shared by port_cortex_m.c and
  * port_riscv.c; the symbols come from their linker scripts. */
 #ifndef BARE_METAL_H
 #define BARE_METAL_H
@@ -19,5 +19,16 @@ static inline void bare_metal_start_memory(void)
     for (uint32_t *to = port_bss_start; to < port_bss_end; to++)
         *to = 0;
 }
+
+#ifdef PORT_MEASURES
+
+#define STACK_PATTERN 0xA5C3965A
+
+int port_stack_overflowed(void)
+{
+    return *(volatile uint32_t *)port_stack_bottom != STACK_PATTERN;
+}
+
+#endif
 
 #endif

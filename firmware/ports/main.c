@@ -18,7 +18,7 @@
 
 enum { FRAME_OUTPUTS = -1, FRAME_TICKS = -2, FRAME_STACK = -3 };
 
-enum { FAILED_OPEN = 2, FAILED_READ = 3, FAILED_WRITE = 4, FAILED_INIT = 5 };
+enum { FAILED_OPEN = 2, FAILED_READ = 3, FAILED_WRITE = 4, FAILED_INIT = 5, FAILED_STACK = 6 };
 
 MODEL_STATIC_MEMORY(memory);
 static model_t model;
@@ -104,6 +104,8 @@ static void run(void)
         (void)model_step(&model);
         port_timer_stop();
         depth = port_stack_peak();
+        if (port_stack_overflowed())
+            port_exit(FAILED_STACK);
         ticks[step] = port_timer_ticks() - overhead;
         if (depth > peak)
             peak = depth;

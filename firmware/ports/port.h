@@ -33,6 +33,9 @@ int port_idle(void *model);
 void port_stack_paint(void);
 uint32_t port_stack_peak(void);
 
+/* After the peak: whether it reached the end of the stack, and maybe went beyond. */
+int port_stack_overflowed(void);
+
 #endif
 
 #endif

@@ -84,12 +84,15 @@ int port_idle(void *model)
     return 0;
 }
 
+#define STRINGIFY(x) STRINGIFY_(x)
+#define STRINGIFY_(x) #x
+
 /* In assembly: a compiler might give them a frame, to be painted over. All instructions exist on every Cortex-M. */
 __attribute__((naked)) void port_stack_paint(void)
 {
     __asm__(".syntax unified\n"
             "       ldr  r0, =port_stack_bottom\n"
-            "       ldr  r1, =0xA5C3965A\n"
+            "       ldr  r1, =" STRINGIFY(STACK_PATTERN) "\n"
             "       mov  r2, sp\n"
             "next:  str  r1, [r0]\n"
             "       adds r0, #4\n"
@@ -103,7 +106,7 @@ __attribute__((naked)) uint32_t port_stack_peak(void)
 {
     __asm__(".syntax unified\n"
             "       ldr  r0, =port_stack_bottom\n"
-            "       ldr  r1, =0xA5C3965A\n"
+            "       ldr  r1, =" STRINGIFY(STACK_PATTERN) "\n"
             "       mov  r2, sp\n"
             "check: ldr  r3, [r0]\n"
             "       cmp  r3, r1\n"

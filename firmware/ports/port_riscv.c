@@ -95,11 +95,14 @@ int port_idle(void *model)
     return 0;
 }
 
+#define STRINGIFY(x) STRINGIFY_(x)
+#define STRINGIFY_(x) #x
+
 /* In assembly: a compiler might give them a frame, to be painted over. */
 __attribute__((naked)) void port_stack_paint(void)
 {
     __asm__("       la   t0, port_stack_bottom\n"
-            "       li   t1, 0xA5C3965A\n"
+            "       li   t1, " STRINGIFY(STACK_PATTERN) "\n"
             "next:  sw   t1, 0(t0)\n"
             "       addi t0, t0, 4\n"
             "       bltu t0, sp, next\n"
@@ -109,7 +112,7 @@ __attribute__((naked)) void port_stack_paint(void)
 __attribute__((naked)) uint32_t port_stack_peak(void)
 {
     __asm__("       la   t0, port_stack_bottom\n"
-            "       li   t1, 0xA5C3965A\n"
+            "       li   t1, " STRINGIFY(STACK_PATTERN) "\n"
             "check: lw   t2, 0(t0)\n"
             "       bne  t2, t1, found\n"
             "       addi t0, t0, 4\n"
