@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from models import ModelBuilder
+from models import ModelBuilder, Tensor
 from numpy.typing import NDArray
 
 from driftc.codegen.frontends.tflite import load
@@ -95,25 +95,34 @@ def interpret(graph: Graph, sample: Sequence[Array]) -> dict[int, Array]:
 
 
 def samples_of(builder: ModelBuilder, seed: int, count: int = 2) -> list[list[Array]]:
-    """Random inputs, then all lowest, all highest, all at the zero point. Indices stay small."""
+    """Random inputs, then every value in turn, all lowest, all highest, all at the zero point."""
     random = np.random.default_rng(seed)
-    found: list[list[Array]] = []
-    for number in range(count + 3):
-        sample: list[Array] = []
-        for tensor in builder.inputs:
-            if tensor.dtype == np.int8:
-                zero = tensor.zero_point[0] if tensor.zero_point else 0
-                fills = (-128, 127, zero)
-                extreme = np.full(tensor.shape, fills[number - count], np.int8) if number >= count else None
-                sample.append(extreme if extreme is not None else random.integers(-128, 128, tensor.shape, np.int8))
-            elif tensor.dtype == np.float32:
-                sample.append(
-                    (random.standard_normal(tensor.shape) * 10.0 ** random.integers(-2, 3)).astype(np.float32)
-                )
-            else:
-                sample.append(random.integers(0, 3, tensor.shape, np.int32))
-        found.append(sample)
-    return found
+    patterns = range(-count, 4)
+    return [[_values(builder, tensor, pattern, random) for tensor in builder.inputs] for pattern in patterns]
+
+
+def _values(builder: ModelBuilder, tensor: Tensor, pattern: int, random: np.random.Generator) -> Array:
+    """Random for a negative `pattern`; indices and floats always are."""
+    if tensor.dtype == np.int32:
+        return random.integers(0, _entries(builder, tensor), tensor.shape, np.int32)
+    if tensor.dtype == np.float32:
+        return (random.standard_normal(tensor.shape) * 10.0 ** random.integers(-2, 3)).astype(np.float32)
+    if pattern < 0:
+        return random.integers(-128, 128, tensor.shape, np.int8)
+    if pattern == 0:
+        return np.resize(np.arange(-128, 128), tensor.shape).astype(np.int8)
+    return np.full(tensor.shape, (-128, 127, tensor.zero_point[0])[pattern - 1], np.int8)
+
+
+def _entries(builder: ModelBuilder, indices: Tensor) -> int:
+    """How many entries the table has that `indices` looks into."""
+    for operator in builder.operators:
+        if indices.index in operator.inputs and operator.code in ("GATHER", "EMBEDDING_LOOKUP"):
+            table = next(index for index in operator.inputs if index != indices.index)
+            axis = operator.options.get("Axis", 0)
+            assert isinstance(axis, int)
+            return builder.tensors[table].shape[axis]
+    return 1
 
 
 def compare(builder: ModelBuilder, reference: Oracle, seed: int = 0, samples: list[list[Array]] | None = None) -> None:

@@ -1,0 +1,26 @@
+"""Every operator's specification against TFLite Micro and LiteRT."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from operator_cases import examples, seeds
+from operator_models import MODELS
+from oracle import Oracle, compare
+
+
+@pytest.mark.parametrize("code", MODELS)
+@examples(25)
+@given(st.data(), seeds)
+def test_equals_tflite_micro(tflm: Oracle, code: str, data: st.DataObject, seed: int) -> None:
+    compare(data.draw(MODELS[code]), tflm, seed)
+
+
+@pytest.mark.parametrize("code", MODELS)
+@examples(10)
+@given(st.data(), seeds)
+def test_equals_litert(litert: Oracle, code: str, data: st.DataObject, seed: int) -> None:
+    builder = data.draw(MODELS[code])
+    assume(code != "conv_2d" or len(builder.operators[0].inputs) == 3)  # LiteRT refuses a convolution without bias
+    compare(builder, litert, seed)
