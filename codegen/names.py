@@ -3,25 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
-_C_WORDS = frozenset(
-    """auto break case char const continue default do double else enum extern float for goto if inline int long
-    register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while
-    alignas alignof bool constexpr false nullptr static_assert thread_local true typeof typeof_unqual asm and
-    and_eq bitand bitor catch class compl const_cast delete dynamic_cast explicit export friend mutable
-    namespace new noexcept not not_eq operator or or_eq private protected public reinterpret_cast static_cast
-    template this throw try typeid typename using virtual wchar_t xor xor_eq concept requires main memcpy memset
-    memmove memcmp strlen null int8_t int16_t int32_t int64_t uint8_t uint16_t uint32_t uint64_t size_t in out
-    arena driftc scratch linux unix arm near far interrupt errno assert""".split()  # noqa: SIM905 - a list of words reads better as one text
-)
-# What the templates call their own variables and files: a layer of that name would be shadowed, or shadow it.
-_TEMPLATE_WORDS = frozenset(
-    """a acc b c channel column count data element end entry error expected expected_layers first from hash head
-    hook in0 in1 index inside kx ky largest last layer layers length memory model next o oc outside pixel
-    product quantize quantized real rest row s scale segment segments shapes share shift source steps sum sums t
-    tail tap trace user value weight weights whole window x y zero add_to_hash""".split()  # noqa: SIM905 - a list of words reads better as one text
-)
-_NUMBERED = re.compile(r"(acc|channel|i|in|input|k|out|pixel|ram|row)\d+")
+from driftc.codegen.reserved import reserved, reserved_model
+
 # What is appended to a layer's name: its constants, and the functions of a layer computed in parts.
 _SUFFIX = re.compile(r"_(weights|bias|multiplier|shift|table|exp|outside|part\d+)$")
 # TensorFlow's words for its own operations at the end of a tensor's path, which say less than the layer's name does.
@@ -33,19 +18,19 @@ _OPERATION = re.compile(
 LONGEST = 40
 
 
-def identifier(text: str, fallback: str) -> str:
-    """A lower-case C identifier of at most 40 characters made from `text`, else `fallback`."""
+def identifier(text: str, fallback: str, taken: Callable[[str], bool] = reserved) -> str:
+    """A lower-case C identifier of about 40 characters made from `text`, else from `fallback`; none that is `taken`."""
     safe = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:LONGEST].strip("_")
     if not safe:
         safe = fallback
-    if safe[0].isdigit() or safe in _C_WORDS or safe in _TEMPLATE_WORDS or _NUMBERED.fullmatch(safe):
-        safe = f"{fallback}_{safe}"
+    if safe[0].isdigit() or taken(safe):
+        safe = f"{fallback}_{safe}" if safe != fallback else f"{safe}_1"
     return safe
 
 
 def model_name(text: str) -> str:
     """The C prefix of a model: `kws` in kws_invoke."""
-    return identifier(text, "model")
+    return identifier(text, "model", reserved_model)
 
 
 def layer_name(label: str, code: str) -> str:
@@ -61,8 +46,8 @@ def layer_name(label: str, code: str) -> str:
 
 def comment(text: str) -> str:
     """Model text made harmless inside a C comment: printable ASCII that cannot end it."""
-    printable = "".join(c if " " <= c <= "~" else "?" for c in text)
-    return printable.replace("*/", "*?").replace("/*", "?*").replace("\\", "/").replace("??", "? ")[:100]
+    printable = "".join(c if " " <= c <= "~" else "?" for c in text).replace("\\", "/")
+    return printable.replace("*/", "*?").replace("/*", "?*").replace("??", "? ")[:100]
 
 
 class Names:

@@ -15,7 +15,7 @@ from driftc.codegen.emit import access, text
 from driftc.codegen.emit.function import Function, functions
 from driftc.codegen.emit.tidy import tidy
 from driftc.codegen.graph import Array, Tensor
-from driftc.codegen.names import comment, identifier
+from driftc.codegen.names import Names, comment, identifier
 from driftc.codegen.operators.base import Activation
 from driftc.codegen.operators.weighted import Weighted
 from driftc.codegen.plan.plan import CONSTANTS, Buffer, Call, Loop, Plan, Statement
@@ -171,17 +171,13 @@ def constants(plan: Plan) -> list[text.ConstantArray]:
                 found[name] = text.constant_array(name, data, layout)
         for buffer in function.inputs:
             if buffer.data is not None and buffer.name not in found:
-                found[_constant_name(buffer)] = text.constant_array(_constant_name(buffer), buffer.data)
+                found[buffer.name] = text.constant_array(buffer.name, buffer.data)
     return list(found.values())
 
 
 def constant_bytes(plan: Plan) -> int:
     sizes = {"int8_t": 1, "uint8_t": 1, "int16_t": 2, "int32_t": 4, "int64_t": 8}
     return sum(array.length * sizes[array.type] for array in constants(plan))
-
-
-def _constant_name(buffer: Buffer) -> str:
-    return f"constant_{identifier(buffer.name, 'tensor')}"
 
 
 def _model(plan: Plan, source: str, sha256: str, made: list[Function], float_io: bool, float_wrapper: bool) -> Model:
@@ -216,13 +212,12 @@ def step_name(statement: Statement) -> str:
 
 def _ports(plan: Plan, stem: str, buffers: tuple[Buffer, ...], tensors: tuple[Tensor, ...]) -> tuple[Port, ...]:
     found: list[Port] = []
-    taken: set[str] = set()
+    suffixes = Names()
     for number, (buffer, tensor) in enumerate(zip(buffers, tensors, strict=True)):
         suffix = ""
         if len(buffers) > 1:
             short = identifier(tensor.label.split(";")[0].split(":")[0].rsplit("/", 1)[-1], f"{number}")
-            suffix = f"_{short}" if short not in taken else f"_{short}_{number}"
-            taken.add(short)
+            suffix = f"_{suffixes.unique(short)}"
         name = f"{plan.name}_{stem}{suffix}"
         kind = access.c_type(buffer)
         reading = text.real(tensor) if tensor.dtype.kind == "i" and tensor.dtype.itemsize == 1 else ""
@@ -249,7 +244,7 @@ def _ports(plan: Plan, stem: str, buffers: tuple[Buffer, ...], tensors: tuple[Te
 def _pointer(buffer: Buffer, prefix: str = "") -> str:
     """The C expression for the start of a buffer."""
     if buffer.region == CONSTANTS:
-        return _constant_name(buffer)
+        return buffer.name
     place = f"{prefix}{buffer.region}" + (f" + {buffer.offset}" if buffer.offset else "")
     kind = access.c_type(buffer)
     return place if kind == "int8_t" else f"({kind} *)(void *)({place})"

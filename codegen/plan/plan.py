@@ -75,7 +75,7 @@ class Buffer:
     strides: tuple[int, int, int]
     rows: int
     kept: int
-    data: Array | None = None  # the value of a buffer in CONSTANTS
+    data: Array | None = None  # the value of a buffer in CONSTANTS, whose `name` is then the array's in C
 
     @classmethod
     def whole(cls, tensor: Tensor, region: str, offset: int) -> Buffer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from driftc.codegen.graph import Graph, Tensor
+from driftc.codegen.names import Names, identifier
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.plan.place import Block, place
 from driftc.codegen.plan.plan import CONSTANTS, Buffer, Call, Plan, Region
@@ -17,17 +18,21 @@ def propose(graph: Graph) -> Plan:
     storage = _storage(graph, operators, views)
     blocks, names = _lifetimes(graph, operators, views, storage)
     offsets, size = place(blocks)
+    constants = Names()
 
     def buffer(tensor: Tensor) -> Buffer:
         if tensor.data is not None:
-            return Buffer.whole(tensor, CONSTANTS, 0)
+            name = constants.unique(f"constant_{identifier(tensor.name, 'tensor')}")
+            return Buffer.part(tensor, CONSTANTS, 0, name=name, data=tensor.data)
         root = storage[views.get(tensor.name, tensor.name)]
         return Buffer.whole(tensor, RAM, offsets[names[root]])
 
     known: dict[str, Buffer] = {}
 
     def shared(tensor: Tensor) -> Buffer:
-        return known.setdefault(tensor.name, buffer(tensor))
+        if tensor.name not in known:
+            known[tensor.name] = buffer(tensor)
+        return known[tensor.name]
 
     return Plan(
         name=graph.name,
