@@ -215,7 +215,7 @@ class Compiled:
             found = source.load(Path(data), inputs, labels=labels, divisor=input_divisor)
         else:
             count = RANDOM_SAMPLES if random is None else random
-            found = source.random(count, inputs, self._index_limits())
+            found = source.random(count, inputs, self._index_limits(), self._real_inputs())
         return found if sample is None else found.only(sample)
 
     def verify(
@@ -282,6 +282,12 @@ class Compiled:
             self.write(root / self.lowered.plan.name)
             self._folder = root / self.lowered.plan.name
         return self._folder
+
+    def _real_inputs(self) -> set[str]:
+        """Inputs that the user gives as real values: all of them with `float_io`, else the model's float border."""
+        graph = self.lowered.graph
+        quantized = {tensor.name for tensor in graph.inputs if tensor.dtype.name == "int8" and tensor.quantization}
+        return quantized if self.options.float_io else quantized & set(graph.float_border)
 
     def _index_limits(self) -> dict[str, int]:
         """Rows of the table that each int32 input indexes."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,18 +74,39 @@ def load(path: Path, inputs: Sequence[Tensor], *, labels: str | None = None, div
     )
 
 
-def random(count: int, inputs: Sequence[Tensor], limits: dict[str, int] | None = None, seed: int = SEED) -> Samples:
+def random(
+    count: int,
+    inputs: Sequence[Tensor],
+    limits: dict[str, int] | None = None,
+    real: Collection[str] = (),
+    seed: int = SEED,
+) -> Samples:
     """`count` seeded samples, then the extremes: all -128, all 127, all zero point.
 
     An int32 input takes indices below `limits[name]` (10 where unknown); its extremes are the first and last index.
+    Inputs named in `real` get real values: quarters of a quantisation step, so that many lie exactly between two.
     """
     generator = np.random.default_rng(seed)
     rows: list[tuple[Array, ...]] = []
+    reals: list[tuple[Array | None, ...]] = []
     for _ in range(count):
-        rows.append(tuple(_random(tensor, generator, limits or {}) for tensor in inputs))
+        values = tuple(_random_real(tensor, generator) if tensor.name in real else None for tensor in inputs)
+        reals.append(values)
+        rows.append(
+            tuple(
+                _random(tensor, generator, limits or {}) if value is None else quantize(value, tensor)
+                for tensor, value in zip(inputs, values, strict=True)
+            )
+        )
     for extreme in ("low", "high", "zero"):
         rows.append(tuple(_extreme(tensor, extreme, limits or {}) for tensor in inputs))
-    return Samples(rows, [tuple(None for _ in inputs) for _ in rows], None, f"{count} random samples and 3 extremes")
+        reals.append(tuple(None for _ in inputs))
+    return Samples(rows, reals, None, f"{count} random samples and 3 extremes")
+
+
+def _random_real(tensor: Tensor, generator: np.random.Generator) -> NDArray[np.float32]:
+    quarters = generator.integers(-4 * 150, 4 * 150, tensor.shape) - 4 * tensor.zero_point
+    return np.asarray(quarters.astype(np.float32) / 4 * np.float32(tensor.scale), np.float32)
 
 
 def _random(tensor: Tensor, generator: np.random.Generator, limits: dict[str, int]) -> Array:

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from driftc.codegen.emit.emit import port_names
 from driftc.codegen.errors import ToolError, UsageError
 from driftc.codegen.graph import Tensor
 from driftc.codegen.names import identifier
 from driftc.simulator.data import Samples
 from driftc.simulator.engine import Engine, Program
 from driftc.simulator.engines import ENGINES, REFERENCES, engine, reference
+from driftc.simulator.float_io import FloatIo
 from driftc.simulator.measure import Measurement, measure
 from driftc.simulator.simulate import Simulation, simulate
 from driftc.simulator.verify import Verification, verify
@@ -107,11 +109,20 @@ def verify_compiled(
         done,
         edited=compiled.edited(),
         keep=keeper,
+        float_io=_float_io(compiled, program, engines),
     )
     found.notes = notes + found.notes
     if keeper is not None and save is not None:
         keeper.write(Path(save))
     return found
+
+
+def _float_io(compiled: Compiled, program: Program, engines: Sequence[Engine]) -> FloatIo | None:
+    """The float translation unit, where the folder has one and the host engine takes part."""
+    written = (program.folder / f"{program.name}_float_io.c").is_file()
+    if not written or not any(engine.name == "host" for engine in engines):
+        return None
+    return FloatIo(program, *port_names(compiled.lowered.plan))
 
 
 def _wanted(name: str, names: Sequence[str] | None, absent: str | None, notes: list[str]) -> bool:

@@ -15,6 +15,7 @@ from driftc.codegen.lower import Lowered
 from driftc.codegen.passes.match import match_litert
 from driftc.simulator.data import Samples
 from driftc.simulator.engine import Engine, Program
+from driftc.simulator.float_io import FloatIo
 from driftc.simulator.reference import PlanRun, run_graph
 from driftc.simulator.references import LitertReference, ReferenceRefused, TflmReference
 
@@ -94,17 +95,21 @@ def verify(
     progress: Callable[[], None],
     edited: Sequence[str] = (),
     keep: Callable[[list[tuple[Tensor, Array]]], None] | None = None,
+    float_io: FloatIo | None = None,
 ) -> Verification:
     """Run `samples` through everything and compare; stops at the first difference.
 
     `engines` run the generated C, `references` the model file; the Plan is always run in NumPy too. `edited` names
-    generated files that no longer are what driftc writes. `keep` sees each sample's compared tensors.
+    generated files that no longer are what driftc writes. `keep` sees each sample's compared tensors. `float_io` is
+    compared with the specification of QUANTIZE and DEQUANTIZE.
     """
     found = Verification(fused=_fused(lowered), total=sum(len(op.outputs) for op in lowered.model.operators))
     _account(lowered, found)
     fed = [_model_inputs(lowered, samples, n) for n in range(len(samples))]
     streams: dict[str, Stream] = {"numpy": _plan_stream(lowered, samples)}
     streams |= {engine.name: _engine_stream(lowered, engine, program, samples) for engine in engines}
+    if float_io is not None:
+        streams["host"] = _joined(streams["host"], _float_stream(lowered, float_io, samples))
     streams |= {reference.name: _reference_stream(lowered, reference, model, fed, match) for reference in references}
     for number, inputs in enumerate(fed):
         values = run_graph(lowered.model, inputs)
@@ -158,9 +163,7 @@ def _model_inputs(lowered: Lowered, samples: Samples, number: int) -> list[Array
         elif real is not None:
             inputs.append(real)
         else:
-            inputs.append(
-                (quantized.astype(np.int32) - tensor.zero_point).astype(np.float32) * np.float32(tensor.scale)
-            )
+            inputs.append(_real(quantized, tensor))
     return inputs
 
 
@@ -197,6 +200,41 @@ def _engine_stream(lowered: Lowered, engine: Engine, program: Program, samples: 
         yield lambda values, s=sample: (  # type: ignore[misc]
             _layer_pairs(lowered, values, s.tensors) + _output_pairs(lowered, values, s.outputs)
         )
+
+
+def _float_stream(lowered: Lowered, float_io: FloatIo, samples: Samples) -> Stream:
+    """NAME_quantize_* on the sample's real values, NAME_dequantize_* on the specification's output."""
+    graph = lowered.graph
+    for number, quantized in enumerate(samples.quantized):
+        pairs: Pairs = []
+        for port, tensor in enumerate(graph.inputs):
+            given = samples.real[number][port]
+            real = _real(quantized[port], tensor) if given is None else given
+            got = float_io.quantize(port, real)
+            if got is not None:
+                pairs.append((tensor, quantized[port], got))
+        yield lambda values, p=pairs: p + _dequantized(lowered, float_io, values)  # type: ignore[misc]
+
+
+def _dequantized(lowered: Lowered, float_io: FloatIo, values: Tensors) -> Pairs:
+    pairs: Pairs = []
+    for port, tensor in enumerate(lowered.graph.outputs):
+        got = float_io.dequantize(port, values[tensor.name])
+        border = lowered.graph.float_border.get(tensor.name)
+        if got is not None:
+            pairs.append((tensor, values[border.name] if border else _real(values[tensor.name], tensor), got))
+    return pairs
+
+
+def _real(quantized: Array, tensor: Tensor) -> Array:
+    """DEQUANTIZE: float32(scale) * (q - zero), rounded once."""
+    return (quantized.astype(np.int32) - tensor.zero_point).astype(np.float32) * np.float32(tensor.scale)
+
+
+def _joined(*streams: Stream) -> Stream:
+    """One stream that gives the pairs of all."""
+    for makers in zip(*streams, strict=True):
+        yield lambda values, m=makers: [pair for maker in m for pair in maker(values)]  # type: ignore[misc]
 
 
 def _reference_stream(

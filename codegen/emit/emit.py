@@ -194,12 +194,20 @@ def _model(plan: Plan, source: str, sha256: str, made: list[Function], float_io:
         constant_bytes=constant_bytes(plan),
         macs=sum({id(f.op): f.op.macs for f in made}.values()),
         float_io=float_io,
-        float_wrapper=float_wrapper and len(plan.inputs) == 1 and len(plan.outputs) == 1,
+        float_wrapper=float_wrapper and _one_quantised(plan.input_tensors) and _one_quantised(plan.output_tensors),
         inputs=_ports(plan, "input", plan.inputs, plan.input_tensors),
         outputs=_ports(plan, "output", plan.outputs, plan.output_tensors),
         steps=tuple(step_name(statement) for statement in plan.program),
         layers=tuple((tensor.hwc[1], tensor.dtype.itemsize) for tensor in plan.layers),
     )
+
+
+def port_names(plan: Plan) -> tuple[list[str], list[str]]:
+    """The inputs and outputs in C without the model's name: input, or input_left and input_right."""
+    inputs = _ports(plan, "input", plan.inputs, plan.input_tensors)
+    return [port.short for port in inputs], [
+        port.short for port in _ports(plan, "output", plan.outputs, plan.output_tensors)
+    ]
 
 
 def step_name(statement: Statement) -> str:
@@ -208,6 +216,10 @@ def step_name(statement: Statement) -> str:
         return statement.operator.name
     inner = [step_name(part) for part in statement.body]
     return inner[0] if len(inner) == 1 else f"{inner[0]}..{inner[-1]}"
+
+
+def _one_quantised(tensors: tuple[Tensor, ...]) -> bool:
+    return len(tensors) == 1 and tensors[0].dtype == np.int8 and tensors[0].quantization is not None
 
 
 def _ports(plan: Plan, stem: str, buffers: tuple[Buffer, ...], tensors: tuple[Tensor, ...]) -> tuple[Port, ...]:
