@@ -61,7 +61,7 @@ def reserved(name: str) -> bool:
     return (
         any(name in words for words in (KEYWORDS, _MACROS, _TEMPLATES))
         or name.startswith("driftc")
-        or name.endswith("_t")
+        or (name.endswith("_t") and _TYPES.fullmatch(name.removesuffix("_t")) is not None)
         or _LIBRARY.fullmatch(name) is not None
         or _NUMBERED.fullmatch(name) is not None
     )
