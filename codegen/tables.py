@@ -88,7 +88,7 @@ def _totals(compiled: Compiled, report: dict[str, Any]) -> list[str]:
     measured = compiled.measured_with
     if measured is not None:
         lines.append(
-            f"on     {measured['core']}, {measured['compiler']} {measured['version']}, -O{compiled.options.optimize}"
+            f"on     {measured['core']}, {measured['version']}, -O{compiled.options.optimize}"
         )
     return lines
 
