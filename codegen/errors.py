@@ -30,6 +30,10 @@ def _shortened(text: str) -> str:
 class ModelError(DriftcError):
     """A model file that cannot be read or holds what driftc does not support."""
 
+    def within(self, file: str) -> ModelError:
+        """The same, beginning with the file's name."""
+        return self if str(self).startswith(f"{file}: ") else ModelError(f"{file}: {self}")
+
 
 class DataError(DriftcError):
     """Input data of the wrong shape, dtype or name."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,36 +18,45 @@ def write_folder(path: Path, files: Mapping[str, str | bytes]) -> None:
     Everything is written beside `path` first and then renamed. A folder that driftc did not write, or that holds
     files it did not write, is left alone. Raises UsageError.
     """
-    path = path.absolute()
-    if path.exists() and not path.is_dir():
-        raise UsageError(f"{path.name}: is a file; name a folder for -o")
-    if path.is_dir():
+    try:
+        path = path.resolve()  # what a link points to is replaced, not the link
+        if path.exists() and not path.is_dir():
+            raise UsageError(f"{path.name}: is a file; name a folder for -o")
         strange = _strangers(path)
         if strange:
             raise UsageError(f"{path.name}: holds {strange}, which driftc did not write; name another folder for -o")
-    try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    except OSError as problem:
-        raise UsageError(f"{path}: cannot be written: {problem.strerror}") from None
-    try:
-        fresh.chmod(0o755)
-        for name, content in files.items():
-            target = fresh / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if isinstance(content, bytes):
-                target.write_bytes(content)
-            else:
-                target.write_text(content, encoding="utf-8", newline="\n")
-        old = fresh.with_name(f"{fresh.name}-old")
-        if path.exists():
-            path.rename(old)
+        with tempfile.TemporaryDirectory(prefix=f".{path.name[:40]}-", dir=path.parent) as aside:
+            fresh = Path(aside, "new")
+            _write(fresh, files)
+            _exchange(fresh, path, Path(aside, "old"))
+    except (OSError, RuntimeError) as problem:  # RuntimeError: a loop of links
+        reason = getattr(problem, "strerror", None) or problem
+        raise UsageError(f"{path}: cannot be written: {reason}") from None
+
+
+def _write(folder: Path, files: Mapping[str, str | bytes]) -> None:
+    folder.mkdir()
+    for name, content in files.items():
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, bytes):
+            target.write_bytes(content)
+        else:
+            target.write_text(content, encoding="utf-8", newline="\n")
+
+
+def _exchange(fresh: Path, path: Path, old: Path) -> None:
+    """Rename `fresh` to `path`; what was there goes to `old`, and comes back where that fails or is interrupted."""
+    if not path.exists():
         fresh.rename(path)
-        shutil.rmtree(old, ignore_errors=True)
-    except OSError as problem:
-        raise UsageError(f"{path}: cannot be written: {problem.strerror}") from None
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+        return
+    path.rename(old)
+    try:
+        fresh.rename(path)
+    except BaseException:
+        old.rename(path)
+        raise
 
 
 def read_record(path: Path) -> dict[str, object]:

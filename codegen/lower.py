@@ -55,10 +55,13 @@ def lower(
     model = match_litert(source) if options.match == "litert" else source
     see("match", model)
     graph = model
-    for name, step in PASSES.items():
-        graph = step(graph)
-        graph.check()
-        see(name, graph)
+    try:
+        for name, step in PASSES.items():
+            graph = step(graph)
+            graph.check()
+            see(name, graph)
+    except ModelError as error:
+        raise error.within(title) from None
     if not any(not operator.view for operator in graph.operators):
         raise ModelError(f"{title}: the model computes nothing; every operator only renames its input")
     plan = propose(graph)

@@ -23,6 +23,9 @@ class Options:
     optimize: str = "2"  # 2, 3 or s
 
     def __post_init__(self) -> None:
+        for key, value in asdict(self).items():
+            if not isinstance(value, bool if key == "float_io" else str) and value is not None:
+                raise UsageError(f"option {key}: {value!r} is of the wrong type")
         if self.match not in ("tflm", "litert"):
             raise UsageError(f"match '{self.match}' is unknown; tflm and litert are the references")
         if self.optimize not in ("2", "3", "s"):

@@ -80,15 +80,21 @@ def _constant_inputs(plan: Plan, operator: Operator) -> list[Buffer]:
 def _live(plan: Plan) -> list[tuple[Call, list[Buffer]]]:
     """Each call of the program's text, with the buffers in use while it runs, largest first."""
     calls = list(static_calls(plan.program))
-    first: dict[int, int] = {id(buffer): 0 for buffer in plan.inputs}
-    last: dict[int, int] = {id(buffer): len(calls) for buffer in plan.outputs}
-    known: dict[int, Buffer] = {id(buffer): buffer for buffer in (*plan.inputs, *plan.outputs)}
+
+    def bytes_of(buffer: Buffer) -> tuple[str, int]:
+        """The same for a tensor and its views, which may be what the model gives."""
+        return plan.views.get(buffer.name, buffer.name), buffer.offset
+
+    first = {bytes_of(buffer): 0 for buffer in plan.inputs}
+    last = {bytes_of(buffer): len(calls) for buffer in plan.outputs}
+    known = {bytes_of(buffer): buffer for buffer in (*plan.inputs, *plan.outputs)}
     for position, call in enumerate(calls):
         for buffer in (*call.inputs, *call.outputs, *([call.sums] if call.sums else [])):
             if buffer.region != CONSTANTS:
-                known[id(buffer)] = buffer
-                first.setdefault(id(buffer), position)
-                last[id(buffer)] = max(position, last.get(id(buffer), position))
+                key = bytes_of(buffer)
+                known[key] = buffer
+                first.setdefault(key, position)
+                last[key] = max(position, last.get(key, position))
 
     def live(position: int) -> list[Buffer]:
         found = {b.offset: b for k, b in known.items() if first[k] <= position <= last.get(k, 0)}

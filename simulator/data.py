@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,12 +51,12 @@ def load(path: Path, inputs: Sequence[Tensor], *, labels: str | None = None, div
 
     Raises DataError saying what was expected.
     """
-    arrays = _read(path)
+    arrays = _Arrays(path)
     columns = [_column(path, arrays, tensor, alone=len(inputs) == 1) for tensor in inputs]
+    converted = [_convert(path, c, t, divisor) for c, t in zip(columns, inputs, strict=True)]
     if len({len(column) for column in columns}) != 1:
         counts = ", ".join(f"'{t.label}' {len(c)}" for t, c in zip(inputs, columns, strict=True))
         raise DataError(f"{path.name}: the inputs have different numbers of samples: {counts}")
-    converted = [_convert(path, c, t, divisor) for c, t in zip(columns, inputs, strict=True)]
     count = len(columns[0])
     return Samples(
         [
@@ -122,25 +123,50 @@ def _extreme(tensor: Tensor, which: str, limits: dict[str, int]) -> Array:
     return np.full(tensor.shape, {"low": -128, "high": 127, "zero": zero}[which], np.int8)
 
 
-def _read(path: Path) -> dict[str, Array]:
-    try:
-        loaded = np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    except (OSError, ValueError, EOFError) as problem:
-        raise DataError(f"{path.name}: not a .npz or .npy file of plain arrays ({problem})") from None
-    if isinstance(loaded, np.ndarray):
-        return {"x": loaded}
-    with loaded:
+class _Arrays(Mapping[str, Array]):
+    """The arrays of a .npz (or of a .npy, as 'x'). Each is read when it is asked for: others may be of any size."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with self._opened() as loaded:
+            self._names = ["x"] if isinstance(loaded, np.ndarray) else list(loaded.files)
+
+    def __getitem__(self, name: str) -> Array:
+        if name not in self._names:
+            raise KeyError(name)
+        with self._opened(f"'{name}' ") as loaded:
+            found = loaded if isinstance(loaded, np.ndarray) else loaded[name]
+            if not isinstance(found, np.ndarray):  # NumPy gives the bytes of what is no .npy
+                raise ValueError("no array")
+            return found
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @contextmanager
+    def _opened(self, what: str = "") -> Iterator[Any]:
+        """NumPy, zipfile and zlib each have errors of their own for a file that is not what it should be."""
         try:
-            return {name: loaded[name] for name in loaded.files}
-        except (OSError, ValueError, EOFError) as problem:
-            raise DataError(f"{path.name}: holds an array that cannot be read ({problem})") from None
-        except Exception as problem:  # zipfile and zlib have errors of their own
-            raise DataError(f"{path.name}: the file is damaged ({type(problem).__name__})") from None
+            with self._path.open("rb") as file:  # np.load leaves files open that it cannot read
+                loaded = np.load(file, allow_pickle=False)
+                with nullcontext(loaded) if isinstance(loaded, np.ndarray) else loaded:
+                    yield loaded
+        except FileNotFoundError:
+            raise DataError(f"{self._path}: no such file") from None
+        except MemoryError:
+            raise DataError(f"{self._path.name}: {what}does not fit into memory") from None
+        except Exception as problem:
+            said = str(problem).partition("\n")[0] or type(problem).__name__
+            raise DataError(f"{self._path.name}: {what}is not a .npz or .npy of plain arrays ({said})") from None
 
 
-def _column(path: Path, arrays: dict[str, Array], tensor: Tensor, alone: bool) -> Array:
+def _column(path: Path, arrays: Mapping[str, Array], tensor: Tensor, alone: bool) -> Array:
     for name in (tensor.label, tensor.name, *(["x"] if alone else [])):
         if name in arrays:
             return arrays[name]
@@ -165,13 +191,14 @@ def _convert(path: Path, column: Array, tensor: Tensor, divisor: float) -> tuple
             f"{path.name}: '{tensor.label}' is {column.dtype}; expected int8 (raw), float32 (real values) or "
             "uint8 (0..255, see --input-divisor)"
         )
-    real = (column.astype(np.float64) / divisor).astype(np.float32)
+    with np.errstate(over="ignore"):
+        real = (column.astype(np.float64) / divisor).astype(np.float32)
     if not np.all(np.isfinite(real)):
         raise DataError(f"{path.name}: '{tensor.label}' holds NaN or infinite values")
     return quantize(real, tensor), real
 
 
-def _labels(path: Path, arrays: dict[str, Array], option: str | None, count: int) -> Array | None:
+def _labels(path: Path, arrays: Mapping[str, Array], option: str | None, count: int) -> Array | None:
     if option is None:
         found, where = arrays.get("y"), f"{path.name}: 'y'"
         if found is not None and (found.shape != (count,) or found.dtype.kind not in "iu"):
@@ -180,7 +207,7 @@ def _labels(path: Path, arrays: dict[str, Array], option: str | None, count: int
         file, _, key = option.rpartition(":")
         if not file:
             raise DataError(f"--labels {option}: expected FILE.npz:KEY")
-        table = _read(Path(file))
+        table = _Arrays(Path(file))
         if key not in table:
             raise DataError(f"{file}: holds {', '.join(sorted(table))}; no '{key}'")
         found, where = table[key], f"{file}: '{key}'"

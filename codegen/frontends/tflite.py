@@ -35,7 +35,7 @@ def load(path: Path, name: str | None = None, title: str | None = None) -> Graph
             sha256=hashlib.sha256(data).hexdigest(),
         )
     except ModelError as error:
-        raise ModelError(f"{title}: {error}") from None
+        raise error.within(title) from None
     graph.check()
     return graph
 

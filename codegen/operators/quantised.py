@@ -72,8 +72,7 @@ class Clamped(Operator):
         """The smallest and largest output value."""
         if self.bounds is not None:
             return self.bounds
-        with np.errstate(over="ignore"):
-            return activation_range(self.activation, self.outputs[0])
+        return activation_range(self.activation, self.outputs[0])
 
     def check(self) -> None:
         super().check()

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -179,7 +180,8 @@ def test_messages_are_one_printable_line(tmp_path: Path) -> None:
 def test_data_is_found_by_the_models_own_names(tmp_path: Path) -> None:
     """Also where they are not what C calls them."""
     (tmp_path / "m.tflite").write_bytes(model_of(("größe/é", "a\nb")))
-    np.savez(tmp_path / "x.npz", **{"größe/é": np.zeros((2, 4), np.int8), "a\nb": np.ones((2, 4), np.int8)})
+    arrays: Any = {"größe/é": np.zeros((2, 4), np.int8), "a\nb": np.ones((2, 4), np.int8)}
+    np.savez(tmp_path / "x.npz", **arrays)
     compiled = compile(tmp_path / "m.tflite", measure=False)
     assert len(compiled.samples(tmp_path / "x.npz")) == 2
     compiled.write(tmp_path / "m")
