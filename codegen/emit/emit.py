@@ -16,9 +16,17 @@ from driftc.codegen.emit.function import Function, functions
 from driftc.codegen.emit.tidy import tidy
 from driftc.codegen.graph import Array, Tensor
 from driftc.codegen.names import Names, comment, identifier
-from driftc.codegen.operators.base import Activation
+from driftc.codegen.operators.base import Activation, Windowed
+from driftc.codegen.operators.quantised import Clamped
 from driftc.codegen.operators.weighted import Weighted
 from driftc.codegen.plan.plan import CONSTANTS, Buffer, Call, Loop, Plan, Statement
+
+ACTIVATIONS = {
+    Activation.NONE: "",
+    Activation.RELU: ", ReLU",
+    Activation.RELU_N1_TO_1: ", ReLU -1..1",
+    Activation.RELU6: ", ReLU6",
+}
 
 
 @dataclass(frozen=True)
@@ -93,13 +101,13 @@ def environment() -> Any:
         keep_trailing_newline=True,
         autoescape=False,
     )
+    made.tests["divides"] = lambda number, length: length % number == 0
     made.globals.update(
         at=access.at,
         plus=access.plus,
         times=access.times,
         c_type=access.c_type,
         comment=comment,
-        repeated=text.repeated,
         to_int8=text.to_int8,
         any=any,
         element=access.element,
@@ -163,7 +171,12 @@ def layer_hash(layer: Array) -> int:
 def constants(plan: Plan) -> list[text.ConstantArray]:
     """Every array in flash, in the order of use: the operators' own, then constant inputs."""
     found: dict[str, text.ConstantArray] = {}
+    outside: dict[str, Array] = {}
     for function in functions(plan)[0]:
+        if isinstance(function.op, Weighted) and isinstance(function.op, Windowed) and function.inside:
+            zero, depth = function.op.inputs[0].zero_point, function.x.shape[2]
+            widest = max(depth, outside.get(function.outside, np.zeros(0)).size)
+            outside[function.outside] = np.full(widest, zero, np.int8)
         for key, data in function.op.constants().items():
             name = f"{function.op.name}_{key}"
             layout = " x ".join(str(n) for n in data.shape) if data.ndim > 1 else ""
@@ -172,6 +185,8 @@ def constants(plan: Plan) -> list[text.ConstantArray]:
         for buffer in function.inputs:
             if buffer.data is not None and buffer.name not in found:
                 found[buffer.name] = text.constant_array(buffer.name, buffer.data)
+    for name, data in outside.items():
+        found[name] = text.constant_array(name, data, "what a window meets outside its input")
     return list(found.values())
 
 
@@ -283,8 +298,8 @@ def _about(function: Function) -> dict[str, Any]:
     activation, folded = "", 0
     if isinstance(op, Weighted):
         folded = -op.inputs[0].zero_point
-        if op.bounds is not None or op.activation is not Activation.NONE:
-            activation = f", clamped to {op.range[0]}..{op.range[1]}"
+    if isinstance(op, Weighted | Clamped):
+        activation = ACTIVATIONS[op.activation] if op.bounds is None else f", clamped to {op.range[0]}..{op.range[1]}"
     return {"lines": lines, "activation": activation, "folded": folded}
 
 

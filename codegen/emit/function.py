@@ -55,6 +55,12 @@ class Function:
         return inside(self.op, self.rows)
 
     @property
+    def outside(self) -> str:
+        """The shared constant that a window reads where it leaves the input: one pixel of the zero point."""
+        zero = self.op.inputs[0].zero_point
+        return f"outside_{'minus' if zero < 0 else 'plus'}_{abs(zero)}"
+
+    @property
     def flat(self) -> bool:
         """Every buffer is dense and complete and the call covers all of it: one loop over all elements will do."""
         height, _, channels = self.y.shape

@@ -44,11 +44,6 @@ def _number(value: int) -> str:
     return "INT32_MIN" if value == -(2**31) else str(value)
 
 
-def repeated(value: int, count: int) -> str:
-    """`count` times the same number, for short arrays."""
-    return ", ".join([str(value)] * count)
-
-
 def float_literal(value: float) -> str:
     """The shortest C float constant that reads back as the same float32."""
     text = str(np.float32(value))

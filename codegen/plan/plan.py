@@ -115,6 +115,12 @@ class Buffer:
         return self.rows >= self.shape[0]
 
     @property
+    def gapless(self) -> bool:
+        """The pixels of a row follow each other without gaps."""
+        channels, item = self.shape[2], self.dtype.itemsize
+        return self.kept == channels and self.strides[1:] == (channels * item, item)
+
+    @property
     def dense(self) -> bool:
         """The whole tensor, without gaps."""
         _, width, channels = self.shape
