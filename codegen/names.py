@@ -8,7 +8,7 @@ from collections.abc import Callable
 from driftc.codegen.reserved import reserved, reserved_model
 
 # What is appended to a layer's name: its constants, and the functions of a layer computed in parts.
-_SUFFIX = re.compile(r"_(weights|bias|multiplier|shift|table|exp|outside|part\d+)$")
+_SUFFIX = re.compile(r"_(weights|bias|multiplier|shift|table|exp|part\d+)$")
 # TensorFlow's words for its own operations at the end of a tensor's path, which say less than the layer's name does.
 _OPERATION = re.compile(
     r"(Relu6?|BiasAdd|Conv2D|depthwise|MatMul|Add(V2)?|Mul|Sub|Mean|Softmax|Sigmoid|Tanh|LeakyRelu|FusedBatchNorm(V3)?|"
@@ -67,7 +67,7 @@ class Names:
 
     def layer(self, label: str, code: str) -> str:
         name = layer_name(label, code)
-        if name == self._model or name.startswith(f"{self._model}_") or name.startswith("constant_"):
+        if name == self._model or name.startswith(f"{self._model}_") or name.startswith(("constant_", "outside_")):
             name = f"layer_{name}"
         return self.unique(f"{name}_layer" if _SUFFIX.search(name) else name)
 
