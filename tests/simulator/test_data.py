@@ -120,7 +120,7 @@ def test_no_such_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content",
     [b"", b"\x93NUMPY", b"\x93NUMPY\x01\x00\xff\xff", b"PK\x03\x04", b"PK\x03\x04" + b"\0" * 100, b"PK\x05\x06",
-     b"text\n", b"\x80\x04K\x01.", b"\0" * 64, header((2, 4, 3)), header((2, 4, 3), "|O"), b"\x93NUMPY\x01\x00\x06\x00{1:1/0"],
+     b"text\n", b"\x80\x04K\x01.", b"\0" * 64, header((2, 4, 3)), header((2, 4, 3), "|O")],
     ids=lambda content: content[:12].hex() or "empty",
 )  # fmt: skip
 @pytest.mark.parametrize("suffix", [".npz", ".npy", ""])
