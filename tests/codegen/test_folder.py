@@ -1,0 +1,198 @@
+"""The output folder: written whole or not at all, and nothing else is touched."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from driftc.codegen import folder
+from driftc.codegen.errors import UsageError
+from driftc.codegen.folder import RECORD, read_record, write_folder
+
+OLD = {"a.c": "old\n", "sub/b.h": "old\n", RECORD: json.dumps({"files": ["a.c", "sub/b.h", RECORD]})}
+NEW = {"a.c": "new\n", "c.bin": b"\0\1", "sub/deep/d.h": "ü\r\n", RECORD: json.dumps({"files": ["a.c"]})}
+
+
+def content(path: Path) -> dict[str, bytes]:
+    return {file.relative_to(path).as_posix(): file.read_bytes() for file in path.rglob("*") if file.is_file()}
+
+
+def expected(files: dict[str, Any]) -> dict[str, bytes]:
+    return {name: text if isinstance(text, bytes) else text.encode() for name, text in files.items()}
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """A folder that driftc wrote, alone in its parent."""
+    write_folder(tmp_path / "parent" / "out", OLD)
+    return tmp_path / "parent" / "out"
+
+
+def alone(out: Path) -> bool:
+    """Nothing was left beside it."""
+    return [path.name for path in out.parent.iterdir()] == [out.name]
+
+
+def test_new_folder(tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "a b ü" / "out"
+    write_folder(out, NEW)
+    assert content(out) == expected(NEW)
+    assert alone(out)
+    assert out.stat().st_mode & 0o777 == 0o777 & ~_umask()
+
+
+def test_old_folder_is_replaced_whole(out: Path) -> None:
+    write_folder(out, NEW)
+    assert content(out) == expected(NEW)
+    assert alone(out)
+
+
+def test_relative_path(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(out.parent)
+    write_folder(Path("out"), NEW)
+    assert content(out) == expected(NEW)
+
+
+def test_link_to_a_folder(out: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(out)
+    write_folder(link, NEW)
+    assert link.is_symlink()
+    assert content(out) == expected(NEW)
+
+
+def test_empty_folder_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    write_folder(tmp_path / "out", NEW)
+    assert content(tmp_path / "out") == expected(NEW)
+
+
+def test_file_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(UsageError, match="out: is a file; name a folder"):
+        write_folder(tmp_path / "out", NEW)
+    assert (tmp_path / "out").read_text() == "mine"
+    with pytest.raises(UsageError, match="out.sub: cannot be written"):
+        write_folder(tmp_path / "out" / "sub", NEW)
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "sub/mine.c", ".git", "new/file"])
+def test_foreign_files_are_left_alone(out: Path, name: str) -> None:
+    (out / name).parent.mkdir(exist_ok=True)
+    (out / name).write_text("mine")
+    before = content(out)
+    with pytest.raises(UsageError, match=f"holds {name}, which driftc did not write"):
+        write_folder(out, NEW)
+    assert content(out) == before
+
+
+@pytest.mark.parametrize("record", ["", "[]", "{}", '{"files": 5}', '{"files": [1, {}]}', "\xff", '{"files": null}'])
+def test_folder_with_a_damaged_record_is_foreign(out: Path, record: str) -> None:
+    (out / RECORD).write_bytes(record.encode("latin-1"))
+    before = content(out)
+    with pytest.raises(UsageError, match=r"which driftc did not write"):
+        write_folder(out, NEW)
+    assert content(out) == before
+
+
+def test_folder_of_another_is_foreign(tmp_path: Path) -> None:
+    (tmp_path / "x.py").write_text("mine")
+    with pytest.raises(UsageError, match=r"holds x\.py"):
+        write_folder(tmp_path, NEW)
+    assert content(tmp_path) == {"x.py": b"mine"}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_parent_that_cannot_be_written(out: Path) -> None:
+    out.parent.chmod(0o555)
+    try:
+        with pytest.raises(UsageError, match="cannot be written: Permission denied"):
+            write_folder(out, NEW)
+    finally:
+        out.parent.chmod(0o755)
+    assert content(out) == expected(OLD)
+
+
+def test_loop_of_links(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(UsageError, match="loop: cannot be written"):
+        write_folder(tmp_path / "loop", NEW)
+
+
+@pytest.mark.parametrize("method", ["write_text", "write_bytes", "mkdir", "rename"])
+@pytest.mark.parametrize("failure", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+def test_failure_at_any_moment(
+    tmp_path: Path, method: str, failure: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The n-th call fails, for every n: the old folder, or the new one, and nothing beside it."""
+    genuine: Callable[..., Any] = getattr(Path, method)
+    for number in range(20):
+        out = tmp_path / f"{method}{number}" / "out"
+        write_folder(out, OLD)
+        calls = 0
+
+        def failing(self: Path, *arguments: Any, at: int = number, **options: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == at + 1:
+                raise failure
+            return genuine(self, *arguments, **options)
+
+        monkeypatch.setattr(Path, method, failing)
+        try:
+            write_folder(out, NEW)
+            finished = True
+        except UsageError as error:
+            assert "No space left on device" in str(error)
+            finished = False
+        except KeyboardInterrupt:
+            finished = False
+        finally:
+            monkeypatch.undo()
+        assert content(out) == expected(NEW if finished else OLD)
+        assert alone(out)
+        if finished:
+            assert calls > 0
+            assert number > 0
+            break
+    else:
+        pytest.fail("never finished")
+
+
+def test_full_disk_without_an_old_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Path, *arguments: Any, **options: Any) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(UsageError, match=r"out: cannot be written: No space left on device"):
+        write_folder(tmp_path / "out", NEW)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_long_names(tmp_path: Path) -> None:
+    write_folder(tmp_path / ("x" * 250), NEW)
+    with pytest.raises(UsageError, match="cannot be written: File name too long"):
+        write_folder(tmp_path / ("x" * 300), NEW)
+
+
+def test_record(out: Path, tmp_path: Path) -> None:
+    assert read_record(out)["files"] == ["a.c", "sub/b.h", RECORD]
+    for damage in ("", "{", "[]", "5", "\xff"):
+        (tmp_path / RECORD).write_bytes(damage.encode("latin-1"))
+        with pytest.raises(UsageError, match=r"driftc\.json is (missing or )?damaged"):
+            read_record(tmp_path)
+    with pytest.raises(UsageError, match="not a folder that driftc compile wrote"):
+        read_record(tmp_path / "none")
+    assert folder.RECORD in content(out)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
