@@ -239,7 +239,11 @@ def verify(
 @cli.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @sample_options
-@click.option("--engine", metavar="NAME", help="host, unicorn or qemu (default: unicorn, else qemu, else host).")
+@click.option(
+    "--engine",
+    metavar="NAME",
+    help="numpy, tflm, litert, host, unicorn or qemu (default: unicorn, else qemu, else host).",
+)
 @target_options
 @json_option
 def simulate(

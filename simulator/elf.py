@@ -8,9 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from elftools.elf.elffile import ELFFile
-from elftools.elf.relocation import RelocationSection
-from elftools.elf.sections import SymbolTableSection
+from driftc.simulator.packages import package
 
 SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR = 1, 2, 4
 
@@ -56,8 +54,10 @@ class Elf:
     """An ELF file, read whole."""
 
     def __init__(self, path: Path) -> None:
+        symbol_table = package("elftools.elf.sections", "pyelftools").SymbolTableSection
+        relocation_section = package("elftools.elf.relocation", "pyelftools").RelocationSection
         with path.open("rb") as file:
-            elf = ELFFile(file)
+            elf = package("elftools.elf.elffile", "pyelftools").ELFFile(file)
             self.machine: str = elf["e_machine"]
             self.entry: int = elf["e_entry"]
             self.segments: list[tuple[int, bytes]] = [
@@ -72,12 +72,12 @@ class Elf:
             ]  # fmt: skip
             table = elf.get_section_by_name(".symtab")
             self.symbols: list[Symbol] = (
-                [self._symbol(s) for s in table.iter_symbols()] if isinstance(table, SymbolTableSection) else []
+                [self._symbol(s) for s in table.iter_symbols()] if isinstance(table, symbol_table) else []
             )
             self.relocations = [
                 Relocation(s["sh_info"], r["r_offset"], r["r_info_type"], self.symbols[r["r_info_sym"]],
                            r["r_addend"] if s.is_RELA() else 0)
-                for s in elf.iter_sections() if isinstance(s, RelocationSection)
+                for s in elf.iter_sections() if isinstance(s, relocation_section)
                 for r in s.iter_relocations()
             ]  # fmt: skip
 

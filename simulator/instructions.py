@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from driftc.simulator.elf import Elf
+from driftc.simulator.packages import package
 
 # Beginnings of mnemonics; the first that fits decides, so the longer ones come first within a class's neighbours.
 CLASSES: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -42,9 +43,9 @@ def classify(mnemonic: str) -> str:
 
 def profile(elf: Elf, blocks: list[tuple[int, int]], executions: list[tuple[int, ...]]) -> Profile:
     """From how often each block (address, size) ran in each step."""
-    from capstone import CS_ARCH_ARM, CS_MODE_MCLASS, CS_MODE_THUMB, CS_MODE_V8, Cs
-
-    disassembler = Cs(CS_ARCH_ARM, CS_MODE_THUMB + CS_MODE_MCLASS + CS_MODE_V8)
+    capstone = package("capstone", "capstone")
+    mode = capstone.CS_MODE_THUMB + capstone.CS_MODE_MCLASS + capstone.CS_MODE_V8
+    disassembler = capstone.Cs(capstone.CS_ARCH_ARM, mode)
     disassembler.skipdata = True
     content = []
     for address, size in blocks:

@@ -19,6 +19,7 @@ from driftc.simulator.engine import Engine, Program
 from driftc.simulator.engines import ENGINES, REFERENCES, engine, reference
 from driftc.simulator.float_io import FloatIo
 from driftc.simulator.measure import Measurement, measure
+from driftc.simulator.model_engines import NumpyEngine, ReferenceEngine
 from driftc.simulator.simulate import Simulation, simulate
 from driftc.simulator.verify import Verification, verify
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from driftc.codegen.api import Compiled
 
 Progress = Callable[[int, int], None]
+KNOWN = ("numpy", *REFERENCES, *ENGINES)
 
 
 @dataclass(frozen=True)
@@ -78,10 +80,9 @@ def verify_compiled(
     progress: Progress | None,
 ) -> Verification:
     """Compare everything that `names` lists (None: all that are present)."""
-    known = ["numpy", *REFERENCES, *ENGINES]
     for name in names or ():
-        if name not in known:
-            raise UsageError(f"engine '{name}' is unknown; driftc has {', '.join(known)}")
+        if name not in KNOWN:
+            raise UsageError(f"engine '{name}' is unknown; driftc has {', '.join(KNOWN)}")
     program = compiled.program()
     engines: list[Engine] = []
     references = []
@@ -140,15 +141,22 @@ def _wanted(name: str, names: Sequence[str] | None, absent: str | None, notes: l
 def simulate_compiled(compiled: Compiled, samples: Samples, name: str | None, progress: Progress | None) -> Simulation:
     """Run on `name`, or on the first of unicorn, qemu and host that is present."""
     program = compiled.program()
-    if name == "numpy" or name in REFERENCES:
-        raise UsageError(f"engine '{name}' runs the model file, not the C; simulate takes {', '.join(ENGINES)}")
-    if name is not None and name not in ENGINES:
-        raise UsageError(f"engine '{name}' is unknown; simulate takes {', '.join(ENGINES)}")
-    candidates = [engine(n) for n in ([name] if name else ["unicorn", "qemu", "host"])]
+    candidates = [_any_engine(compiled, n) for n in ([name] if name else ["unicorn", "qemu", "host"])]
     chosen = next((c for c in candidates if c.missing_for(program.target.core) is None), None)
     if chosen is None:
         raise ToolError(f"engine {candidates[0].name}: {candidates[0].missing_for(program.target.core)}")
     return simulate(program, chosen, samples, _counter(progress, len(samples)))
+
+
+def _any_engine(compiled: Compiled, name: str) -> Engine:
+    """An engine by name, those that run the model among them."""
+    if name in ENGINES:
+        return engine(name)
+    if name == "numpy":
+        return NumpyEngine(compiled.lowered)
+    if name in REFERENCES:
+        return ReferenceEngine(reference(name), compiled.lowered, compiled.model_file)
+    raise UsageError(f"engine '{name}' is unknown; driftc has {', '.join(KNOWN)}")
 
 
 def _counter(progress: Progress | None, total: int) -> Callable[[], None]:

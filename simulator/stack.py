@@ -9,6 +9,7 @@ from pathlib import Path
 from driftc.codegen.errors import ToolError
 from driftc.simulator.call_graph import INDIRECT, address_taken, callees, instruction_sizes
 from driftc.simulator.elf import Elf
+from driftc.simulator.packages import package
 
 # What gcc appends to the name of a copy or part of a function; its .su files may leave it out.
 SUFFIX = re.compile(r"\.(constprop|isra|part|cold|lto_priv|llvm)\b.*$")
@@ -114,8 +115,7 @@ def _library_frames(elf: Elf, wanted: set[int]) -> dict[int, int]:
 
     Too much where paths exclude one another, never too little: they have no loops that push.
     """
-    import capstone
-
+    capstone = package("capstone", "capstone")
     if elf.machine == "EM_ARM":
         engine = capstone.Cs(capstone.CS_ARCH_ARM, capstone.CS_MODE_THUMB + capstone.CS_MODE_MCLASS)
     else:

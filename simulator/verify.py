@@ -16,6 +16,7 @@ from driftc.codegen.passes.match import match_litert
 from driftc.simulator.data import Samples
 from driftc.simulator.engine import Engine, Program
 from driftc.simulator.float_io import FloatIo
+from driftc.simulator.model_engines import real_values
 from driftc.simulator.reference import PlanRun, run_graph
 from driftc.simulator.references import LitertReference, ReferenceRefused, TflmReference
 
@@ -163,7 +164,7 @@ def _model_inputs(lowered: Lowered, samples: Samples, number: int) -> list[Array
         elif real is not None:
             inputs.append(real)
         else:
-            inputs.append(_real(quantized, tensor))
+            inputs.append(real_values(quantized, tensor.scale, tensor.zero_point))
     return inputs
 
 
@@ -209,7 +210,7 @@ def _float_stream(lowered: Lowered, float_io: FloatIo, samples: Samples) -> Stre
         pairs: Pairs = []
         for port, tensor in enumerate(graph.inputs):
             given = samples.real[number][port]
-            real = _real(quantized[port], tensor) if given is None else given
+            real = real_values(quantized[port], tensor.scale, tensor.zero_point) if given is None else given
             got = float_io.quantize(port, real)
             if got is not None:
                 pairs.append((tensor, quantized[port], got))
@@ -222,13 +223,16 @@ def _dequantized(lowered: Lowered, float_io: FloatIo, values: Tensors) -> Pairs:
         got = float_io.dequantize(port, values[tensor.name])
         border = lowered.graph.float_border.get(tensor.name)
         if got is not None:
-            pairs.append((tensor, values[border.name] if border else _real(values[tensor.name], tensor), got))
+            pairs.append(
+                (
+                    tensor,
+                    values[border.name]
+                    if border
+                    else real_values(values[tensor.name], tensor.scale, tensor.zero_point),
+                    got,
+                )
+            )
     return pairs
-
-
-def _real(quantized: Array, tensor: Tensor) -> Array:
-    """DEQUANTIZE: float32(scale) * (q - zero), rounded once."""
-    return (quantized.astype(np.int32) - tensor.zero_point).astype(np.float32) * np.float32(tensor.scale)
 
 
 def _joined(*streams: Stream) -> Stream:

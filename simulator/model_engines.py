@@ -1,0 +1,69 @@
+"""Engines that run the model instead of its C: the specification, and the references behind the same interface."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from driftc.codegen.errors import ToolError
+from driftc.codegen.lower import Lowered
+from driftc.simulator.engine import Array, Engine, Program, Sample
+from driftc.simulator.reference import PlanRun
+from driftc.simulator.references import LitertReference, TflmReference
+
+
+class NumpyEngine(Engine):
+    """The Plan in NumPy, on its own buffers and offsets."""
+
+    name: ClassVar[str] = "numpy"
+
+    def __init__(self, lowered: Lowered) -> None:
+        self._lowered = lowered
+
+    def missing(self) -> str | None:
+        return None
+
+    def run(self, program: Program, samples: Sequence[Sequence[Array]], *, trace: bool) -> Iterator[Sample]:
+        run = PlanRun(self._lowered.plan)
+        for sample in samples:
+            outputs, layers = run.run(sample)
+            yield Sample(tuple(outputs), dict(enumerate(layers)) if trace else {})
+
+
+class ReferenceEngine(Engine):
+    """TFLite Micro or LiteRT on the model file. Int8 in and out; real values at a float border are made from them."""
+
+    name: ClassVar[str] = "reference"
+
+    def __init__(self, reference: TflmReference | LitertReference, lowered: Lowered, model: Path) -> None:
+        self._reference = reference
+        self._lowered = lowered
+        self._model = model
+        self.name = reference.name  # type: ignore[misc]
+
+    def missing(self) -> str | None:
+        return self._reference.missing()
+
+    def run(self, program: Program, samples: Sequence[Sequence[Array]], *, trace: bool) -> Iterator[Sample]:
+        graph, layers = self._lowered.graph, self._lowered.plan.layers
+        fed = [
+            [
+                real_values(value, tensor.scale, tensor.zero_point) if tensor.name in graph.float_border else value
+                for value, tensor in zip(sample, graph.inputs, strict=True)
+            ]
+            for sample in samples
+        ]
+        for tensors in self._reference.run(self._model, fed):
+            outputs = [tensors.get(-1 if tensor.index is None else tensor.index) for tensor in graph.outputs]
+            if any(output is None for output in outputs):
+                raise ToolError(f"{self.name} does not show the model's outputs")
+            shown = {n: tensors[t.index].reshape(t.hwc) for n, t in enumerate(layers) if t.index in tensors}
+            yield Sample(tuple(output for output in outputs if output is not None), shown if trace else {})
+
+
+def real_values(quantized: Array, scale: float, zero_point: int) -> Array:
+    """DEQUANTIZE: float32(scale) * (q - zero), rounded once."""
+    return (quantized.astype(np.int32) - zero_point).astype(np.float32) * np.float32(scale)
