@@ -209,6 +209,8 @@ class Compiled:
         inputs = self.lowered.graph.inputs
         if data is not None and random is not None:
             raise UsageError("give either data or random, not both")
+        if data is None and labels is not None:
+            raise UsageError("--labels belongs to --data: random samples have no classes")
         if data is not None:
             if not input_divisor > 0:
                 raise DataError(f"input divisor {input_divisor}: must be above 0")
