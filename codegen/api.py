@@ -80,6 +80,7 @@ class Compiled:
         self._model = model
         self._folder = folder
         self._measured: Measured | None = None
+        self.not_measured = ""  # why, where measuring was tried and a tool was missing or failed
 
     @classmethod
     def load(cls, folder: str | Path) -> Compiled:
@@ -171,9 +172,10 @@ class Compiled:
 
         try:
             self._measured = measure_program(self.program(), self.samples(random=1).quantized[0])
-        except ToolError:
+        except ToolError as error:
             if required:
                 raise
+            self.not_measured = str(error)
 
     def program(self, target: Target | None = None) -> Program:
         """What the engines take: the folder (a temporary one if it was not loaded from one) and how to read it."""

@@ -69,6 +69,8 @@ def print_report(compiled: Compiled, folder: Path) -> None:
         console.print(escape(line))
     if not measured:
         console.print(escape(MEASURED_BY))
+        if compiled.not_measured:
+            console.print(escape(f"not measured: {compiled.not_measured}"))
     for tensor, into in compiled.lowered.graph.fused.items():
         console.print(escape(f"fused: {tensor} -> {into}"))
     console.print(escape(f"wrote {folder}/; next: driftc verify {folder}"))
@@ -87,9 +89,7 @@ def _totals(compiled: Compiled, report: dict[str, Any]) -> list[str]:
     ]
     measured = compiled.measured_with
     if measured is not None:
-        lines.append(
-            f"on     {measured['core']}, {measured['version']}, -O{compiled.options.optimize}"
-        )
+        lines.append(f"on     {measured['core']}, {measured['version']}, -O{compiled.options.optimize}")
     return lines
 
 

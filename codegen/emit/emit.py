@@ -16,9 +16,10 @@ from driftc.codegen.emit.function import Function, functions
 from driftc.codegen.emit.tidy import tidy
 from driftc.codegen.graph import Array, Tensor
 from driftc.codegen.names import Names, comment, identifier
-from driftc.codegen.operators.base import Activation, Windowed
+from driftc.codegen.operators.base import Activation, Tiling, Windowed
 from driftc.codegen.operators.quantised import Clamped
 from driftc.codegen.operators.weighted import Weighted
+from driftc.codegen.plan.check import PlanError
 from driftc.codegen.plan.plan import CONSTANTS, Buffer, Call, Loop, Plan, Statement
 
 ACTIVATIONS = {
@@ -68,10 +69,6 @@ class Model:
     @property
     def upper(self) -> str:
         return self.name.upper()
-
-    @property
-    def self(self) -> str:
-        return self.name if self.name not in ("memory", "hook", "user") else "model"
 
     @property
     def invoke_type(self) -> str:
@@ -280,6 +277,8 @@ def _pointer(buffer: Buffer, prefix: str = "") -> str:
 def _function(function: Function) -> str:
     """The comment and the C of one layer."""
     op = function.op
+    if op.tiling is Tiling.NONE and not function.flat:
+        raise PlanError(f"{op.name}: {op.kind} is not computed in parts, nor on buffers with gaps")
     template = environment().get_template(f"{op.template}/{op.variant}.c.j2")
     body = tidy(template.render(fn=function))
     return str(environment().get_template("layer.c.j2").render(fn=function, **_about(function))) + body

@@ -76,10 +76,12 @@ def _storage(graph: Graph, operators: list[Operator], views: dict[str, str]) -> 
         if not operator.in_place:
             continue
         target = operator.outputs[0]
+        roots = {tensor.name: views.get(tensor.name, tensor.name) for tensor in operator.inputs}
         for tensor in operator.inputs:
-            root = views.get(tensor.name, tensor.name)
+            root = roots[tensor.name]
             dying = tensor.data is None and last[root] == position and root not in kept
-            if dying and tensor.bytes == target.bytes and tensor.hwc == target.hwc:
+            alike = all(other.hwc == target.hwc for other in operator.inputs if roots[other.name] == root)
+            if dying and alike and tensor.bytes == target.bytes:
                 storage[target.name] = storage[root]
                 break
     return storage
