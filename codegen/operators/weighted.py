@@ -123,6 +123,7 @@ class Weighted(Operator):
                 self.refuse(f"bias '{self.bias.label}' has {self.bias.size} values for {self.channels} channels")
         if self.largest_sum > INT32_MAX:
             self.refuse("sums can overflow int32; the weights or the bias are out of any sensible range")
+        _ = self.range
         try:
             self.scale_constants()
         except ValueError as problem:

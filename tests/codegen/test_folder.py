@@ -15,8 +15,17 @@ from driftc.codegen import folder
 from driftc.codegen.errors import UsageError
 from driftc.codegen.folder import RECORD, read_record, write_folder
 
-OLD = {"a.c": "old\n", "sub/b.h": "old\n", RECORD: json.dumps({"files": ["a.c", "sub/b.h", RECORD]})}
-NEW = {"a.c": "new\n", "c.bin": b"\0\1", "sub/deep/d.h": "ü\r\n", RECORD: json.dumps({"files": ["a.c"]})}
+OLD: dict[str, str | bytes] = {
+    "a.c": "old\n",
+    "sub/b.h": "old\n",
+    RECORD: json.dumps({"files": ["a.c", "sub/b.h", RECORD]}),
+}
+NEW: dict[str, str | bytes] = {
+    "a.c": "new\n",
+    "c.bin": b"\0\1",
+    "sub/deep/d.h": "ü\r\n",
+    RECORD: json.dumps({"files": ["a.c"]}),
+}
 
 
 def content(path: Path) -> dict[str, bytes]:

@@ -1,0 +1,124 @@
+"""What is mutated: the shared real models, and small built ones that hold every operator between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from models import Activation, ModelBuilder, autoencoder_model, keyword_model, residual_model
+from shared_data import data_folder
+
+_RANDOM = 3
+
+
+def _weights(*shape: int) -> np.ndarray[tuple[int, ...], np.dtype[np.int8]]:
+    return np.random.default_rng(_RANDOM).integers(-127, 128, shape, dtype=np.int8)
+
+
+def convolutions() -> ModelBuilder:
+    m = ModelBuilder()
+    x = m.input("image", (1, 7, 6, 4), scale=0.1, zero_point=-3)
+    x = m.pad(x, [(0, 0), (1, 1), (2, 0), (0, 0)], name="pad")
+    x = m.conv_2d(
+        x, _weights(8, 3, 3, 2), np.arange(8), weight_scale=[0.01 * n for n in range(1, 9)], padding="VALID",
+        activation=Activation.RELU6, out_scale=0.05, out_zero_point=-128, name="grouped",
+    )  # fmt: skip
+    y = m.depthwise_conv_2d(
+        x, _weights(1, 3, 2, 16), np.arange(16), weight_scale=[0.02] * 16, dilation=(2, 1), out_scale=0.2, name="wide"
+    )
+    y = m.conv_2d(y, _weights(8, 1, 1, 16), weight_scale=0.01, out_scale=0.3, out_zero_point=5, name="point")
+    m.output(m.relu(m.add(x, y, out_scale=0.3, out_zero_point=5, name="sum"), name="relu"))
+    return m
+
+
+def pools_and_dense() -> ModelBuilder:
+    m = ModelBuilder()
+    x = m.input("image", (1, 8, 8, 3), scale=0.1, zero_point=4)
+    a = m.average_pool_2d(x, 3, stride=2, padding="SAME", name="average")
+    b = m.max_pool_2d(x, (2, 2), activation=Activation.RELU, name="largest")
+    c = m.concatenation([a, b], axis=3, name="both")
+    d = m.mean(c, [1, 2], keep_dims=True, out_scale=0.05, name="mean")
+    e = m.reshape(d, (1, 6), name="flat")
+    f = m.fully_connected(e, _weights(5, 6), np.arange(5), weight_scale=0.03, out_scale=0.2, name="dense")
+    m.output(m.softmax(f, name="softmax"), m.logistic(f, name="logistic"))
+    return m
+
+
+def elementwise() -> ModelBuilder:
+    m = ModelBuilder()
+    x = m.input("left", (1, 4, 5), scale=0.1, zero_point=4)
+    y = m.input("right", (1, 1, 5), scale=0.2, zero_point=-4)
+    a = m.mul(m.sub(x, y, out_scale=0.3, name="sub"), x, out_scale=0.5, activation=Activation.RELU, name="mul")
+    b = m.tanh(m.hard_swish(a, out_scale=0.4, name="swish"), name="tanh")
+    c = m.leaky_relu(b, 0.1, out_scale=0.02, name="leaky")
+    d = m.relu6(m.quantize(c, out_scale=0.05, out_zero_point=-128, name="again"), name="relu6")
+    e = m.add(d, m.constant(_weights(1, 1, 5), scale=0.1, name="table"), out_scale=0.2, name="shifted")
+    m.output(e)
+    return m
+
+
+def movement() -> ModelBuilder:
+    m = ModelBuilder()
+    x = m.input("image", (1, 6, 4, 4), scale=0.1, zero_point=4)
+    a, b = m.split(x, 2, axis=3, names=["first", "second"])
+    c = m.transpose(a, (0, 2, 1, 3), name="turned")
+    d = m.strided_slice(c, (0, 0, 1, 0), (1, 4, 6, 2), (1, 2, 2, 1), begin_mask=1, name="slice")
+    e = m.squeeze(m.strided_slice(b, (0, 1, 0, 0), (1, 2, 4, 2), (1, 1, 1, 1), shrink_axis_mask=1, name="row"), [0])
+    f = m.expand_dims(e, 0, name="expanded")
+    g = m.pad(f, [(0, 0), (1, 0), (0, 1)], value=-7, name="filled")
+    m.output(d, m.concatenation([g, g], axis=1, name="twice"))
+    return m
+
+
+def look_up() -> ModelBuilder:
+    m = ModelBuilder()
+    words = m.input("words", (3,), dtype=np.int32)
+    a = m.embedding_lookup(words, m.constant(_weights(10, 4), scale=0.1, name="embedding"), name="looked_up")
+    b = m.gather(m.constant(_weights(6, 4), scale=0.1, name="rows"), words, name="gathered")
+    m.output(m.add(a, b, out_scale=0.2, name="sum"))
+    return m
+
+
+def float_border() -> ModelBuilder:
+    m = ModelBuilder()
+    x = m.input("real", (1, 6), dtype=np.float32)
+    y = m.fully_connected(
+        m.quantize(x, out_scale=0.1, out_zero_point=3, name="quantized"), _weights(4, 6), weight_scale=0.02,
+        activation=Activation.RELU, out_scale=0.1, out_zero_point=-128, name="dense",
+    )  # fmt: skip
+    m.output(m.dequantize(y, name="result"))
+    return m
+
+
+BUILT: dict[str, Callable[[], ModelBuilder]] = {
+    "convolutions": convolutions,
+    "pools_and_dense": pools_and_dense,
+    "elementwise": elementwise,
+    "movement": movement,
+    "look_up": look_up,
+    "float_border": float_border,
+}
+ZOO: dict[str, Callable[[], bytes]] = {
+    "keyword": keyword_model,
+    "residual": residual_model,
+    "autoencoder": autoencoder_model,
+}
+
+
+def _build(name: str) -> bytes:
+    return BUILT[name]().build()
+
+
+def real_models() -> list[Path]:
+    """The .tflite files of the shared data, smallest first; none where the data is absent."""
+    return sorted(data_folder().rglob("*.tflite"), key=lambda path: (path.stat().st_size, path.name))
+
+
+def seeds() -> dict[str, Callable[[], bytes]]:
+    """Every model by name, built or real, as a function that gives its bytes."""
+    found: dict[str, Callable[[], bytes]] = {name: partial(_build, name) for name in BUILT}
+    found.update(ZOO)
+    found.update({path.stem: path.read_bytes for path in real_models()})
+    return found
