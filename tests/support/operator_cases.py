@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from models import Activation, ModelBuilder, Tensor
 from numpy.typing import NDArray
 
 
-def examples(count: int) -> settings:
-    """Settings for `count` examples; DRIFTC_EXAMPLES=500 for a long run by hand."""
+def examples(count: int, *, shrink: bool = True) -> settings:
+    """Settings for `count` examples; DRIFTC_EXAMPLES=500 for a long run by hand. Shrink only what runs fast."""
     return settings(
         max_examples=int(os.environ.get("DRIFTC_EXAMPLES", count)),
+        phases=[Phase.explicit, Phase.generate, *([Phase.shrink] if shrink else [])],
         deadline=None,
         database=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],

@@ -1,0 +1,66 @@
+"""Every operator's C, compiled for this machine plain and under sanitizers, against its specification."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from models import ModelBuilder
+from operator_cases import examples
+from operator_models import MODELS
+
+import driftc
+from driftc.simulator.engines import engine
+
+COMPUTING = [code for code in MODELS if code not in ("reshape", "squeeze", "expand_dims")]
+
+
+def merged(builders: Sequence[ModelBuilder]) -> ModelBuilder:
+    """One model that holds them all side by side."""
+    whole = ModelBuilder()
+    for number, builder in enumerate(builders):
+        base = len(whole.tensors)
+        moved = [replace(t, index=t.index + base, name=f"m{number}/{t.name}_{t.index}") for t in builder.tensors]
+        whole.tensors += moved
+        whole.operators += [
+            replace(
+                operator,
+                inputs=tuple(index + base if index >= 0 else -1 for index in operator.inputs),
+                outputs=tuple(index + base for index in operator.outputs),
+            )
+            for operator in builder.operators
+        ]
+        whole.inputs += [moved[tensor.index] for tensor in builder.inputs]
+        whole.outputs += [moved[tensor.index] for tensor in builder.outputs]
+    return whole
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiler() -> None:
+    if (reason := engine("host").missing()) is not None:
+        pytest.skip(reason)
+
+
+def check(builders: Sequence[ModelBuilder], folder: Path, *, sanitize: bool) -> None:
+    path = folder / "m.tflite"
+    path.write_bytes(merged(builders).build())
+    found = driftc.compile(path, measure=False).verify(engines=["host"], random=2, sanitize=sanitize)
+    assert found.bit_exact, found.first_difference
+
+
+@examples(2, shrink=False)  # the first is always the simplest there is
+@given(data=st.data())
+def test_one_of_each(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
+    check([data.draw(MODELS[code]) for code in MODELS], tmp_path_factory.mktemp("each"), sanitize=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("code", COMPUTING)
+@examples(3, shrink=False)
+@given(data=st.data())
+def test_twelve_of_one(code: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
+    check([data.draw(MODELS[code]) for _ in range(12)], tmp_path_factory.mktemp(code), sanitize=True)
