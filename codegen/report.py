@@ -22,7 +22,8 @@ Json = dict[str, Any]
 def report(lowered: Lowered, options: Options, measured: Measured | None) -> Json:
     """The object that `driftc compile --json` prints; docs/json.md describes it."""
     plan = lowered.plan
-    constants = constant_bytes(plan)
+    by_operator = constant_bytes(plan)
+    constants = sum(by_operator.values())
     code = measured.code_bytes if measured else None
     instructions = dict(measured.instructions) if measured and measured.instructions else {}
     return {
@@ -46,8 +47,7 @@ def report(lowered: Lowered, options: Options, measured: Measured | None) -> Jso
                 "operator": operator.kind,
                 "output_shape": list(operator.outputs[0].shape),
                 "macs": operator.macs,
-                "constant_bytes": sum(data.nbytes for data in operator.constants().values())
-                + sum(b.data.nbytes for b in _constant_inputs(plan, operator) if b.data is not None),
+                "constant_bytes": by_operator.get(operator.name, 0),
                 "variant": operator.variant,
                 "instructions": instructions.get(operator.name),
             }
@@ -70,11 +70,6 @@ def _port(tensor: Tensor) -> Json:
 def _operators(plan: Plan) -> list[Operator]:
     """Each operator of the program once."""
     return list({id(call.operator): call.operator for call in static_calls(plan.program)}.values())
-
-
-def _constant_inputs(plan: Plan, operator: Operator) -> list[Buffer]:
-    calls = [call for call in static_calls(plan.program) if call.operator is operator]
-    return [buffer for buffer in calls[0].inputs if buffer.region == CONSTANTS]
 
 
 def _live(plan: Plan) -> list[tuple[Call, list[Buffer]]]:

@@ -150,7 +150,7 @@ def emit_selftest(plan: Plan, inputs: Sequence[Array], layers: Sequence[Array]) 
         .get_template("selftest.c.j2")
         .render(
             m=model,
-            inputs=[text.constant_array(f"input{n}", value) for n, value in enumerate(inputs)],
+            inputs=[text.constant_array(f"input{n}", value, "selftest") for n, value in enumerate(inputs)],
             shapes=[(t.hwc[1], t.hwc[2], t.dtype.itemsize) for t in plan.layers],
             expected=layers,
             hashes=",\n".join(f"    0x{layer_hash(layer):08X}u" for layer in layers),
@@ -166,30 +166,32 @@ def layer_hash(layer: Array) -> int:
 
 
 def constants(plan: Plan) -> list[text.ConstantArray]:
-    """Every array in flash, in the order of use: the operators' own, then constant inputs."""
+    """Every array in flash, in the order of use: the operators' own, then constant inputs, then what is shared."""
     found: dict[str, text.ConstantArray] = {}
-    outside: dict[str, Array] = {}
+    outside: dict[str, tuple[str, Array]] = {}
     for function in functions(plan)[0]:
-        if isinstance(function.op, Weighted) and isinstance(function.op, Windowed) and function.inside:
-            zero, depth = function.op.inputs[0].zero_point, function.x.shape[2]
-            widest = max(depth, outside.get(function.outside, np.zeros(0)).size)
-            outside[function.outside] = np.full(widest, zero, np.int8)
+        owner = function.op.name
         for key, data in function.op.constants().items():
-            name = f"{function.op.name}_{key}"
             layout = " x ".join(str(n) for n in data.shape) if data.ndim > 1 else ""
-            if name not in found:
-                found[name] = text.constant_array(name, data, layout)
+            found.setdefault(f"{owner}_{key}", text.constant_array(f"{owner}_{key}", data, owner, layout))
         for buffer in function.inputs:
-            if buffer.data is not None and buffer.name not in found:
-                found[buffer.name] = text.constant_array(buffer.name, buffer.data)
-    for name, data in outside.items():
-        found[name] = text.constant_array(name, data, "what a window meets outside its input")
+            if buffer.data is not None:
+                found.setdefault(buffer.name, text.constant_array(buffer.name, buffer.data, owner))
+        if isinstance(function.op, Weighted) and isinstance(function.op, Windowed) and function.inside:
+            first, known = outside.get(function.outside, (owner, np.zeros(0)))
+            widest = max(function.x.shape[2], known.size)
+            outside[function.outside] = first, np.full(widest, function.op.inputs[0].zero_point, np.int8)
+    for name, (owner, data) in outside.items():
+        found[name] = text.constant_array(name, data, owner, "what a window meets outside its input")
     return list(found.values())
 
 
-def constant_bytes(plan: Plan) -> int:
-    sizes = {"int8_t": 1, "uint8_t": 1, "int16_t": 2, "int32_t": 4, "int64_t": 8}
-    return sum(array.length * sizes[array.type] for array in constants(plan))
+def constant_bytes(plan: Plan) -> dict[str, int]:
+    """Bytes in flash by operator; what several share counts for the first of them."""
+    sizes: dict[str, int] = {}
+    for array in constants(plan):
+        sizes[array.owner] = sizes.get(array.owner, 0) + array.bytes
+    return sizes
 
 
 def _model(plan: Plan, source: str, sha256: str, made: list[Function], float_io: bool, float_wrapper: bool) -> Model:
@@ -203,7 +205,7 @@ def _model(plan: Plan, source: str, sha256: str, made: list[Function], float_io:
         sha256=sha256,
         regions=plan.regions,
         used_regions=tuple(region.name for region in plan.regions if region.name in used),
-        constant_bytes=constant_bytes(plan),
+        constant_bytes=sum(constant_bytes(plan).values()),
         macs=sum({id(f.op): f.op.macs for f in made}.values()),
         float_io=float_io,
         float_wrapper=float_wrapper and _one_quantised(plan.input_tensors) and _one_quantised(plan.output_tensors),

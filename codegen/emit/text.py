@@ -22,13 +22,16 @@ class ConstantArray:
     name: str
     type: str
     length: int
+    bytes: int
     values: str
+    owner: str  # the first operator that reads it
     layout: str = ""
 
 
-def constant_array(name: str, data: Array, layout: str = "") -> ConstantArray:
+def constant_array(name: str, data: Array, owner: str, layout: str = "") -> ConstantArray:
     """The initialiser, wrapped to the line length."""
-    return ConstantArray(name, C_TYPES[data.dtype.name], data.size, wrapped(data.reshape(-1)), layout)
+    kind = C_TYPES[data.dtype.name]
+    return ConstantArray(name, kind, data.size, data.nbytes, wrapped(data.reshape(-1)), owner, layout)
 
 
 def wrapped(values: Array) -> str:

@@ -20,6 +20,7 @@ from driftc.codegen.graph import Array, Quantization, Shape
 LARGEST_TENSOR = 1 << 26  # bytes; beyond any microcontroller, and a bound on what a hostile file can ask for
 LARGEST_RANK = 8
 LARGEST_FILE = 1 << 28
+LONGEST_NAME = 1 << 14
 
 DTYPES: dict[int, Any] = {
     0: np.float32, 1: np.float16, 2: np.int32, 3: np.uint8, 4: np.int64, 6: np.bool_, 7: np.int16, 9: np.int8,
@@ -172,6 +173,8 @@ class _Reader:
         with self.at(f"tensor {index}"):
             record = subgraph.Tensors(index)
             name = (record.Name() or b"").decode("utf-8", "replace")
+            if len(name) > LONGEST_NAME:
+                raise self.refuse(f"its name has {len(name)} characters; driftc reads up to {LONGEST_NAME}")
             self.where = f"tensor {index} '{name[:80]}'"
             shape = tuple(int(n) for n in self.vector(record.ShapeLength(), record.ShapeAsNumpy, np.int32))
             type_name = names_of("TensorType").get(record.Type(), f"type {record.Type()}")

@@ -147,7 +147,7 @@ def activation_range(activation: Activation, tensor: Tensor) -> tuple[int, int]:
     low, high = -128, 127
 
     def quantized(real: float) -> int:
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             steps = round_half_away(np.float32(real) / np.float32(tensor.scale))
         if not abs(steps) < 2**31:
             raise ModelError(f"tensor '{tensor.label}': scale {tensor.scale:g} is too small for its fused activation")

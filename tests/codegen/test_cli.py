@@ -351,7 +351,7 @@ def test_help_loads_neither_numpy_nor_the_compiler() -> None:
         (("compile", "absent.tflite"), "absent.tflite"),
         (("verify", "nothing"), "not a folder that driftc compile wrote"),
         (("verify", "kws", "--engine", "gdb"), "engine 'gdb' is unknown"),
-        (("simulate", "kws", "--engine", "tflm"), "runs the model file, not the C"),
+        (("simulate", "kws", "--engine", "gdb"), "engine 'gdb' is unknown"),
         (("simulate", "kws", "--data", "none.npz"), "none.npz: no such file"),
         (("simulate", "kws", "--data", "none.npz", "--random", "1"), "either data or random"),
         (("fly",), "No such command 'fly'"),
