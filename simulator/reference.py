@@ -81,10 +81,17 @@ class PlanRun:
         if buffer.region == CONSTANTS:
             assert buffer.data is not None
             return buffer.data.reshape(buffer.shape)[box.row0 : box.row1, :, box.channel0 : box.channel1]
+        if buffer.dense and box == _whole(buffer):
+            raw = self.memory[buffer.region][buffer.offset : buffer.offset + buffer.bytes]
+            return raw.copy().view(buffer.dtype).reshape(buffer.shape)
         where = buffer.addresses(box)[..., None] + np.arange(buffer.dtype.itemsize)
         return np.ascontiguousarray(self.memory[buffer.region][where]).view(buffer.dtype)[..., 0]
 
     def write(self, buffer: Buffer, box: Box, value: Array) -> None:
+        if buffer.dense and box == _whole(buffer):
+            raw = np.frombuffer(np.ascontiguousarray(value, buffer.dtype).tobytes(), np.uint8)
+            self.memory[buffer.region][buffer.offset : buffer.offset + buffer.bytes] = raw
+            return
         where = buffer.addresses(box)
         raw = np.ascontiguousarray(value.reshape(where.shape), buffer.dtype)[..., None].view(np.uint8)
         self.memory[buffer.region][where[..., None] + np.arange(buffer.dtype.itemsize)] = raw
