@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ _DATA_HELP = (
 
 def main() -> None:
     """Entry point of the `driftc` command."""
+    # The specification multiplies many small matrices: threads that wait for each other make that ten times slower.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Abort:

@@ -6,6 +6,8 @@ import os
 from collections.abc import Generator
 from pathlib import Path
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: pytest runs a process per core already
+
 import pytest
 from commands import compiled_keyword_model
 
