@@ -187,6 +187,43 @@ def test_float_io_rounds_as_the_specification(own: Path) -> None:
     assert [float.fromhex(word) for word in printed.split()] == [float(value) for value in wanted]
 
 
+def test_several_inputs_and_outputs_by_name(tmp_path: Path) -> None:
+    """Indices are int32, clamped to their table; each port has macros and an accessor of its own."""
+    builder = ModelBuilder()
+    table = builder.constant(np.arange(20, dtype=np.int8).reshape(10, 2), scale=0.1)
+    rows = builder.gather(table, builder.input("token ids", (1, 2), dtype=np.int32))
+    gain = builder.input("gain", (1, 1, 1), scale=1.0)
+    scaled = builder.mul(rows, gain, out_scale=0.1)
+    builder.output(*builder.split(scaled, 2, axis=1))
+    (tmp_path / "m.tflite").write_bytes(builder.build())
+    driftc("compile", "m.tflite", "--no-measure", cwd=tmp_path)
+    header = (tmp_path / "m" / "m.h").read_text()
+    outputs = re.findall(r"const int8_t \*(m_output_\w+)\(const m_t \*m\)", header)
+    assert len(outputs) == 2
+    text = f"""
+    #include "m.h"
+    #include <stdio.h>
+    M_STATIC_MEMORY(memory);
+    int main(void)
+    {{
+        m_t m;
+        if (m_init(&m, &memory) != 0 || M_INPUT_TOKEN_IDS_LEN != 2 || M_INPUT_TOKEN_IDS_BYTES != 8)
+            return 1;
+        m_input_token_ids(&m)[0] = 3;
+        m_input_token_ids(&m)[1] = 1000;
+        m_input_gain(&m)[0] = 2;
+        m_invoke(&m);
+        for (int i = 0; i < 2; i++)
+            printf("%d ", {outputs[0]}(&m)[i]);
+        for (int i = 0; i < 2; i++)
+            printf("%d ", {outputs[1]}(&m)[i]);
+        return 0;
+    }}
+    """
+    (tmp_path / "main.c").write_text(text)
+    assert run_c(tmp_path, ["main.c", "m/m.c"], "-Im", *STRICT).split() == ["12", "14", "36", "38"]
+
+
 # --- the self-test ---
 
 SELFTEST = """
