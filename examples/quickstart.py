@@ -1,6 +1,6 @@
 """The main job, from nothing: make a small keyword spotter, compile it to C, prove the C, run it on labelled data.
 
-    python examples/quickstart.py [FOLDER]        (default: build/quickstart)
+python examples/quickstart.py [FOLDER]        (default: build/quickstart)
 """
 
 from __future__ import annotations
