@@ -27,6 +27,7 @@ class Logistic(Sigmoid):
     def curve(self, x: Int64) -> Int64:
         return fixed_point.logistic(x)
 
-    def real(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+    def real(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         with np.errstate(over="ignore"):
-            return np.asarray(1 / (1 + np.exp(-x)))
+            power = np.exp(-x.astype(np.float64)).astype(np.float32)
+        return np.asarray(np.float32(1) / (np.float32(1) + power))

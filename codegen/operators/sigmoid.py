@@ -22,7 +22,7 @@ class Sigmoid(Lookup):
     output_bits: ClassVar[int]  # fraction bits of the int8 output
     output_zero: ClassVar[int]
     departures = (
-        "LiteRT computes the table in floating point: round(f(float32(scale_in * (in - zero_in))) / scale_out) + "
+        "LiteRT computes the table in float32: round(f(float32(scale_in * (in - zero_in))) / scale_out) + "
         "zero_out, halves away from zero, saturated."
     )
 
@@ -44,8 +44,8 @@ class Sigmoid(Lookup):
         if not 2.0**-27 <= scale < 2.0**26:
             self.refuse(f"input scale {scale:g} is out of any sensible range")
 
-    def real(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The same curve on real numbers."""
+    def real(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The same curve in float32; its exponential as exact as float64 makes it."""
         raise NotImplementedError
 
     def function(self, x: Int64) -> Int64:
@@ -53,8 +53,8 @@ class Sigmoid(Lookup):
 
     def _in_floating_point(self, x: Int64) -> Int64:
         steps = (x - self.inputs[0].zero_point).astype(np.float32)
-        values = self.real((np.float32(self.inputs[0].scale) * steps).astype(np.float64))
-        rounded = round_half_away(values * 2**self.output_bits)
+        values = self.real(np.float32(self.inputs[0].scale) * steps)
+        rounded = round_half_away(values.astype(np.float64) * 2**self.output_bits)
         return np.asarray(rounded, np.int64) + self.output_zero
 
     def _in_fixed_point(self, x: Int64) -> Int64:

@@ -27,5 +27,5 @@ class Tanh(Sigmoid):
     def curve(self, x: Int64) -> Int64:
         return fixed_point.tanh(x)
 
-    def real(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.tanh(x)
+    def real(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.tanh(x.astype(np.float64)).astype(np.float32)
