@@ -1,0 +1,314 @@
+"""A strategy for each operator: models of one operator, over everything that TFLite Micro accepts of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from hypothesis import assume
+from hypothesis import strategies as st
+from models import ModelBuilder, Tensor
+from operator_cases import (
+    Image,
+    activations,
+    images,
+    inputs,
+    ratios,
+    results,
+    scales,
+    seeds,
+    shapes,
+    zero_points,
+)
+
+Models = st.SearchStrategy[ModelBuilder]
+paddings = st.sampled_from(["SAME", "VALID"])
+alphas = st.one_of(st.sampled_from([0.0, 0.1, 0.2, 1.0, -0.5, 2.0]), st.floats(-3, 3, width=32))
+betas = st.one_of(st.sampled_from([1.0, 0.5]), st.floats(0.0625, 20, width=32))
+
+
+def pairs(largest: int) -> st.SearchStrategy[tuple[int, int]]:
+    return st.tuples(st.integers(1, largest), st.integers(1, largest))
+
+
+# --- weighted ---
+
+
+@st.composite
+def windows(draw: st.DrawFn, image: Image) -> dict[str, Any]:
+    """Kernel, stride, dilation and padding of a window that fits the image."""
+    kernel, dilation, padding = draw(pairs(4)), draw(pairs(3)), draw(paddings)
+    reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
+    _, height, width, _ = image.tensor.shape
+    assume(padding == "SAME" or (reach[0] <= height and reach[1] <= width))
+    return {"kernel": kernel, "stride": draw(pairs(3)), "dilation": dilation, "padding": padding}
+
+
+@st.composite
+def requantised(draw: st.DrawFn, image: Image, channels: int, terms: int) -> dict[str, Any]:
+    """Weight scales per tensor or per channel, and an output scale at which sums saturate, fit or vanish."""
+    middle = 0.01 * draw(ratios)
+    spread = np.exp2(image.random.uniform(-2, 2, channels)) if draw(st.booleans()) and channels > 1 else np.ones(1)
+    typical = image.tensor.scale[0] * middle * 60 * 60 * terms**0.5 / 127
+    return {
+        "weight_scale": (middle * spread).astype(np.float32),
+        "out_scale": typical * draw(st.one_of(ratios, st.sampled_from([1e-4, 1e4]))),
+        "out_zero_point": draw(zero_points),
+        "activation": draw(activations),
+    }
+
+
+@st.composite
+def convolutions(draw: st.DrawFn) -> ModelBuilder:
+    image = draw(images())
+    window, channels = draw(windows(image)), image.tensor.shape[3]
+    groups = draw(st.sampled_from([n for n in range(1, channels + 1) if channels % n == 0]))
+    out, depth = groups * draw(st.integers(1, 3)), channels // groups
+    weights = image.weights(out, *window.pop("kernel"), depth)
+    bias = image.bias(out, 5000) if draw(st.booleans()) else None
+    quantised = draw(requantised(image, out, weights[0].size))
+    image.builder.output(image.builder.conv_2d(image.tensor, weights, bias, **window, **quantised))
+    return image.builder
+
+
+@st.composite
+def depthwise_convolutions(draw: st.DrawFn) -> ModelBuilder:
+    image = draw(images())
+    window = draw(windows(image))
+    out = image.tensor.shape[3] * draw(st.integers(1, 3))
+    weights = image.weights(1, *window.pop("kernel"), out)
+    bias = image.bias(out, 2000) if draw(st.booleans()) else None
+    quantised = draw(requantised(image, out, weights.size // out))
+    image.builder.output(image.builder.depthwise_conv_2d(image.tensor, weights, bias, **window, **quantised))
+    return image.builder
+
+
+@st.composite
+def dense_layers(draw: st.DrawFn) -> ModelBuilder:
+    builder = ModelBuilder()
+    shape = draw(shapes(2, 3, 6))
+    image = Image(builder, draw(inputs(builder, shape)), np.random.default_rng(draw(seeds)))
+    keep = draw(st.booleans())
+    length = shape[-1] if keep or draw(st.booleans()) else int(np.prod(shape[1:]))
+    out = draw(st.integers(1, 6))
+    bias = image.bias(out, 5000) if draw(st.booleans()) else None
+    weights, quantised = image.weights(out, length), draw(requantised(image, out, length))
+    builder.output(builder.fully_connected(image.tensor, weights, bias, keep_num_dims=keep, **quantised))
+    return builder
+
+
+# --- two tensors, windows, reductions ---
+
+
+def elementwise(code: str) -> Models:
+    """Two operands of shapes that fit each other, either of which may be constant."""
+
+    @st.composite
+    def models(draw: st.DrawFn) -> ModelBuilder:
+        builder = ModelBuilder()
+        shape = draw(shapes(1, 6, 4))
+        thin = tuple(draw(st.sampled_from([1, extent])) for extent in shape)
+        thin = thin[draw(st.integers(0, len(thin))) :]
+        other = draw(st.sampled_from([shape, thin]))
+        operands = [draw(inputs(builder, shape))]
+        if draw(st.booleans()):
+            data = np.random.default_rng(draw(seeds)).integers(-128, 128, other, dtype=np.int8)
+            operands.append(builder.constant(data, scale=draw(scales), zero_point=draw(zero_points)))
+        else:
+            operands.append(draw(inputs(builder, other, "y")))
+        swapped = draw(st.permutations(operands))
+        builder.output(getattr(builder, code)(*swapped, activation=draw(activations), **draw(results())))
+        return builder
+
+    return models()
+
+
+def pool(code: str) -> Models:
+    @st.composite
+    def models(draw: st.DrawFn) -> ModelBuilder:
+        image = draw(images())
+        _, height, width, _ = image.tensor.shape
+        size, padding = draw(pairs(6)), draw(paddings)
+        assume(padding == "SAME" or (size[0] <= height and size[1] <= width))
+        operator = getattr(image.builder, code)
+        image.builder.output(
+            operator(image.tensor, size, stride=draw(pairs(6)), padding=padding, activation=draw(activations))
+        )
+        return image.builder
+
+    return models()
+
+
+@st.composite
+def means(draw: st.DrawFn) -> ModelBuilder:
+    builder = ModelBuilder()
+    shape = draw(st.one_of(shapes(1, 6, 4), st.tuples(st.just(1), *[st.integers(1, 40)] * 2, st.integers(1, 5))))
+    rank = len(shape)
+    axes = draw(st.one_of(st.just([1, 2]), st.lists(st.integers(-rank, rank - 1), min_size=1, max_size=rank + 1)))
+    assume(max(axes) < rank)
+    quantised = {} if draw(st.booleans()) else draw(results())
+    builder.output(builder.mean(draw(inputs(builder, shape)), axes, keep_dims=draw(st.booleans()), **quantised))
+    return builder
+
+
+# --- functions of one byte, of one row ---
+
+
+def mapping(code: str) -> Models:
+    """All 256 values are in the input, which `samples_of` fills with them once."""
+
+    @st.composite
+    def models(draw: st.DrawFn) -> ModelBuilder:
+        builder = ModelBuilder()
+        x = draw(inputs(builder, (1, 256)))
+        arguments: dict[str, Any] = {} if code in ("logistic", "tanh", "relu6") else draw(results())
+        if code == "leaky_relu":
+            arguments["alpha"] = draw(alphas)
+        if code == "hard_swish":
+            assume(2.0**-16 < x.scale[0] / 128 / arguments["out_scale"] < 0.99)
+        builder.output(getattr(builder, code)(x, **arguments))
+        return builder
+
+    return models()
+
+
+@st.composite
+def softmaxes(draw: st.DrawFn) -> ModelBuilder:
+    builder = ModelBuilder()
+    shape = (*draw(shapes(0, 3, 3)), draw(st.one_of(st.integers(1, 12), st.integers(1, 511))))
+    builder.output(builder.softmax(draw(inputs(builder, shape)), beta=draw(betas)))
+    return builder
+
+
+# --- movers of bytes ---
+
+
+def moving(build: Callable[[st.DrawFn, ModelBuilder, Tensor], None], most: int, largest: int = 5) -> Models:
+    """Models with one input of up to `most` axes, to which `build` adds the rest."""
+
+    @st.composite
+    def models(draw: st.DrawFn) -> ModelBuilder:
+        builder = ModelBuilder()
+        build(draw, builder, draw(inputs(builder, draw(shapes(1, most, largest)))))
+        return builder
+
+    return models()
+
+
+def pad(draw: st.DrawFn, m: ModelBuilder, x: Tensor) -> None:
+    amounts = [(draw(st.integers(0, 3)), draw(st.integers(0, 3))) for _ in x.shape]
+    m.output(m.pad(x, amounts, value=draw(st.one_of(st.none(), st.integers(-128, 127)))))
+
+
+def reshape(draw: st.DrawFn, m: ModelBuilder, x: Tensor) -> None:
+    shape = [*draw(st.permutations(x.shape)), *draw(st.lists(st.just(1), max_size=2))]
+    m.output(m.reshape(x, shape, operand=draw(st.booleans())))
+
+
+def squeeze(draw: st.DrawFn, m: ModelBuilder, x: Tensor) -> None:
+    ones = [axis for axis, extent in enumerate(x.shape) if extent == 1]
+    chosen = draw(st.lists(st.sampled_from(ones), unique=True)) if ones else []
+    m.output(m.squeeze(x, [axis - len(x.shape) if draw(st.booleans()) else axis for axis in chosen]))
+
+
+def expand_dims(draw: st.DrawFn, m: ModelBuilder, x: Tensor) -> None:
+    m.output(m.expand_dims(x, draw(st.integers(-len(x.shape) - 1, len(x.shape)))))
+
+
+def transpose(draw: st.DrawFn, m: ModelBuilder, x: Tensor) -> None:
+    m.output(m.transpose(x, draw(st.permutations(range(len(x.shape))))))
+
+
+def concatenation(draw: st.DrawFn, m: ModelBuilder, x: Tensor) -> None:
+    axis = draw(st.integers(-len(x.shape), len(x.shape) - 1))
+    quantised: dict[str, Any] = {"scale": x.scale[0], "zero_point": x.zero_point[0]}
+    random = np.random.default_rng(draw(seeds))
+    parts = [x]
+    for number in range(draw(st.integers(0, 4))):
+        shape = list(x.shape)
+        shape[axis] = draw(st.integers(1, 4))
+        if draw(st.booleans()):
+            parts.append(m.constant(random.integers(-128, 128, shape, dtype=np.int8), **quantised))
+        else:
+            parts.append(m.input(f"x{number}", tuple(shape), **quantised))
+    m.output(m.concatenation(draw(st.permutations(parts)), axis))
+
+
+def strided_slice(draw: st.DrawFn, m: ModelBuilder, x: Tensor) -> None:
+    begin, end, strides = [], [], []
+    masks: dict[str, Any] = {"begin_mask": 0, "end_mask": 0, "shrink_axis_mask": 0}
+    for axis, extent in enumerate(x.shape):
+        step = draw(st.sampled_from([1, 1, 2, 3, -1, -2]))
+        first = draw(st.integers(0, extent - 1))
+        if draw(st.integers(0, 4)) == 0:
+            masks["shrink_axis_mask"] |= 1 << axis
+            first, last, step = first - draw(st.sampled_from([0, extent])), first + 1, 1
+        elif step > 0:
+            last = draw(st.integers(first + 1, extent + 3))
+            masks["begin_mask"] |= draw(st.sampled_from([0, 1])) << axis
+            masks["end_mask"] |= draw(st.sampled_from([0, 1])) << axis
+            first -= draw(st.sampled_from([0, extent]))
+        else:
+            last = -extent - 1 - draw(st.integers(0, 2))
+            masks["end_mask"] |= draw(st.sampled_from([0, 1])) << axis
+        begin.append(first)
+        end.append(last)
+        strides.append(step)
+    m.output(m.strided_slice(x, begin, end, strides, **masks))
+
+
+def split(draw: st.DrawFn, m: ModelBuilder, x: Tensor) -> None:
+    axis = draw(st.integers(-len(x.shape), len(x.shape) - 1))
+    pieces = [n for n in range(1, x.shape[axis] + 1) if x.shape[axis] % n == 0]
+    m.output(*m.split(x, draw(st.sampled_from(pieces)), axis))
+
+
+@st.composite
+def gathers(draw: st.DrawFn) -> ModelBuilder:
+    """A look-up in a table that is constant or computed."""
+    builder = ModelBuilder()
+    shape = draw(shapes(1, 4, 4))
+    axis = draw(st.integers(-len(shape), len(shape) - 1))
+    batch_dims = draw(st.integers(0, axis % len(shape)))
+    where = (*shape[:batch_dims], *draw(shapes(0, 2, 3)))
+    if draw(st.booleans()):
+        data = np.random.default_rng(draw(seeds)).integers(-128, 128, shape, dtype=np.int8)
+        table = builder.constant(data, scale=0.1, zero_point=3)
+    else:
+        table = draw(inputs(builder, shape))
+    indices = builder.input("indices", where, dtype=np.int32)
+    builder.output(builder.gather(table, indices, axis=axis, batch_dims=batch_dims))
+    return builder
+
+
+@st.composite
+def embeddings(draw: st.DrawFn) -> ModelBuilder:
+    builder = ModelBuilder()
+    shape = draw(shapes(2, 4))
+    data = np.random.default_rng(draw(seeds)).integers(-128, 128, shape, dtype=np.int8)
+    indices = builder.input("indices", (draw(st.integers(1, 5)),), dtype=np.int32)
+    builder.output(builder.embedding_lookup(indices, builder.constant(data, scale=0.1)))
+    return builder
+
+
+MODELS: dict[str, Models] = {
+    "conv_2d": convolutions(),
+    "depthwise_conv_2d": depthwise_convolutions(),
+    "fully_connected": dense_layers(),
+    **{code: elementwise(code) for code in ("add", "sub", "mul")},
+    **{code: pool(code) for code in ("average_pool_2d", "max_pool_2d")},
+    "mean": means(),
+    **{code: mapping(code) for code in ("logistic", "tanh", "relu", "relu6", "hard_swish", "leaky_relu", "quantize")},
+    "softmax": softmaxes(),
+    "pad": moving(pad, 5, 4),
+    "reshape": moving(reshape, 4),
+    "squeeze": moving(squeeze, 5, 2),
+    "expand_dims": moving(expand_dims, 5),
+    "transpose": moving(transpose, 5, 4),
+    "concatenation": moving(concatenation, 5, 4),
+    "strided_slice": moving(strided_slice, 4, 6),
+    "split": moving(split, 5, 6),
+    "gather": gathers(),
+    "embedding_lookup": embeddings(),
+}
