@@ -60,7 +60,7 @@ class Weighted(Operator):
     def raw_bias(self) -> Int64:
         if self.bias is None or self.bias.data is None:
             return np.zeros(self.channels, np.int64)
-        return self.bias.data.astype(np.int64)
+        return self.bias.data.reshape(-1).astype(np.int64)
 
     @cached_property
     def folded_bias(self) -> Int64:
@@ -137,7 +137,7 @@ class Weighted(Operator):
             quantization = Quantization(quantization.scale[channels], quantization.zero_point[channels], axis)
         bias = self.bias if keep_bias else None
         if bias is not None and bias.data is not None:
-            part = bias.data[channels]
+            part = bias.data.reshape(-1)[channels]
             bias = replace(bias, data=part, shape=part.shape)
         return {"weights": replace(self.weights, data=data, shape=data.shape, quantization=quantization), "bias": bias}
 

@@ -263,6 +263,19 @@ def test_constant_operands(tmp_path: Path) -> None:
     assert len(names) == 2
 
 
+@pytest.mark.parametrize("shape", [(1, 4), (4, 1), (2, 2), (1, 1, 1, 4)])
+def test_bias_of_any_shape(shape: tuple[int, ...], tmp_path: Path) -> None:
+    """Kernels read it flat; NumPy spread it over the output."""
+    plain = read(network().build(), tmp_path)
+    m = network()
+    (bias,) = (tensor for tensor in m.tensors if tensor.name == "conv/bias")
+    m.tensors[bias.index] = replace(bias, shape=shape)
+    shaped = read(m.build(), tmp_path)
+    same(shaped)
+    (sample,) = random(1, plain.graph.inputs).quantized[:1]
+    assert np.array_equal(run_graph(plain.graph, sample)["dense"], run_graph(shaped.graph, sample)["dense"])
+
+
 def test_model_that_ends_in_a_view(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The table by layer looked for the layer that computes the view."""
     m = network()
