@@ -29,8 +29,6 @@ class HardSwish(Lookup):
     )
     departures = "LiteRT rounds both factors to float32 before they become Q0.15."
 
-    litert: bool = False  # LiteRT's factors
-
     @cached_property
     def factors(self) -> tuple[tuple[int, int], tuple[int, int]]:
         """Q0.15 significand and shift: to the output's scale, and to the ramp's, where 3.0 is 32768."""

@@ -30,7 +30,6 @@ class LeakyRelu(Lookup):
     departures = "LiteRT rounds scale_in * alpha, and both quotients, to float32."
 
     alpha: float
-    litert: bool = False  # LiteRT's multipliers
 
     @classmethod
     def from_tflite(cls, node: Node) -> Self:

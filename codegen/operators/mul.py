@@ -25,8 +25,6 @@ class Mul(Elementwise):
     )
     departures = "LiteRT rounds scale_a * scale_b, and that over scale_out, to float32."
 
-    litert: bool = False  # LiteRT's multiplier
-
     @cached_property
     def multiplier(self) -> Multiplier:
         a, b, result = (tensor.scale for tensor in (*self.inputs, *self.outputs))

@@ -23,8 +23,6 @@ class Relu(Lookup):
     )
     departures = "LiteRT rounds scale_in / scale_out to float32."
 
-    litert: bool = False  # LiteRT's multiplier
-
     @cached_property
     def multiplier(self) -> Multiplier:
         scale, out = self.inputs[0].scale, self.outputs[0].scale

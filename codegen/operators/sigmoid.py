@@ -26,8 +26,6 @@ class Sigmoid(Lookup):
         "zero_out, halves away from zero, saturated."
     )
 
-    litert: bool = False  # LiteRT's table
-
     def curve(self, x: Int64) -> Int64:
         """Q4.27 -> Q0.31."""
         raise NotImplementedError

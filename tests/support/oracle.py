@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -61,14 +60,6 @@ class Oracle:
     def close(self) -> None:
         self._stop()
         self._folder.cleanup()
-
-
-def as_litert(graph: Graph) -> Graph:
-    """The Graph with LiteRT's arithmetic where an operator knows it."""
-    matched = match_litert(graph)
-    return matched.with_operators(
-        [replace(op, litert=True) if hasattr(op, "litert") else op for op in matched.operators]
-    )
 
 
 def load_bytes(model: bytes) -> Graph:
@@ -133,7 +124,7 @@ def compare(builder: ModelBuilder, reference: Oracle, seed: int = 0, samples: li
     assert not isinstance(expected, ReferenceRefused), expected
     graph = load_bytes(model)
     if reference.kind != "tflm":
-        graph = as_litert(graph)
+        graph = match_litert(graph)
     for number, sample in enumerate(given):
         for index, result in interpret(graph, sample).items():
             want = expected[number][index]

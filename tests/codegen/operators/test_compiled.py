@@ -45,17 +45,17 @@ def compiler() -> None:
         pytest.skip(reason)
 
 
-def check(builders: Sequence[ModelBuilder], folder: Path, *, sanitize: bool) -> None:
+def check(builders: Sequence[ModelBuilder], folder: Path, *, match: str = "tflm", sanitize: bool = False) -> None:
     path = folder / "m.tflite"
     path.write_bytes(merged(builders).build())
-    found = driftc.compile(path, measure=False).verify(engines=["host"], random=2, sanitize=sanitize)
+    found = driftc.compile(path, match=match, measure=False).verify(engines=["host"], random=2, sanitize=sanitize)
     assert found.bit_exact, found.first_difference
 
 
 @examples(2, shrink=False)  # the first is always the simplest there is
 @given(data=st.data())
 def test_one_of_each(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
-    check([data.draw(MODELS[code]) for code in MODELS], tmp_path_factory.mktemp("each"), sanitize=False)
+    check([data.draw(MODELS[code]) for code in MODELS], tmp_path_factory.mktemp("each"))
 
 
 @pytest.mark.slow
@@ -64,3 +64,13 @@ def test_one_of_each(data: st.DataObject, tmp_path_factory: pytest.TempPathFacto
 @given(data=st.data())
 def test_twelve_of_one(code: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     check([data.draw(MODELS[code]) for _ in range(12)], tmp_path_factory.mktemp(code), sanitize=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("code", ["mul", "leaky_relu", "fully_connected"])
+@examples(3, shrink=False)
+@given(data=st.data())
+def test_twelve_of_one_as_litert_computes(
+    code: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    check([data.draw(MODELS[code]) for _ in range(12)], tmp_path_factory.mktemp(code), match="litert", sanitize=True)
