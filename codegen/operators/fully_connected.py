@@ -92,8 +92,11 @@ class FullyConnected(Weighted):
         return (Box(0, rows, inner.start, inner.stop),)
 
     def part(self, box: Box, reduce: range | None = None) -> Self:
+        height = self.outputs[0].hwc[0]
+        if reduce is None and box == Box(0, height, 0, self.channels):
+            return self
         rows, width, length = self.inputs[0].hwc
-        if rows * width != 1 and (reduce is not None or (box.channel0, box.channel1) != (0, self.channels)):
+        if rows * width != 1 or height != 1:
             raise ValueError(f"{self.name}: only a dense layer over one row is computed in parts")
         channels = slice(box.channel0, box.channel1)
         inner = reduce or range(length)
