@@ -19,6 +19,7 @@ from driftc.codegen.lower import Lowered, lower
 from driftc.codegen.options import Options
 from driftc.codegen.tables import print_report
 from driftc.simulator.data import random
+from driftc.simulator.host import HostEngine
 from driftc.simulator.reference import PlanRun, run_graph
 
 
@@ -274,6 +275,21 @@ def test_bias_of_any_shape(shape: tuple[int, ...], tmp_path: Path) -> None:
     same(shaped)
     (sample,) = random(1, plain.graph.inputs).quantized[:1]
     assert np.array_equal(run_graph(plain.graph, sample)["dense"], run_graph(shaped.graph, sample)["dense"])
+
+
+@pytest.mark.parametrize("shape", [(1, 6, 1), (1, 1, 2, 3), (2, 3), (1, 2, 3, 1), (6,)])
+def test_dense_layer_flattens_its_input(shape: tuple[int, ...], tmp_path: Path) -> None:
+    """The Plan took the last axis alone for the row."""
+    m = ModelBuilder()
+    x = m.input("x", shape, scale=0.1)
+    weights = np.arange(18, dtype=np.int8).reshape(3, 6)
+    m.output(m.fully_connected(x, weights, np.arange(3), weight_scale=0.1, out_scale=0.3, name="dense"))
+    path = tmp_path / "m.tflite"
+    path.write_bytes(m.build())
+    compiled = compile(path, measure=False)
+    same(compiled.lowered)
+    if HostEngine().missing() is None:
+        assert compiled.verify(engines=["host"], random=2).bit_exact
 
 
 def test_model_that_ends_in_a_view(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
