@@ -87,7 +87,16 @@ class Operator:
         """The integer semantics: slow and plain NumPy on whole tensors. All else is compared with this."""
         raise NotImplementedError
 
+    def float_spec(self, *inputs: Array) -> tuple[Array, ...]:
+        """The same on float32, in Graphs not quantised yet. Inputs may hold n samples along the first axis."""
+        self.refuse("has no float semantics here; driftc computes it in int8 only")
+
     # --- with defaults that suit most ---
+
+    @property
+    def is_float(self) -> bool:
+        """True before `quantize` alone: the outputs are float32, and `float_spec` says what they are."""
+        return all(tensor.dtype == np.float32 for tensor in self.outputs)
 
     @property
     def kind(self) -> str:
@@ -125,6 +134,17 @@ class Operator:
             if tensor.dtype != np.int8:
                 self.refuse(f"tensor '{tensor.label}' is {tensor.dtype.name}; driftc compiles int8 here")
 
+    def check_float(self) -> None:
+        """`check` of an operator that is not quantised yet."""
+        for tensor, shape in zip(self.outputs, self.infer(), strict=True):
+            if tensor.shape != shape:
+                self.refuse(f"gives shape {list(shape)}, but the file says {list(tensor.shape)}")
+        for tensor in (*self.inputs, *self.outputs):
+            if tensor.dtype != np.float32:
+                self.refuse(
+                    f"tensor '{tensor.label}' is {tensor.dtype.name} beside float32; driftc needs one or the other"
+                )
+
     def needs(self, box: Box, reduce: range | None = None) -> tuple[Box, ...]:
         """What is read of each input to compute `box` of the output (only the channels in `reduce`, if given)."""
         return tuple(Box(0, t.hwc[0], 0, t.hwc[2]) for t in self.inputs)
@@ -160,6 +180,23 @@ def activation_range(activation: Activation, tensor: Tensor) -> tuple[int, int]:
     elif activation is Activation.RELU_N1_TO_1:
         low, high = max(low, quantized(-1.0)), min(high, quantized(1.0))
     return low, high
+
+
+def float_activation(activation: Activation, x: Array) -> Array:
+    """The fused activation on real values."""
+    low, high = {
+        Activation.NONE: (None, None),
+        Activation.RELU: (0.0, None),
+        Activation.RELU6: (0.0, 6.0),
+        Activation.RELU_N1_TO_1: (-1.0, 1.0),
+    }[activation]
+    return x if low is None else np.asarray(np.clip(x, low, high), np.float32)
+
+
+def batched(x: Array, tensor: Tensor, shape: Shape) -> Array:
+    """`x`, n samples of `tensor`, as n samples of `shape`."""
+    count = x.size // tensor.size
+    return x.reshape(count * shape[0], *shape[1:]) if shape else x.reshape(count)
 
 
 def cut(tensor: Tensor, box: Box) -> Tensor:
@@ -221,6 +258,14 @@ class Windowed(Operator):
         spans = np.lib.stride_tricks.sliding_window_view(padded, self.reach, axis=(0, 1))
         view = spans[:: self.stride[0], :: self.stride[1], :, :: self.dilation[0], :: self.dilation[1]]
         return np.asarray(view)
+
+    def float_windows(self, x: Array) -> Array:
+        """View `x` [n, H, W, C], padded with zeros, as [n, out_h, out_w, kernel_h, kernel_w, C]."""
+        top, bottom, left, right = self.padding
+        padded = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
+        spans = np.lib.stride_tricks.sliding_window_view(padded, self.reach, axis=(1, 2))
+        view = spans[:, :: self.stride[0], :: self.stride[1], :, :: self.dilation[0], :: self.dilation[1]]
+        return view.transpose(0, 1, 2, 4, 5, 3)
 
 
 def same_padding(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:

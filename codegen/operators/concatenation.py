@@ -59,3 +59,8 @@ class Concatenation(Operator):
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         return (np.concatenate([np.asarray(part) for part in inputs], axis=self.axis),)
+
+    def float_spec(self, *inputs: Array) -> tuple[Array, ...]:
+        if self.axis == 0 or any(tensor.data is not None for tensor in self.inputs):
+            self.refuse("joins samples or constants")
+        return self.spec(*inputs)

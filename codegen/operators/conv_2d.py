@@ -95,6 +95,16 @@ class Conv2D(Windowed, Weighted):
         sums = [grouped[:, g] @ filters[g].T.astype(np.float64) for g in range(self.groups)]
         return np.concatenate(sums, axis=1).astype(np.int64).reshape(1, height, width, -1) + self.raw_bias
 
+    def float_sums(self, x: Array) -> Array:
+        assert self.weights.data is not None
+        windows = self.float_windows(x)
+        filters = self.weights.data.reshape(self.groups, self.channels // self.groups, -1)
+        width = windows.shape[-1] // self.groups
+        pieces = [windows[..., g * width : (g + 1) * width] for g in range(self.groups)]
+        rows = [piece.reshape(-1, filters.shape[2]) for piece in pieces]
+        sums = [piece @ filters[g].T for g, piece in enumerate(rows)]
+        return np.concatenate(sums, axis=1).reshape(*windows.shape[:3], self.channels)
+
     def needs(self, box: Box, reduce: range | None = None) -> tuple[Box, ...]:
         first, last, _, _ = self.input_rows(box.row0, box.row1)
         channels = reduce or range(self.inputs[0].shape[3])

@@ -86,6 +86,18 @@ class DepthwiseConv2D(Windowed, Weighted):
                 sums += np.repeat(windows[..., ky, kx], self.multiplicity, axis=2) * self._data[0, ky, kx]
         return sums[np.newaxis] + self.raw_bias
 
+    def float_sums(self, x: Array) -> Array:
+        assert self.weights.data is not None
+        windows = self.float_windows(x)
+        sums = np.zeros((*windows.shape[:3], self.channels), np.float32)
+        for ky in range(self.kernel[0]):
+            for kx in range(self.kernel[1]):
+                tap = windows[:, :, :, ky, kx]
+                sums += (np.repeat(tap, self.multiplicity, axis=3) if self.multiplicity > 1 else tap) * (
+                    self.weights.data[0, ky, kx]
+                )
+        return sums
+
     def needs(self, box: Box, reduce: range | None = None) -> tuple[Box, ...]:
         first, last, _, _ = self.input_rows(box.row0, box.row1)
         return (Box(first, last, box.channel0 // self.multiplicity, -(-box.channel1 // self.multiplicity)),)

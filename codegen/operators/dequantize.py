@@ -29,6 +29,10 @@ class Dequantize(Operator):
         node.output()
         return cls(**node.common(node.input(0)))
 
+    @property
+    def is_float(self) -> bool:
+        return False  # belongs to an int8 model's border
+
     def infer(self) -> tuple[Shape, ...]:
         return (self.inputs[0].shape,)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from driftc.codegen.arithmetic import Int64, Multiplier
+from driftc.codegen.operators.base import Array
 from driftc.codegen.operators.lookup import Lookup
 from driftc.codegen.operators.quantised import float32, requantiser
 
@@ -52,6 +53,9 @@ class LeakyRelu(Lookup):
     def check(self) -> None:
         super().check()
         _ = self.multipliers
+
+    def on_reals(self, x: Array) -> Array:
+        return np.where(x >= 0, x, np.float32(self.alpha) * x)
 
     def function(self, x: Int64) -> Int64:
         identity, slope = self.multipliers

@@ -61,6 +61,13 @@ class Lookup(Operator):
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         return (self.values(np.asarray(inputs[0], np.int64)),)
 
+    def on_reals(self, x: Array) -> Array:
+        """`function` on real values."""
+        raise NotImplementedError
+
+    def float_spec(self, *inputs: Array) -> tuple[Array, ...]:
+        return (np.asarray(self.on_reals(inputs[0]), np.float32),)
+
     def needs(self, box: Box, reduce: range | None = None) -> tuple[Box, ...]:
         return (box,)
 

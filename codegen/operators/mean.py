@@ -93,6 +93,11 @@ class Mean(Operator):
         result = self.multiplier.apply(sums) + self.outputs[0].zero_point
         return (np.clip(result, -128, 127).astype(np.int8).reshape(self.outputs[0].shape),)
 
+    def float_spec(self, *inputs: Array) -> tuple[Array, ...]:
+        if 0 in self.axes:
+            self.refuse("averages along the batch axis")
+        return (np.asarray(inputs[0].mean(axis=self.axes, keepdims=self.keep_dims), np.float32),)
+
     def needs(self, box: Box, reduce: range | None = None) -> tuple[Box, ...]:
         rows, _, channels = self.inputs[0].hwc
         return (Box(0, rows, *((box.channel0, box.channel1) if self.by_channel else (0, channels))),)

@@ -33,6 +33,7 @@ class Pad(Operator):
 
     paddings: tuple[tuple[int, int], ...]
     value: int  # the raw byte
+    real: float = 0.0  # the value before `quantize`
 
     @classmethod
     def from_tflite(cls, node: Node) -> Self:
@@ -47,6 +48,8 @@ class Pad(Operator):
             paddings=tuple(zip(amounts[::2], amounts[1::2], strict=True)),
             value=0,
         )
+        if y.dtype == np.float32:
+            return replace(made, real=float(node.constant(2).reshape(-1)[0]) if len(node.inputs) > 2 else 0.0)
         require_quantised(made, y)
         value = y.zero_point
         if len(node.inputs) > 2:
@@ -73,6 +76,11 @@ class Pad(Operator):
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         return (np.pad(np.asarray(inputs[0]), self.paddings, constant_values=self.value),)
+
+    def float_spec(self, *inputs: Array) -> tuple[Array, ...]:
+        if self.paddings[0] != (0, 0):
+            self.refuse("pads the batch axis")
+        return (np.pad(inputs[0], self.paddings, constant_values=np.float32(self.real)),)
 
     @property
     def spatial(self) -> tuple[int, int, int, int] | None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import Int64, multiply_high, round_half_away, shift_right
+from driftc.codegen.operators.base import Array
 from driftc.codegen.operators.fixed_point import significand
 from driftc.codegen.operators.lookup import Lookup
 
@@ -47,6 +48,9 @@ class Sigmoid(Lookup):
     def real(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """The same curve on real numbers."""
         raise NotImplementedError
+
+    def on_reals(self, x: Array) -> Array:
+        return self.real(x.astype(np.float64))
 
     def function(self, x: Int64) -> Int64:
         return self._in_floating_point(x) if self.litert else self._in_fixed_point(x)

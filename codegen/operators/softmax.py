@@ -72,6 +72,10 @@ class Softmax(Operator):
         steps = -np.arange(min(furthest, 255) + 1, dtype=np.int64)
         return fixed_point.exp_of_negative(multiply_high(steps << left, value), INTEGER_BITS)
 
+    def float_spec(self, *inputs: Array) -> tuple[Array, ...]:
+        powers = np.exp(self.beta * (inputs[0] - inputs[0].max(axis=-1, keepdims=True)))
+        return (np.asarray(powers / powers.sum(axis=-1, keepdims=True), np.float32),)
+
     def constants(self) -> dict[str, Array]:
         return {"exp": self.exponentials.astype(np.int32)}
 

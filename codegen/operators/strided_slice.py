@@ -71,7 +71,16 @@ class StridedSlice(Operator):
         return "slice"
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
-        picked = np.asarray(inputs[0])
-        for axis, (first, count, step) in enumerate(zip(self.begin, self.counts, self.strides, strict=True)):
-            picked = picked.take(first + step * np.arange(count), axis=axis)
-        return (picked.reshape(self.outputs[0].shape),)
+        return (self.picked(np.asarray(inputs[0]), 0).reshape(self.outputs[0].shape),)
+
+    def float_spec(self, *inputs: Array) -> tuple[Array, ...]:
+        if self.inputs[0].shape[0] != self.counts[0] or 0 in self.dropped:
+            self.refuse("slices the batch axis")
+        return (self.picked(inputs[0], 1).reshape(-1, *self.outputs[0].shape[1:]),)
+
+    def picked(self, x: Array, first_axis: int) -> Array:
+        """The elements that are taken, on the axes from `first_axis` up."""
+        ranges = list(enumerate(zip(self.begin, self.counts, self.strides, strict=True)))
+        for axis, (first, count, step) in ranges[first_axis:]:
+            x = x.take(first + step * np.arange(count), axis=axis)
+        return x

@@ -46,3 +46,8 @@ class Transpose(Operator):
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         return (np.ascontiguousarray(np.asarray(inputs[0]).transpose(self.permutation)),)
+
+    def float_spec(self, *inputs: Array) -> tuple[Array, ...]:
+        if self.permutation[0] != 0:
+            self.refuse("moves the batch axis")
+        return self.spec(*inputs)

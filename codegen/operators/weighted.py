@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import INT32_MAX, Multiplier
 from driftc.codegen.graph import Quantization, Tensor
-from driftc.codegen.operators.base import Activation, Array, Operator, activation_range
+from driftc.codegen.operators.base import Activation, Array, Operator, activation_range, float_activation
 
 Int64 = NDArray[np.int64]
 
@@ -22,8 +22,8 @@ class Weighted(Operator):
 
     channel_axis: ClassVar[int] = 0  # of the weights
 
-    weights: Tensor  # int8, output channels on `channel_axis`
-    bias: Tensor | None = None  # int32 [output channels]
+    weights: Tensor  # int8 (float32 before `quantize`), output channels on `channel_axis`
+    bias: Tensor | None = None  # int32 (float32) [output channels]
     activation: Activation = Activation.NONE
     bounds: tuple[int, int] | None = None  # int8 clamp, where a pass fused a clamp; else from `activation`
 
@@ -105,6 +105,14 @@ class Weighted(Operator):
         short = self.largest_sum < 2**30 and shift.min() >= 1 and shift.max() <= 30
         return "driftc_to_int8" if short else "driftc_to_int8_any"
 
+    def check_float(self) -> None:
+        super().check_float()
+        for tensor in (self.weights, *((self.bias,) if self.bias else ())):
+            if tensor.data is None or tensor.dtype != np.float32:
+                self.refuse(f"'{tensor.label}' must be constant float32, not {tensor.dtype.name}")
+        if self.bias is not None and self.bias.size != self.channels:
+            self.refuse(f"bias '{self.bias.label}' has {self.bias.size} values for {self.channels} channels")
+
     def check(self) -> None:
         super().check()
         quantization, scales = self.quantization, self.quantization.scale.size
@@ -156,6 +164,16 @@ class Weighted(Operator):
         low, high = self.range
         scaled = self.scaled(sums) + self.outputs[0].zero_point
         return np.clip(scaled, low, high).astype(np.int8)
+
+    def float_sums(self, x: Array) -> Array:
+        """`accumulate` on real values, n samples at a time, without the bias."""
+        raise NotImplementedError
+
+    def float_spec(self, *inputs: Array) -> tuple[Array, ...]:
+        sums = self.float_sums(inputs[0])
+        if self.bias is not None and self.bias.data is not None:
+            sums += self.bias.data
+        return (float_activation(self.activation, sums),)
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         return (self.requantise(self.accumulate(inputs[0])).reshape(self.outputs[0].shape),)
