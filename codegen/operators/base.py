@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import round_half_away
 from driftc.codegen.errors import ModelError
-from driftc.codegen.graph import Shape, Tensor
+from driftc.codegen.graph import Quantization, Shape, Tensor
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.node import Node
@@ -60,6 +60,7 @@ class Operator:
     template: ClassVar[str]  # folder in driftc.templates
     tiling: ClassVar[Tiling] = Tiling.NONE
     in_place: ClassVar[bool] = False  # element i of the output depends on element i of the inputs alone
+    keeps_scale: ClassVar[bool] = False  # inputs and outputs must be quantised alike
     view: ClassVar[bool] = False  # same bytes under another shape: costs nothing
     arithmetic: ClassVar[str] = ""  # for docs/arithmetic.md: multiplier, rounding, saturation
     departures: ClassVar[str] = ""  # for docs/arithmetic.md: where LiteRT's reference kernel gives other bytes
@@ -133,6 +134,15 @@ class Operator:
         for tensor in (*self.inputs, *self.outputs):
             if tensor.dtype != np.int8:
                 self.refuse(f"tensor '{tensor.label}' is {tensor.dtype.name}; driftc compiles int8 here")
+
+    @property
+    def fixed_quantization(self) -> Quantization | None:
+        """The only quantisation that the output can have, where the arithmetic fixes it."""
+        return None
+
+    def quantized(self, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Self:
+        """The int8 operator that does what this float one does, on tensors whose quantisation is chosen."""
+        return replace(self, inputs=inputs, outputs=outputs)
 
     def check_float(self) -> None:
         """`check` of an operator that is not quantised yet."""

@@ -25,6 +25,7 @@ class Concatenation(Operator):
 
     codes = ("CONCATENATION",)
     template = "concatenation"
+    keeps_scale = True
     arithmetic = "Bytes are copied. Refused where an input is quantised otherwise than the output."
 
     axis: int

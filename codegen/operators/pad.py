@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from driftc.codegen.graph import Shape
+from driftc.codegen.graph import Shape, Tensor
 from driftc.codegen.operators.axes import int32s
 from driftc.codegen.operators.base import Array, Box, Operator, Tiling, cut
 from driftc.codegen.operators.quantised import require_quantised
@@ -25,6 +25,7 @@ class Pad(Operator):
 
     codes = ("PAD", "PADV2")
     template = "pad"
+    keeps_scale = True
     tiling = Tiling.ROWS | Tiling.CHANNELS
     arithmetic = (
         "Bytes are copied; PAD writes the output's zero point around them, PADV2 the given byte, which must have the "
@@ -63,6 +64,10 @@ class Pad(Operator):
             )
             value = int(data.reshape(-1)[0])
         return replace(made, value=value)
+
+    def quantized(self, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Self:
+        steps = np.clip(self.real / outputs[0].scale + outputs[0].zero_point, -128, 127)
+        return replace(self, inputs=inputs, outputs=outputs, value=int(np.rint(steps)))
 
     def infer(self) -> tuple[Shape, ...]:
         return (tuple(n + sum(pair) for n, pair in zip(self.inputs[0].shape, self.paddings, strict=True)),)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 class Pool(Windowed, Clamped):
     """NHWC; the output keeps the input's scale and zero point."""
 
+    keeps_scale = True
     tiling = Tiling.ROWS | Tiling.CHANNELS
     word: ClassVar[str]  # for the summary
 

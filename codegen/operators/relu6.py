@@ -17,6 +17,7 @@ class Relu6(Lookup):
     """Real values clamped to 0..6; input and output are quantised alike."""
 
     codes = ("RELU6",)
+    keeps_scale = True
     arithmetic = (
         "Clamp of the raw values to zero .. zero + round(float32(6 / scale)), halves away from zero. Refused where "
         "input and output are quantised differently, for TFLite Micro does not requantise here."

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import Int64, multiply_high, round_half_away, shift_right
+from driftc.codegen.graph import Quantization
 from driftc.codegen.operators.base import Array
 from driftc.codegen.operators.fixed_point import significand
 from driftc.codegen.operators.lookup import Lookup
@@ -32,6 +33,10 @@ class Sigmoid(Lookup):
     def curve(self, x: Int64) -> Int64:
         """Q4.27 -> Q0.31."""
         raise NotImplementedError
+
+    @property
+    def fixed_quantization(self) -> Quantization:
+        return Quantization.per_tensor(2.0**-self.output_bits, self.output_zero)
 
     def check(self) -> None:
         super().check()

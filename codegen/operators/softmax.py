@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from driftc.codegen.arithmetic import INT32_MAX, Int64, multiply_high, shift_right
-from driftc.codegen.graph import Shape
+from driftc.codegen.graph import Quantization, Shape
 from driftc.codegen.operators import fixed_point
 from driftc.codegen.operators.base import Array, Operator
 from driftc.codegen.operators.quantised import require_quantised
@@ -48,6 +48,10 @@ class Softmax(Operator):
     @property
     def depth(self) -> int:
         return self.inputs[0].shape[-1]
+
+    @property
+    def fixed_quantization(self) -> Quantization:
+        return Quantization.per_tensor(1 / 256, -128)
 
     def infer(self) -> tuple[Shape, ...]:
         return (self.inputs[0].shape,)

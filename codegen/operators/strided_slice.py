@@ -23,6 +23,7 @@ class StridedSlice(Operator):
 
     codes = ("STRIDED_SLICE",)
     template = "strided_slice"
+    keeps_scale = True
     arithmetic = "Bytes are copied. Begin and end beyond the tensor are clamped to it, as TFLite does."
 
     begin: tuple[int, ...]

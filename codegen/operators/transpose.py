@@ -23,6 +23,7 @@ class Transpose(Operator):
 
     codes = ("TRANSPOSE",)
     template = "transpose"
+    keeps_scale = True
     arithmetic = "Bytes are copied."
 
     permutation: tuple[int, ...]

@@ -15,6 +15,7 @@ class View(Operator):
     """out = in, of another shape."""
 
     template = "copy"  # where a view cannot share its input's bytes
+    keeps_scale = True
     view = True
     dtypes: ClassVar[tuple[str, ...]] = ("int8", "int32")
     arithmetic = "The same bytes under another shape."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ from driftc.codegen.graph import Quantization, Tensor
 from driftc.codegen.operators.base import Activation, Array, Operator, activation_range, float_activation
 
 Int64 = NDArray[np.int64]
+LARGEST_BIAS = 1 << 28  # in steps; leaves the sum of products room in int32
+SMALLEST_SCALE = 2.0**-40  # of weights that are all zero
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -174,6 +176,39 @@ class Weighted(Operator):
         if self.bias is not None and self.bias.data is not None:
             sums += self.bias.data
         return (float_activation(self.activation, sums),)
+
+    def quantized(self, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Self:
+        """Weights symmetric with a scale per output channel, bias in int32 at scale_in * scale_weights."""
+        assert self.weights.data is not None
+        weights = np.moveaxis(self.weights.data.astype(np.float64), self.channel_axis, -1)
+        bias = np.zeros(self.channels) if self.bias is None or self.bias.data is None else self.bias.data
+        largest = np.abs(weights).reshape(-1, self.channels).max(axis=0)
+        room = np.abs(bias) / (inputs[0].scale * LARGEST_BIAS)  # a channel of tiny weights must still hold its bias
+        scale = np.maximum(np.maximum(largest / 127, room), SMALLEST_SCALE).astype(np.float32)
+        steps = np.clip(np.rint(weights / scale), -127, 127).astype(np.int8)
+        factors = np.float64(inputs[0].scale) * scale
+        integers = np.rint(bias / factors).astype(np.int32)
+        zeros = np.zeros(self.channels, np.int64)
+        label = self.bias.label if self.bias else f"{self.weights.label}/bias"
+        return replace(
+            self,
+            inputs=inputs,
+            outputs=outputs,
+            weights=replace(
+                self.weights,
+                dtype=np.dtype(np.int8),
+                data=np.ascontiguousarray(np.moveaxis(steps, -1, self.channel_axis)),
+                quantization=Quantization(scale, zeros, self.channel_axis),
+            ),
+            bias=Tensor(
+                f"{self.name}/bias",
+                integers.shape,
+                np.dtype(np.int32),
+                Quantization(factors.astype(np.float32), zeros, 0),
+                integers,
+                label,
+            ),
+        )
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         return (self.requantise(self.accumulate(inputs[0])).reshape(self.outputs[0].shape),)

@@ -6,6 +6,7 @@ What int8 rounds, saturates or clamps by its range is not imitated; fused activa
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -29,23 +30,29 @@ def dequantize(graph: Graph) -> Graph:
         if isinstance(operator, Quantize | Dequantize):
             renamed[operator.outputs[0].name] = real(operator.inputs[0])
             continue
-        changes: dict[str, object] = {
-            "inputs": tuple(real(tensor) for tensor in operator.inputs),
-            "outputs": tuple(dequantized(tensor) for tensor in operator.outputs),
-        }
-        if isinstance(operator, Weighted):
-            changes["weights"] = dequantized(operator.weights)
-            changes["bias"] = _bias(operator)
-        elif isinstance(operator, Pad):
-            tensor = operator.outputs[0]
-            changes["real"] = (operator.value - tensor.zero_point) * tensor.scale
-        operators.append(replace(operator, **changes))  # type: ignore[arg-type]  # fields of each operator's own
+        made = float_operator(operator)
+        operators.append(replace(made, inputs=tuple(real(tensor) for tensor in operator.inputs)))
     return replace(
         graph,
         operators=tuple(operators),
         inputs=tuple(real(tensor) for tensor in graph.inputs),
         outputs=tuple(real(tensor) for tensor in graph.outputs),
     )
+
+
+def float_operator(operator: Operator) -> Operator:
+    """One int8 operator on the real values of its constants."""
+    changes: dict[str, Any] = {
+        "inputs": tuple(dequantized(tensor) for tensor in operator.inputs),
+        "outputs": tuple(dequantized(tensor) for tensor in operator.outputs),
+    }
+    if isinstance(operator, Weighted):
+        changes["weights"] = dequantized(operator.weights)
+        changes["bias"] = _bias(operator)
+    elif isinstance(operator, Pad):
+        tensor = operator.outputs[0]
+        changes["real"] = (operator.value - tensor.zero_point) * tensor.scale
+    return replace(operator, **changes)
 
 
 def dequantized(tensor: Tensor) -> Tensor:
