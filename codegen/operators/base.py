@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import Enum, Flag, auto
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
@@ -49,6 +49,17 @@ class Box:
     channel1: int
 
 
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """An operator as a .tflite file holds it, outputs aside. Arrays among the operands become constants."""
+
+    operands: tuple[Tensor | Array, ...]
+    options: str = ""  # the schema's options table, and its fields
+    fields: Mapping[str, int | float | bool | Sequence[int]] = field(default_factory=dict)
+    version: int = 2
+    code: str = ""  # where the operator has several
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Operator:
     """One layer. Subclasses add attributes; `inputs` and `outputs` carry shapes and quantisation.
@@ -79,6 +90,10 @@ class Operator:
     def from_tflite(cls, node: Node) -> Self:
         """Read attributes from a .tflite operator. Raises ModelError for what driftc does not support."""
         raise NotImplementedError
+
+    def stored(self) -> Stored:
+        """What `from_tflite` reads, for the writer of .tflite files. Apply before `fuse`."""
+        self.refuse("cannot be written to a .tflite file")
 
     def infer(self) -> tuple[Shape, ...]:
         """The shapes of the outputs, from the inputs' shapes and the attributes."""
@@ -250,6 +265,16 @@ class Windowed(Operator):
         last = (row1 - 1) * self.stride[0] - self.padding[0] + self.reach[0]
         inside = (max(0, min(first, height)), max(0, min(last, height)))
         return (*inside, inside[0] - first, last - inside[1])
+
+    def scheme(self) -> int:
+        """The padding as a .tflite file names it: 0 is SAME, 1 is VALID."""
+        size = self.inputs[0].shape[1:3]
+        same = [same_padding(*axis) for axis in zip(size, self.kernel, self.stride, self.dilation, strict=True)]
+        if not any(self.padding):
+            return 1
+        if self.padding != (*same[0], *same[1]):
+            self.refuse(f"padding {list(self.padding)} is neither SAME nor VALID; a PAD must come before it")
+        return 0
 
     def interior(self, axis: int) -> tuple[int, int]:
         """Output rows (axis 0) or pixels (axis 1) [first, last) whose window lies wholly inside the input."""

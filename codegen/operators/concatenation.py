@@ -9,7 +9,7 @@ import numpy as np
 
 from driftc.codegen.graph import Shape
 from driftc.codegen.operators.axes import normalised
-from driftc.codegen.operators.base import Activation, Array, Operator
+from driftc.codegen.operators.base import Activation, Array, Operator, Stored
 from driftc.codegen.operators.quantised import require_same
 
 if TYPE_CHECKING:
@@ -40,6 +40,9 @@ class Concatenation(Operator):
         rank = len(inputs[0].shape)
         node.require(1 <= rank <= LARGEST_RANK, f"needs 1 to {LARGEST_RANK} axes, not shape {list(inputs[0].shape)}")
         return cls(**node.common(*inputs), axis=normalised(node, [int(options.Axis())], rank)[0])
+
+    def stored(self) -> Stored:
+        return Stored(self.inputs, "ConcatenationOptions", {"Axis": self.axis})
 
     def infer(self) -> tuple[Shape, ...]:
         first = self.inputs[0].shape

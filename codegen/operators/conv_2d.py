@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.graph import Shape
-from driftc.codegen.operators.base import Array, Box, Tiling, Windowed, cut
+from driftc.codegen.operators.base import Array, Box, Stored, Tiling, Windowed, cut
 from driftc.codegen.operators.weighted import Weighted
 
 if TYPE_CHECKING:
@@ -59,6 +59,17 @@ class Conv2D(Windowed, Weighted):
             dilation=dilation,
             padding=node.padding(options, x, weights.shape[1:3], stride, dilation),
         )
+
+    def stored(self) -> Stored:
+        fields = {
+            "Padding": self.scheme(),
+            "StrideH": self.stride[0],
+            "StrideW": self.stride[1],
+            "DilationHFactor": self.dilation[0],
+            "DilationWFactor": self.dilation[1],
+            "FusedActivationFunction": self.activation.value,
+        }
+        return Stored(self.operands, "Conv2DOptions", fields, version=3)
 
     @property
     def kernel(self) -> tuple[int, int]:  # type: ignore[override]

@@ -10,7 +10,7 @@ import numpy as np
 
 from driftc.codegen.arithmetic import Int64, Multiplier
 from driftc.codegen.graph import Shape, Tensor
-from driftc.codegen.operators.base import Array, Box, Tiling, as_int64, cut, float_activation
+from driftc.codegen.operators.base import Array, Box, Stored, Tiling, as_int64, cut, float_activation
 from driftc.codegen.operators.quantised import Clamped, requantiser
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ class Elementwise(Clamped):
             **node.common(node.input(0), node.input(1)),
             activation=node.activation(node.options(cls.options)),
         )
+
+    def stored(self) -> Stored:
+        return Stored(self.inputs, self.options, {"FusedActivationFunction": self.activation.value})
 
     def infer(self) -> tuple[Shape, ...]:
         a, b = (tensor.shape for tensor in self.inputs)

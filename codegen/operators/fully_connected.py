@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import exact_pair, scale_exactly
 from driftc.codegen.graph import Shape
-from driftc.codegen.operators.base import Array, Box, Tiling, batched
+from driftc.codegen.operators.base import Array, Box, Stored, Tiling, batched
 from driftc.codegen.operators.weighted import Weighted
 
 if TYPE_CHECKING:
@@ -44,6 +44,11 @@ class FullyConnected(Weighted):
             activation=node.activation(options),
             keep_dims=bool(options.KeepNumDims()),
         )
+
+    def stored(self) -> Stored:
+        fields = {"FusedActivationFunction": self.activation.value, "KeepNumDims": self.keep_dims}
+        version = 4 if self.quantization.scale.size == 1 else 12
+        return Stored(self.operands, "FullyConnectedOptions", fields, version)
 
     def scaled(self, sums: NDArray[np.int64]) -> NDArray[np.int64]:
         return scale_exactly(sums, self.real_multiplier) if self.litert else super().scaled(sums)

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from driftc.codegen.arithmetic import Int64, quantize_multiplier, shift_right
-from driftc.codegen.operators.base import Array
+from driftc.codegen.operators.base import Array, Stored
 from driftc.codegen.operators.lookup import Lookup
 from driftc.codegen.operators.quantised import float32
 
@@ -31,6 +31,9 @@ class HardSwish(Lookup):
     departures = "LiteRT rounds both factors to float32 before they become Q0.15."
 
     litert: bool = False  # LiteRT's factors
+
+    def stored(self) -> Stored:
+        return Stored(self.inputs, "HardSwishOptions", version=1)
 
     @cached_property
     def factors(self) -> tuple[tuple[int, int], tuple[int, int]]:

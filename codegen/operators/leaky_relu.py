@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from driftc.codegen.arithmetic import Int64, Multiplier
-from driftc.codegen.operators.base import Array
+from driftc.codegen.operators.base import Array, Stored
 from driftc.codegen.operators.lookup import Lookup
 from driftc.codegen.operators.quantised import float32, requantiser
 
@@ -39,6 +39,9 @@ class LeakyRelu(Lookup):
         alpha = float(node.options("LeakyReluOptions").Alpha())
         node.require(isfinite(alpha), f"alpha {alpha} is not a number")
         return cls(**node.common(node.input(0)), alpha=alpha)
+
+    def stored(self) -> Stored:
+        return Stored(self.inputs, "LeakyReluOptions", {"Alpha": self.alpha})
 
     @cached_property
     def multipliers(self) -> tuple[Multiplier, Multiplier]:

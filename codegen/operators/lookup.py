@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import Int64
 from driftc.codegen.graph import Shape
-from driftc.codegen.operators.base import Array, Box, Operator, Tiling, cut
+from driftc.codegen.operators.base import Array, Box, Operator, Stored, Tiling, cut
 from driftc.codegen.operators.quantised import require_quantised
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ class Lookup(Operator):
     def from_tflite(cls, node: Node) -> Self:
         node.output()
         return cls(**node.common(node.input(0)))
+
+    def stored(self) -> Stored:
+        return Stored(self.inputs)
 
     def infer(self) -> tuple[Shape, ...]:
         return (self.inputs[0].shape,)

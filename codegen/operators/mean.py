@@ -12,7 +12,7 @@ import numpy as np
 from driftc.codegen.arithmetic import INT32_MAX, Multiplier, quantize_multiplier
 from driftc.codegen.graph import Shape
 from driftc.codegen.operators.axes import normalised
-from driftc.codegen.operators.base import Array, Box, Operator, Tiling, cut
+from driftc.codegen.operators.base import Array, Box, Operator, Stored, Tiling, cut
 from driftc.codegen.operators.quantised import require_quantised, require_room
 
 if TYPE_CHECKING:
@@ -47,6 +47,9 @@ class Mean(Operator):
             axes=tuple(sorted(set(normalised(node, node.integers(1), len(x.shape))))),
             keep_dims=bool(node.options("ReducerOptions").KeepDims()),
         )
+
+    def stored(self) -> Stored:
+        return Stored((*self.inputs, np.array(self.axes, np.int32)), "ReducerOptions", {"KeepDims": self.keep_dims})
 
     @property
     def count(self) -> int:

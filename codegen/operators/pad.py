@@ -9,7 +9,7 @@ import numpy as np
 
 from driftc.codegen.graph import Shape, Tensor
 from driftc.codegen.operators.axes import int32s
-from driftc.codegen.operators.base import Array, Box, Operator, Tiling, cut
+from driftc.codegen.operators.base import Array, Box, Operator, Stored, Tiling, cut
 from driftc.codegen.operators.quantised import require_quantised
 
 if TYPE_CHECKING:
@@ -64,6 +64,14 @@ class Pad(Operator):
             )
             value = int(data.reshape(-1)[0])
         return replace(made, value=value)
+
+    def stored(self) -> Stored:
+        y = self.outputs[0]
+        amounts = np.array(self.paddings, np.int32)
+        if self.value == y.zero_point:
+            return Stored((*self.inputs, amounts), "PadOptions", code="PAD")
+        fill = Tensor(f"{self.name}/value", (1,), y.dtype, y.quantization, np.array([self.value], np.int8))
+        return Stored((*self.inputs, amounts, fill), "PadV2Options", code="PADV2")
 
     def quantized(self, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Self:
         steps = np.clip(self.real / outputs[0].scale + outputs[0].zero_point, -128, 127)

@@ -9,7 +9,7 @@ import numpy as np
 
 from driftc.codegen.arithmetic import Int64
 from driftc.codegen.graph import Shape
-from driftc.codegen.operators.base import Array, Box, Tiling, Windowed, cut, float_activation
+from driftc.codegen.operators.base import Array, Box, Stored, Tiling, Windowed, cut, float_activation
 from driftc.codegen.operators.quantised import Clamped
 
 if TYPE_CHECKING:
@@ -44,6 +44,17 @@ class Pool(Windowed, Clamped):
             stride=stride,
             padding=node.padding(options, x, kernel, stride),
         )
+
+    def stored(self) -> Stored:
+        fields = {
+            "Padding": self.scheme(),
+            "StrideH": self.stride[0],
+            "StrideW": self.stride[1],
+            "FilterHeight": self.kernel[0],
+            "FilterWidth": self.kernel[1],
+            "FusedActivationFunction": self.activation.value,
+        }
+        return Stored(self.inputs, "Pool2DOptions", fields)
 
     def infer(self) -> tuple[Shape, ...]:
         return ((1, *self.output_size(), self.inputs[0].shape[3]),)

@@ -11,7 +11,7 @@ import numpy as np
 from driftc.codegen.arithmetic import INT32_MAX, Int64, multiply_high, shift_right
 from driftc.codegen.graph import Quantization, Shape
 from driftc.codegen.operators import fixed_point
-from driftc.codegen.operators.base import Array, Operator
+from driftc.codegen.operators.base import Array, Operator, Stored
 from driftc.codegen.operators.quantised import require_quantised
 
 if TYPE_CHECKING:
@@ -44,6 +44,9 @@ class Softmax(Operator):
         x = node.input(0)
         node.require(len(x.shape) >= 1, "needs an input with at least one axis")
         return cls(**node.common(x), beta=float(node.options("SoftmaxOptions").Beta()))
+
+    def stored(self) -> Stored:
+        return Stored(self.inputs, "SoftmaxOptions", {"Beta": self.beta})
 
     @property
     def depth(self) -> int:

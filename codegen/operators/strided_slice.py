@@ -9,7 +9,7 @@ import numpy as np
 
 from driftc.codegen.graph import Shape
 from driftc.codegen.operators.axes import int32s
-from driftc.codegen.operators.base import Array, Operator
+from driftc.codegen.operators.base import Array, Operator, Stored
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.node import Node
@@ -64,6 +64,15 @@ class StridedSlice(Operator):
             strides=tuple(taken.step for taken in ranges),
             dropped=frozenset(axis for axis in range(rank) if masks[2] >> axis & 1),
         )
+
+    def stored(self) -> Stored:
+        if min(self.strides) < 1:
+            self.refuse("cannot be written to a .tflite file: it runs backwards")
+        taken = zip(self.begin, self.counts, self.strides, strict=True)
+        ends = [first + (count - 1) * step + 1 for first, count, step in taken]
+        bounds = [np.array(values, np.int32) for values in (self.begin, ends, self.strides)]
+        mask = sum(1 << axis for axis in self.dropped)
+        return Stored((*self.inputs, *bounds), "StridedSliceOptions", {"ShrinkAxisMask": mask})
 
     def infer(self) -> tuple[Shape, ...]:
         return (tuple(count for axis, count in enumerate(self.counts) if axis not in self.dropped),)

@@ -9,7 +9,7 @@ import numpy as np
 
 from driftc.codegen.graph import Shape
 from driftc.codegen.operators.axes import int32s
-from driftc.codegen.operators.base import Array, Operator
+from driftc.codegen.operators.base import Array, Operator, Stored
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.node import Node
@@ -38,6 +38,9 @@ class Transpose(Operator):
             sorted(permutation) == list(range(rank)), f"{list(permutation)} is no order of the {rank} axes of its input"
         )
         return cls(**node.common(x), permutation=permutation)
+
+    def stored(self) -> Stored:
+        return Stored((*self.inputs, np.array(self.permutation, np.int32)), "TransposeOptions")
 
     def infer(self) -> tuple[Shape, ...]:
         return (tuple(self.inputs[0].shape[axis] for axis in self.permutation),)

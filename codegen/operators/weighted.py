@@ -76,6 +76,10 @@ class Weighted(Operator):
         return int(np.max(np.abs(self.raw_bias) + reach))
 
     @property
+    def operands(self) -> tuple[Tensor, ...]:
+        return (*self.inputs, self.weights, *((self.bias,) if self.bias is not None else ()))
+
+    @property
     def _data(self) -> Int64:
         assert self.weights.data is not None
         return self.weights.data.astype(np.int64)
