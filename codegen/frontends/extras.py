@@ -11,7 +11,8 @@ from driftc.codegen.errors import ToolError
 
 def load_extra(module: str, extra: str, title: str) -> Any:
     """The module, or ToolError naming the extra that brings it."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow writes about its CPU on standard error
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow writes about the machine on standard error
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     try:
         return import_module(module)
     except ImportError:
