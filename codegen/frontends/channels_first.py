@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from driftc.codegen.frontends.builder import Around, FloatBuilder, Pair
+from driftc.codegen.frontends.builder import Around, FloatBuilder, Padding, Pair
 from driftc.codegen.graph import Array, Shape, Tensor
 from driftc.codegen.operators.base import Operator
 
@@ -30,6 +30,12 @@ class Value:
     shape: Shape
     layout: Layout = "plain"
     image: Shape = ()
+
+    def as_here(self, output: Array) -> Array:
+        """The framework's result in the order of the tensor here."""
+        if self.layout == "plain":
+            return output
+        return output.reshape(self.shape if self.layout == "image" else (1, *self.image)).transpose(TO_LAST)
 
 
 class ChannelsFirst:
@@ -122,7 +128,7 @@ class ChannelsFirst:
         return Value(self.builder.activation(label, tensor, "softmax"), x.shape)
 
     def pool(
-        self, label: str, x: Value, kind: Literal["max", "average"], kernel: Pair, stride: Pair, around: Around
+        self, label: str, x: Value, kind: Literal["max", "average"], kernel: Pair, stride: Pair, around: Padding
     ) -> Value:
         self._need(label, x)
         return self._image(self.builder.pool(label, x.tensor, kind, kernel, stride, around))

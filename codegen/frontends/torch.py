@@ -68,16 +68,9 @@ def import_program(torch: Any, program: Any, builder: FloatBuilder) -> Graph:
         with torch.no_grad():
             found = module(*arguments)
         found = found if isinstance(found, list | tuple) else [found]
-        return [_as_here(np.asarray(output.numpy()), value) for output, value in zip(found, walk.outputs, strict=True)]
+        return [value.as_here(np.asarray(output.numpy())) for output, value in zip(found, walk.outputs, strict=True)]
 
     return check_import(graph, f"PyTorch {torch.__version__}", run)
-
-
-def _as_here(output: Array, value: Value) -> Array:
-    """The framework's output in the order of the Graph's."""
-    if value.layout == "image":
-        return output.transpose(0, 2, 3, 1)
-    return output.reshape(1, *value.image).transpose(0, 2, 3, 1) if value.layout == "flat" else output
 
 
 class _Walk:

@@ -85,7 +85,7 @@ class Pad(Operator):
         require_quantised(self, *self.outputs)
 
     def summary(self) -> str:
-        return f"padding with {self.value}"
+        return f"padding with {self.real if self.is_float else self.value:g}"
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         return (np.pad(np.asarray(inputs[0]), self.paddings, constant_values=self.value),)
