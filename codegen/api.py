@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -18,8 +19,10 @@ from driftc.codegen.errors import DataError, ToolError, UsageError
 from driftc.codegen.folder import RECORD, read_record, write_folder
 from driftc.codegen.graph import Graph
 from driftc.codegen.lower import Lowered, lower
+from driftc.codegen.names import model_name
 from driftc.codegen.options import Options
 from driftc.codegen.plan.plan import Plan
+from driftc.codegen.quantize.post_training import Quantized, Settings, quantize_file
 from driftc.codegen.report import check_fit, report
 
 if TYPE_CHECKING:
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from driftc.simulator.verify import Verification
 
 Watch = Callable[[str, Graph | Plan], None]
+Progress = Callable[[int, int], None]
 MODEL = "model.tflite"  # the copy in a compiled folder
 RANDOM_SAMPLES = 5  # where no data is given
 
@@ -46,22 +50,36 @@ def compile(
     cc: str | None = None,
     optimize: str = "2",
     measure: bool | None = None,
+    calibrate: str | Path | None = None,
+    settings: Settings | None = None,
     watch: Watch | None = None,
+    progress: Progress | None = None,
 ) -> Compiled:
-    """Compile a .tflite file to C.
+    """Compile an int8 .tflite file, or a float model with sample inputs to calibrate it with, to C.
 
     `board` is a name from `driftc boards` (None: nothing is checked for fit); `name` the C prefix (default: the file's
     stem); `match` whose rounding is generated, "tflm" or "litert"; `float_io` adds NAME_invoke_float. `measure` counts
     instructions, stack and code size on the emulated `core` with the compiler `cc` at -O`optimize` (None: where the
-    extra `sim` is installed). `watch` sees the Graph or Plan after each stage.
+    extra `sim` is installed). `watch` sees the Graph or Plan after each stage. With `calibrate` and `settings` a float
+    model becomes int8 as in `quantize`; `progress(done, total)` counts its samples.
 
     Raises ModelError (the file), FitError (the board), UsageError (the options) or ToolError (a missing tool).
     """
     options = Options(name, board, core, match, float_io, cc, optimize)
     found = _load_board(board)
     path = Path(model)
-    lowered = lower(path, options, watch)
-    compiled = Compiled(path.read_bytes(), options, lowered)
+    quantized = None
+    if calibrate is None:
+        lowered = lower(path, options, watch)
+        content = path.read_bytes()
+    else:
+        chosen = replace(settings or Settings(), float_border=float_io)
+        prefix = model_name(name or path.stem)
+        quantized = quantize_file(path, Path(calibrate), chosen, name=prefix, watch=watch, progress=progress)
+        content = quantized.model
+        lowered = _lower_bytes(content, options, watch, path.name)
+    compiled = Compiled(content, options, lowered)
+    compiled.quantized = quantized
     if found is not None:  # before measuring: what cannot fit by its arena alone need not be built
         check_fit(report(lowered, compiled.options, None), lowered.plan, found)
     if measure or measure is None:
@@ -69,6 +87,31 @@ def compile(
     if found is not None:
         check_fit(compiled.report, lowered.plan, found)
     return compiled
+
+
+def quantize(
+    model: str | Path,
+    calibrate: str | Path,
+    settings: Settings | None = None,
+    *,
+    watch: Watch | None = None,
+    progress: Progress | None = None,
+) -> Quantized:
+    """Make a float model int8, as a .tflite that TFLite Micro and LiteRT run; `Quantized.write` stores it.
+
+    `model` is .keras, .h5, a SavedModel folder, .onnx, .pt2 or a float .tflite; `calibrate` an .npz or .npy of sample
+    inputs, labels not needed.
+
+    Raises ModelError (the model), DataError (the samples), UsageError (the options) or ToolError (a missing framework).
+    """
+    return quantize_file(Path(model), Path(calibrate), settings or Settings(), watch=watch, progress=progress)
+
+
+def _lower_bytes(model: bytes, options: Options, watch: Watch | None, title: str) -> Lowered:
+    with tempfile.TemporaryDirectory(prefix="driftc-") as folder:
+        path = Path(folder) / MODEL
+        path.write_bytes(model)
+        return lower(path, options, watch, title)
 
 
 class Compiled:
@@ -80,6 +123,7 @@ class Compiled:
         self._model = model
         self._folder = folder
         self._measured: Measured | None = None
+        self.quantized: Quantized | None = None  # where the model was float
         self.not_measured = ""  # why, where measuring was tried and a tool was missing or failed
 
     @classmethod

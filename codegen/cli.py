@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +78,42 @@ def target_options(command: Command) -> Command:
     return command
 
 
+def calibration_options(command: Command) -> Command:
+    """How a float model becomes int8: given to the command as the keyword arguments of Settings."""
+
+    @wraps(command)
+    def packed(*arguments: Any, **options: Any) -> Any:
+        names = ("ranges", "correct_bias", "equalize", "input_divisor")
+        return command(*arguments, settings={name: options.pop(name) for name in names}, **options)
+
+    made: Command = packed
+    for option in (
+        click.option(
+            "--input-divisor", type=float, default=1.0, metavar="D", help="Divide the samples by D first (255)."
+        ),
+        click.option(
+            "--equalize/--no-equalize",
+            default=None,
+            help="Even out channels between layers (default: if there are depthwise convolutions).",
+        ),
+        click.option(
+            "--correct-bias/--no-correct-bias",
+            default=True,
+            show_default=True,
+            help="Take each layer's mean error out of its bias.",
+        ),
+        click.option(
+            "--ranges",
+            type=click.Choice(["mse", "minmax", "percentile"]),
+            default="mse",
+            show_default=True,
+            help="What activations reach: least mean squared error, all values, or all but the rarest.",
+        ),
+    ):
+        made = option(made)
+    return made
+
+
 def sample_options(command: Command) -> Command:
     """Where samples come from."""
     for option in (
@@ -117,8 +154,15 @@ def json_option(command: Command) -> Command:
     help="Count instructions, stack and code size on the emulated core (default: if 'sim' is installed).",
 )
 @click.option(
+    "--calibrate",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help=".npz or .npy of sample inputs: makes a float model int8.",
+)
+@click.option(
     "--dump-after", metavar="STAGE", multiple=True, help="Print the Graph or Plan after a stage; 'all' for each."
 )
+@calibration_options
 @target_options
 @json_option
 def compile(
@@ -129,52 +173,97 @@ def compile(
     match: str,
     float_io: bool,
     measure: bool | None,
+    calibrate: Path | None,
+    settings: dict[str, Any],
     dump_after: tuple[str, ...],
     core: str | None,
     cc: str | None,
     optimize: str | None,
     as_json: bool,
 ) -> None:
-    """Compile MODEL (.tflite, int8) to a folder of C, and report RAM, flash and instructions by layer.
+    """Compile MODEL to a folder of C, and report RAM, flash and instructions by layer.
+
+    MODEL is an int8 .tflite, or with --calibrate a float model: .keras, .h5, SavedModel folder, .onnx, .pt2, .tflite.
 
     The folder holds NAME.h, NAME.c, the weights, driftc.h, a self-test, a CMakeLists.txt and the simulator's main
     programs; it is written whole or not at all. No compiler is needed: what must be measured is '-' without one.
     """
     from driftc.codegen.api import compile as compile_model
     from driftc.codegen.names import model_name
+    from driftc.codegen.quantize.post_training import Settings
 
     watch = _dumper(dump_after, to_stderr=as_json)
-    compiled = compile_model(
-        model,
-        board=board,
-        name=name,
-        match=match,
-        float_io=float_io,
-        core=core,
-        cc=cc,
-        optimize=optimize or "2",
-        measure=measure,
-        watch=watch,
-    )
+    with _progress("calibrate", as_json or calibrate is None) as progress:
+        compiled = compile_model(
+            model,
+            board=board,
+            name=name,
+            match=match,
+            float_io=float_io,
+            core=core,
+            cc=cc,
+            optimize=optimize or "2",
+            measure=measure,
+            calibrate=calibrate,
+            settings=Settings(**settings),
+            watch=watch,
+            progress=progress,
+        )
     folder = output or Path(model_name(name or model.stem))
     compiled.write(folder)
     if as_json:
         click.echo(json.dumps(compiled.report, indent=2))
         return
-    from driftc.codegen.tables import print_report
+    from driftc.codegen.tables import print_quantized, print_report
 
+    if compiled.quantized is not None:
+        print_quantized(compiled.quantized, worst=5)
     print_report(compiled, folder)
+
+
+@cli.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option(
+    "--calibrate", type=click.Path(path_type=Path), metavar="FILE", required=True, help=".npz or .npy of sample inputs."
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write (default: MODEL_int8.tflite).")
+@click.option("--float-io", is_flag=True, help="Keep float inputs and outputs at the model's border.")
+@calibration_options
+@json_option
+def quantize(
+    model: Path, calibrate: Path, output: Path | None, float_io: bool, settings: dict[str, Any], as_json: bool
+) -> None:
+    """Make the float MODEL int8 and write it as a .tflite, which TFLite Micro and LiteRT run too.
+
+    MODEL is .keras, .h5, a SavedModel folder, .onnx, .pt2 (torch.export) or .tflite. Prints how well each layer's
+    output follows the float model's, as signal to noise in dB.
+    """
+    from driftc.codegen.api import quantize as quantize_model
+    from driftc.codegen.quantize.post_training import Settings
+
+    target = output or Path(f"{model.stem}_int8.tflite")
+    with _progress("calibrate", as_json) as progress:
+        found = quantize_model(model, calibrate, Settings(**settings, float_border=float_io), progress=progress)
+    found.write(target)
+    if as_json:
+        click.echo(json.dumps(found.as_json(), indent=2))
+        return
+    from driftc.codegen.tables import print_quantized
+
+    print_quantized(found)
+    click.echo(f"wrote {target}, {len(found.model):,} B; next: driftc compile {target}")
 
 
 def _dumper(stages: tuple[str, ...], to_stderr: bool) -> Callable[[str, Any], None] | None:
     if not stages:
         return None
     from driftc.codegen.dump import dump
-    from driftc.codegen.lower import STAGES
+    from driftc.codegen.lower import FLOAT_STAGES, STAGES
 
+    known = (*FLOAT_STAGES, *STAGES)
     for stage in stages:
-        if stage not in (*STAGES, "all"):
-            raise UsageError(f"--dump-after {stage}: the stages are {', '.join(STAGES)}, and all")
+        if stage not in (*known, "all"):
+            raise UsageError(f"--dump-after {stage}: the stages are {', '.join(known)}, and all")
 
     def show(stage: str, thing: Any) -> None:
         if stage in stages or "all" in stages:

@@ -103,6 +103,7 @@ class Graph:
     float_border: dict[str, Tensor] = field(default_factory=dict)
     # Tensors that passes removed, and the operator in which each is next observable: fused tensor -> operator name.
     fused: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()  # what a reader should be told: how near an imported model is to its framework
 
     def producers(self) -> dict[str, Operator]:
         """Tensor name -> the operator that computes it."""

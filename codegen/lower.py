@@ -17,6 +17,7 @@ from driftc.codegen.plan.plan import Plan
 from driftc.codegen.plan.propose import propose
 
 SUFFIXES = (".tflite",)
+FLOAT_STAGES = ("import", "fold", "activate", "quantize")  # of a float model, before it is lowered
 STAGES = ("frontend", "match", *PASSES, "plan")
 
 
@@ -47,7 +48,7 @@ def lower(
     see = watch or (lambda stage, result: None)
     title = title or path.name
     if path.suffix not in SUFFIXES:
-        raise UsageError(f"{title}: driftc reads {', '.join(SUFFIXES)} files")
+        raise UsageError(f"{title}: driftc reads {', '.join(SUFFIXES)} files, and float models with --calibrate")
     from driftc.codegen.frontends.tflite import load
 
     source = load(path, model_name(options.name or Path(title).stem), title)

@@ -12,6 +12,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from driftc.codegen.api import Compiled
+    from driftc.codegen.quantize.post_training import Quantized
     from driftc.simulator.simulate import Simulation
     from driftc.simulator.verify import Verification
 
@@ -98,6 +99,23 @@ def _live_bytes(compiled: Compiled) -> list[int]:
     from driftc.codegen.report import live_bytes
 
     return live_bytes(compiled.lowered.plan)
+
+
+def print_quantized(found: Quantized, worst: int | None = None) -> None:
+    """What was imported and calibrated, and the `worst` layers (None: all), those that lose most first."""
+    console = _console()
+    for note in found.notes:
+        console.print(escape(note))
+    console.print("signal to noise of the int8 layers, the worst first: of each alone, and of all up to it")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("layer", overflow="fold")
+    table.add_column("operator")
+    table.add_column("own dB", justify="right")
+    table.add_column("total dB", justify="right")
+    for loss in sorted(found.losses, key=lambda loss: loss.own)[:worst]:
+        table.add_row(escape(loss.layer), loss.kind, f"{loss.own:.1f}", f"{loss.total:.1f}")
+    console.print(table)
+    console.print()
 
 
 def print_verification(found: Verification) -> None:

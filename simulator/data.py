@@ -52,7 +52,7 @@ def load(path: Path, inputs: Sequence[Tensor], *, labels: str | None = None, div
     Raises DataError saying what was expected.
     """
     arrays = _Arrays(path)
-    columns = [_column(path, arrays, tensor, alone=len(inputs) == 1) for tensor in inputs]
+    columns = _columns(path, arrays, inputs)
     converted = [_convert(path, c, t, divisor) for c, t in zip(columns, inputs, strict=True)]
     if len({len(column) for column in columns}) != 1:
         counts = ", ".join(f"'{t.label}' {len(c)}" for t, c in zip(inputs, columns, strict=True))
@@ -164,6 +164,15 @@ class _Arrays(Mapping[str, Array]):
         except Exception as problem:
             said = str(problem).partition("\n")[0] or type(problem).__name__
             raise DataError(f"{self._path.name}: {what}is not a .npz or .npy of plain arrays ({said})") from None
+
+
+def read(path: Path, inputs: Sequence[Tensor]) -> list[Array]:
+    """The array of each input, as the file has it."""
+    return _columns(path, _Arrays(path), inputs)
+
+
+def _columns(path: Path, arrays: Mapping[str, Array], inputs: Sequence[Tensor]) -> list[Array]:
+    return [_column(path, arrays, tensor, alone=len(inputs) == 1) for tensor in inputs]
 
 
 def _column(path: Path, arrays: Mapping[str, Array], tensor: Tensor, alone: bool) -> Array:

@@ -97,6 +97,6 @@ def _operators(raw: RawModel, tensors: list[Tensor], prefix: str) -> list[Operat
                 f"reads '{tensor.label if tensor else ''}', which has no value and is never computed",
             )
         operator = registry()[record.code].from_tflite(node)
-        operator.check()
+        (operator.check_float if operator.is_float else operator.check)()
         found.append(operator)
     return found

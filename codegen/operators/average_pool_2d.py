@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from driftc.codegen.arithmetic import INT32_MAX, Int64
+from driftc.codegen.operators.base import Array
 from driftc.codegen.operators.pool import Pool
 
 
@@ -31,6 +32,9 @@ class AveragePool2D(Pool):
 
     def pooled(self, x: Int64) -> Int64:
         sums = self.over_windows(x, np.add)
-        rows, pixels = ([span.stop - span.start for span in self.spans(axis)] for axis in (0, 1))
-        count = np.multiply.outer(np.array(rows, np.int64), np.array(pixels, np.int64))[..., np.newaxis]
+        count = self.counts()[..., np.newaxis]
         return np.where(sums > 0, (sums + count // 2) // count, -((count // 2 - sums) // count))
+
+    def float_pooled(self, x: Array) -> Array:
+        count = self.counts().astype(np.float32)[..., np.newaxis, np.newaxis]
+        return np.asarray(self.over_windows(x, np.add) / count, np.float32)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import Enum, Flag, auto
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import round_half_away
 from driftc.codegen.errors import ModelError
-from driftc.codegen.graph import Shape, Tensor
+from driftc.codegen.graph import Quantization, Shape, Tensor
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.node import Node
@@ -49,6 +49,17 @@ class Box:
     channel1: int
 
 
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """An operator as a .tflite file holds it, outputs aside. Arrays among the operands become constants."""
+
+    operands: tuple[Tensor | Array, ...]
+    options: str = ""  # the schema's options table, and its fields
+    fields: Mapping[str, int | float | bool | Sequence[int]] = field(default_factory=dict)
+    version: int = 2
+    code: str = ""  # where the operator has several
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Operator:
     """One layer. Subclasses add attributes; `inputs` and `outputs` carry shapes and quantisation.
@@ -60,6 +71,7 @@ class Operator:
     template: ClassVar[str]  # folder in driftc.templates
     tiling: ClassVar[Tiling] = Tiling.NONE
     in_place: ClassVar[bool] = False  # element i of the output depends on element i of the inputs alone
+    keeps_scale: ClassVar[bool] = False  # inputs and outputs must be quantised alike
     view: ClassVar[bool] = False  # same bytes under another shape: costs nothing
     arithmetic: ClassVar[str] = ""  # for docs/arithmetic.md: multiplier, rounding, saturation
     departures: ClassVar[str] = ""  # for docs/arithmetic.md: where LiteRT's reference kernel gives other bytes
@@ -79,6 +91,10 @@ class Operator:
         """Read attributes from a .tflite operator. Raises ModelError for what driftc does not support."""
         raise NotImplementedError
 
+    def stored(self) -> Stored:
+        """What `from_tflite` reads, for the writer of .tflite files. Apply before `fuse`."""
+        self.refuse("cannot be written to a .tflite file")
+
     def infer(self) -> tuple[Shape, ...]:
         """The shapes of the outputs, from the inputs' shapes and the attributes."""
         raise NotImplementedError
@@ -87,7 +103,16 @@ class Operator:
         """The integer semantics: slow and plain NumPy on whole tensors. All else is compared with this."""
         raise NotImplementedError
 
+    def float_spec(self, *inputs: Array) -> tuple[Array, ...]:
+        """The same on float32, in Graphs not quantised yet. Inputs may hold n samples along the first axis."""
+        self.refuse("has no float semantics here; driftc computes it in int8 only")
+
     # --- with defaults that suit most ---
+
+    @property
+    def is_float(self) -> bool:
+        """True before `quantize` alone: the outputs are float32, and `float_spec` says what they are."""
+        return all(tensor.dtype == np.float32 for tensor in self.outputs)
 
     @property
     def kind(self) -> str:
@@ -125,6 +150,26 @@ class Operator:
             if tensor.dtype != np.int8:
                 self.refuse(f"tensor '{tensor.label}' is {tensor.dtype.name}; driftc compiles int8 here")
 
+    @property
+    def fixed_quantization(self) -> Quantization | None:
+        """The only quantisation that the output can have, where the arithmetic fixes it."""
+        return None
+
+    def quantized(self, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Self:
+        """The int8 operator that does what this float one does, on tensors whose quantisation is chosen."""
+        return replace(self, inputs=inputs, outputs=outputs)
+
+    def check_float(self) -> None:
+        """`check` of an operator that is not quantised yet."""
+        for tensor, shape in zip(self.outputs, self.infer(), strict=True):
+            if tensor.shape != shape:
+                self.refuse(f"gives shape {list(shape)}, but the file says {list(tensor.shape)}")
+        for tensor in (*self.inputs, *self.outputs):
+            if tensor.dtype != np.float32:
+                self.refuse(
+                    f"tensor '{tensor.label}' is {tensor.dtype.name} beside float32; driftc needs one or the other"
+                )
+
     def needs(self, box: Box, reduce: range | None = None) -> tuple[Box, ...]:
         """What is read of each input to compute `box` of the output (only the channels in `reduce`, if given)."""
         return tuple(Box(0, t.hwc[0], 0, t.hwc[2]) for t in self.inputs)
@@ -160,6 +205,23 @@ def activation_range(activation: Activation, tensor: Tensor) -> tuple[int, int]:
     elif activation is Activation.RELU_N1_TO_1:
         low, high = max(low, quantized(-1.0)), min(high, quantized(1.0))
     return low, high
+
+
+def float_activation(activation: Activation, x: Array) -> Array:
+    """The fused activation on real values."""
+    low, high = {
+        Activation.NONE: (None, None),
+        Activation.RELU: (0.0, None),
+        Activation.RELU6: (0.0, 6.0),
+        Activation.RELU_N1_TO_1: (-1.0, 1.0),
+    }[activation]
+    return x if low is None else np.asarray(np.clip(x, low, high), np.float32)
+
+
+def batched(x: Array, tensor: Tensor, shape: Shape) -> Array:
+    """`x`, n samples of `tensor`, as n samples of `shape`."""
+    count = x.size // tensor.size
+    return x.reshape(count * shape[0], *shape[1:]) if shape else x.reshape(count)
 
 
 def cut(tensor: Tensor, box: Box) -> Tensor:
@@ -204,6 +266,16 @@ class Windowed(Operator):
         inside = (max(0, min(first, height)), max(0, min(last, height)))
         return (*inside, inside[0] - first, last - inside[1])
 
+    def scheme(self) -> int:
+        """The padding as a .tflite file names it: 0 is SAME, 1 is VALID."""
+        size = self.inputs[0].shape[1:3]
+        same = [same_padding(*axis) for axis in zip(size, self.kernel, self.stride, self.dilation, strict=True)]
+        if not any(self.padding):
+            return 1
+        if self.padding != (*same[0], *same[1]):
+            self.refuse(f"padding {list(self.padding)} is neither SAME nor VALID; a PAD must come before it")
+        return 0
+
     def interior(self, axis: int) -> tuple[int, int]:
         """Output rows (axis 0) or pixels (axis 1) [first, last) whose window lies wholly inside the input."""
         size = self.inputs[0].hwc[axis]
@@ -221,6 +293,14 @@ class Windowed(Operator):
         spans = np.lib.stride_tricks.sliding_window_view(padded, self.reach, axis=(0, 1))
         view = spans[:: self.stride[0], :: self.stride[1], :, :: self.dilation[0], :: self.dilation[1]]
         return np.asarray(view)
+
+    def float_windows(self, x: Array) -> Array:
+        """View `x` [n, H, W, C], padded with zeros, as [n, out_h, out_w, kernel_h, kernel_w, C]."""
+        top, bottom, left, right = self.padding
+        padded = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
+        spans = np.lib.stride_tricks.sliding_window_view(padded, self.reach, axis=(1, 2))
+        view = spans[:, :: self.stride[0], :: self.stride[1], :, :: self.dilation[0], :: self.dilation[1]]
+        return view.transpose(0, 1, 2, 4, 5, 3)
 
 
 def same_padding(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:

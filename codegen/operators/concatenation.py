@@ -9,7 +9,7 @@ import numpy as np
 
 from driftc.codegen.graph import Shape
 from driftc.codegen.operators.axes import normalised
-from driftc.codegen.operators.base import Activation, Array, Operator
+from driftc.codegen.operators.base import Activation, Array, Operator, Stored
 from driftc.codegen.operators.quantised import require_same
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ class Concatenation(Operator):
 
     codes = ("CONCATENATION",)
     template = "concatenation"
+    keeps_scale = True
     arithmetic = "Bytes are copied. Refused where an input is quantised otherwise than the output."
 
     axis: int
@@ -39,6 +40,9 @@ class Concatenation(Operator):
         rank = len(inputs[0].shape)
         node.require(1 <= rank <= LARGEST_RANK, f"needs 1 to {LARGEST_RANK} axes, not shape {list(inputs[0].shape)}")
         return cls(**node.common(*inputs), axis=normalised(node, [int(options.Axis())], rank)[0])
+
+    def stored(self) -> Stored:
+        return Stored(self.inputs, "ConcatenationOptions", {"Axis": self.axis})
 
     def infer(self) -> tuple[Shape, ...]:
         first = self.inputs[0].shape
@@ -59,3 +63,8 @@ class Concatenation(Operator):
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         return (np.concatenate([np.asarray(part) for part in inputs], axis=self.axis),)
+
+    def float_spec(self, *inputs: Array) -> tuple[Array, ...]:
+        if self.axis == 0 or any(tensor.data is not None for tensor in self.inputs):
+            self.refuse("joins samples or constants")
+        return self.spec(*inputs)

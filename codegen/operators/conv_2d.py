@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.graph import Shape
-from driftc.codegen.operators.base import Array, Box, Tiling, Windowed, cut
+from driftc.codegen.operators.base import Array, Box, Stored, Tiling, Windowed, cut
 from driftc.codegen.operators.weighted import Weighted
 
 if TYPE_CHECKING:
@@ -60,6 +60,17 @@ class Conv2D(Windowed, Weighted):
             padding=node.padding(options, x, weights.shape[1:3], stride, dilation),
         )
 
+    def stored(self) -> Stored:
+        fields = {
+            "Padding": self.scheme(),
+            "StrideH": self.stride[0],
+            "StrideW": self.stride[1],
+            "DilationHFactor": self.dilation[0],
+            "DilationWFactor": self.dilation[1],
+            "FusedActivationFunction": self.activation.value,
+        }
+        return Stored(self.operands, "Conv2DOptions", fields, version=3)
+
     @property
     def kernel(self) -> tuple[int, int]:  # type: ignore[override]
         return self.weights.shape[1], self.weights.shape[2]
@@ -94,6 +105,16 @@ class Conv2D(Windowed, Weighted):
         filters = self._data.transpose(0, 3, 1, 2).reshape(self.groups, self.channels // self.groups, -1)
         sums = [grouped[:, g] @ filters[g].T.astype(np.float64) for g in range(self.groups)]
         return np.concatenate(sums, axis=1).astype(np.int64).reshape(1, height, width, -1) + self.raw_bias
+
+    def float_sums(self, x: Array) -> Array:
+        assert self.weights.data is not None
+        windows = self.float_windows(x)
+        filters = self.weights.data.reshape(self.groups, self.channels // self.groups, -1)
+        width = windows.shape[-1] // self.groups
+        pieces = [windows[..., g * width : (g + 1) * width] for g in range(self.groups)]
+        rows = [piece.reshape(-1, filters.shape[2]) for piece in pieces]
+        sums = [piece @ filters[g].T for g, piece in enumerate(rows)]
+        return np.concatenate(sums, axis=1).reshape(*windows.shape[:3], self.channels)
 
     def needs(self, box: Box, reduce: range | None = None) -> tuple[Box, ...]:
         first, last, _, _ = self.input_rows(box.row0, box.row1)

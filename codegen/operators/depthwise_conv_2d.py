@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.graph import Shape
-from driftc.codegen.operators.base import Array, Box, Tiling, Windowed, cut
+from driftc.codegen.operators.base import Array, Box, Stored, Tiling, Windowed, cut
 from driftc.codegen.operators.weighted import Weighted
 
 if TYPE_CHECKING:
@@ -57,6 +57,18 @@ class DepthwiseConv2D(Windowed, Weighted):
             padding=node.padding(options, x, weights.shape[1:3], stride, dilation),
         )
 
+    def stored(self) -> Stored:
+        fields = {
+            "Padding": self.scheme(),
+            "StrideH": self.stride[0],
+            "StrideW": self.stride[1],
+            "DepthMultiplier": self.multiplicity,
+            "DilationHFactor": self.dilation[0],
+            "DilationWFactor": self.dilation[1],
+            "FusedActivationFunction": self.activation.value,
+        }
+        return Stored(self.operands, "DepthwiseConv2DOptions", fields, version=3)
+
     @property
     def kernel(self) -> tuple[int, int]:  # type: ignore[override]
         return self.weights.shape[1], self.weights.shape[2]
@@ -85,6 +97,18 @@ class DepthwiseConv2D(Windowed, Weighted):
             for kx in range(self.kernel[1]):
                 sums += np.repeat(windows[..., ky, kx], self.multiplicity, axis=2) * self._data[0, ky, kx]
         return sums[np.newaxis] + self.raw_bias
+
+    def float_sums(self, x: Array) -> Array:
+        assert self.weights.data is not None
+        windows = self.float_windows(x)
+        sums = np.zeros((*windows.shape[:3], self.channels), np.float32)
+        for ky in range(self.kernel[0]):
+            for kx in range(self.kernel[1]):
+                tap = windows[:, :, :, ky, kx]
+                sums += (np.repeat(tap, self.multiplicity, axis=3) if self.multiplicity > 1 else tap) * (
+                    self.weights.data[0, ky, kx]
+                )
+        return sums
 
     def needs(self, box: Box, reduce: range | None = None) -> tuple[Box, ...]:
         first, last, _, _ = self.input_rows(box.row0, box.row1)

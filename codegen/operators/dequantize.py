@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from driftc.codegen.graph import Shape
-from driftc.codegen.operators.base import Array, Operator
+from driftc.codegen.operators.base import Array, Operator, Stored
 from driftc.codegen.operators.quantised import require_quantised
 
 if TYPE_CHECKING:
@@ -28,6 +28,13 @@ class Dequantize(Operator):
     def from_tflite(cls, node: Node) -> Self:
         node.output()
         return cls(**node.common(node.input(0)))
+
+    def stored(self) -> Stored:
+        return Stored(self.inputs, "DequantizeOptions")
+
+    @property
+    def is_float(self) -> bool:
+        return False  # belongs to an int8 model's border
 
     def infer(self) -> tuple[Shape, ...]:
         return (self.inputs[0].shape,)

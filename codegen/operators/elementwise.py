@@ -10,7 +10,7 @@ import numpy as np
 
 from driftc.codegen.arithmetic import Int64, Multiplier
 from driftc.codegen.graph import Shape, Tensor
-from driftc.codegen.operators.base import Array, Box, Tiling, as_int64, cut
+from driftc.codegen.operators.base import Array, Box, Stored, Tiling, as_int64, cut, float_activation
 from driftc.codegen.operators.quantised import Clamped, requantiser
 
 if TYPE_CHECKING:
@@ -36,6 +36,9 @@ class Elementwise(Clamped):
             activation=node.activation(node.options(cls.options)),
         )
 
+    def stored(self) -> Stored:
+        return Stored(self.inputs, self.options, {"FusedActivationFunction": self.activation.value})
+
     def infer(self) -> tuple[Shape, ...]:
         a, b = (tensor.shape for tensor in self.inputs)
         if max(len(a), len(b)) > LARGEST_RANK and a != b:
@@ -54,6 +57,13 @@ class Elementwise(Clamped):
         low, high = self.range
         result = self.combine(a - self.inputs[0].zero_point, b - self.inputs[1].zero_point)
         return (np.clip(result + self.outputs[0].zero_point, low, high).astype(np.int8),)
+
+    def float_combine(self, a: Array, b: Array) -> Array:
+        """`combine` on real values."""
+        raise NotImplementedError
+
+    def float_spec(self, *inputs: Array) -> tuple[Array, ...]:
+        return (float_activation(self.activation, self.float_combine(inputs[0], inputs[1])),)
 
     def needs(self, box: Box, reduce: range | None = None) -> tuple[Box, ...]:
         height, _, channels = self.outputs[0].hwc
@@ -130,6 +140,9 @@ class Sum(Elementwise):
         first, second, result = self.multipliers
         total = first.apply(a << self.extra_bits) + self.sign * second.apply(b << self.extra_bits)
         return result.apply(total)
+
+    def float_combine(self, a: Array, b: Array) -> Array:
+        return np.asarray(a + self.sign * b)
 
 
 def largest_product(a: Tensor, b: Tensor) -> int:

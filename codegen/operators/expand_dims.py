@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+import numpy as np
+
 from driftc.codegen.graph import Shape
 from driftc.codegen.operators.axes import int32s, normalised
+from driftc.codegen.operators.base import Stored
 from driftc.codegen.operators.view import View
 
 if TYPE_CHECKING:
@@ -29,6 +32,9 @@ class ExpandDims(View):
         x, axis = node.input(0), int32s(node, 1, "the axis")
         node.require(len(axis) == 1, f"has {len(axis)} axes, not 1")
         return cls(**node.common(x), axis=normalised(node, axis, len(x.shape) + 1)[0])
+
+    def stored(self) -> Stored:
+        return Stored((*self.inputs, np.array([self.axis], np.int32)), "ExpandDimsOptions", version=1)
 
     def infer(self) -> tuple[Shape, ...]:
         shape = self.inputs[0].shape

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import exact_pair, scale_exactly
 from driftc.codegen.graph import Shape
-from driftc.codegen.operators.base import Array, Box, Tiling
+from driftc.codegen.operators.base import Array, Box, Stored, Tiling, batched
 from driftc.codegen.operators.weighted import Weighted
 
 if TYPE_CHECKING:
@@ -44,6 +44,11 @@ class FullyConnected(Weighted):
             activation=node.activation(options),
             keep_dims=bool(options.KeepNumDims()),
         )
+
+    def stored(self) -> Stored:
+        fields = {"FusedActivationFunction": self.activation.value, "KeepNumDims": self.keep_dims}
+        version = 4 if self.quantization.scale.size == 1 else 12
+        return Stored(self.operands, "FullyConnectedOptions", fields, version)
 
     def scaled(self, sums: NDArray[np.int64]) -> NDArray[np.int64]:
         return scale_exactly(sums, self.real_multiplier) if self.litert else super().scaled(sums)
@@ -85,6 +90,12 @@ class FullyConnected(Weighted):
     def accumulate(self, x: Array) -> NDArray[np.int64]:
         rows = np.asarray(x, np.float64).reshape(-1, self.weights.shape[1]) - self.inputs[0].zero_point
         return np.asarray(rows @ self._data.T.astype(np.float64), np.int64) + self.raw_bias
+
+    def float_sums(self, x: Array) -> Array:
+        assert self.weights.data is not None
+        return batched(
+            x.reshape(-1, self.weights.shape[1]) @ self.weights.data.T, self.outputs[0], self.outputs[0].shape
+        )
 
     def needs(self, box: Box, reduce: range | None = None) -> tuple[Box, ...]:
         rows, _, channels = self.inputs[0].hwc

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from driftc.codegen.arithmetic import Int64, quantize_multiplier, shift_right
+from driftc.codegen.operators.base import Array, Stored
 from driftc.codegen.operators.lookup import Lookup
 from driftc.codegen.operators.quantised import float32
 
@@ -28,6 +29,9 @@ class HardSwish(Lookup):
         "high multiply); rounding shift; zero point; saturated. A table of 256 in C."
     )
     departures = "LiteRT rounds both factors to float32 before they become Q0.15."
+
+    def stored(self) -> Stored:
+        return Stored(self.inputs, "HardSwishOptions", version=1)
 
     @cached_property
     def factors(self) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -57,6 +61,9 @@ class HardSwish(Lookup):
     def check(self) -> None:
         super().check()
         _ = self.factors
+
+    def on_reals(self, x: Array) -> Array:
+        return np.asarray(x * np.clip(x + 3, 0, 6) / 6)
 
     def function(self, x: Int64) -> Int64:
         (to_output, output_shift), (to_ramp, ramp_shift) = self.factors

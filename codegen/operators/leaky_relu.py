@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from driftc.codegen.arithmetic import Int64, Multiplier
+from driftc.codegen.operators.base import Array, Stored
 from driftc.codegen.operators.lookup import Lookup
 from driftc.codegen.operators.quantised import float32, requantiser
 
@@ -38,6 +39,9 @@ class LeakyRelu(Lookup):
         node.require(isfinite(alpha), f"alpha {alpha} is not a number")
         return cls(**node.common(node.input(0)), alpha=alpha)
 
+    def stored(self) -> Stored:
+        return Stored(self.inputs, "LeakyReluOptions", {"Alpha": self.alpha})
+
     @cached_property
     def multipliers(self) -> tuple[Multiplier, Multiplier]:
         """For values from zero up, and for those below without alpha's sign."""
@@ -51,6 +55,9 @@ class LeakyRelu(Lookup):
     def check(self) -> None:
         super().check()
         _ = self.multipliers
+
+    def on_reals(self, x: Array) -> Array:
+        return np.where(x >= 0, x, np.float32(self.alpha) * x)
 
     def function(self, x: Int64) -> Int64:
         identity, slope = self.multipliers

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import Int64
 from driftc.codegen.graph import Shape
-from driftc.codegen.operators.base import Array, Box, Operator, Tiling, cut
+from driftc.codegen.operators.base import Array, Box, Operator, Stored, Tiling, cut
 from driftc.codegen.operators.quantised import require_quantised
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ class Lookup(Operator):
     def from_tflite(cls, node: Node) -> Self:
         node.output()
         return cls(**node.common(node.input(0)))
+
+    def stored(self) -> Stored:
+        return Stored(self.inputs)
 
     def infer(self) -> tuple[Shape, ...]:
         return (self.inputs[0].shape,)
@@ -60,6 +63,13 @@ class Lookup(Operator):
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         return (self.values(np.asarray(inputs[0], np.int64)),)
+
+    def on_reals(self, x: Array) -> Array:
+        """`function` on real values."""
+        raise NotImplementedError
+
+    def float_spec(self, *inputs: Array) -> tuple[Array, ...]:
+        return (np.asarray(self.on_reals(inputs[0]), np.float32),)
 
     def needs(self, box: Box, reduce: range | None = None) -> tuple[Box, ...]:
         return (box,)

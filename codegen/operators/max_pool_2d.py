@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from driftc.codegen.arithmetic import Int64
+from driftc.codegen.operators.base import Array
 from driftc.codegen.operators.pool import Pool
 
 
@@ -23,4 +24,7 @@ class MaxPool2D(Pool):
     )
 
     def pooled(self, x: Int64) -> Int64:
+        return self.over_windows(x, np.maximum)
+
+    def float_pooled(self, x: Array) -> Array:
         return self.over_windows(x, np.maximum)

@@ -12,7 +12,7 @@ import numpy as np
 from driftc.codegen.arithmetic import INT32_MAX, Multiplier, quantize_multiplier
 from driftc.codegen.graph import Shape
 from driftc.codegen.operators.axes import normalised
-from driftc.codegen.operators.base import Array, Box, Operator, Tiling, cut
+from driftc.codegen.operators.base import Array, Box, Operator, Stored, Tiling, cut
 from driftc.codegen.operators.quantised import require_quantised, require_room
 
 if TYPE_CHECKING:
@@ -47,6 +47,9 @@ class Mean(Operator):
             axes=tuple(sorted(set(normalised(node, node.integers(1), len(x.shape))))),
             keep_dims=bool(node.options("ReducerOptions").KeepDims()),
         )
+
+    def stored(self) -> Stored:
+        return Stored((*self.inputs, np.array(self.axes, np.int32)), "ReducerOptions", {"KeepDims": self.keep_dims})
 
     @property
     def count(self) -> int:
@@ -92,6 +95,11 @@ class Mean(Operator):
         sums = np.asarray(inputs[0]).sum(axis=self.axes, dtype=np.int64) - self.inputs[0].zero_point * self.count
         result = self.multiplier.apply(sums) + self.outputs[0].zero_point
         return (np.clip(result, -128, 127).astype(np.int8).reshape(self.outputs[0].shape),)
+
+    def float_spec(self, *inputs: Array) -> tuple[Array, ...]:
+        if 0 in self.axes:
+            self.refuse("averages along the batch axis")
+        return (np.asarray(inputs[0].mean(axis=self.axes, keepdims=self.keep_dims), np.float32),)
 
     def needs(self, box: Box, reduce: range | None = None) -> tuple[Box, ...]:
         rows, _, channels = self.inputs[0].hwc

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from driftc.codegen.arithmetic import Int64, Multiplier
+from driftc.codegen.operators.base import Array
 from driftc.codegen.operators.elementwise import Elementwise, largest_product
 from driftc.codegen.operators.quantised import float32, requantiser
 
@@ -37,3 +38,6 @@ class Mul(Elementwise):
 
     def combine(self, a: Int64, b: Int64) -> Int64:
         return self.multiplier.apply(a * b)
+
+    def float_combine(self, a: Array, b: Array) -> Array:
+        return np.asarray(a * b)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from driftc.codegen.graph import Shape
+from driftc.codegen.graph import Shape, Tensor
 from driftc.codegen.operators.axes import int32s
-from driftc.codegen.operators.base import Array, Box, Operator, Tiling, cut
+from driftc.codegen.operators.base import Array, Box, Operator, Stored, Tiling, cut
 from driftc.codegen.operators.quantised import require_quantised
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ class Pad(Operator):
 
     codes = ("PAD", "PADV2")
     template = "pad"
+    keeps_scale = True
     tiling = Tiling.ROWS | Tiling.CHANNELS
     arithmetic = (
         "Bytes are copied; PAD writes the output's zero point around them, PADV2 the given byte, which must have the "
@@ -33,6 +34,7 @@ class Pad(Operator):
 
     paddings: tuple[tuple[int, int], ...]
     value: int  # the raw byte
+    real: float = 0.0  # the value before `quantize`
 
     @classmethod
     def from_tflite(cls, node: Node) -> Self:
@@ -47,6 +49,8 @@ class Pad(Operator):
             paddings=tuple(zip(amounts[::2], amounts[1::2], strict=True)),
             value=0,
         )
+        if y.dtype == np.float32:
+            return replace(made, real=float(node.constant(2).reshape(-1)[0]) if len(node.inputs) > 2 else 0.0)
         require_quantised(made, y)
         value = y.zero_point
         if len(node.inputs) > 2:
@@ -61,6 +65,18 @@ class Pad(Operator):
             value = int(data.reshape(-1)[0])
         return replace(made, value=value)
 
+    def stored(self) -> Stored:
+        y = self.outputs[0]
+        amounts = np.array(self.paddings, np.int32)
+        if self.value == y.zero_point:
+            return Stored((*self.inputs, amounts), "PadOptions", code="PAD")
+        fill = Tensor(f"{self.name}/value", (1,), y.dtype, y.quantization, np.array([self.value], np.int8))
+        return Stored((*self.inputs, amounts, fill), "PadV2Options", code="PADV2")
+
+    def quantized(self, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Self:
+        steps = np.clip(self.real / outputs[0].scale + outputs[0].zero_point, -128, 127)
+        return replace(self, inputs=inputs, outputs=outputs, value=int(np.rint(steps)))
+
     def infer(self) -> tuple[Shape, ...]:
         return (tuple(n + sum(pair) for n, pair in zip(self.inputs[0].shape, self.paddings, strict=True)),)
 
@@ -69,10 +85,15 @@ class Pad(Operator):
         require_quantised(self, *self.outputs)
 
     def summary(self) -> str:
-        return f"padding with {self.value}"
+        return f"padding with {self.real if self.is_float else self.value:g}"
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         return (np.pad(np.asarray(inputs[0]), self.paddings, constant_values=self.value),)
+
+    def float_spec(self, *inputs: Array) -> tuple[Array, ...]:
+        if self.paddings[0] != (0, 0):
+            self.refuse("pads the batch axis")
+        return (np.pad(inputs[0], self.paddings, constant_values=np.float32(self.real)),)
 
     @property
     def spatial(self) -> tuple[int, int, int, int] | None:

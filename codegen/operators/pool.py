@@ -9,7 +9,7 @@ import numpy as np
 
 from driftc.codegen.arithmetic import Int64
 from driftc.codegen.graph import Shape
-from driftc.codegen.operators.base import Array, Box, Tiling, Windowed, cut
+from driftc.codegen.operators.base import Array, Box, Stored, Tiling, Windowed, cut, float_activation
 from driftc.codegen.operators.quantised import Clamped
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 class Pool(Windowed, Clamped):
     """NHWC; the output keeps the input's scale and zero point."""
 
+    keeps_scale = True
     tiling = Tiling.ROWS | Tiling.CHANNELS
     word: ClassVar[str]  # for the summary
 
@@ -44,6 +45,17 @@ class Pool(Windowed, Clamped):
             padding=node.padding(options, x, kernel, stride),
         )
 
+    def stored(self) -> Stored:
+        fields = {
+            "Padding": self.scheme(),
+            "StrideH": self.stride[0],
+            "StrideW": self.stride[1],
+            "FilterHeight": self.kernel[0],
+            "FilterWidth": self.kernel[1],
+            "FusedActivationFunction": self.activation.value,
+        }
+        return Stored(self.inputs, "Pool2DOptions", fields)
+
     def infer(self) -> tuple[Shape, ...]:
         return ((1, *self.output_size(), self.inputs[0].shape[3]),)
 
@@ -66,10 +78,15 @@ class Pool(Windowed, Clamped):
         starts = [i * self.stride[axis] - before for i in range(self.output_size()[axis])]
         return [slice(max(start, 0), min(start + self.kernel[axis], size)) for start in starts]
 
-    def over_windows(self, x: Int64, reduce: np.ufunc) -> Int64:
-        """`reduce` over each window of [H, W, C], rows first: memory stays near the size of the input."""
+    def over_windows(self, x: Array, reduce: np.ufunc) -> Array:
+        """`reduce` over each window of [H, W, ...], rows first: memory stays near the size of the input."""
         rows = np.stack([reduce.reduce(x[span], axis=0) for span in self.spans(0)])
         return np.stack([reduce.reduce(rows[:, span], axis=1) for span in self.spans(1)], axis=1)
+
+    def counts(self) -> Int64:
+        """How many points each window has: [out_h, out_w]."""
+        rows, pixels = ([span.stop - span.start for span in self.spans(axis)] for axis in (0, 1))
+        return np.multiply.outer(np.array(rows, np.int64), np.array(pixels, np.int64))
 
     def pooled(self, x: Int64) -> Int64:
         """[H, W, C] to the output's rows, pixels and channels, before the clamp."""
@@ -78,6 +95,14 @@ class Pool(Windowed, Clamped):
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         pooled = self.pooled(np.asarray(inputs[0], np.int64)[0])
         return (np.clip(pooled, *self.range).astype(np.int8)[np.newaxis],)
+
+    def float_pooled(self, x: Array) -> Array:
+        """`pooled` on real values: [H, W, n, C]."""
+        raise NotImplementedError
+
+    def float_spec(self, *inputs: Array) -> tuple[Array, ...]:
+        pooled = self.float_pooled(np.moveaxis(inputs[0], 0, 2))
+        return (float_activation(self.activation, np.ascontiguousarray(np.moveaxis(pooled, 2, 0))),)
 
     def needs(self, box: Box, reduce: range | None = None) -> tuple[Box, ...]:
         first, last, _, _ = self.input_rows(box.row0, box.row1)

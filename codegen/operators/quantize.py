@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from driftc.codegen.arithmetic import Int64, Multiplier, round_half_away
-from driftc.codegen.operators.base import Array
+from driftc.codegen.operators.base import Array, Stored
 from driftc.codegen.operators.lookup import Lookup
 from driftc.codegen.operators.quantised import requantiser, require_quantised
 
@@ -25,6 +25,9 @@ class Quantize(Lookup):
         "zero; zero point; saturated, also beyond int32 (where TFLite Micro's cast is undefined); NaN becomes the zero "
         "point."
     )
+
+    def stored(self) -> Stored:
+        return Stored(self.inputs, "QuantizeOptions", version=1 if self.real else 2)
 
     @property
     def real(self) -> bool:

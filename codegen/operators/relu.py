@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from driftc.codegen.arithmetic import Int64, Multiplier
+from driftc.codegen.operators.base import Array
 from driftc.codegen.operators.lookup import Lookup
 from driftc.codegen.operators.quantised import float32, requantiser
 
@@ -39,6 +40,9 @@ class Relu(Lookup):
             self.outputs[0].quantization
         )
         return (self.outputs[0].zero_point, 127) if same else None
+
+    def on_reals(self, x: Array) -> Array:
+        return np.maximum(x, 0)
 
     def function(self, x: Int64) -> Int64:
         zero = self.outputs[0].zero_point

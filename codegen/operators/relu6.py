@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from driftc.codegen.arithmetic import Int64
+from driftc.codegen.operators.base import Array
 from driftc.codegen.operators.lookup import Lookup
 from driftc.codegen.operators.quantised import require_same
 
@@ -16,6 +17,7 @@ class Relu6(Lookup):
     """Real values clamped to 0..6; input and output are quantised alike."""
 
     codes = ("RELU6",)
+    keeps_scale = True
     arithmetic = (
         "Clamp of the raw values to zero .. zero + round(float32(6 / scale)), halves away from zero. Refused where "
         "input and output are quantised differently, for TFLite Micro does not requantise here."
@@ -32,6 +34,9 @@ class Relu6(Lookup):
         with np.errstate(over="ignore"):
             steps = float(np.float32(6) / scale)  # at least 0, perhaps infinite
         return zero, min(127, zero + int(min(steps, 255.0) + 0.5))
+
+    def on_reals(self, x: Array) -> Array:
+        return np.clip(x, 0, 6)
 
     def function(self, x: Int64) -> Int64:
         return np.clip(x, *self.clamp)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+import numpy as np
+
 from driftc.codegen.graph import Shape
+from driftc.codegen.operators.base import Stored
 from driftc.codegen.operators.view import View
 
 if TYPE_CHECKING:
@@ -23,6 +26,10 @@ class Reshape(View):
         node.output()
         node.require(len(node.inputs) <= 2, f"has {len(node.inputs)} inputs, not 1 or 2")
         return cls(**node.common(node.input(0)))
+
+    def stored(self) -> Stored:
+        shape = self.outputs[0].shape
+        return Stored((*self.inputs, np.array(shape, np.int32)), "ReshapeOptions", {"NewShape": shape}, version=1)
 
     def infer(self) -> tuple[Shape, ...]:
         x, y = self.inputs[0], self.outputs[0]

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import Int64, multiply_high, round_half_away, shift_right
+from driftc.codegen.graph import Quantization
+from driftc.codegen.operators.base import Array
 from driftc.codegen.operators.fixed_point import significand
 from driftc.codegen.operators.lookup import Lookup
 
@@ -30,6 +32,10 @@ class Sigmoid(Lookup):
         """Q4.27 -> Q0.31."""
         raise NotImplementedError
 
+    @property
+    def fixed_quantization(self) -> Quantization:
+        return Quantization.per_tensor(2.0**-self.output_bits, self.output_zero)
+
     def check(self) -> None:
         super().check()
         out = self.outputs[0]
@@ -45,6 +51,9 @@ class Sigmoid(Lookup):
     def real(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """The same curve in float32; its exponential as exact as float64 makes it."""
         raise NotImplementedError
+
+    def on_reals(self, x: Array) -> Array:
+        return self.real(x.astype(np.float64))
 
     def function(self, x: Int64) -> Int64:
         return self._in_floating_point(x) if self.litert else self._in_fixed_point(x)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from driftc.codegen.arithmetic import INT32_MAX, Int64, multiply_high, shift_right
-from driftc.codegen.graph import Shape
+from driftc.codegen.graph import Quantization, Shape
 from driftc.codegen.operators import fixed_point
-from driftc.codegen.operators.base import Array, Operator
+from driftc.codegen.operators.base import Array, Operator, Stored
 from driftc.codegen.operators.quantised import require_quantised
 
 if TYPE_CHECKING:
@@ -45,9 +45,16 @@ class Softmax(Operator):
         node.require(len(x.shape) >= 1, "needs an input with at least one axis")
         return cls(**node.common(x), beta=float(node.options("SoftmaxOptions").Beta()))
 
+    def stored(self) -> Stored:
+        return Stored(self.inputs, "SoftmaxOptions", {"Beta": self.beta})
+
     @property
     def depth(self) -> int:
         return self.inputs[0].shape[-1]
+
+    @property
+    def fixed_quantization(self) -> Quantization:
+        return Quantization.per_tensor(1 / 256, -128)
 
     def infer(self) -> tuple[Shape, ...]:
         return (self.inputs[0].shape,)
@@ -71,6 +78,10 @@ class Softmax(Operator):
         furthest = (((1 << INTEGER_BITS) - 1) << (31 - INTEGER_BITS)) >> left
         steps = -np.arange(min(furthest, 255) + 1, dtype=np.int64)
         return fixed_point.exp_of_negative(multiply_high(steps << left, value), INTEGER_BITS)
+
+    def float_spec(self, *inputs: Array) -> tuple[Array, ...]:
+        powers = np.exp(self.beta * (inputs[0] - inputs[0].max(axis=-1, keepdims=True)))
+        return (np.asarray(powers / powers.sum(axis=-1, keepdims=True), np.float32),)
 
     def constants(self) -> dict[str, Array]:
         return {"exp": self.exponentials.astype(np.int32)}

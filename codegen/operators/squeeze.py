@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from driftc.codegen.graph import Shape
 from driftc.codegen.operators.axes import normalised
+from driftc.codegen.operators.base import Stored
 from driftc.codegen.operators.view import View
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ class Squeeze(View):
             node.require(x.shape[axis] == 1, f"cannot drop axis {axis} of {list(x.shape)}: its extent is not 1")
         ones = [axis for axis, extent in enumerate(x.shape) if extent == 1]
         return cls(**node.common(x), axes=frozenset(axes if count else ones))
+
+    def stored(self) -> Stored:
+        return Stored(self.inputs, "SqueezeOptions", {"SqueezeDims": sorted(self.axes)})
 
     def infer(self) -> tuple[Shape, ...]:
         return (tuple(extent for axis, extent in enumerate(self.inputs[0].shape) if axis not in self.axes),)

@@ -9,7 +9,7 @@ import numpy as np
 
 from driftc.codegen.graph import Shape
 from driftc.codegen.operators.axes import int32s
-from driftc.codegen.operators.base import Array, Operator
+from driftc.codegen.operators.base import Array, Operator, Stored
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.node import Node
@@ -23,6 +23,7 @@ class StridedSlice(Operator):
 
     codes = ("STRIDED_SLICE",)
     template = "strided_slice"
+    keeps_scale = True
     arithmetic = "Bytes are copied. Begin and end beyond the tensor are clamped to it, as TFLite does."
 
     begin: tuple[int, ...]
@@ -64,6 +65,15 @@ class StridedSlice(Operator):
             dropped=frozenset(axis for axis in range(rank) if masks[2] >> axis & 1),
         )
 
+    def stored(self) -> Stored:
+        if min(self.strides) < 1:
+            self.refuse("cannot be written to a .tflite file: it runs backwards")
+        taken = zip(self.begin, self.counts, self.strides, strict=True)
+        ends = [first + (count - 1) * step + 1 for first, count, step in taken]
+        bounds = [np.array(values, np.int32) for values in (self.begin, ends, self.strides)]
+        mask = sum(1 << axis for axis in self.dropped)
+        return Stored((*self.inputs, *bounds), "StridedSliceOptions", {"ShrinkAxisMask": mask})
+
     def infer(self) -> tuple[Shape, ...]:
         return (tuple(count for axis, count in enumerate(self.counts) if axis not in self.dropped),)
 
@@ -71,7 +81,16 @@ class StridedSlice(Operator):
         return "slice"
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
-        picked = np.asarray(inputs[0])
-        for axis, (first, count, step) in enumerate(zip(self.begin, self.counts, self.strides, strict=True)):
-            picked = picked.take(first + step * np.arange(count), axis=axis)
-        return (picked.reshape(self.outputs[0].shape),)
+        return (self.picked(np.asarray(inputs[0]), 0).reshape(self.outputs[0].shape),)
+
+    def float_spec(self, *inputs: Array) -> tuple[Array, ...]:
+        if self.inputs[0].shape[0] != self.counts[0] or 0 in self.dropped:
+            self.refuse("slices the batch axis")
+        return (self.picked(inputs[0], 1).reshape(-1, *self.outputs[0].shape[1:]),)
+
+    def picked(self, x: Array, first_axis: int) -> Array:
+        """The elements that are taken, on the axes from `first_axis` up."""
+        ranges = list(enumerate(zip(self.begin, self.counts, self.strides, strict=True)))
+        for axis, (first, count, step) in ranges[first_axis:]:
+            x = x.take(first + step * np.arange(count), axis=axis)
+        return x

@@ -9,7 +9,7 @@ import numpy as np
 
 from driftc.codegen.graph import Shape
 from driftc.codegen.operators.axes import int32s
-from driftc.codegen.operators.base import Array, Operator
+from driftc.codegen.operators.base import Array, Operator, Stored
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.node import Node
@@ -23,6 +23,7 @@ class Transpose(Operator):
 
     codes = ("TRANSPOSE",)
     template = "transpose"
+    keeps_scale = True
     arithmetic = "Bytes are copied."
 
     permutation: tuple[int, ...]
@@ -38,6 +39,9 @@ class Transpose(Operator):
         )
         return cls(**node.common(x), permutation=permutation)
 
+    def stored(self) -> Stored:
+        return Stored((*self.inputs, np.array(self.permutation, np.int32)), "TransposeOptions")
+
     def infer(self) -> tuple[Shape, ...]:
         return (tuple(self.inputs[0].shape[axis] for axis in self.permutation),)
 
@@ -46,3 +50,8 @@ class Transpose(Operator):
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         return (np.ascontiguousarray(np.asarray(inputs[0]).transpose(self.permutation)),)
+
+    def float_spec(self, *inputs: Array) -> tuple[Array, ...]:
+        if self.permutation[0] != 0:
+            self.refuse("moves the batch axis")
+        return self.spec(*inputs)

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from driftc.codegen.operators.base import Array, Operator
+from driftc.codegen.operators.base import Array, Operator, batched
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -15,6 +15,7 @@ class View(Operator):
     """out = in, of another shape."""
 
     template = "copy"  # where a view cannot share its input's bytes
+    keeps_scale = True
     view = True
     dtypes: ClassVar[tuple[str, ...]] = ("int8", "int32")
     arithmetic = "The same bytes under another shape."
@@ -29,3 +30,6 @@ class View(Operator):
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         return (np.asarray(inputs[0]).reshape(self.outputs[0].shape),)
+
+    def float_spec(self, *inputs: Array) -> tuple[Array, ...]:
+        return (batched(inputs[0], self.inputs[0], self.outputs[0].shape),)

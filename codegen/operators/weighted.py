@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import INT32_MAX, Multiplier
 from driftc.codegen.graph import Quantization, Tensor
-from driftc.codegen.operators.base import Activation, Array, Operator, activation_range
+from driftc.codegen.operators.base import Activation, Array, Operator, activation_range, float_activation
 
 Int64 = NDArray[np.int64]
+LARGEST_BIAS = 1 << 28  # in steps; leaves the sum of products room in int32
+SMALLEST_SCALE = 2.0**-40  # of weights that are all zero
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -22,8 +24,8 @@ class Weighted(Operator):
 
     channel_axis: ClassVar[int] = 0  # of the weights
 
-    weights: Tensor  # int8, output channels on `channel_axis`
-    bias: Tensor | None = None  # int32 [output channels]
+    weights: Tensor  # int8 (float32 before `quantize`), output channels on `channel_axis`
+    bias: Tensor | None = None  # int32 (float32) [output channels]
     activation: Activation = Activation.NONE
     bounds: tuple[int, int] | None = None  # int8 clamp, where a pass fused a clamp; else from `activation`
 
@@ -74,6 +76,10 @@ class Weighted(Operator):
         return int(np.max(np.abs(self.raw_bias) + reach))
 
     @property
+    def operands(self) -> tuple[Tensor, ...]:
+        return (*self.inputs, self.weights, *((self.bias,) if self.bias is not None else ()))
+
+    @property
     def _data(self) -> Int64:
         assert self.weights.data is not None
         return self.weights.data.astype(np.int64)
@@ -104,6 +110,14 @@ class Weighted(Operator):
         shift = -self.multiplier.shift
         short = self.largest_sum < 2**30 and shift.min() >= 1 and shift.max() <= 30
         return "driftc_to_int8" if short else "driftc_to_int8_any"
+
+    def check_float(self) -> None:
+        super().check_float()
+        for tensor in (self.weights, *((self.bias,) if self.bias else ())):
+            if tensor.data is None or tensor.dtype != np.float32:
+                self.refuse(f"'{tensor.label}' must be constant float32, not {tensor.dtype.name}")
+        if self.bias is not None and self.bias.size != self.channels:
+            self.refuse(f"bias '{self.bias.label}' has {self.bias.size} values for {self.channels} channels")
 
     def check(self) -> None:
         super().check()
@@ -156,6 +170,49 @@ class Weighted(Operator):
         low, high = self.range
         scaled = self.scaled(sums) + self.outputs[0].zero_point
         return np.clip(scaled, low, high).astype(np.int8)
+
+    def float_sums(self, x: Array) -> Array:
+        """`accumulate` on real values, n samples at a time, without the bias."""
+        raise NotImplementedError
+
+    def float_spec(self, *inputs: Array) -> tuple[Array, ...]:
+        sums = self.float_sums(inputs[0])
+        if self.bias is not None and self.bias.data is not None:
+            sums += self.bias.data
+        return (float_activation(self.activation, sums),)
+
+    def quantized(self, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Self:
+        """Weights symmetric with a scale per output channel, bias in int32 at scale_in * scale_weights."""
+        assert self.weights.data is not None
+        weights = np.moveaxis(self.weights.data.astype(np.float64), self.channel_axis, -1)
+        bias = np.zeros(self.channels) if self.bias is None or self.bias.data is None else self.bias.data
+        largest = np.abs(weights).reshape(-1, self.channels).max(axis=0)
+        room = np.abs(bias) / (inputs[0].scale * LARGEST_BIAS)  # a channel of tiny weights must still hold its bias
+        scale = np.maximum(np.maximum(largest / 127, room), SMALLEST_SCALE).astype(np.float32)
+        steps = np.clip(np.rint(weights / scale), -127, 127).astype(np.int8)
+        factors = np.float64(inputs[0].scale) * scale
+        integers = np.rint(bias / factors).astype(np.int32)
+        zeros = np.zeros(self.channels, np.int64)
+        label = self.bias.label if self.bias else f"{self.weights.label}/bias"
+        return replace(
+            self,
+            inputs=inputs,
+            outputs=outputs,
+            weights=replace(
+                self.weights,
+                dtype=np.dtype(np.int8),
+                data=np.ascontiguousarray(np.moveaxis(steps, -1, self.channel_axis)),
+                quantization=Quantization(scale, zeros, self.channel_axis),
+            ),
+            bias=Tensor(
+                f"{self.name}/bias",
+                integers.shape,
+                np.dtype(np.int32),
+                Quantization(factors.astype(np.float32), zeros, 0),
+                integers,
+                label,
+            ),
+        )
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         return (self.requantise(self.accumulate(inputs[0])).reshape(self.outputs[0].shape),)

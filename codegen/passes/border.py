@@ -45,7 +45,7 @@ def border(graph: Graph) -> Graph:
         if tensor.dtype.kind == "f":
             raise ModelError(
                 f"{graph.source}: tensor '{tensor.label}' is {tensor.dtype}, and not at the model's border; "
-                "driftc compiles models quantised to int8 (post-training full-integer quantisation)"
+                "give sample inputs to quantise the model with (--calibrate), or a model quantised to int8"
             )
     for tensor in changed.inputs:
         _check_port(graph, tensor, "input", (np.int8, np.int32))

@@ -1,0 +1,40 @@
+"""Every imported float Graph is run beside the framework that the model came from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from driftc.codegen.errors import ModelError
+from driftc.codegen.evaluate import evaluate
+from driftc.codegen.graph import Array, Graph
+
+SCALES = (0.05, 1.0, 20.0)  # of the random inputs: what a softmax hides at one, it shows at another
+TOLERANCE = 1e-4  # of the largest output, or of 1 where all are smaller
+
+
+def check_import(graph: Graph, framework: str, run: Callable[[Sequence[Array]], Sequence[Array]]) -> Graph:
+    """The Graph with a note of how near it is. `run` is the framework's own inference of one sample, NHWC.
+
+    Raises ModelError where they differ.
+    """
+    random = np.random.default_rng(0)
+    worst = 0.0
+    for scale in SCALES:
+        sample = [random.uniform(-1, 1, tensor.shape).astype(np.float32) * scale for tensor in graph.inputs]
+        wanted = run(sample)
+        found = evaluate(graph, sample)
+        for tensor, a, b in zip(graph.outputs, found, wanted, strict=True):
+            if a.size != b.size:
+                raise ModelError(f"{graph.source}: '{tensor.label}' is {list(a.shape)} here, {list(b.shape)} there")
+            largest = max(1.0, float(np.abs(b).max()))
+            worst = max(worst, float(np.abs(a.reshape(-1) - b.reshape(-1)).max()) / largest)
+    if not worst <= TOLERANCE:
+        raise ModelError(
+            f"{graph.source}: the imported model departs from {framework} by {worst:.2g} of the largest output; "
+            "please report this model"
+        )
+    note = f"imported: equals {framework} within {worst:.1g} on {len(SCALES)} random inputs"
+    return replace(graph, notes=(*graph.notes, note))

@@ -1,0 +1,80 @@
+"""After this pass an int8 model is a float Graph: the same operators on the real values that its bytes stand for.
+
+What int8 rounds, saturates or clamps by its range is not imitated; fused activations are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from driftc.codegen.graph import Array, Graph, Tensor
+from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.dequantize import Dequantize
+from driftc.codegen.operators.pad import Pad
+from driftc.codegen.operators.quantize import Quantize
+from driftc.codegen.operators.weighted import Weighted
+
+
+def dequantize(graph: Graph) -> Graph:
+    """Apply to a Graph as its file has it, before `fuse`."""
+    renamed: dict[str, Tensor] = {}  # what QUANTIZE or DEQUANTIZE gives -> what it is given
+
+    def real(tensor: Tensor) -> Tensor:
+        return renamed.get(tensor.name) or dequantized(tensor)
+
+    operators: list[Operator] = []
+    for operator in graph.operators:
+        if isinstance(operator, Quantize | Dequantize):
+            renamed[operator.outputs[0].name] = real(operator.inputs[0])
+            continue
+        made = float_operator(operator)
+        operators.append(replace(made, inputs=tuple(real(tensor) for tensor in operator.inputs)))
+    return replace(
+        graph,
+        operators=tuple(operators),
+        inputs=tuple(real(tensor) for tensor in graph.inputs),
+        outputs=tuple(real(tensor) for tensor in graph.outputs),
+    )
+
+
+def float_operator(operator: Operator) -> Operator:
+    """One int8 operator on the real values of its constants."""
+    changes: dict[str, Any] = {
+        "inputs": tuple(dequantized(tensor) for tensor in operator.inputs),
+        "outputs": tuple(dequantized(tensor) for tensor in operator.outputs),
+    }
+    if isinstance(operator, Weighted):
+        changes["weights"] = dequantized(operator.weights)
+        changes["bias"] = _bias(operator)
+    elif isinstance(operator, Pad):
+        tensor = operator.outputs[0]
+        changes["real"] = (operator.value - tensor.zero_point) * tensor.scale
+    return replace(operator, **changes)
+
+
+def dequantized(tensor: Tensor) -> Tensor:
+    """The tensor as float32, with a constant's real values. Tensors without quantisation (indices) stay."""
+    if tensor.dtype != np.int8 or tensor.quantization is None:
+        return tensor
+    return replace(tensor, dtype=np.dtype(np.float32), quantization=None, data=_values(tensor))
+
+
+def _values(tensor: Tensor) -> Array | None:
+    if tensor.data is None or tensor.quantization is None:
+        return None
+    along = tensor.quantization.axis
+    shape = [-1 if axis == along else 1 for axis in range(tensor.data.ndim)] if along is not None else []
+    zero, scale = (values.reshape(shape) for values in (tensor.quantization.zero_point, tensor.quantization.scale))
+    return ((tensor.data.astype(np.int64) - zero) * scale.astype(np.float64)).astype(np.float32)
+
+
+def _bias(operator: Weighted) -> Tensor | None:
+    """Its scale is input * weights, whatever the file says."""
+    if operator.bias is None or operator.bias.data is None:
+        return None
+    scale = np.float64(operator.inputs[0].scale) * operator.quantization.scale.astype(np.float64)
+    data = (operator.bias.data * scale).astype(np.float32)
+    return replace(operator.bias, dtype=np.dtype(np.float32), quantization=None, data=data)

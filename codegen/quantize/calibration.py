@@ -1,0 +1,115 @@
+"""Samples to calibrate with: read from a file, and refused where they cannot be what the model was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from driftc.codegen.errors import DataError
+from driftc.codegen.evaluate import trace
+from driftc.codegen.graph import Array, Graph, Tensor
+from driftc.codegen.operators.batch_normalization import BatchNormalization
+
+FEWEST = 16
+ENOUGH = 500
+ODD = 16.0  # a factor between the spread that the model was trained on and the samples', which no shift explains
+LOOKED_AT = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """One float32 array per input, n samples along the first axis, and what the user should be told about them."""
+
+    inputs: tuple[Array, ...]
+    notes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.inputs[0])
+
+    def first(self, count: int) -> list[Array]:
+        """`count` samples spread over all of them, for a file may be sorted by class."""
+        places = np.unique(np.linspace(0, len(self) - 1, min(count, len(self))).astype(int))
+        return [column[places] for column in self.inputs]
+
+
+def load(path: Path, graph: Graph, *, divisor: float = 1.0) -> Calibration:
+    """Read a .npz or .npy file for the inputs of the float `graph`. Raises DataError saying what was expected."""
+    from driftc.simulator.data import read
+
+    return check(graph, read(path, graph.inputs), path.name, divisor=divisor)
+
+
+def check(graph: Graph, columns: Sequence[Array], title: str, *, divisor: float = 1.0) -> Calibration:
+    """Samples that are in memory. `divisor` is what the values are divided by first."""
+    if not divisor > 0:
+        raise DataError(f"input divisor {divisor}: must be above 0")
+    if len({len(column) for column in columns}) > 1:
+        counts = ", ".join(f"'{t.label}' {len(c)}" for t, c in zip(graph.inputs, columns, strict=True))
+        raise DataError(f"{title}: the inputs have different numbers of samples: {counts}")
+    inputs = tuple(_reals(title, c, t, divisor) for c, t in zip(columns, graph.inputs, strict=True))
+    count = len(inputs[0])
+    if count < FEWEST:
+        raise DataError(f"{title}: {count} samples are too few to calibrate with; give {ENOUGH} or more")
+    notes = [f"calibrated: {count} samples of {title}, values {_reach(inputs)}"]
+    if count < ENOUGH:
+        notes.append(f"warning: {count} calibration samples are few; {ENOUGH} or more give steadier ranges")
+    found = Calibration(inputs, tuple(notes))
+    _check_scale(graph, found, title)
+    return found
+
+
+def _reach(inputs: Sequence[Array]) -> str:
+    return ", ".join(f"{column.min():g} to {column.max():g}" for column in inputs)
+
+
+def _reals(title: str, column: Array, tensor: Tensor, divisor: float) -> Array:
+    inner = tensor.shape[1:]
+    wanted = ", ".join(["samples", *map(str, inner)])
+    if column.ndim > 0 and len(column) == 0:
+        raise DataError(f"{title}: '{tensor.label}' is empty; expected [{wanted}]")
+    if column.shape[1:] == tensor.shape:
+        column = column.reshape(len(column), *inner)
+    if column.ndim < 1 or column.shape[1:] != inner:
+        last_first = len(inner) == 3 and column.shape[1:] == (inner[2], inner[0], inner[1])
+        hint = "; these are channels first: transpose them to channels last" if last_first else ""
+        raise DataError(f"{title}: '{tensor.label}' has shape {list(column.shape)}; expected [{wanted}]{hint}")
+    if column.dtype not in (np.float16, np.float32, np.float64, np.uint8):
+        raise DataError(
+            f"{title}: '{tensor.label}' is {column.dtype}; a float model is calibrated with real values: "
+            "float32, or uint8 for 0..255 (see --input-divisor)"
+        )
+    reals = np.asarray(column, np.float32) / np.float32(divisor)
+    if not np.all(np.isfinite(reals)):
+        bad = int(np.argwhere(~np.isfinite(reals.reshape(len(reals), -1)).all(axis=1))[0, 0])
+        raise DataError(f"{title}: '{tensor.label}' holds NaN or infinite values, first in sample {bad}")
+    if np.ptp(reals) == 0:
+        raise DataError(f"{title}: '{tensor.label}' holds {reals.flat[0]:g} everywhere; give real samples")
+    return reals
+
+
+def _check_scale(graph: Graph, samples: Calibration, title: str) -> None:
+    """The first batch normalisation remembers the spread of its inputs in training: 0..1 for 0..255 shows there."""
+    for operator, arguments, _ in trace(graph, samples.first(LOOKED_AT)):
+        if not isinstance(operator, BatchNormalization):
+            continue
+        spread = arguments[0].reshape(-1, arguments[0].shape[-1]).var(axis=0, dtype=np.float64)
+        known = operator.variance.astype(np.float64)
+        usual = (known > known.max() * 1e-3) & (spread > 0)
+        if not usual.any():
+            return
+        ratio = float(np.exp(np.median(np.log(spread[usual] / known[usual])) / 2))
+        if 1 / ODD <= ratio <= ODD:
+            return
+        times = f"{1 / ratio:.3g} times as large" if ratio < 1 else f"{ratio:.3g} times smaller"
+        advice = (
+            "; give values 0..255 to a model trained on them"
+            if ratio < 1
+            else "; --input-divisor 255 brings 0..255 to 0..1"
+        )
+        raise DataError(
+            f"{title}: values {_reach(samples.inputs)} are not on the scale that the model was trained on: "
+            f"'{operator.label or operator.name}' expects them about {times}{advice}"
+        )

@@ -1,0 +1,121 @@
+"""Float Graph -> int8 Graph, in TFLite's arithmetic: int8 activations, weights with a scale per output channel.
+
+The Graph given has no batch normalisation (`fold`) and its activations are fused (`activate`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from driftc.codegen.errors import ModelError
+from driftc.codegen.graph import Graph, Quantization, Tensor
+from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.concatenation import Concatenation
+from driftc.codegen.operators.quantize import Quantize
+from driftc.codegen.quantize.ranges import Range, quantization
+
+INT8 = np.dtype(np.int8)
+
+
+def observed(graph: Graph) -> list[Tensor]:
+    """The tensors whose range must be known: all that are computed and whose quantisation is free."""
+    computed = [
+        tensor
+        for operator in graph.operators
+        if not operator.keeps_scale and operator.fixed_quantization is None
+        for tensor in operator.outputs
+    ]
+    return [*graph.inputs, *computed]
+
+
+def quantize(graph: Graph, ranges: Mapping[str, Range]) -> Graph:
+    """`ranges` holds what each of the `observed` tensors reaches, by its name."""
+    for operator in graph.operators:
+        if not operator.is_float:
+            raise ModelError(f"{graph.source}: {operator.name}: is not float; the model is quantised already, in part")
+    alike = _Alike(graph)
+    chosen = alike.quantizations(ranges)
+    values: dict[str, Tensor] = {}
+
+    def place(tensor: Tensor) -> Tensor:
+        made = replace(tensor, dtype=INT8, quantization=chosen[alike.root(tensor.name)])
+        values[tensor.name] = made
+        return made
+
+    inputs = tuple(place(tensor) for tensor in graph.inputs)
+    operators: list[Operator] = []
+    for operator in graph.operators:
+        outputs = tuple(place(tensor) for tensor in operator.outputs)
+        arguments = [_constant(t) if t.data is not None else values[t.name] for t in operator.inputs]
+        if operator.keeps_scale:
+            for position, tensor in enumerate(arguments):
+                if not outputs[0].quantization or not outputs[0].quantization.same_as(tensor.quantization):
+                    arguments[position] = _requantized(operators, operator, position, tensor, outputs[0])
+        made = operator.quantized(tuple(arguments), outputs)
+        made.check()
+        operators.append(made)
+    return replace(
+        graph, operators=tuple(operators), inputs=inputs, outputs=tuple(values[t.name] for t in graph.outputs)
+    )
+
+
+class _Alike:
+    """Tensors that must be quantised alike, as sets with a root each."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._parent: dict[str, str] = {}
+        self._fixed: dict[str, Quantization] = {}
+        for operator in graph.operators:
+            fixed = operator.fixed_quantization
+            if fixed is not None:
+                self._fixed.update((tensor.name, fixed) for tensor in operator.outputs)
+        joining = [operator for operator in graph.operators if operator.keeps_scale]
+        # Several inputs may disagree, one cannot: those with one input come first.
+        for operator in sorted(joining, key=lambda operator: isinstance(operator, Concatenation)):
+            for tensor in operator.inputs:
+                if tensor.data is None:
+                    self._join(operator.outputs[0].name, tensor.name, forced=len(operator.inputs) == 1)
+
+    def root(self, name: str) -> str:
+        while name in self._parent:
+            name = self._parent[name]
+        return name
+
+    def _join(self, a: str, b: str, forced: bool) -> None:
+        a, b = self.root(a), self.root(b)
+        fixed = [self._fixed[name] for name in (a, b) if name in self._fixed]
+        if a == b or (fixed and not forced):
+            return
+        self._parent[b] = a
+        if fixed:
+            self._fixed[a] = fixed[-1]
+
+    def quantizations(self, ranges: Mapping[str, Range]) -> dict[str, Quantization]:
+        """By root: fixed, or from the union of the members' ranges."""
+        reach: dict[str, Range] = {}
+        for name, (low, high) in ranges.items():
+            before = reach.get(self.root(name), (0.0, 0.0))
+            reach[self.root(name)] = (min(before[0], low), max(before[1], high))
+        return {root: quantization(*reached) for root, reached in reach.items()} | self._fixed
+
+
+def _constant(tensor: Tensor) -> Tensor:
+    """An operand of ADD, MUL and the like, quantised by its own range."""
+    assert tensor.data is not None
+    low, high = float(min(tensor.data.min(), 0.0)), float(max(tensor.data.max(), 0.0))
+    found = quantization(low, high)
+    steps = np.rint(tensor.data.astype(np.float64) / found.scale[0]) + found.zero_point[0]
+    return replace(tensor, dtype=INT8, quantization=found, data=np.clip(steps, -128, 127).astype(np.int8))
+
+
+def _requantized(operators: list[Operator], operator: Operator, position: int, tensor: Tensor, like: Tensor) -> Tensor:
+    """`tensor` brought to the quantisation of `like` by a QUANTIZE of its own, which is appended to `operators`."""
+    label = f"{operator.label}/input_{position}"
+    output = replace(tensor, name=f"{operator.name}/input_{position}", label=label, quantization=like.quantization)
+    made = Quantize(name=f"{operator.name}_input_{position}", inputs=(tensor,), outputs=(output,), label=label)
+    made.check()
+    operators.append(made)
+    return output
