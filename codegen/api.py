@@ -42,6 +42,7 @@ def compile(
     name: str | None = None,
     match: str = "tflm",
     float_io: bool = False,
+    planner: str = "optimal",
     core: str | None = None,
     cc: str | None = None,
     optimize: str = "2",
@@ -51,13 +52,14 @@ def compile(
     """Compile a .tflite file to C.
 
     `board` is a name from `driftc boards` (None: nothing is checked for fit); `name` the C prefix (default: the file's
-    stem); `match` whose rounding is generated, "tflm" or "litert"; `float_io` adds NAME_invoke_float. `measure` counts
+    stem); `match` whose rounding is generated, "tflm" or "litert"; `float_io` adds NAME_invoke_float. `planner` places
+    the buffers: "optimal", which proves the arena the smallest and needs OR-Tools, or "greedy". `measure` counts
     instructions, stack and code size on the emulated `core` with the compiler `cc` at -O`optimize` (None: where the
     extra `sim` is installed). `watch` sees the Graph or Plan after each stage.
 
     Raises ModelError (the file), FitError (the board), UsageError (the options) or ToolError (a missing tool).
     """
-    options = Options(name, board, core, match, float_io, cc, optimize)
+    options = Options(name, board, core, match, float_io, planner, cc, optimize)
     found = _load_board(board)
     path = Path(model)
     lowered = lower(path, options, watch)

@@ -12,6 +12,7 @@ from driftc.codegen.arithmetic import Int64, Multiplier
 from driftc.codegen.graph import Shape, Tensor
 from driftc.codegen.operators.base import Array, Box, Tiling, as_int64, cut
 from driftc.codegen.operators.quantised import Clamped, requantiser
+from driftc.codegen.operators.walk import Walk, broadcast
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.node import Node
@@ -24,7 +25,6 @@ class Elementwise(Clamped):
     """out[i] = clamp(combine(a[i], b[i])); subclasses define `combine`. Either input may be constant."""
 
     tiling = Tiling.ROWS | Tiling.CHANNELS
-    in_place = True
     options: ClassVar[str]  # the schema's options table
 
     @classmethod
@@ -54,6 +54,9 @@ class Elementwise(Clamped):
         low, high = self.range
         result = self.combine(a - self.inputs[0].zero_point, b - self.inputs[1].zero_point)
         return (np.clip(result + self.outputs[0].zero_point, low, high).astype(np.int8),)
+
+    def walk(self, backward: bool = False) -> Walk | None:
+        return broadcast(self.outputs[0].shape, [tensor.shape for tensor in self.inputs])
 
     def needs(self, box: Box, reduce: range | None = None) -> tuple[Box, ...]:
         height, _, channels = self.outputs[0].hwc

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from driftc.codegen.arithmetic import exact_pair, scale_exactly
 from driftc.codegen.graph import Shape
 from driftc.codegen.operators.base import Array, Box, Tiling
+from driftc.codegen.operators.walk import FILTERS_AT_ONCE, Walk
 from driftc.codegen.operators.weighted import Weighted
 
 if TYPE_CHECKING:
@@ -85,6 +86,14 @@ class FullyConnected(Weighted):
     def accumulate(self, x: Array) -> NDArray[np.int64]:
         rows = np.asarray(x, np.float64).reshape(-1, self.weights.shape[1]) - self.inputs[0].zero_point
         return np.asarray(rows @ self._data.T.astype(np.float64), np.int64) + self.raw_bias
+
+    def walk(self, backward: bool = False) -> Walk | None:
+        """Row by row of `weights.shape[1]` inputs, a few filters at a time, each pass over the whole row."""
+        passes = np.arange(self.channels) // FILTERS_AT_ONCE
+        count = int(passes[-1]) + 1
+        x, y = self.inputs[0], self.outputs[0]
+        read = np.arange(x.size) // self.weights.shape[1] * count + count - 1
+        return Walk((read.reshape(x.hwc),), ((np.arange(self.rows)[:, None] * count + passes).reshape(y.hwc),))
 
     def needs(self, box: Box, reduce: range | None = None) -> tuple[Box, ...]:
         rows, _, channels = self.inputs[0].hwc

@@ -14,6 +14,7 @@ from driftc.codegen.graph import Shape
 from driftc.codegen.operators.axes import normalised
 from driftc.codegen.operators.base import Array, Box, Operator, Tiling, cut
 from driftc.codegen.operators.quantised import require_quantised, require_room
+from driftc.codegen.operators.walk import Walk, as_rows, row_major
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.node import Node
@@ -92,6 +93,12 @@ class Mean(Operator):
         sums = np.asarray(inputs[0]).sum(axis=self.axes, dtype=np.int64) - self.inputs[0].zero_point * self.count
         result = self.multiplier.apply(sums) + self.outputs[0].zero_point
         return (np.clip(result, -128, 127).astype(np.int8).reshape(self.outputs[0].shape),)
+
+    def walk(self, backward: bool = False) -> Walk | None:
+        """Result by result, each from all the values it averages."""
+        shape = self.inputs[0].shape
+        steps = row_major(tuple(1 if axis in self.axes else extent for axis, extent in enumerate(shape)))
+        return Walk((as_rows(np.broadcast_to(steps, shape)),), (steps.reshape(self.outputs[0].hwc),))
 
     def needs(self, box: Box, reduce: range | None = None) -> tuple[Box, ...]:
         rows, _, channels = self.inputs[0].hwc

@@ -11,6 +11,7 @@ from driftc.codegen.arithmetic import Int64
 from driftc.codegen.graph import Shape
 from driftc.codegen.operators.base import Array, Box, Tiling, Windowed, cut
 from driftc.codegen.operators.quantised import Clamped
+from driftc.codegen.operators.walk import NEVER, Walk
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.node import Node
@@ -78,6 +79,14 @@ class Pool(Windowed, Clamped):
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         pooled = self.pooled(np.asarray(inputs[0], np.int64)[0])
         return (np.clip(pooled, *self.range).astype(np.int8)[np.newaxis],)
+
+    def walk(self, backward: bool = False) -> Walk | None:
+        """Pixel by pixel, channel by channel."""
+        computed, last = self.visits(backward)
+        count = self.inputs[0].shape[3]
+        channels = np.arange(count)
+        read = np.where(last[..., None] == NEVER, NEVER, last[..., None] * count + channels)
+        return Walk((read,), (computed[..., None] * count + channels,))
 
     def needs(self, box: Box, reduce: range | None = None) -> tuple[Box, ...]:
         first, last, _, _ = self.input_rows(box.row0, box.row1)
