@@ -46,6 +46,7 @@ def compile(
     name: str | None = None,
     match: str = "tflm",
     float_io: bool = False,
+    planner: str = "optimal",
     core: str | None = None,
     cc: str | None = None,
     optimize: str = "2",
@@ -58,14 +59,15 @@ def compile(
     """Compile an int8 .tflite file, or a float model with sample inputs to calibrate it with, to C.
 
     `board` is a name from `driftc boards` (None: nothing is checked for fit); `name` the C prefix (default: the file's
-    stem); `match` whose rounding is generated, "tflm" or "litert"; `float_io` adds NAME_invoke_float. `measure` counts
+    stem); `match` whose rounding is generated, "tflm" or "litert"; `float_io` adds NAME_invoke_float. `planner` places
+    the buffers: "optimal", which proves the arena the smallest and needs OR-Tools, or "greedy". `measure` counts
     instructions, stack and code size on the emulated `core` with the compiler `cc` at -O`optimize` (None: where the
     extra `sim` is installed). `watch` sees the Graph or Plan after each stage. With `calibrate` and `settings` a float
     model becomes int8 as in `quantize`; `progress(done, total)` counts its samples.
 
     Raises ModelError (the file), FitError (the board), UsageError (the options) or ToolError (a missing tool).
     """
-    options = Options(name, board, core, match, float_io, cc, optimize)
+    options = Options(name, board, core, match, float_io, planner, cc, optimize)
     found = _load_board(board)
     path = Path(model)
     quantized = None

@@ -147,6 +147,13 @@ def json_option(command: Command) -> Command:
     show_default=True,
     help="Whose rounding the C reproduces, where TFLite Micro and LiteRT differ.",
 )
+@click.option(
+    "--planner",
+    type=click.Choice(["optimal", "greedy"]),
+    default="optimal",
+    show_default=True,
+    help="How buffers are placed: optimal proves the arena the smallest (needs OR-Tools), greedy is quick.",
+)
 @click.option("--float-io", is_flag=True, help="Also write NAME_invoke_float, which takes and gives real values.")
 @click.option(
     "--measure/--no-measure",
@@ -171,6 +178,7 @@ def compile(
     board: str | None,
     name: str | None,
     match: str,
+    planner: str,
     float_io: bool,
     measure: bool | None,
     calibrate: Path | None,
@@ -200,6 +208,7 @@ def compile(
             name=name,
             match=match,
             float_io=float_io,
+            planner=planner,
             core=core,
             cc=cc,
             optimize=optimize or "2",

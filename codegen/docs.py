@@ -61,8 +61,8 @@ def _operators(_: Path) -> str:
     for code, operator in registry().items():
         kernels = "none: a view" if operator.view else ", ".join(_kernels(operator)) or "none: at the border"
         parts = ", ".join(word for flag, word in TILES.items() if flag in operator.tiling) or "-"
-        rows.append((code, _formula(operator), kernels, parts, "yes" if operator.in_place else "-"))
-    return markdown_table(("operator", "computes", "kernels", "in parts", "in place"), rows)
+        rows.append((code, _formula(operator), kernels, parts, "yes" if operator.walk is not Operator.walk else "-"))
+    return markdown_table(("operator", "computes", "kernels", "in parts", "over its input"), rows)
 
 
 def _formula(operator: type[Operator]) -> str:

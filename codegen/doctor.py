@@ -30,6 +30,7 @@ GIVES = {
 DISTRIBUTIONS = {"numpy": "numpy", "tflm": "tflite-micro", "litert": "ai-edge-litert", "unicorn": "unicorn"}
 # Packages that measuring reads programs with.
 PACKAGES = {
+    "ortools": ("ortools", "arenas proven the smallest; without it, --planner greedy"),
     "pyelftools": ("elftools", "code size and stack of compiled programs"),
     "capstone": ("capstone", "classes of instructions, stack of library functions"),
 }

@@ -65,7 +65,16 @@ def lower(
         raise error.within(title) from None
     if not any(not operator.view for operator in graph.operators):
         raise ModelError(f"{title}: the model computes nothing; every operator only renames its input")
-    plan = propose(graph)
+    plan = propose(graph, options.planner, _memories(options.board))
     check(plan)
     see("plan", plan)
     return Lowered(source, model, graph, plan)
+
+
+def _memories(board: str | None) -> list[tuple[str, int]]:
+    """Name and bytes of each RAM of the board, the preferred one first."""
+    if board is None:
+        return []
+    from driftc.boards import load as load_board
+
+    return [(ram.name, ram.bytes) for ram in load_board(board).ram]

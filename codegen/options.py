@@ -12,13 +12,15 @@ CORES = ("cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "
 
 @dataclass(frozen=True)
 class Options:
-    """Options that decide the C (`name`, `match`, `float_io`) and those that measuring uses."""
+    """Options that decide the C (`name`, `match`, `float_io`, `planner`, `board` where it has several RAMs) and those
+    that measuring uses."""
 
     name: str | None = None  # C prefix; None takes the model file's
     board: str | None = None  # a file name in boards/; None checks nothing for fit
     core: str | None = None  # None takes the board's, else cortex-m4
     match: str = "tflm"  # whose rounding: tflm or litert
     float_io: bool = False  # also wrap quantising the input and dequantising the output
+    planner: str = "optimal"  # how buffers are placed: optimal (OR-Tools) or greedy
     cc: str | None = None  # gcc, clang, zig or a path
     optimize: str = "2"  # 2, 3 or s
 
@@ -28,6 +30,8 @@ class Options:
                 raise UsageError(f"option {key}: {value!r} is of the wrong type")
         if self.match not in ("tflm", "litert"):
             raise UsageError(f"match '{self.match}' is unknown; tflm and litert are the references")
+        if self.planner not in ("optimal", "greedy"):
+            raise UsageError(f"planner '{self.planner}' is unknown; optimal and greedy are")
         if self.optimize not in ("2", "3", "s"):
             raise UsageError(f"-O {self.optimize} is unknown; 2, 3 and s are")
         if self.core is not None and self.core not in CORES:

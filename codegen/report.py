@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from driftc.codegen.emit.emit import constant_bytes
@@ -32,7 +33,15 @@ def report(lowered: Lowered, options: Options, measured: Measured | None) -> Jso
         "inputs": [_port(tensor) for tensor in lowered.graph.inputs],
         "outputs": [_port(tensor) for tensor in lowered.graph.outputs],
         "arena_bytes": plan.arena_bytes,
-        "regions": [{"name": region.name, "bytes": region.bytes} for region in plan.regions],
+        "regions": [
+            {"name": region.name, "bytes": region.bytes, "memory": region.memory or None} for region in plan.regions
+        ],
+        "placement": {
+            "planner": plan.planner,
+            "bound_bytes": plan.bound,
+            "proven": plan.arena_bytes == plan.bound,
+            "gap": (plan.arena_bytes - plan.bound) / plan.arena_bytes if plan.arena_bytes else 0.0,
+        },
         "stack_bytes": measured.stack_bytes if measured else None,
         "flash": {
             "code": code,
@@ -92,24 +101,35 @@ def _live(plan: Plan) -> list[tuple[Call, list[Buffer]]]:
                 last[key] = max(position, last.get(key, position))
 
     def live(position: int) -> list[Buffer]:
-        found = {b.offset: b for k, b in known.items() if first[k] <= position <= last.get(k, 0)}
+        found = {(b.region, b.offset, b.bytes): b for k, b in known.items() if first[k] <= position <= last.get(k, 0)}
         return sorted(found.values(), key=lambda buffer: -buffer.bytes)
 
     return [(call, live(position)) for position, call in enumerate(calls)]
+
+
+def occupied(buffers: Sequence[Buffer]) -> int:
+    """Bytes of RAM that `buffers` cover, shared bytes counted once."""
+    total = 0
+    reached: dict[str, int] = {}
+    for buffer in sorted(buffers, key=lambda buffer: buffer.offset):
+        start = max(buffer.offset, reached.get(buffer.region, 0))
+        end = max(buffer.offset + buffer.bytes, start)
+        total += end - start
+        reached[buffer.region] = end
+    return total
 
 
 def live_bytes(plan: Plan) -> list[int]:
     """Bytes of RAM in use while each operator runs, in the order of `report`'s layers."""
     found: dict[int, int] = {}
     for call, buffers in _live(plan):
-        size = sum(buffer.bytes for buffer in buffers)
-        found[id(call.operator)] = max(size, found.get(id(call.operator), 0))
+        found[id(call.operator)] = max(occupied(buffers), found.get(id(call.operator), 0))
     return list(found.values())
 
 
 def peak(plan: Plan) -> tuple[Call, list[Buffer]]:
     """The call during which the most bytes are live, and the buffers that are, largest first."""
-    return max(_live(plan), key=lambda pair: sum(buffer.bytes for buffer in pair[1]))
+    return max(_live(plan), key=lambda pair: occupied(pair[1]))
 
 
 def check_fit(found: Json, plan: Plan, board: Board) -> None:

@@ -85,13 +85,21 @@ def _totals(compiled: Compiled, report: dict[str, Any]) -> list[str]:
     room = f" of {board.largest.bytes:,} B {board.largest.name}" if board else ""
     store = f" of {board.flash.bytes:,} B" if board else ""
     lines = [
-        f"RAM    arena {report['arena_bytes']:,} B{room}, stack {_number(report['stack_bytes'])} B",
+        f"RAM    arena {report['arena_bytes']:,} B{room} ({_proof(report)}), stack {_number(report['stack_bytes'])} B",
         f"flash  {used:,} B{store}: constants {flash['constants']:,} B, code {_number(flash['code'])} B",
     ]
     measured = compiled.measured_with
     if measured is not None:
         lines.append(f"on     {measured['core']}, {measured['version']}, -O{compiled.options.optimize}")
     return lines
+
+
+def _proof(report: dict[str, Any]) -> str:
+    """How good the arena is."""
+    placement = report["placement"]
+    if placement["proven"]:
+        return "proven the smallest for this order of layers"
+    return f"{placement['planner']}; at least {placement['bound_bytes']:,} B are needed"
 
 
 def _live_bytes(compiled: Compiled) -> list[int]:

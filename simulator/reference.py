@@ -84,7 +84,7 @@ class PlanRun:
         if buffer.dense and box == _whole(buffer):
             raw = self.memory[buffer.region][buffer.offset : buffer.offset + buffer.bytes]
             return raw.copy().view(buffer.dtype).reshape(buffer.shape)
-        where = buffer.addresses(box)[..., None] + np.arange(buffer.dtype.itemsize)
+        where = buffer.byte_addresses(box)
         return np.ascontiguousarray(self.memory[buffer.region][where]).view(buffer.dtype)[..., 0]
 
     def write(self, buffer: Buffer, box: Box, value: Array) -> None:

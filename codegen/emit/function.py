@@ -8,7 +8,7 @@ import numpy as np
 
 from driftc.codegen.emit.access import Range, c_type, inside
 from driftc.codegen.operators.base import Operator, Windowed
-from driftc.codegen.plan.plan import CONSTANTS, Buffer, Call, Plan, Span, static_calls
+from driftc.codegen.plan.plan import Buffer, Call, Plan, Span, static_calls
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +59,10 @@ class Function:
         """The shared constant that a window reads where it leaves the input: one pixel of the zero point."""
         zero = self.op.inputs[0].zero_point
         return f"outside_{'minus' if zero < 0 else 'plus'}_{abs(zero)}"
+
+    @property
+    def backward(self) -> bool:
+        return self.call.backward
 
     @property
     def flat(self) -> bool:
@@ -157,15 +161,11 @@ def _shape_class(call: Call) -> tuple[object, ...]:
         span(call.channels),
         span(call.reduce),
         tuple(shape(buffer) for buffer in (*call.inputs, call.sums, *call.outputs)),
+        call.backward,
         _shares_bytes(call),
     )
 
 
 def _shares_bytes(call: Call) -> bool:
     """Two of the call's buffers meet in memory, so that `restrict` would be undefined behaviour."""
-    inputs = [buffer for buffer in call.inputs if buffer.region != CONSTANTS]
-    return any(
-        a.region == b.region and a.offset < b.offset + b.bytes and b.offset < a.offset + a.bytes
-        for a in inputs
-        for b in call.outputs
-    )
+    return any(source.overlaps(target) for source in call.inputs for target in call.outputs)

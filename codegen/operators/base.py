@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from driftc.codegen.arithmetic import round_half_away
 from driftc.codegen.errors import ModelError
 from driftc.codegen.graph import Quantization, Shape, Tensor
+from driftc.codegen.operators.walk import NEVER, Steps, Walk
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.node import Node
@@ -70,8 +71,8 @@ class Operator:
     codes: ClassVar[tuple[str, ...]] = ()  # BuiltinOperator names in a .tflite
     template: ClassVar[str]  # folder in driftc.templates
     tiling: ClassVar[Tiling] = Tiling.NONE
-    in_place: ClassVar[bool] = False  # element i of the output depends on element i of the inputs alone
     keeps_scale: ClassVar[bool] = False  # inputs and outputs must be quantised alike
+    reversible: ClassVar[bool] = False  # the kernel can also take rows and pixels from the last to the first
     view: ClassVar[bool] = False  # same bytes under another shape: costs nothing
     arithmetic: ClassVar[str] = ""  # for docs/arithmetic.md: multiplier, rounding, saturation
     departures: ClassVar[str] = ""  # for docs/arithmetic.md: where LiteRT's reference kernel gives other bytes
@@ -136,6 +137,13 @@ class Operator:
     def constants(self) -> dict[str, Array]:
         """Arrays that the C holds in flash, in the layout and order in which the kernel reads them."""
         return {}
+
+    def walk(self, backward: bool = False) -> Walk | None:
+        """The order in which the kernel reads and writes, where an output may lie over a dying input; else None.
+
+        `backward`, for `reversible` operators: rows and pixels from the last to the first.
+        """
+        return None
 
     def summary(self) -> str:
         """A few words for the comment above the layer: kernel size, stride, activation."""
@@ -236,6 +244,7 @@ class Windowed(Operator):
     Expects `kernel`, `stride`, `dilation` as (rows, pixels) and `padding` as (top, bottom, left, right).
     """
 
+    reversible = True
     kernel: tuple[int, int]
     stride: tuple[int, int]
     dilation: tuple[int, int]
@@ -285,6 +294,29 @@ class Windowed(Operator):
         last = (size + before - self.reach[axis]) // self.stride[axis] + 1
         first = min(max(first, 0), count)
         return first, min(max(last, first), count)
+
+    def visits(self, backward: bool) -> tuple[Steps, Steps]:
+        """When output pixels are computed, and when each input pixel is last in a window (NEVER: in none).
+
+        Pixels are counted in the order in which they are computed: [out rows, out pixels], [in rows, in pixels].
+        """
+        height, width, _ = self.outputs[0].hwc
+        row, pixel = self._last_use(0, backward), self._last_use(1, backward)
+        last = row[:, None] * width + pixel[None, :]
+        last[(row == NEVER)[:, None] | (pixel == NEVER)[None, :]] = NEVER
+        order = np.arange(height * width, dtype=np.int64).reshape(height, width)
+        return order[::-1, ::-1] if backward else order, last
+
+    def _last_use(self, axis: int, backward: bool) -> NDArray[np.int64]:
+        """For each input row (axis 0) or pixel (axis 1): the last window it is in, counted as they are computed."""
+        size, count = self.inputs[0].hwc[axis], self.outputs[0].hwc[axis]
+        last = np.full(size, NEVER, np.int64)
+        for turn in range(count):
+            window = count - 1 - turn if backward else turn
+            first = window * self.stride[axis] - self.padding[2 * axis]
+            reads = first + np.arange(self.kernel[axis]) * self.dilation[axis]
+            last[reads[(reads >= 0) & (reads < size)]] = turn
+        return last
 
     def windows(self, x: NDArray[np.int64], fill: int) -> NDArray[np.int64]:
         """View `x` [1, H, W, C] as [out_h, out_w, C, kernel_h, kernel_w], padded with `fill`."""

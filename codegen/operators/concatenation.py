@@ -11,6 +11,7 @@ from driftc.codegen.graph import Shape
 from driftc.codegen.operators.axes import normalised
 from driftc.codegen.operators.base import Activation, Array, Operator, Stored
 from driftc.codegen.operators.quantised import require_same
+from driftc.codegen.operators.walk import Walk, as_rows, row_major
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.node import Node
@@ -60,6 +61,12 @@ class Concatenation(Operator):
 
     def summary(self) -> str:
         return f"concatenation along axis {self.axis}"
+
+    def walk(self, backward: bool = False) -> Walk | None:
+        """Input after input, each element by element."""
+        counts = np.cumsum([0, *(tensor.size for tensor in self.inputs)])
+        read = [row_major(tensor.shape) + start for tensor, start in zip(self.inputs, counts, strict=False)]
+        return Walk(tuple(as_rows(steps) for steps in read), (as_rows(np.concatenate(read, axis=self.axis)),))
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         return (np.concatenate([np.asarray(part) for part in inputs], axis=self.axis),)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import gcd
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from driftc.codegen.graph import Shape
 from driftc.codegen.operators.base import Array, Box, Stored, Tiling, Windowed, cut
+from driftc.codegen.operators.walk import FILTERS_AT_ONCE, NEVER, Walk
 from driftc.codegen.operators.weighted import Weighted
 
 if TYPE_CHECKING:
@@ -115,6 +117,17 @@ class Conv2D(Windowed, Weighted):
         rows = [piece.reshape(-1, filters.shape[2]) for piece in pieces]
         sums = [piece @ filters[g].T for g, piece in enumerate(rows)]
         return np.concatenate(sums, axis=1).reshape(*windows.shape[:3], self.channels)
+
+    def walk(self, backward: bool = False) -> Walk | None:
+        """Pixel by pixel, a few filters at a time, each pass over the whole window of its group of channels."""
+        computed, last = self.visits(backward)
+        share, channels = self.channels // self.groups, np.arange(self.channels)
+        at_once = FILTERS_AT_ONCE if self.groups == 1 else gcd(share, FILTERS_AT_ONCE)
+        passes = channels // at_once
+        group = np.arange(self.inputs[0].shape[3]) // self.weights.shape[3]
+        final = passes[(group + 1) * share - 1]
+        read = np.where(last[..., None] == NEVER, NEVER, last[..., None] * (passes[-1] + 1) + final)
+        return Walk((read,), (computed[..., None] * (passes[-1] + 1) + passes,))
 
     def needs(self, box: Box, reduce: range | None = None) -> tuple[Box, ...]:
         first, last, _, _ = self.input_rows(box.row0, box.row1)

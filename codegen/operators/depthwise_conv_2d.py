@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from driftc.codegen.graph import Shape
 from driftc.codegen.operators.base import Array, Box, Stored, Tiling, Windowed, cut
+from driftc.codegen.operators.walk import NEVER, Walk
 from driftc.codegen.operators.weighted import Weighted
 
 if TYPE_CHECKING:
@@ -109,6 +110,14 @@ class DepthwiseConv2D(Windowed, Weighted):
                     self.weights.data[0, ky, kx]
                 )
         return sums
+
+    def walk(self, backward: bool = False) -> Walk | None:
+        """Pixel by pixel, output channel by output channel."""
+        computed, last = self.visits(backward)
+        channels = np.arange(self.channels)
+        final = channels[self.multiplicity - 1 :: self.multiplicity]
+        read = np.where(last[..., None] == NEVER, NEVER, last[..., None] * self.channels + final)
+        return Walk((read,), (computed[..., None] * self.channels + channels,))
 
     def needs(self, box: Box, reduce: range | None = None) -> tuple[Box, ...]:
         first, last, _, _ = self.input_rows(box.row0, box.row1)

@@ -12,6 +12,7 @@ from driftc.codegen.arithmetic import Int64, Multiplier
 from driftc.codegen.graph import Shape, Tensor
 from driftc.codegen.operators.base import Array, Box, Stored, Tiling, as_int64, cut, float_activation
 from driftc.codegen.operators.quantised import Clamped, requantiser
+from driftc.codegen.operators.walk import Walk, broadcast
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.node import Node
@@ -24,7 +25,6 @@ class Elementwise(Clamped):
     """out[i] = clamp(combine(a[i], b[i])); subclasses define `combine`. Either input may be constant."""
 
     tiling = Tiling.ROWS | Tiling.CHANNELS
-    in_place = True
     options: ClassVar[str]  # the schema's options table
 
     @classmethod
@@ -64,6 +64,9 @@ class Elementwise(Clamped):
 
     def float_spec(self, *inputs: Array) -> tuple[Array, ...]:
         return (float_activation(self.activation, self.float_combine(inputs[0], inputs[1])),)
+
+    def walk(self, backward: bool = False) -> Walk | None:
+        return broadcast(self.outputs[0].shape, [tensor.shape for tensor in self.inputs])
 
     def needs(self, box: Box, reduce: range | None = None) -> tuple[Box, ...]:
         height, _, channels = self.outputs[0].hwc

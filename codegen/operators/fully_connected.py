@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from driftc.codegen.arithmetic import exact_pair, scale_exactly
 from driftc.codegen.graph import Shape
 from driftc.codegen.operators.base import Array, Box, Stored, Tiling, batched
+from driftc.codegen.operators.walk import FILTERS_AT_ONCE, Walk
 from driftc.codegen.operators.weighted import Weighted
 
 if TYPE_CHECKING:
@@ -96,6 +97,14 @@ class FullyConnected(Weighted):
         return batched(
             x.reshape(-1, self.weights.shape[1]) @ self.weights.data.T, self.outputs[0], self.outputs[0].shape
         )
+
+    def walk(self, backward: bool = False) -> Walk | None:
+        """Row by row of `weights.shape[1]` inputs, a few filters at a time, each pass over the whole row."""
+        passes = np.arange(self.channels) // FILTERS_AT_ONCE
+        count = int(passes[-1]) + 1
+        x, y = self.inputs[0], self.outputs[0]
+        read = np.arange(x.size) // self.weights.shape[1] * count + count - 1
+        return Walk((read.reshape(x.hwc),), ((np.arange(self.rows)[:, None] * count + passes).reshape(y.hwc),))
 
     def needs(self, box: Box, reduce: range | None = None) -> tuple[Box, ...]:
         rows, _, channels = self.inputs[0].hwc

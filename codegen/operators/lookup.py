@@ -13,6 +13,7 @@ from driftc.codegen.arithmetic import Int64
 from driftc.codegen.graph import Shape
 from driftc.codegen.operators.base import Array, Box, Operator, Stored, Tiling, cut
 from driftc.codegen.operators.quantised import require_quantised
+from driftc.codegen.operators.walk import Walk, broadcast
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.node import Node
@@ -24,7 +25,6 @@ class Lookup(Operator):
 
     template = "lookup"
     tiling = Tiling.ROWS | Tiling.CHANNELS
-    in_place = True
 
     @classmethod
     def from_tflite(cls, node: Node) -> Self:
@@ -70,6 +70,9 @@ class Lookup(Operator):
 
     def float_spec(self, *inputs: Array) -> tuple[Array, ...]:
         return (np.asarray(self.on_reals(inputs[0]), np.float32),)
+
+    def walk(self, backward: bool = False) -> Walk | None:
+        return broadcast(self.outputs[0].shape, [self.inputs[0].shape])
 
     def needs(self, box: Box, reduce: range | None = None) -> tuple[Box, ...]:
         return (box,)

@@ -14,6 +14,7 @@ from driftc.codegen.graph import Shape
 from driftc.codegen.operators.axes import normalised
 from driftc.codegen.operators.base import Array, Box, Operator, Stored, Tiling, cut
 from driftc.codegen.operators.quantised import require_quantised, require_room
+from driftc.codegen.operators.walk import Walk, as_rows, row_major
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.node import Node
@@ -100,6 +101,12 @@ class Mean(Operator):
         if 0 in self.axes:
             self.refuse("averages along the batch axis")
         return (np.asarray(inputs[0].mean(axis=self.axes, keepdims=self.keep_dims), np.float32),)
+
+    def walk(self, backward: bool = False) -> Walk | None:
+        """Result by result, each from all the values it averages."""
+        shape = self.inputs[0].shape
+        steps = row_major(tuple(1 if axis in self.axes else extent for axis, extent in enumerate(shape)))
+        return Walk((as_rows(np.broadcast_to(steps, shape)),), (steps.reshape(self.outputs[0].hwc),))
 
     def needs(self, box: Box, reduce: range | None = None) -> tuple[Box, ...]:
         rows, _, channels = self.inputs[0].hwc

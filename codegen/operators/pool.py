@@ -11,6 +11,7 @@ from driftc.codegen.arithmetic import Int64
 from driftc.codegen.graph import Shape
 from driftc.codegen.operators.base import Array, Box, Stored, Tiling, Windowed, cut, float_activation
 from driftc.codegen.operators.quantised import Clamped
+from driftc.codegen.operators.walk import NEVER, Walk
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.node import Node
@@ -103,6 +104,14 @@ class Pool(Windowed, Clamped):
     def float_spec(self, *inputs: Array) -> tuple[Array, ...]:
         pooled = self.float_pooled(np.moveaxis(inputs[0], 0, 2))
         return (float_activation(self.activation, np.ascontiguousarray(np.moveaxis(pooled, 2, 0))),)
+
+    def walk(self, backward: bool = False) -> Walk | None:
+        """Pixel by pixel, channel by channel."""
+        computed, last = self.visits(backward)
+        count = self.inputs[0].shape[3]
+        channels = np.arange(count)
+        read = np.where(last[..., None] == NEVER, NEVER, last[..., None] * count + channels)
+        return Walk((read,), (computed[..., None] * count + channels,))
 
     def needs(self, box: Box, reduce: range | None = None) -> tuple[Box, ...]:
         first, last, _, _ = self.input_rows(box.row0, box.row1)

@@ -13,6 +13,7 @@ from driftc.codegen.graph import Quantization, Shape
 from driftc.codegen.operators import fixed_point
 from driftc.codegen.operators.base import Array, Operator, Stored
 from driftc.codegen.operators.quantised import require_quantised
+from driftc.codegen.operators.walk import Walk, as_rows, row_major
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.node import Node
@@ -85,6 +86,11 @@ class Softmax(Operator):
 
     def constants(self) -> dict[str, Array]:
         return {"exp": self.exponentials.astype(np.int32)}
+
+    def walk(self, backward: bool = False) -> Walk | None:
+        """Row by row; the last of three passes over a row also writes it."""
+        steps = as_rows(row_major(self.outputs[0].shape))
+        return Walk((steps,), (steps,))
 
     def summary(self) -> str:
         return f"softmax of {self.depth}"

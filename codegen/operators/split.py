@@ -10,6 +10,7 @@ import numpy as np
 from driftc.codegen.graph import Shape
 from driftc.codegen.operators.axes import int32s, normalised
 from driftc.codegen.operators.base import Array, Operator
+from driftc.codegen.operators.walk import Walk, as_rows, row_major
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.node import Node
@@ -44,6 +45,12 @@ class Split(Operator):
 
     def summary(self) -> str:
         return f"split in {len(self.outputs)} along axis {self.axis}"
+
+    def walk(self, backward: bool = False) -> Walk | None:
+        """Output after output, each element by element."""
+        counts = np.cumsum([0, *(tensor.size for tensor in self.outputs)])
+        written = [row_major(tensor.shape) + start for tensor, start in zip(self.outputs, counts, strict=False)]
+        return Walk((as_rows(np.concatenate(written, axis=self.axis)),), tuple(as_rows(steps) for steps in written))
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         return tuple(np.ascontiguousarray(p) for p in np.split(np.asarray(inputs[0]), len(self.outputs), self.axis))

@@ -10,6 +10,7 @@ import numpy as np
 from driftc.codegen.graph import Shape
 from driftc.codegen.operators.axes import int32s
 from driftc.codegen.operators.base import Array, Operator, Stored
+from driftc.codegen.operators.walk import NEVER, Walk, as_rows, row_major
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.node import Node
@@ -79,6 +80,14 @@ class StridedSlice(Operator):
 
     def summary(self) -> str:
         return "slice"
+
+    def walk(self, backward: bool = False) -> Walk | None:
+        """Element by element of the output."""
+        steps = row_major(self.counts)
+        ranges = zip(self.begin, self.counts, self.strides, strict=True)
+        read = np.full(self.inputs[0].shape, NEVER, np.int64)
+        read[np.ix_(*(first + step * np.arange(count) for first, count, step in ranges))] = steps
+        return Walk((as_rows(read),), (as_rows(steps.reshape(self.outputs[0].shape)),))
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         return (self.picked(np.asarray(inputs[0]), 0).reshape(self.outputs[0].shape),)

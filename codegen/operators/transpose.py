@@ -10,6 +10,7 @@ import numpy as np
 from driftc.codegen.graph import Shape
 from driftc.codegen.operators.axes import int32s
 from driftc.codegen.operators.base import Array, Operator, Stored
+from driftc.codegen.operators.walk import Walk, as_rows, row_major
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.node import Node
@@ -47,6 +48,11 @@ class Transpose(Operator):
 
     def summary(self) -> str:
         return f"transpose to axes {', '.join(str(axis) for axis in self.permutation)}"
+
+    def walk(self, backward: bool = False) -> Walk | None:
+        """Element by element of the output."""
+        steps = row_major(self.outputs[0].shape)
+        return Walk((as_rows(steps.transpose(np.argsort(self.permutation))),), (as_rows(steps),))
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         return (np.ascontiguousarray(np.asarray(inputs[0]).transpose(self.permutation)),)

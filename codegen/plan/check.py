@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.operators.base import Box
+from driftc.codegen.plan.overlap import conflict
 from driftc.codegen.plan.plan import CONSTANTS, Buffer, Call, Plan
 
 Tags = dict[str, NDArray[np.int64]]
@@ -19,8 +20,8 @@ def check(plan: Plan) -> None:
     """Raise PlanError unless each call reads exactly the elements of its inputs that were written last.
 
     Every byte of every region carries the tag of the element it holds; a read of a byte whose tag is another
-    element's, or none's, is an error. What a kernel does within one call is bounded by two rules: an output shares
-    bytes with an input only in place (same bytes, element for element), or not at all.
+    element's, or none's, is an error. Within one call, an output that shares bytes with an input must be written in
+    the kernel's own order (`Operator.walk`) after each of those bytes is read for the last time; all else is apart.
     """
     tags: Tags = {region.name: np.full(region.bytes, -1, np.int64) for region in plan.regions}
     numbers: dict[str, int] = {}
@@ -33,8 +34,7 @@ def check(plan: Plan) -> None:
         element = (rows * width + np.arange(width)[None, :, None]) * channels
         element = element + np.arange(box.channel0, box.channel1)[None, None, :]
         item = np.arange(buffer.dtype.itemsize)
-        where = buffer.addresses(box)[..., None] + item
-        return where, (number << 40) + element[..., None] * 8 + item
+        return buffer.byte_addresses(box), (number << 40) + element[..., None] * 8 + item
 
     def write(buffer: Buffer, box: Box) -> None:
         where, tag = tagged(buffer, box)
@@ -55,25 +55,32 @@ def check(plan: Plan) -> None:
             )
 
     for buffer in plan.inputs:
-        write(buffer, Box(0, buffer.shape[0], 0, buffer.shape[2]))
+        write(buffer, _whole(buffer))
     for call, variables in plan.calls():
         box = call.box(variables)
         reduce = call.reduce.at(variables) if call.reduce else None
         for buffer, needed in zip(call.inputs, call.operator.needs(box, reduce), strict=True):
             read(buffer, needed, call.operator.name)
-            for output in call.outputs:
-                _check_overlap(plan, call, buffer, output)
+        _check_overlap(plan, call, box, reduce)
         if call.sums is not None:
             if call.epilogue == "finish" or (reduce is not None and reduce.start > 0):
                 read(call.sums, box, call.operator.name)
             if call.epilogue == "accumulate":
                 write(call.sums, box)
         if call.epilogue != "accumulate":
-            for output in call.outputs:
-                whole = Box(0, output.shape[0], 0, output.shape[2])
-                write(output, box if output is call.outputs[0] else whole)
+            for number, output in enumerate(call.outputs):
+                write(output, _written(call, number, box))
     for buffer in plan.outputs:
-        read(buffer, Box(0, buffer.shape[0], 0, buffer.shape[2]), "the caller")
+        read(buffer, _whole(buffer), "the caller")
+
+
+def _whole(buffer: Buffer) -> Box:
+    return Box(0, buffer.shape[0], 0, buffer.shape[2])
+
+
+def _written(call: Call, number: int, box: Box) -> Box:
+    """What `call` writes of its output: `box` of the first, all of any other."""
+    return box if number == 0 else _whole(call.outputs[number])
 
 
 def _inside(plan: Plan, buffer: Buffer, where: NDArray[np.int64]) -> None:
@@ -82,13 +89,33 @@ def _inside(plan: Plan, buffer: Buffer, where: NDArray[np.int64]) -> None:
         raise PlanError(f"{plan.name}: {buffer.name} leaves {buffer.region}")
 
 
-def _check_overlap(plan: Plan, call: Call, source: Buffer, target: Buffer) -> None:
-    """In place means the same bytes for the same elements; any other overlap is refused."""
-    apart = (
-        source.region != target.region
-        or source.offset + source.bytes <= target.offset
-        or target.offset + target.bytes <= source.offset
-    )
-    same = call.operator.in_place and source.offset == target.offset and source.strides == target.strides
-    if not apart and not same:
-        raise PlanError(f"{plan.name}: {call.operator.name}: {source.name} and {target.name} overlap")
+def _check_overlap(plan: Plan, call: Call, box: Box, reduce: range | None) -> None:
+    """No byte is overwritten within the call while it is still to be read; two outputs are apart."""
+    targets = [(output, _written(call, number, box)) for number, output in enumerate(call.outputs)]
+    if call.sums is not None:
+        targets = [(call.sums, box)] if call.epilogue == "accumulate" else [*targets, (call.sums, box)]
+    for number, (output, _) in enumerate(targets):
+        if any(output.overlaps(other) for other, _ in targets[:number]):
+            raise PlanError(f"{plan.name}: {call.operator.name}: {output.name} overlaps another output")
+    shared = [
+        (source, target)
+        for source, read in enumerate(call.inputs)
+        for target, (written, _) in enumerate(targets)
+        if read.overlaps(written)
+    ]
+    if not shared:
+        return
+    walk = call.operator.part(box, reduce).walk(call.backward)
+    needs = call.operator.needs(box, reduce)
+    for source, target in shared:
+        read, (written, part) = call.inputs[source], targets[target]
+        if walk is None or written is call.sums:
+            raise PlanError(f"{plan.name}: {call.operator.name}: {read.name} and {written.name} overlap")
+        where, into = read.byte_addresses(needs[source]), written.byte_addresses(part)
+        times = walk.read[source].reshape(where.shape[:-1]), walk.written[target].reshape(into.shape[:-1])
+        lost = conflict(times[0], where, times[1], into)
+        if lost is not None:
+            raise PlanError(
+                f"{plan.name}: {call.operator.name}: {written.name} overlaps {read.name}, "
+                f"and overwrites {read.region} + {lost} before it is read"
+            )

@@ -128,6 +128,15 @@ class Buffer:
         full = self.whole_rows and self.kept == channels
         return full and self.strides == (width * channels * item, channels * item, item)
 
+    def overlaps(self, other: Buffer) -> bool:
+        """The two share bytes of RAM."""
+        apart = self.offset + self.bytes <= other.offset or other.offset + other.bytes <= self.offset
+        return self.region == other.region != CONSTANTS and not apart
+
+    def byte_addresses(self, box: Box) -> Array:
+        """As `addresses`, of each byte of an element: int64 [rows, pixels, channels, item bytes]."""
+        return self.addresses(box)[..., None] + np.arange(self.dtype.itemsize)
+
     def addresses(self, box: Box) -> Array:
         """Byte offsets in the region of the elements in `box`: int64 [rows, pixels, channels]."""
         row = np.arange(box.row0, box.row1)[:, None, None] % self.rows
@@ -142,7 +151,7 @@ class Call:
 
     `epilogue` says what happens to a finished accumulator: "requantize" (to int8, the usual), "accumulate" (store or
     add into the int32 buffer `sums`), "finish" (add what is in `sums`, then requantize). `reduce` limits the input
-    channels that are summed.
+    channels that are summed. `backward` takes rows and pixels from the last to the first.
     """
 
     operator: Operator
@@ -154,11 +163,20 @@ class Call:
     reduce: Span | None = None
     sums: Buffer | None = None
     layer: int | None = None  # index in Plan.layers; None where the output is not complete yet
+    backward: bool = False
 
     @classmethod
-    def whole(cls, operator: Operator, inputs: tuple[Buffer, ...], outputs: tuple[Buffer, ...], layer: int) -> Call:
+    def whole(
+        cls,
+        operator: Operator,
+        inputs: tuple[Buffer, ...],
+        outputs: tuple[Buffer, ...],
+        layer: int,
+        backward: bool = False,
+    ) -> Call:
         height, _, channels = outputs[0].shape
-        return cls(operator, inputs, outputs, Span.of(0, height), Span.of(0, channels), operator.epilogue, layer=layer)
+        rows, every = Span.of(0, height), Span.of(0, channels)
+        return cls(operator, inputs, outputs, rows, every, operator.epilogue, layer=layer, backward=backward)
 
     def box(self, variables: Mapping[str, int]) -> Box:
         rows, channels = self.rows.at(variables), self.channels.at(variables)
@@ -181,16 +199,20 @@ Statement = Call | Loop
 
 @dataclass(frozen=True)
 class Region:
-    """RAM that the caller gives: `bytes`, aligned to `align`."""
+    """RAM that the caller gives: `bytes`, aligned to `align`; `memory` is the board's name for where it belongs."""
 
     name: str
     bytes: int
     align: int = 4
+    memory: str = ""
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """`layers[i]` is the tensor whose rows the hook shows as layer i; `views` are other names for the same bytes."""
+    """`layers[i]` is the tensor whose rows the hook shows as layer i; `views` are other names for the same bytes.
+
+    `planner` placed the buffers; no placement of them, with their lifetimes, needs fewer than `bound` bytes.
+    """
 
     name: str
     regions: tuple[Region, ...]
@@ -201,6 +223,8 @@ class Plan:
     input_tensors: tuple[Tensor, ...]
     output_tensors: tuple[Tensor, ...]
     views: dict[str, str] = field(default_factory=dict)  # tensor name -> name of the tensor that holds its bytes
+    planner: str = ""
+    bound: int = 0
 
     def calls(self) -> Iterator[tuple[Call, dict[str, int]]]:
         """Every call in the order of execution, with the values of the loop variables."""

@@ -306,7 +306,10 @@ def test_boards_operators_and_doctor(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("command", "options"),
     [
-        ("compile", f"--output --board --name --match --float-io --measure --no-measure --dump-after {TARGET}"),
+        (
+            "compile",
+            f"--output --board --name --match --planner --float-io --measure --no-measure --dump-after {TARGET}",
+        ),
         ("verify", f"{SAMPLES} --save-tensors --sanitize {TARGET}"),
         ("simulate", f"{SAMPLES} {TARGET}"),
         ("boards", "--json"),

@@ -1,0 +1,52 @@
+"""In which order a kernel reads its inputs and writes its outputs: what lets an output lie over a dying input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftc.codegen.graph import Shape
+
+Steps = NDArray[np.int64]  # a step number for each element, rows x pixels x channels
+
+NEVER = -1
+FILTERS_AT_ONCE = 4  # output channels that one pass over a window computes: templates/lib.c.j2, filters
+
+
+@dataclass(frozen=True, eq=False)
+class Walk:
+    """Kernels as numbered steps: each reads some elements of the inputs, and then writes some of the outputs.
+
+    `read[i]` is the last step that reads each element of input i (NEVER: none does), `written[o]` the first step that
+    writes each element of output o. They restate the loops of the operator's template; the tests hold the C to them.
+    """
+
+    read: tuple[Steps, ...]
+    written: tuple[Steps, ...]
+
+
+def row_major(shape: Shape) -> Steps:
+    """Step n is element n: what a loop over every axis in order, or over all elements, gives."""
+    return np.arange(int(np.prod(shape)), dtype=np.int64).reshape(shape)
+
+
+def broadcast(output: Shape, inputs: Sequence[Shape]) -> Walk:
+    """Element by element of the output; inputs broadcast to it."""
+    steps = row_major(output)
+
+    def last(shape: Shape) -> Steps:
+        padded = (1,) * (len(output) - len(shape)) + tuple(shape)
+        axes = tuple(axis for axis, extent in enumerate(padded) if extent == 1)
+        return steps.max(axis=axes, keepdims=True).reshape(shape) if axes else steps
+
+    return Walk(tuple(as_rows(last(shape)) for shape in inputs), (as_rows(steps),))
+
+
+def as_rows(steps: Steps) -> Steps:
+    """As rows x pixels x channels, as `Tensor.hwc` folds axes."""
+    if steps.ndim <= 1:
+        return steps.reshape(1, 1, -1)
+    return steps.reshape(-1, *steps.shape[-2:])
