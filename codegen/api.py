@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import driftc
-from driftc.codegen.emit.emit import emit, emit_selftest, step_name
+from driftc.codegen.adaptation.constants import Adaptation
+from driftc.codegen.adaptation.find import find, method_named
+from driftc.codegen.emit.emit import adapts, emit, emit_selftest, step_name
 from driftc.codegen.errors import DataError, ToolError, UsageError
 from driftc.codegen.folder import RECORD, read_record, write_folder
 from driftc.codegen.graph import Graph
-from driftc.codegen.lower import Lowered, lower
+from driftc.codegen.lower import Lowered, lower, read
 from driftc.codegen.options import Options
+from driftc.codegen.passes.border import border
 from driftc.codegen.plan.plan import Plan
 from driftc.codegen.report import check_fit, report
 
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 
 Watch = Callable[[str, Graph | Plan], None]
 MODEL = "model.tflite"  # the copy in a compiled folder
+ADAPTATION = "adaptation.json"  # the constants of the layers that are live, where there are any
 RANDOM_SAMPLES = 5  # where no data is given
 
 
@@ -47,6 +51,12 @@ def compile(
     optimize: str = "2",
     measure: bool | None = None,
     watch: Watch | None = None,
+    adapt: str | None = None,
+    adapt_layers: str = "all",
+    adapt_constants: str | Path | None = None,
+    calibrate: str | Path | None = None,
+    input_divisor: float = 1.0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Compiled:
     """Compile a .tflite file to C.
 
@@ -55,13 +65,24 @@ def compile(
     instructions, stack and code size on the emulated `core` with the compiler `cc` at -O`optimize` (None: where the
     extra `sim` is installed). `watch` sees the Graph or Plan after each stage.
 
+    `adapt` names a method ("fixed", ...): the layers in `adapt_layers` ("all", a share, or names) then normalise each
+    sample by its own statistics, with constants found on the samples in `calibrate` (real values are divided by
+    `input_divisor`; `progress(done, total)` is called after each), or read from `adapt_constants`.
+
     Raises ModelError (the file), FitError (the board), UsageError (the options) or ToolError (a missing tool).
     """
     options = Options(name, board, core, match, float_io, cc, optimize)
     found = _load_board(board)
     path = Path(model)
-    lowered = lower(path, options, watch)
+    adaptation: Adaptation | None = None
+    notes: list[str] = []
+    if adapt_constants is not None:
+        adaptation = Adaptation.read(Path(adapt_constants))
+    elif adapt is not None:
+        adaptation, notes = _adaptation(path, options, adapt, adapt_layers, calibrate, input_divisor, progress)
+    lowered = lower(path, options, watch, adaptation=adaptation)
     compiled = Compiled(path.read_bytes(), options, lowered)
+    compiled.notes += notes
     if found is not None:  # before measuring: what cannot fit by its arena alone need not be built
         check_fit(report(lowered, compiled.options, None), lowered.plan, found)
     if measure or measure is None:
@@ -80,6 +101,7 @@ class Compiled:
         self._model = model
         self._folder = folder
         self._measured: Measured | None = None
+        self.notes: list[str] = []  # what the user should know
         self.not_measured = ""  # why, where measuring was tried and a tool was missing or failed
 
     @classmethod
@@ -92,7 +114,10 @@ class Compiled:
         model = path / MODEL
         if not model.is_file():
             raise UsageError(f"{path}: {MODEL} is missing; compile the model again")
-        return cls(model.read_bytes(), options, lower(model, options, title=str(record.get("model", MODEL))), path)
+        constants = path / ADAPTATION
+        adaptation = Adaptation.read(constants) if constants.is_file() else None
+        lowered = lower(model, options, title=str(record.get("model", MODEL)), adaptation=adaptation)
+        return cls(model.read_bytes(), options, lowered, path)
 
     # --- what it is ---
 
@@ -136,6 +161,10 @@ class Compiled:
         found[f"{plan.name}_selftest.c"] = self._selftest()
         firmware = files("driftc").joinpath("firmware")
         found["driftc.h"] = firmware.joinpath("driftc.h").read_text(encoding="utf-8")
+        if adapts(plan):
+            found["driftc_adapt.h"] = firmware.joinpath("driftc_adapt.h").read_text(encoding="utf-8")
+        if self.lowered.adaptation is not None:
+            found[ADAPTATION] = self.lowered.adaptation.as_text()
         ports = Path(str(firmware.joinpath("ports")))
         for path in sorted(p for p in ports.rglob("*") if p.is_file() and p.suffix in (".c", ".h", ".ld")):
             found[f"simulator/{path.relative_to(ports).as_posix()}"] = path.read_text(encoding="utf-8")
@@ -309,6 +338,26 @@ class Compiled:
         inputs = random(1, graph.inputs, self._index_limits(), seed=1).quantized[0]
         values = run_graph(graph, inputs)
         return emit_selftest(plan, inputs, [values[tensor.name] for tensor in plan.layers])
+
+
+def _adaptation(
+    path: Path,
+    options: Options,
+    method: str,
+    layers: str,
+    data: str | Path | None,
+    divisor: float,
+    progress: Callable[[int, int], None] | None,
+) -> tuple[Adaptation, list[str]]:
+    """The constants of `method`, found on the calibration data."""
+    from driftc.simulator import data as source
+
+    method_named(method)
+    if data is None:
+        raise UsageError(f"--adapt {method}: needs --calibrate FILE, samples of what the model was trained on")
+    _, model = read(path, options)
+    samples = source.load(Path(data), border(model).inputs, divisor=divisor)
+    return find(model, method, layers, samples, progress)
 
 
 def _load_board(name: str | None) -> Board | None:

@@ -107,6 +107,30 @@ def json_option(command: Command) -> Command:
     show_default=True,
     help="Whose rounding the C reproduces, where TFLite Micro and LiteRT differ.",
 )
+@click.option(
+    "--adapt",
+    is_flag=False,
+    flag_value="calibrated",
+    metavar="[METHOD]",
+    help="Normalise each sample by its own statistics: fixed; 'calibrated' without METHOD.",
+)
+@click.option(
+    "--adapt-layers",
+    default="all",
+    show_default=True,
+    metavar="all|SHARE|NAME,NAME",
+    help="Which layers: a share counts from the input.",
+)
+@click.option(
+    "--adapt-constants",
+    type=click.Path(path_type=Path),
+    metavar="FILE.json",
+    help="Take the constants from here: the adaptation.json of a compiled folder.",
+)
+@click.option("--calibrate", type=click.Path(path_type=Path), metavar="FILE", help="Samples of the source, as --data.")
+@click.option(
+    "--input-divisor", type=float, default=1.0, metavar="D", help="Divide real values in --calibrate by D first (255)."
+)
 @click.option("--float-io", is_flag=True, help="Also write NAME_invoke_float, which takes and gives real values.")
 @click.option(
     "--measure/--no-measure",
@@ -124,6 +148,11 @@ def compile(
     board: str | None,
     name: str | None,
     match: str,
+    adapt: str | None,
+    adapt_layers: str,
+    adapt_constants: Path | None,
+    calibrate: Path | None,
+    input_divisor: float,
     float_io: bool,
     measure: bool | None,
     dump_after: tuple[str, ...],
@@ -141,18 +170,27 @@ def compile(
     from driftc.codegen.names import model_name
 
     watch = _dumper(dump_after, to_stderr=as_json)
-    compiled = compile_model(
-        model,
-        board=board,
-        name=name,
-        match=match,
-        float_io=float_io,
-        core=core,
-        cc=cc,
-        optimize=optimize or "2",
-        measure=measure,
-        watch=watch,
-    )
+    with _progress("calibrate", as_json) as progress:
+        compiled = compile_model(
+            model,
+            board=board,
+            name=name,
+            match=match,
+            float_io=float_io,
+            core=core,
+            cc=cc,
+            optimize=optimize or "2",
+            measure=measure,
+            watch=watch,
+            adapt=adapt,
+            adapt_layers=adapt_layers,
+            adapt_constants=adapt_constants,
+            calibrate=calibrate,
+            input_divisor=input_divisor,
+            progress=progress,
+        )
+    for note in compiled.notes:
+        click.echo(f"driftc: note: {note}", err=True)
     folder = output or Path(model_name(name or model.stem))
     compiled.write(folder)
     if as_json:

@@ -57,6 +57,7 @@ class Operator:
     """
 
     codes: ClassVar[tuple[str, ...]] = ()  # BuiltinOperator names in a .tflite
+    in_files: ClassVar[bool] = True  # a model file may hold it; False: only a pass makes it
     template: ClassVar[str]  # folder in driftc.templates
     tiling: ClassVar[Tiling] = Tiling.NONE
     in_place: ClassVar[bool] = False  # element i of the output depends on element i of the inputs alone
@@ -104,6 +105,11 @@ class Operator:
         return "requantize"
 
     @property
+    def int8_tensors(self) -> tuple[Tensor, ...]:
+        """The inputs and outputs that must be int8: all, where an operator does not say otherwise."""
+        return (*self.inputs, *self.outputs)
+
+    @property
     def macs(self) -> int:
         """Multiply-accumulates of one inference, those on padding included."""
         return 0
@@ -121,7 +127,7 @@ class Operator:
         for tensor, shape in zip(self.outputs, self.infer(), strict=True):
             if tensor.shape != shape:
                 self.refuse(f"gives shape {list(shape)}, but the file says {list(tensor.shape)}")
-        for tensor in (*self.inputs, *self.outputs):
+        for tensor in self.int8_tensors:
             if tensor.dtype != np.int8:
                 self.refuse(f"tensor '{tensor.label}' is {tensor.dtype.name}; driftc compiles int8 here")
 
