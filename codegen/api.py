@@ -6,7 +6,8 @@ import json
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from importlib.resources import files
@@ -14,13 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import driftc
-from driftc.codegen.emit.emit import emit, emit_selftest, step_name
+from driftc.codegen.adaptation.constants import Adaptation
+from driftc.codegen.adaptation.find import find, method_named
+from driftc.codegen.emit.emit import adapts, emit, emit_selftest, step_name
 from driftc.codegen.errors import DataError, ToolError, UsageError
 from driftc.codegen.folder import RECORD, read_record, write_folder
 from driftc.codegen.graph import Graph
-from driftc.codegen.lower import Lowered, lower
+from driftc.codegen.lower import Lowered, lower, read
 from driftc.codegen.names import model_name
 from driftc.codegen.options import Options
+from driftc.codegen.passes.border import border
 from driftc.codegen.plan.plan import Plan
 from driftc.codegen.quantize.post_training import Quantized, Settings, quantize_file
 from driftc.codegen.report import check_fit, report
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
 Watch = Callable[[str, Graph | Plan], None]
 Progress = Callable[[int, int], None]
 MODEL = "model.tflite"  # the copy in a compiled folder
+ADAPTATION = "adaptation.json"  # the constants of the layers that are live, where there are any
 RANDOM_SAMPLES = 5  # where no data is given
 
 
@@ -54,6 +59,9 @@ def compile(
     calibrate: str | Path | None = None,
     settings: Settings | None = None,
     watch: Watch | None = None,
+    adapt: str | None = None,
+    adapt_layers: str = "all",
+    adapt_constants: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Compiled:
     """Compile an int8 .tflite file, or a float model with sample inputs to calibrate it with, to C.
@@ -65,23 +73,32 @@ def compile(
     extra `sim` is installed). `watch` sees the Graph or Plan after each stage. With `calibrate` and `settings` a float
     model becomes int8 as in `quantize`; `progress(done, total)` counts its samples.
 
+    `adapt` names a method ("fixed", ...): the layers in `adapt_layers` ("all", a share, or names) then normalise each
+    sample by its own statistics, with constants found on the samples in `calibrate` (real values are divided by
+    `settings.input_divisor`), or read from `adapt_constants`.
+
     Raises ModelError (the file), FitError (the board), UsageError (the options) or ToolError (a missing tool).
     """
     options = Options(name, board, core, match, float_io, planner, cc, optimize)
     found = _load_board(board)
     path = Path(model)
     quantized = None
-    if calibrate is None:
-        lowered = lower(path, options, watch)
-        content = path.read_bytes()
-    else:
+    if calibrate is not None and (adapt is None or path.suffix != ".tflite"):  # else the samples are for adapting alone
         chosen = replace(settings or Settings(), float_border=float_io)
         prefix = model_name(name or path.stem)
         quantized = quantize_file(path, Path(calibrate), chosen, name=prefix, watch=watch, progress=progress)
-        content = quantized.model
-        lowered = _lower_bytes(content, options, watch, path.name)
-    compiled = Compiled(content, options, lowered)
+    with _as_file(path, quantized.model if quantized else None) as file:
+        adaptation: Adaptation | None = None
+        notes: list[str] = []
+        if adapt_constants is not None:
+            adaptation = Adaptation.read(Path(adapt_constants))
+        elif adapt is not None:
+            divisor = settings.input_divisor if settings else 1.0
+            adaptation, notes = _adaptation(file, options, adapt, adapt_layers, calibrate, divisor, progress)
+        lowered = lower(file, options, watch, path.name, adaptation)
+        compiled = Compiled(file.read_bytes(), options, lowered)
     compiled.quantized = quantized
+    compiled.notes += notes
     if found is not None:  # before measuring: what cannot fit by its arena alone need not be built
         check_fit(report(lowered, compiled.options, None), lowered.plan, found)
     if measure or measure is None:
@@ -109,11 +126,16 @@ def quantize(
     return quantize_file(Path(model), Path(calibrate), settings or Settings(), watch=watch, progress=progress)
 
 
-def _lower_bytes(model: bytes, options: Options, watch: Watch | None, title: str) -> Lowered:
+@contextmanager
+def _as_file(path: Path, content: bytes | None) -> Iterator[Path]:
+    """`path` itself, or for as long as it is needed a file of `content`."""
+    if content is None:
+        yield path
+        return
     with tempfile.TemporaryDirectory(prefix="driftc-") as folder:
-        path = Path(folder) / MODEL
-        path.write_bytes(model)
-        return lower(path, options, watch, title)
+        made = Path(folder) / MODEL
+        made.write_bytes(content)
+        yield made
 
 
 class Compiled:
@@ -126,6 +148,7 @@ class Compiled:
         self._folder = folder
         self._measured: Measured | None = None
         self.quantized: Quantized | None = None  # where the model was float
+        self.notes: list[str] = []  # what the user should know
         self.not_measured = ""  # why, where measuring was tried and a tool was missing or failed
 
     @classmethod
@@ -138,7 +161,10 @@ class Compiled:
         model = path / MODEL
         if not model.is_file():
             raise UsageError(f"{path}: {MODEL} is missing; compile the model again")
-        return cls(model.read_bytes(), options, lower(model, options, title=str(record.get("model", MODEL))), path)
+        constants = path / ADAPTATION
+        adaptation = Adaptation.read(constants) if constants.is_file() else None
+        lowered = lower(model, options, title=str(record.get("model", MODEL)), adaptation=adaptation)
+        return cls(model.read_bytes(), options, lowered, path)
 
     # --- what it is ---
 
@@ -182,6 +208,10 @@ class Compiled:
         found[f"{plan.name}_selftest.c"] = self._selftest()
         firmware = files("driftc").joinpath("firmware")
         found["driftc.h"] = firmware.joinpath("driftc.h").read_text(encoding="utf-8")
+        if adapts(plan):
+            found["driftc_adapt.h"] = firmware.joinpath("driftc_adapt.h").read_text(encoding="utf-8")
+        if self.lowered.adaptation is not None:
+            found[ADAPTATION] = self.lowered.adaptation.as_text()
         ports = Path(str(firmware.joinpath("ports")))
         for path in sorted(p for p in ports.rglob("*") if p.is_file() and p.suffix in (".c", ".h", ".ld")):
             found[f"simulator/{path.relative_to(ports).as_posix()}"] = path.read_text(encoding="utf-8")
@@ -355,6 +385,26 @@ class Compiled:
         inputs = random(1, graph.inputs, self._index_limits(), seed=1).quantized[0]
         values = run_graph(graph, inputs)
         return emit_selftest(plan, inputs, [values[tensor.name] for tensor in plan.layers])
+
+
+def _adaptation(
+    path: Path,
+    options: Options,
+    method: str,
+    layers: str,
+    data: str | Path | None,
+    divisor: float,
+    progress: Callable[[int, int], None] | None,
+) -> tuple[Adaptation, list[str]]:
+    """The constants of `method`, found on the calibration data."""
+    from driftc.simulator import data as source
+
+    method_named(method)
+    if data is None:
+        raise UsageError(f"--adapt {method}: needs --calibrate FILE, samples of what the model was trained on")
+    _, model = read(path, options)
+    samples = source.load(Path(data), border(model).inputs, divisor=divisor)
+    return find(model, method, layers, samples, progress)
 
 
 def _load_board(name: str | None) -> Board | None:

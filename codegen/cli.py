@@ -154,6 +154,26 @@ def json_option(command: Command) -> Command:
     show_default=True,
     help="How buffers are placed: optimal proves the arena the smallest (needs OR-Tools), greedy is quick.",
 )
+@click.option(
+    "--adapt",
+    is_flag=False,
+    flag_value="calibrated",
+    metavar="[METHOD]",
+    help="Normalise each sample by its own statistics: fixed; 'calibrated' without METHOD.",
+)
+@click.option(
+    "--adapt-layers",
+    default="all",
+    show_default=True,
+    metavar="all|SHARE|NAME,NAME",
+    help="Which layers: a share counts from the input.",
+)
+@click.option(
+    "--adapt-constants",
+    type=click.Path(path_type=Path),
+    metavar="FILE.json",
+    help="Take the constants from here: the adaptation.json of a compiled folder.",
+)
 @click.option("--float-io", is_flag=True, help="Also write NAME_invoke_float, which takes and gives real values.")
 @click.option(
     "--measure/--no-measure",
@@ -179,6 +199,9 @@ def compile(
     name: str | None,
     match: str,
     planner: str,
+    adapt: str | None,
+    adapt_layers: str,
+    adapt_constants: Path | None,
     float_io: bool,
     measure: bool | None,
     calibrate: Path | None,
@@ -216,8 +239,13 @@ def compile(
             calibrate=calibrate,
             settings=Settings(**settings),
             watch=watch,
+            adapt=adapt,
+            adapt_layers=adapt_layers,
+            adapt_constants=adapt_constants,
             progress=progress,
         )
+    for note in compiled.notes:
+        click.echo(f"driftc: note: {note}", err=True)
     folder = output or Path(model_name(name or model.stem))
     compiled.write(folder)
     if as_json:

@@ -15,7 +15,7 @@ from typing import Any
 
 from driftc.boards import COLUMNS, load, table
 from driftc.codegen.errors import UsageError
-from driftc.codegen.operators import registry
+from driftc.codegen.operators import known
 from driftc.codegen.operators.base import Operator, Tiling
 
 MARKED = re.compile(r"(?<=<!-- made: )(\w+)( -->\n).*?(?=<!-- end -->)", re.DOTALL)
@@ -46,7 +46,7 @@ def _escaped(text: str) -> str:
 
 
 def _arithmetic(_: Path) -> str:
-    return "\n".join(_section(code, operator) for code, operator in registry().items())
+    return "\n".join(_section(code, operator) for code, operator in known().items())
 
 
 def _section(code: str, operator: type[Operator]) -> str:
@@ -58,7 +58,7 @@ def _section(code: str, operator: type[Operator]) -> str:
 
 def _operators(_: Path) -> str:
     rows = []
-    for code, operator in registry().items():
+    for code, operator in known().items():
         kernels = "none: a view" if operator.view else ", ".join(_kernels(operator)) or "none: at the border"
         parts = ", ".join(word for flag, word in TILES.items() if flag in operator.tiling) or "-"
         rows.append((code, _formula(operator), kernels, parts, "yes" if operator.walk is not Operator.walk else "-"))

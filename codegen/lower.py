@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from driftc.codegen.adaptation.adapt import adapt
+from driftc.codegen.adaptation.constants import Adaptation
 from driftc.codegen.errors import ModelError, UsageError
 from driftc.codegen.graph import Graph
 from driftc.codegen.names import model_name
@@ -18,21 +20,33 @@ from driftc.codegen.plan.propose import propose
 
 SUFFIXES = (".tflite",)
 FLOAT_STAGES = ("import", "fold", "activate", "quantize")  # of a float model, before it is lowered
-STAGES = ("frontend", "match", *PASSES, "plan")
+STAGES = ("frontend", "match", "adapt", *PASSES, "plan")
 
 
 @dataclass(frozen=True, eq=False)
 class Lowered:
     """The stages that others look at.
 
-    `source` is the Graph as the file has it, `model` the same with the rounding that `--match` asks for, `graph` what
-    the passes left of it, `plan` what the C is made from.
+    `source` is the Graph as the file has it, `model` the same with the rounding that `--match` asks for and with the
+    layers live that `adaptation` names, `graph` what the passes left of it, `plan` what the C is made from.
     """
 
     source: Graph
     model: Graph
     graph: Graph
     plan: Plan
+    adaptation: Adaptation | None = None
+
+
+def read(path: Path, options: Options, title: str | None = None) -> tuple[Graph, Graph]:
+    """The Graph as the file has it, and with the rounding that `--match` asks for."""
+    title = title or path.name
+    if path.suffix not in SUFFIXES:
+        raise UsageError(f"{title}: driftc reads {', '.join(SUFFIXES)} files, and float models with --calibrate")
+    from driftc.codegen.frontends.tflite import load
+
+    source = load(path, model_name(options.name or Path(title).stem), title)
+    return source, match_litert(source) if options.match == "litert" else source
 
 
 def lower(
@@ -40,23 +54,23 @@ def lower(
     options: Options,
     watch: Callable[[str, Graph | Plan], None] | None = None,
     title: str | None = None,
+    adaptation: Adaptation | None = None,
 ) -> Lowered:
-    """Read and plan `path`. `watch` sees the result of each stage of STAGES by name.
+    """Read and plan `path`, with the layers live that `adaptation` names.
 
+    `watch` sees the result of each stage of STAGES by name.
     `title` is the file's name in comments and messages, and the C prefix's source, where `path` is a copy.
     """
     see = watch or (lambda stage, result: None)
     title = title or path.name
-    if path.suffix not in SUFFIXES:
-        raise UsageError(f"{title}: driftc reads {', '.join(SUFFIXES)} files, and float models with --calibrate")
-    from driftc.codegen.frontends.tflite import load
-
-    source = load(path, model_name(options.name or Path(title).stem), title)
+    source, model = read(path, options, title)
     see("frontend", source)
-    model = match_litert(source) if options.match == "litert" else source
     see("match", model)
-    graph = model
     try:
+        if adaptation is not None:
+            model = adapt(model, adaptation)
+            see("adapt", model)
+        graph = model
         for name, step in PASSES.items():
             graph = step(graph)
             graph.check()
@@ -68,7 +82,7 @@ def lower(
     plan = propose(graph, options.planner, _memories(options.board))
     check(plan)
     see("plan", plan)
-    return Lowered(source, model, graph, plan)
+    return Lowered(source, model, graph, plan, adaptation)
 
 
 def _memories(board: str | None) -> list[tuple[str, int]]:

@@ -97,6 +97,9 @@ def verify_compiled(
         if _wanted(name, names, other.missing(), notes):
             references.append(other)
             notes += [f"{name}: {other.note}"] if other.note else []
+    if compiled.lowered.adaptation is not None and references:
+        names_of = " and ".join(other.name for other in references)
+        notes.append(f"{names_of} cannot adapt: the model's own operators were compared there, each by itself")
     keeper = _Keeper() if save is not None else None
     done = _counter(progress, len(samples))
     found = verify(

@@ -246,9 +246,11 @@ def _reference_stream(
 ) -> Stream:
     """A reference's own tensors: in a chain, or operator by operator where it is known to depart.
 
-    Then our operator is given the reference's rounding and the reference's own tensors as its inputs.
+    Then our operator is given the reference's rounding and the reference's own tensors as its inputs. So it is too
+    where layers are live: a reference knows the model without them.
     """
     alike = match == reference.name or not any(operator.departures for operator in lowered.model.operators)
+    alike = alike and lowered.adaptation is None
     graph = lowered.source if reference.name == "tflm" else match_litert(lowered.source)
     for tensors in reference.run(model, fed):
         if alike:

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 
 from driftc.codegen.graph import Shape
 from driftc.codegen.operators.base import Windowed
-from driftc.codegen.plan.plan import Buffer, Span
+from driftc.codegen.plan.plan import CONSTANTS, Buffer, Span
 
 Index = int | str
 C_TYPES = {"int8": "int8_t", "int16": "int16_t", "int32": "int32_t", "int64": "int64_t", "uint8": "uint8_t"}
 
 
 def c_type(buffer: Buffer) -> str:
+    """Of one element. The arena is aligned to words, which an int64_t there must not be asked to be."""
+    if buffer.dtype.itemsize == 8 and buffer.region != CONSTANTS:
+        return "driftc_wide_t"
     return C_TYPES[buffer.dtype.name]
 
 

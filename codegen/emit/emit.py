@@ -16,11 +16,12 @@ from driftc.codegen.emit.function import Function, functions
 from driftc.codegen.emit.tidy import tidy
 from driftc.codegen.graph import Array, Tensor
 from driftc.codegen.names import Names, comment, identifier
+from driftc.codegen.operators.adapt_statistics import AdaptStatistics
 from driftc.codegen.operators.base import Activation, Tiling, Windowed
 from driftc.codegen.operators.quantised import Clamped
 from driftc.codegen.operators.weighted import Weighted
 from driftc.codegen.plan.check import PlanError
-from driftc.codegen.plan.plan import CONSTANTS, Buffer, Call, Loop, Plan, Statement
+from driftc.codegen.plan.plan import CONSTANTS, Buffer, Call, Loop, Plan, Statement, static_calls
 
 ACTIVATIONS = {
     Activation.NONE: "",
@@ -59,6 +60,7 @@ class Model:
     used_regions: tuple[str, ...]
     constant_bytes: int
     macs: int
+    adapts: bool  # a layer is normalised by the sample's own statistics
     float_io: bool  # the float translation unit is there
     float_wrapper: bool  # and NAME_invoke_float in it
     inputs: tuple[Port, ...]
@@ -207,6 +209,7 @@ def _model(plan: Plan, source: str, sha256: str, made: list[Function], float_io:
         used_regions=tuple(region.name for region in plan.regions if region.name in used),
         constant_bytes=sum(constant_bytes(plan).values()),
         macs=sum({id(f.op): f.op.macs for f in made}.values()),
+        adapts=adapts(plan),
         float_io=float_io,
         float_wrapper=float_wrapper and _one_quantised(plan.input_tensors) and _one_quantised(plan.output_tensors),
         inputs=_ports(plan, "input", plan.inputs, plan.input_tensors),
@@ -214,6 +217,11 @@ def _model(plan: Plan, source: str, sha256: str, made: list[Function], float_io:
         steps=tuple(step_name(statement) for statement in plan.program),
         layers=tuple((tensor.hwc[1], tensor.dtype.itemsize) for tensor in plan.layers),
     )
+
+
+def adapts(plan: Plan) -> bool:
+    """Whether the C needs driftc_adapt.h."""
+    return any(isinstance(call.operator, AdaptStatistics) for call in static_calls(plan.program))
 
 
 def port_names(plan: Plan) -> tuple[list[str], list[str]]:

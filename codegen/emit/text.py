@@ -92,4 +92,4 @@ def to_int8(op: Operator, total: str, channel: str | int) -> str:
         for key, data in op.scale_constants().items()
     }
     low, high = op.range
-    return f"{op.scaler}({total}, {scale['multiplier']}, {scale['shift']}, {op.outputs[0].zero_point}, {low}, {high})"
+    return f"{op.scaler}({total}, {scale['multiplier']}, {scale['shift']}, {op.zero_out}, {low}, {high})"

@@ -9,9 +9,14 @@ from importlib import import_module
 from driftc.codegen.operators.base import Operator
 
 
-@cache
 def registry() -> dict[str, type[Operator]]:
     """BuiltinOperator name -> the class that implements it."""
+    return {code: operator for code, operator in known().items() if operator.in_files}
+
+
+@cache
+def known() -> dict[str, type[Operator]]:
+    """The same, and the operators that only passes make."""
     found: dict[str, type[Operator]] = {}
     for module in pkgutil.iter_modules(__path__):
         for value in vars(import_module(f"{__name__}.{module.name}")).values():

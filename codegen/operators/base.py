@@ -69,6 +69,7 @@ class Operator:
     """
 
     codes: ClassVar[tuple[str, ...]] = ()  # BuiltinOperator names in a .tflite
+    in_files: ClassVar[bool] = True  # a model file may hold it; False: only a pass makes it
     template: ClassVar[str]  # folder in driftc.templates
     tiling: ClassVar[Tiling] = Tiling.NONE
     keeps_scale: ClassVar[bool] = False  # inputs and outputs must be quantised alike
@@ -130,6 +131,11 @@ class Operator:
         return "requantize"
 
     @property
+    def int8_tensors(self) -> tuple[Tensor, ...]:
+        """The inputs and outputs that must be int8: all, where an operator does not say otherwise."""
+        return (*self.inputs, *self.outputs)
+
+    @property
     def macs(self) -> int:
         """Multiply-accumulates of one inference, those on padding included."""
         return 0
@@ -154,7 +160,7 @@ class Operator:
         for tensor, shape in zip(self.outputs, self.infer(), strict=True):
             if tensor.shape != shape:
                 self.refuse(f"gives shape {list(shape)}, but the file says {list(tensor.shape)}")
-        for tensor in (*self.inputs, *self.outputs):
+        for tensor in self.int8_tensors:
             if tensor.dtype != np.int8:
                 self.refuse(f"tensor '{tensor.label}' is {tensor.dtype.name}; driftc compiles int8 here")
 

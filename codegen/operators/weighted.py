@@ -53,6 +53,11 @@ class Weighted(Operator):
         scales = np.float64(self.inputs[0].scale) * self.quantization.scale.astype(np.float64)
         return np.asarray(scales / np.float64(self.outputs[0].scale))
 
+    @property
+    def zero_out(self) -> int:
+        """Zero point of the output."""
+        return self.outputs[0].zero_point
+
     @cached_property
     def range(self) -> tuple[int, int]:
         """The smallest and largest output value."""
@@ -168,7 +173,7 @@ class Weighted(Operator):
     def requantise(self, sums: Int64) -> NDArray[np.int8]:
         """Scale, round, add the zero point, clamp."""
         low, high = self.range
-        scaled = self.scaled(sums) + self.outputs[0].zero_point
+        scaled = self.scaled(sums) + self.zero_out
         return np.clip(scaled, low, high).astype(np.int8)
 
     def float_sums(self, x: Array) -> Array:

@@ -1,0 +1,109 @@
+"""What each layer's values are like on the source: measured by running the int8 Graph on the calibration samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftc.codegen.graph import Array, Graph
+from driftc.codegen.operators.live import statistics
+from driftc.codegen.operators.weighted import Int64, Weighted
+
+Floats = NDArray[np.float64]
+FLOOR = 2.0**-10  # eps, as a share of the source variance
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """One layer on the calibration samples, in real units: before normalisation and activation.
+
+    `means`, `variances`: of each sample, [samples, channels]. `mean`, `var`: over all pixels of all samples.
+    """
+
+    pixels: int
+    means: Floats
+    variances: Floats
+    mean: Floats
+    var: Floats
+    reach: Floats  # largest |x - mean| seen
+    step: Floats  # one unit of the accumulator
+
+    @property
+    def eps(self) -> Floats:
+        """A thousandth of the source variance, and never less than the accumulator resolves."""
+        return np.asarray(np.maximum(self.var * FLOOR, self.step**2 / self.pixels))
+
+
+def measure(
+    graph: Graph,
+    layers: Collection[str],
+    samples: Sequence[Sequence[Array]],
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Source]:
+    """The Source of each of `layers` (operator names). Statistics are exact: integers until the last step."""
+    seen: dict[str, _Seen] = {}
+    for number, sample in enumerate(samples):
+        _run(graph, layers, sample, seen)
+        if progress is not None:
+            progress(number + 1, len(samples))
+    operators = {operator.name: operator for operator in graph.operators}
+    return {name: seen[name].source(operators[name]) for name in layers}
+
+
+def _run(graph: Graph, layers: Collection[str], sample: Sequence[Array], seen: dict[str, _Seen]) -> None:
+    """One inference; accumulators are seen on the way."""
+    values: dict[str, Array] = {
+        tensor.name: value.reshape(tensor.shape) for tensor, value in zip(graph.inputs, sample, strict=True)
+    }
+    for operator in graph.operators:
+        arguments = [values[t.name] if t.data is None else t.data for t in operator.inputs]
+        if operator.name in layers:
+            assert isinstance(operator, Weighted)
+            accumulators = operator.accumulate(arguments[0])
+            seen.setdefault(operator.name, _Seen()).add(accumulators)
+            values[operator.outputs[0].name] = operator.requantise(accumulators).reshape(operator.outputs[0].shape)
+        else:
+            values |= {t.name: v for t, v in zip(operator.outputs, operator.spec(*arguments), strict=True)}
+
+
+class _Seen:
+    """A layer's statistics so far."""
+
+    def __init__(self) -> None:
+        self.pixels = 0
+        self.sums: list[Int64] = []
+        self.squares: list[Int64] = []
+        self.low: Int64 | None = None
+        self.high: Int64 | None = None
+
+    def add(self, accumulators: Int64) -> None:
+        flat = accumulators.reshape(-1, accumulators.shape[-1])
+        sums, squares = statistics(accumulators)
+        self.pixels = len(flat)
+        self.sums.append(sums)
+        self.squares.append(squares)
+        low, high = flat.min(axis=0), flat.max(axis=0)
+        self.low = low if self.low is None else np.minimum(self.low, low)
+        self.high = high if self.high is None else np.maximum(self.high, high)
+
+    def source(self, operator: object) -> Source:
+        assert isinstance(operator, Weighted)
+        assert self.low is not None and self.high is not None
+        step = np.float64(operator.inputs[0].scale) * operator.quantization.scale.astype(np.float64)
+        step = np.broadcast_to(step, (operator.channels,))
+        means = np.stack(self.sums) / self.pixels
+        powers = np.stack(self.squares) / self.pixels
+        mean = means.mean(axis=0)
+        var = np.maximum(powers.mean(axis=0) - mean**2, 0.0)
+        return Source(
+            self.pixels,
+            means * step,
+            np.maximum(powers - means**2, 0.0) * step**2,
+            mean * step,
+            var * step**2,
+            np.maximum(self.high - mean, mean - self.low) * step,
+            step,
+        )

@@ -1,0 +1,106 @@
+"""ADAPT_STATISTICS: multiplier, offset of each channel, from the sums and squares of this sample alone.
+
+The one kernel of every per-sample method (codegen/adaptation): mean and log variance of the channel, each moved by a
+gain and a constant of its own. Nothing is kept from one sample to the next.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftc.codegen.arithmetic import Int64
+from driftc.codegen.graph import Shape, Tensor
+from driftc.codegen.operators.base import Array, Operator
+from driftc.codegen.operators.powers import exp2, log2
+from driftc.codegen.operators.walk import Walk
+
+LIMIT = 1 << 30  # of the offset, and of what moves a mean
+COLUMNS = ("floor", "level", "decay", "base", "centre", "gain")
+FRACTIONS = {"level": 11, "decay": 14, "base": 4, "centre": 8}
+OUTPUT_FRACTION = 16  # of multiplier and offset
+MEAN_FRACTION = 12  # of the mean, in steps of the int8 values
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AdaptStatistics(Operator):
+    """Inputs: sums S (int32 or int64) and squares Q (int64) over n pixels. Outputs: int32, both Q15.16.
+
+    A row of `table` for each channel, int16: floor (2^floor is added to the spread), level Q4.11, decay Q1.14,
+    base Q11.4, centre Q7.8, gain (times 2^-shift: steps of the int8 values, Q.12, for each unit of S).
+    """
+
+    codes = ("ADAPT_STATISTICS",)
+    in_files = False
+    template = "adapt_statistics"
+    compared: ClassVar[str] = "the specification alone; no reference adapts"
+    arithmetic = (
+        "Per channel, integers alone. spread = Q - S^2 / n, rounded up, exact: with S = m n + r it is "
+        "Q - m (S + r) - floor(r^2 / n), and no term exceeds n (L + 1)^2 < 2^62, L the largest accumulator. "
+        "above = log2(spread + 2^floor) - power in Q6.16, log2 linear between 17 exact knots: at most 0.00073 too "
+        "small. multiplier = 2^(level - decay * above) in Q15.16, 39-bit product rounded to Q.16; 2^x linear "
+        "between 17 knots: at most 0.00024 of it too large; saturated to 2^6. "
+        "mean = centre + gain * S / 2^shift in Q.12, product below 2^62, rounded; the moved part is below 2^30 for "
+        "every input. "
+        "offset = base - multiplier * mean / 2^12 in Q.16, 53-bit product rounded down, saturated to +-2^30."
+    )
+
+    pixels: int
+    table: NDArray[np.int16] = field(repr=False)  # [channels, columns]
+    power: int  # Q.16: what log2 is counted from
+    shift: int  # of the gains, 1 to 61
+    largest_sum: int  # no |S| is larger
+
+    def check(self) -> None:
+        super().check()
+        gains = np.abs(self.column("gain"))
+        moved = self.largest_sum * int(gains.max(initial=0))
+        floors = self.column("floor")
+        fits = moved < 2**62 and 1 <= self.shift <= 61 and (moved >> self.shift) + 1 < LIMIT
+        if not fits or not 0 <= self.power < 2**22 or floors.min(initial=0) < 0 or floors.max(initial=0) > 61:
+            self.refuse("its constants leave the ranges that the fixed-point arithmetic is made for")
+
+    @property
+    def int8_tensors(self) -> tuple[Tensor, ...]:
+        return ()
+
+    def column(self, name: str) -> Int64:
+        return self.table[:, COLUMNS.index(name)].astype(np.int64)
+
+    def constants(self) -> dict[str, Array]:
+        return {"table": self.table}
+
+    def infer(self) -> tuple[Shape, ...]:
+        return (self.inputs[0].shape, self.inputs[0].shape)
+
+    def walk(self, backward: bool = False) -> Walk | None:
+        """Channel by channel."""
+        steps = np.arange(self.inputs[0].size).reshape(1, 1, -1)
+        return Walk((steps, steps), (steps, steps))
+
+    def summary(self) -> str:
+        return f"multiplier and offset of each channel from its statistics over {self.pixels} pixels"
+
+    def spec(self, *inputs: Array) -> tuple[Array, ...]:
+        sums, squares = (np.asarray(value, np.int64) for value in inputs)
+        above = log2(spread(sums, squares, self.pixels) + (np.int64(1) << self.column("floor"))) - self.power
+        multiplier = exp2((self.column("level") << 5) - steps(self.column("decay"), above))
+        moved = (sums * self.column("gain") + (np.int64(1) << (self.shift - 1))) >> self.shift
+        mean = (self.column("centre") << 4) + moved
+        offset = np.clip((self.column("base") << 12) - ((multiplier * mean) >> MEAN_FRACTION), -LIMIT, LIMIT)
+        return multiplier.astype(np.int32), offset.astype(np.int32)
+
+
+def steps(decay: Int64, above: Int64) -> Int64:
+    """decay (Q.14) * above (Q.16), rounded to Q.16."""
+    return np.asarray((decay * above + (1 << 13)) >> 14, np.int64)
+
+
+def spread(sums: Int64, squares: Int64, pixels: int) -> Int64:
+    """squares - sums^2 / pixels, rounded up: `pixels` times the variance. Truncating division, as C has it."""
+    mean = np.sign(sums) * (np.abs(sums) // pixels)
+    rest = sums - mean * pixels
+    return np.asarray(squares - mean * (sums + rest) - rest * rest // pixels, np.int64)

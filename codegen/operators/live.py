@@ -1,0 +1,147 @@
+"""Live producers: a convolution that also gives the sums and the sums of squares of its exact int32 accumulators.
+
+Its int8 output is the layer before normalisation and activation, with one scale a channel and zero point 0;
+ADAPT_AFFINE turns it into what the next layer expects. codegen/adaptation makes them; no model file holds one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftc.codegen.arithmetic import INT32_MAX
+from driftc.codegen.graph import Shape, Tensor
+from driftc.codegen.operators.base import Activation, Array, Box, Operator, Tiling
+from driftc.codegen.operators.conv_2d import Conv2D
+from driftc.codegen.operators.depthwise_conv_2d import DepthwiseConv2D
+from driftc.codegen.operators.walk import Walk
+from driftc.codegen.operators.weighted import Int64, Weighted
+
+LARGEST_MAP = 1 << 15  # pixels; the square of a remainder by them fits int32
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Live(Weighted):
+    """Mixed into a convolution. Outputs: int8 values; `sums`, int32 (int64 where they may need it); `squares`, int64.
+
+    Worst case: with n pixels and accumulators up to L, |sums| <= n L and squares <= n L^2; both are checked to fit.
+    """
+
+    tiling: ClassVar[Tiling] = Tiling.NONE  # the statistics are of every pixel
+
+    @property
+    def epilogue(self) -> str:
+        return "statistics"
+
+    @property
+    def zero_out(self) -> int:
+        return 0
+
+    @property
+    def real_multiplier(self) -> NDArray[np.float64]:
+        quantization = self.outputs[0].quantization
+        assert quantization is not None
+        scales = np.float64(self.inputs[0].scale) * self.quantization.scale.astype(np.float64)
+        return np.asarray(scales / quantization.scale.astype(np.float64))
+
+    @property
+    def int8_tensors(self) -> tuple[Tensor, ...]:
+        return (self.inputs[0], self.outputs[0])
+
+    @property
+    def pixels(self) -> int:
+        height, width, _ = self.outputs[0].hwc
+        return height * width
+
+    def infer(self) -> tuple[Shape, ...]:
+        return (*super().infer(), (self.channels,), (self.channels,))
+
+    def check(self) -> None:
+        super().check()
+        problem = unfit(self)
+        if problem is not None:
+            self.refuse(f"cannot be normalised live: {problem}")
+        sums, squares = self.outputs[1:]
+        if sums.dtype != sums_type(self) or squares.dtype != np.int64:
+            self.refuse(f"statistics are {sums.dtype.name} and {squares.dtype.name}")
+
+    def walk(self, backward: bool = False) -> Walk | None:
+        """As the convolution's; the statistics are cleared before its first step."""
+        whole = super().walk(backward)
+        if whole is None:
+            return None
+        cleared = np.full((1, 1, self.channels), -1, np.int64)
+        return Walk(whole.read, (*whole.written, cleared, cleared))
+
+    def summary(self) -> str:
+        return f"{super().summary()} and the statistics of its sums"
+
+    def spec(self, *inputs: Array) -> tuple[Array, ...]:
+        accumulators = self.accumulate(inputs[0])
+        sums, squares = statistics(accumulators)
+        values = self.requantise(accumulators).reshape(self.outputs[0].shape)
+        return values, sums.astype(self.outputs[1].dtype), squares
+
+    def part(self, box: Box, reduce: range | None = None) -> Self:
+        """All of it, on exactly the rows that it reads."""
+        height, _, channels = self.outputs[0].hwc
+        if box != Box(0, height, 0, channels) or reduce is not None:
+            raise ValueError(f"{self.name}: statistics are not computed in parts")
+        whole = super().part(box)
+        return replace(whole, outputs=(whole.outputs[0], *self.outputs[1:]))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LiveConv2D(Live, Conv2D):
+    """CONV_2D with statistics."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LiveDepthwiseConv2D(Live, DepthwiseConv2D):
+    """DEPTHWISE_CONV_2D with statistics."""
+
+
+def live(operator: Weighted, bias: Tensor, outputs: tuple[Tensor, Tensor, Tensor]) -> Live:
+    """`operator` with another bias and three outputs, its activation left to ADAPT_AFFINE."""
+    kind = LiveDepthwiseConv2D if isinstance(operator, DepthwiseConv2D) else LiveConv2D
+    kept = {field.name: getattr(operator, field.name) for field in fields(operator)}
+    changed = {"bias": bias, "outputs": outputs, "activation": Activation.NONE, "bounds": None}
+    return kind(**{**kept, **changed})
+
+
+def statistics(accumulators: Int64) -> tuple[Int64, Int64]:
+    """Per channel: the sum, and the sum of squares, over all pixels."""
+    flat = accumulators.reshape(-1, accumulators.shape[-1])
+    return flat.sum(axis=0), np.einsum("pc,pc->c", flat, flat)
+
+
+def sums_type(operator: Weighted) -> np.dtype[Any]:
+    """int32 wherever no input can make a channel's sum, and one number of pixels more, leave it."""
+    _, height, width, _ = operator.outputs[0].shape
+    return np.dtype(np.int32 if height * width * (operator.largest_sum + 1) <= INT32_MAX else np.int64)
+
+
+def unfit(operator: Operator) -> str | None:
+    """Why `operator` cannot become a live producer; None where it can."""
+    if not isinstance(operator, Conv2D | DepthwiseConv2D):
+        return "only CONV_2D and DEPTHWISE_CONV_2D have maps to take statistics of"
+    _, height, width, _ = operator.outputs[0].shape
+    if height * width == 1:
+        return "its map is 1 x 1: one value has no variance"
+    if height * width > LARGEST_MAP:
+        return f"its map has {height * width:,} pixels, more than {LARGEST_MAP:,}"
+    if height * width * (operator.largest_sum + 1) ** 2 >= 2**62:
+        return "the sum of its squared accumulators can overflow int64"
+    return None
+
+
+def recentred(operator: Weighted, centre: Int64) -> Tensor:
+    """The bias, less `centre` (int64, in units of the accumulators) in each channel."""
+    data = operator.raw_bias - centre
+    if np.abs(data).max(initial=0) > INT32_MAX:
+        operator.refuse("the bias without the source mean leaves int32")
+    kept = operator.bias or Tensor(f"{operator.name}/bias", data.shape, np.dtype(np.int32))
+    return replace(kept, data=data.astype(np.int32), shape=data.shape, dtype=np.dtype(np.int32))

@@ -1,0 +1,161 @@
+/* driftc_adapt.h: the arithmetic of layers that normalise each sample by its own statistics.
+ *
+ * Integers only: no float, no square root, no division by what was measured. A layer's channel with n pixels has
+ * the sums S of its accumulators and Q of their squares, both exact; from them come its multiplier M and offset O, and
+ * of each value p, out = clamp((M * p + O) / 2^16). "Q.12" means 12 fraction bits.
+ */
+#ifndef DRIFTC_ADAPT_H
+#define DRIFTC_ADAPT_H
+
+#include "driftc.h"
+
+/* An int64 as it lies in the arena, which is aligned to words. */
+typedef struct {
+    uint32_t low;
+    int32_t high;
+} driftc_wide_t;
+
+DRIFTC_INLINE int64_t driftc_wide(driftc_wide_t value)
+{
+    return (int64_t)(((uint64_t)(uint32_t)value.high << 32) | value.low);
+}
+
+DRIFTC_INLINE driftc_wide_t driftc_narrow(int64_t value)
+{
+    const driftc_wide_t found = { (uint32_t)value, (int32_t)(value >> 32) };
+
+    return found;
+}
+
+DRIFTC_INLINE void driftc_add_square(driftc_wide_t *sum, int32_t value)
+{
+    *sum = driftc_narrow(driftc_wide(*sum) + (int64_t)value * value);
+}
+
+DRIFTC_INLINE int32_t driftc_clamp_wide(int64_t value)
+{
+    const int32_t limit = 1 << 30;
+
+    return value < -limit ? -limit : value > limit ? limit : (int32_t)value;
+}
+
+DRIFTC_INLINE int driftc_leading_zeros_fast(uint32_t x)
+{
+#if defined(__GNUC__)
+    return __builtin_clz(x);
+#else
+    return driftc_leading_zeros(x);
+#endif
+}
+
+/* log2(1 + i / 16) and 2^(i / 16), Q.16 */
+static const int32_t driftc_log2_knots[17] = { 0,     5732,  11136, 16248, 21098, 25711, 30109, 34312, 38336,
+                                               42196, 45904, 49472, 52911, 56229, 59434, 62534, 65536 };
+static const int32_t driftc_exp2_knots[17] = { 65536, 68438, 71468,  74632,  77936,  81386,  84990,  88752, 92682,
+                                               96785, 101070, 105545, 110218, 115098, 120194, 125515, 131072 };
+
+/* log2(x) in Q.16 for 1 <= x < 2^63, linear between the knots. */
+static inline int32_t driftc_log2(uint64_t x)
+{
+    const uint32_t high = (uint32_t)(x >> 32);
+    const int zeros = high != 0 ? driftc_leading_zeros_fast(high) : 32 + driftc_leading_zeros_fast((uint32_t)x);
+    const uint32_t top = (uint32_t)((x << zeros) >> 32);
+    const int32_t *knot = driftc_log2_knots + ((top >> 27) & 15);
+
+    return (63 - zeros) * 65536 + knot[0] + (((knot[1] - knot[0]) * (int32_t)((top >> 11) & 0xFFFF)) >> 16);
+}
+
+/* 2^x in Q.16 for x in Q.16, linear between the knots; at most 2^6. */
+static inline int32_t driftc_exp2(int32_t x)
+{
+    const int32_t whole = x >> 16;
+    const int32_t *knot = driftc_exp2_knots + ((x >> 12) & 15);
+    const int32_t mantissa = knot[0] + (((knot[1] - knot[0]) * (x & 0xFFF)) >> 12);
+
+    if (whole >= 6)
+        return 1 << 22;
+    if (whole >= 0)
+        return mantissa << whole;
+    return whole < -18 ? 0 : (mantissa + ((1 << -whole) >> 1)) >> -whole;
+}
+
+/* Q - S^2 / n, rounded up: n times the variance. Nothing on the way exceeds Q's own bound, and |S| + n fits int32. */
+DRIFTC_INLINE int64_t driftc_spread(int32_t sum, int64_t squares, int32_t pixels)
+{
+    const int32_t mean = sum / pixels;
+    const int32_t rest = sum % pixels;
+
+    return squares - (int64_t)mean * (sum + rest) - (int64_t)((uint32_t)(rest * rest) / (uint32_t)pixels);
+}
+
+/* The same for sums that need more than 32 bits. */
+DRIFTC_INLINE int64_t driftc_spread_wide(int64_t sum, int64_t squares, int32_t pixels)
+{
+    const int64_t mean = sum / pixels;
+    const int32_t rest = (int32_t)(sum % pixels);
+
+    return squares - mean * (sum + rest) - (int64_t)((uint32_t)(rest * rest) / (uint32_t)pixels);
+}
+
+/* What a live layer knows of its source, read only. */
+typedef struct {
+    const int16_t *table; /* a row of DRIFTC_COLUMNS for each channel */
+    int32_t channels;
+    int32_t pixels;
+    int32_t power; /* Q.16: what log2 is counted from */
+    int shift;     /* of the gains */
+} driftc_adapt_t;
+
+/* floor: 2^floor is added to the spread. level Q.11, decay Q.14: M = 2^(level - decay * (log2(spread) - power)).
+ * base Q.4, centre Q.8, gain: O = base - M * (centre + gain * S / 2^shift). */
+enum { DRIFTC_FLOOR, DRIFTC_LEVEL, DRIFTC_DECAY, DRIFTC_BASE, DRIFTC_CENTRE, DRIFTC_GAIN, DRIFTC_COLUMNS };
+
+/* M, Q.16 */
+DRIFTC_INLINE int32_t driftc_adapt_multiplier(const int16_t *row, int64_t spread, int32_t power)
+{
+    const int32_t above = driftc_log2((uint64_t)spread + ((uint64_t)1 << row[DRIFTC_FLOOR])) - power;
+
+    return driftc_exp2(row[DRIFTC_LEVEL] * 32 - (int32_t)(((int64_t)row[DRIFTC_DECAY] * above + (1 << 13)) >> 14));
+}
+
+/* O, Q.16. The last factor, Q.12, fits int32. */
+DRIFTC_INLINE int32_t driftc_adapt_offset(const int16_t *row, int64_t sum, int32_t multiplier, int shift)
+{
+    const int32_t moved = (int32_t)((sum * row[DRIFTC_GAIN] + ((int64_t)1 << (shift - 1))) >> shift);
+
+    return driftc_clamp_wide(row[DRIFTC_BASE] * 4096 - (((int64_t)multiplier * (row[DRIFTC_CENTRE] * 16 + moved)) >> 12));
+}
+
+/* Multiplier and offset of every channel. Each output may lie where an input of its size does. */
+static inline void driftc_adapt(const driftc_adapt_t *layer, const int32_t *sums, const driftc_wide_t *squares,
+                                int32_t *multiplier, int32_t *offset)
+{
+    const int16_t *row = layer->table;
+
+    for (int c = 0; c < layer->channels; c++, row += DRIFTC_COLUMNS) {
+        const int32_t sum = sums[c];
+        const int64_t spread = driftc_spread(sum, driftc_wide(squares[c]), layer->pixels);
+        const int32_t found = driftc_adapt_multiplier(row, spread, layer->power);
+
+        multiplier[c] = found;
+        offset[c] = driftc_adapt_offset(row, sum, found, layer->shift);
+    }
+}
+
+/* The same for sums that need more than 32 bits. */
+static inline void driftc_adapt_wide(const driftc_adapt_t *layer, const driftc_wide_t *sums, const driftc_wide_t *squares,
+                                     int32_t *multiplier, int32_t *offset)
+{
+    const int16_t *row = layer->table;
+
+    for (int c = 0; c < layer->channels; c++, row += DRIFTC_COLUMNS) {
+        const int64_t sum = driftc_wide(sums[c]);
+        const int64_t spread = driftc_spread_wide(sum, driftc_wide(squares[c]), layer->pixels);
+        const int32_t found = driftc_adapt_multiplier(row, spread, layer->power);
+
+        multiplier[c] = found;
+        offset[c] = driftc_adapt_offset(row, sum, found, layer->shift);
+    }
+}
+
+#endif

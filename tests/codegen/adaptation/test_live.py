@@ -1,0 +1,258 @@
+"""Models whose layers normalise each sample by its own statistics: exact on every engine, stateless, bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from models import autoencoder_model, keyword_model, residual_model
+from numpy.typing import NDArray
+
+from driftc.codegen.adaptation import fixed
+from driftc.codegen.adaptation.adapt import adapt, chosen
+from driftc.codegen.adaptation.calibration import Source, measure
+from driftc.codegen.adaptation.constants import Adaptation, Constants
+from driftc.codegen.api import Compiled, compile
+from driftc.codegen.errors import DataError, DriftcError, ModelError, UsageError
+from driftc.codegen.graph import Graph
+from driftc.codegen.lower import lower
+from driftc.codegen.operators.adapt_affine import AdaptAffine
+from driftc.codegen.operators.adapt_statistics import AdaptStatistics
+from driftc.codegen.operators.live import Live
+from driftc.codegen.operators.weighted import Weighted
+from driftc.codegen.options import Options
+from driftc.simulator.engines import engine
+from driftc.simulator.reference import run_graph
+
+MODELS = {"residual": residual_model, "keyword": lambda: keyword_model(channels=8)}
+Samples = list[tuple[NDArray[Any], ...]]
+
+
+def samples_of(graph: Graph, count: int, seed: int = 3) -> Samples:
+    random = np.random.default_rng(seed)
+    (tensor,) = graph.inputs
+    levels = random.normal(size=(count, *tensor.shape)) / tensor.scale + tensor.zero_point
+    return [(np.clip(np.rint(sample), -128, 127).astype(np.int8),) for sample in levels]
+
+
+def hostile(graph: Graph) -> Samples:
+    """All lowest, all highest, all zero, a checkerboard of the extremes."""
+    (tensor,) = graph.inputs
+    board = np.where(np.indices(tensor.shape).sum(axis=0) % 2, 127, -128)
+    return [(np.full(tensor.shape, value).astype(np.int8),) for value in (-128, 127, tensor.zero_point, board)]
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / f"{request.param}.tflite"
+    path.write_bytes(MODELS[request.param]())
+    return path
+
+
+def adaptation(path: Path, alpha: float, count: int = 16) -> tuple[Adaptation, dict[str, Source]]:
+    graph = lower(path, Options()).model
+    sources = measure(graph, chosen(graph, "all"), samples_of(graph, count))
+    layers = {name: fixed.constants(source, alpha) for name, source in sources.items()}
+    return Adaptation("fixed", graph.sha256, layers), sources
+
+
+def compiled(path: Path, alpha: float) -> Compiled:
+    found, _ = adaptation(path, alpha)
+    return Compiled(path.read_bytes(), Options(), lower(path, Options(), adaptation=found))
+
+
+def live_layers(graph: Graph) -> Iterator[tuple[Live, AdaptStatistics, AdaptAffine]]:
+    """The three operators of each."""
+    for position, operator in enumerate(graph.operators):
+        if isinstance(operator, Live):
+            statistics, affine = graph.operators[position + 1 : position + 3]
+            assert isinstance(statistics, AdaptStatistics)
+            assert isinstance(affine, AdaptAffine)
+            yield operator, statistics, affine
+
+
+@pytest.mark.parametrize("alpha", [0.3, 1.0])
+def test_every_tensor_is_exact_on_every_engine(model: Path, alpha: float, tmp_path: Path) -> None:
+    made = compiled(model, alpha)
+    graph = made.lowered.graph
+    given = np.concatenate([sample[0] for sample in samples_of(graph, 2, seed=9) + hostile(graph)])
+    np.savez(tmp_path / "data.npz", x=given)
+    engines = ["numpy", *(name for name in ("host", "unicorn") if engine(name).missing_for("cortex-m4") is None)]
+    found = made.verify(tmp_path / "data.npz", engines=engines, sanitize=True)
+    assert found.first_difference is None, str(found.first_difference)
+    assert found.samples == 6
+    kinds = [tensor.dtype.name for tensor in made.lowered.plan.layers]
+    assert {"int8", "int32", "int64"} == set(kinds)
+
+
+def test_references_compare_the_models_own_operators(model: Path) -> None:
+    from driftc.simulator.engines import reference
+
+    absent = reference("tflm").missing()
+    if absent is not None:
+        pytest.skip(absent)
+    found = compiled(model, 0.3).verify(engines=["tflm"], random=1)
+    assert found.bit_exact
+    assert any("tflm cannot adapt" in note for note in found.notes)
+
+
+def test_without_trust_it_is_the_folded_model(model: Path) -> None:
+    """Each live layer, given what the folded one was given: off by what rounding to int8 before the affine can do.
+
+    With one output step for each `gain` steps before it: gain / 2 from that rounding, 1/2 from the folded model's own,
+    1/2 from this one's, and a sixteenth for the constants.
+    """
+    found, _ = adaptation(model, 0.0)
+    plain = lower(model, Options()).model
+    graph = adapt(plain, found)
+    for sample in samples_of(plain, 16):  # what was calibrated with: nothing saturates
+        values = run_graph(plain, sample)
+        for operator, statistics, affine in live_layers(graph):
+            (source,) = (op for op in plain.operators if op.name == operator.name)
+            results = operator.spec(values[operator.inputs[0].name])
+            (given,) = affine.spec(results[0], *statistics.spec(*results[1:]))
+            (wanted,) = source.spec(values[operator.inputs[0].name])
+            scales = operator.outputs[0].quantization
+            assert scales is not None
+            bound = np.ceil(scales.scale / source.outputs[0].scale / 2 + 1 + 1 / 16) + 1e-9
+            assert np.all(np.abs(given.astype(int) - wanted) <= bound)
+
+
+def test_the_kernel_is_the_equations(model: Path) -> None:
+    """Multiplier and offset against the real equations in float64."""
+    found, _ = adaptation(model, 0.5)
+    plain = lower(model, Options()).model
+    graph = adapt(plain, found)
+    values = run_graph(graph, samples_of(plain, 1, seed=5)[0])
+    for operator, statistics, affine in live_layers(graph):
+        known = found.layers[operator.name]
+        (source,) = (op for op in plain.operators if op.name == operator.name)
+        assert isinstance(source, Weighted)
+        x = operator.accumulate(values[operator.inputs[0].name]).reshape(-1, operator.channels).astype(np.float64)
+        step = operator.inputs[0].scale * operator.quantization.scale.astype(np.float64)
+        x = (x + (source.raw_bias - operator.raw_bias)) * step
+        mu = known.dm * x.mean(axis=0) + known.cm
+        level = known.dv * np.log2(x.var(axis=0) + known.eps) + known.cv
+        y = known.gamma * np.exp2(-level / 2) * (x - mu) + known.beta
+        low, high = affine.bounds
+        wanted = np.clip(y / affine.outputs[0].scale + affine.outputs[0].zero_point, low, high)
+        given = values[affine.outputs[0].name].reshape(-1, operator.channels)
+        unit = values[statistics.outputs[0].name] / 2.0**16  # output steps for one of the int8 values
+        inside = np.abs(values[operator.outputs[0].name].reshape(-1, operator.channels)) < 127
+        assert np.all(np.abs(given - wanted)[inside] <= (unit / 2 + 0.5 + 0.25 + np.zeros_like(wanted))[inside])
+
+
+def test_same_sample_same_result_whatever_came_before(model: Path) -> None:
+    made = compiled(model, 1.0)
+    graph = made.lowered.graph
+    ordinary = samples_of(graph, 20, seed=21)
+    random = np.random.default_rng(1)
+    noise = [(random.integers(-128, 128, graph.inputs[0].shape).astype(np.int8),) for _ in range(4)]
+    bad = hostile(graph) + noise
+    mixed: Samples = []
+    for number, sample in enumerate(ordinary):
+        mixed += [bad[number % len(bad)], sample, bad[(number + 3) % len(bad)]]
+    host = engine("host")
+    absent = host.missing()
+    if absent is not None:
+        pytest.skip(absent)
+    program = made.program()
+    among = [sample.outputs[0] for sample in host.run(program, mixed, trace=False)]
+    alone = [next(iter(host.run(program, [sample], trace=False))).outputs[0] for sample in ordinary[:3]]
+    expected = [run_graph(graph, sample)[graph.outputs[0].name] for sample in ordinary]
+    assert np.array_equal(among[1::3], expected)
+    assert np.array_equal(alone, expected[:3])
+
+
+def test_constants_survive_the_folder(model: Path, tmp_path: Path) -> None:
+    made = compiled(model, 0.3)
+    made.write(tmp_path / "out")
+    again = Compiled.load(tmp_path / "out")
+    assert again.sources == made.sources
+    given = compile(model, adapt_constants=tmp_path / "out" / "adaptation.json", measure=False)
+    assert given.sources == made.sources
+
+
+def test_arena_grows_by_no_more_than_the_statistics(model: Path) -> None:
+    made = compiled(model, 0.3)
+    statistics = max(
+        sum(tensor.bytes for tensor in operator.outputs[1:])
+        for operator in made.lowered.graph.operators
+        if isinstance(operator, Live)
+    )
+    plain = lower(model, Options()).plan.arena_bytes
+    assert made.lowered.plan.arena_bytes <= plain + statistics
+
+
+# --- what the user may do wrong ---
+
+
+def calibration(folder: Path, path: Path, count: int) -> Path:
+    graph = lower(path, Options()).graph
+    file = folder / "calibration.npz"
+    np.savez(file, x=np.concatenate([sample[0] for sample in samples_of(graph, count)]))
+    return file
+
+
+def test_fixed_through_the_api(model: Path, tmp_path: Path) -> None:
+    made = compile(model, adapt="fixed", calibrate=calibration(tmp_path, model, 16), adapt_layers="0.5", measure=False)
+    live = [operator for operator in made.lowered.graph.operators if isinstance(operator, Live)]
+    able = chosen(lower(model, Options()).model, "all")
+    assert [operator.name for operator in live] == able[: round(len(able) / 2)]
+    assert "16 calibration samples; below 500" in made.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"adapt": "calibrated"}, UsageError, r"--adapt calibrated: its constants cannot be found .* fixed"),
+        ({"adapt": "fixed"}, UsageError, "needs --calibrate"),
+        ({"adapt": "fast"}, UsageError, "unknown method; driftc has fixed"),
+        ({"adapt": "fixed", "adapt_layers": "nowhere"}, UsageError, "no layer 'nowhere'; it could be "),
+        ({"adapt": "fixed", "adapt_layers": "dense"}, UsageError, "dense: only CONV_2D"),
+        ({"adapt": "fixed", "adapt_layers": "1.5"}, UsageError, "above 0 and at most 1"),
+    ],
+)
+def test_bad_use(model: Path, tmp_path: Path, options: dict[str, Any], error: type[DriftcError], message: str) -> None:
+    if options != {"adapt": "fixed"}:
+        options = {**options, "calibrate": calibration(tmp_path, model, 16)}
+    with pytest.raises(error, match=message):
+        compile(model, measure=False, **options)
+
+
+def test_too_few_samples(model: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="15 calibration samples; 16 are needed"):
+        compile(model, measure=False, adapt="fixed", calibrate=calibration(tmp_path, model, 15))
+
+
+def test_a_model_without_maps(tmp_path: Path) -> None:
+    path = tmp_path / "ad.tflite"
+    path.write_bytes(autoencoder_model())
+    with pytest.raises(ModelError, match="no layer can be normalised live: dense_1: only CONV_2D"):
+        compile(path, measure=False, adapt="fixed", calibrate=calibration(tmp_path, path, 16))
+
+
+def test_constants_of_another_model(model: Path, tmp_path: Path) -> None:
+    found, _ = adaptation(model, 0.3)
+    (tmp_path / "other.json").write_text(replace(found, sha256="0" * 64).as_text())
+    with pytest.raises(UsageError, match="was made for another model"):
+        compile(model, measure=False, adapt_constants=tmp_path / "other.json")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"driftc_adaptation": 1, "layers": {"a": {"dm": [1]}}}'])
+def test_damaged_constants(model: Path, tmp_path: Path, text: str) -> None:
+    (tmp_path / "bad.json").write_text(text)
+    with pytest.raises(DataError, match=r"bad\.json: "):
+        compile(model, measure=False, adapt_constants=tmp_path / "bad.json")
+
+
+def test_constants_are_checked() -> None:
+    ones = {name: [1.0, 1.0] for name in ("dm", "cm", "dv", "cv", "gamma", "beta", "eps", "mean", "var", "reach")}
+    assert Constants.from_json(ones).dm.tolist() == [1.0, 1.0]
+    for name, value in (("eps", [0.0, 1.0]), ("var", [-1.0, 1.0]), ("cm", [float("nan"), 0.0]), ("dv", [1.0])):
+        with pytest.raises(ValueError):
+            Constants.from_json({**ones, name: value})

@@ -1,0 +1,113 @@
+"""log2 and exp2 in fixed point: their errors, exhaustively, and the C beside them, value by value."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+from commands import run_c
+from numpy.typing import NDArray
+
+from driftc.codegen.operators.adapt_statistics import spread
+from driftc.codegen.operators.powers import EXP2_KNOTS, LOG2_KNOTS, exp2, exp2_inverse, log2
+
+ONE = 1 << 16
+
+
+def test_knots_are_the_functions() -> None:
+    at = np.arange(17) / 16
+    assert np.array_equal(LOG2_KNOTS, np.rint(np.log2(1 + at) * ONE))
+    assert np.array_equal(EXP2_KNOTS, np.rint(np.exp2(at) * ONE))
+
+
+def test_log2_is_within_its_error_for_every_mantissa() -> None:
+    """The result depends on 20 bits after the leading one alone: all of them, at three magnitudes."""
+    mantissa = (1 << 20) + np.arange(1 << 20, dtype=np.int64)
+    for shift in (0, 11, 41):
+        x = mantissa << shift
+        error = log2(x) / ONE - np.log2(x.astype(np.float64))
+        assert error.max() <= 2.0**-16
+        assert error.min() >= -0.00073
+    small = np.arange(1, 1 << 20, dtype=np.int64)
+    assert np.abs(log2(small) / ONE - np.log2(small)).max() <= 0.00073
+    largest = np.array([1 << 62, 2**63 - 1], np.int64)  # what no float64 tells apart from its neighbours
+    assert log2(largest).tolist() == [62 * ONE, 63 * ONE - 1]
+
+
+def test_log2_is_monotone_and_exact_at_powers_of_two() -> None:
+    x = np.arange(1, 1 << 18, dtype=np.int64)
+    assert np.all(np.diff(log2(x)) >= 0)
+    assert log2(np.int64(1) << np.arange(63)).tolist() == [n * ONE for n in range(63)]
+
+
+def test_exp2_is_within_its_error_everywhere() -> None:
+    x = np.arange(-20 * ONE, 7 * ONE, dtype=np.int64)
+    found, exact = exp2(x) / ONE, np.minimum(np.exp2(x / ONE), 64.0)
+    assert np.all(np.diff(found) >= 0)
+    assert np.all(found <= exact * 1.00025 + 2.0**-17)
+    assert np.all(found >= exact * (1 - 2.0**-15) - 2.0**-17)
+    assert exp2(np.arange(-16, 7, dtype=np.int64) * ONE).tolist() == [1 << (n + 16) for n in range(-16, 7)]
+
+
+def test_exp2_inverse_finds_the_argument() -> None:
+    for power in (0.003, 0.5, 1.0, 1.7, 15.9, 63.9):
+        found = int(exp2(np.array([exp2_inverse(power)]))[0]) / ONE
+        assert abs(found - power) <= max(2.0**-15, power * 2.0**-15)
+
+
+PROGRAM = """
+#include "driftc_adapt.h"
+#include <stdio.h>
+int main(void)
+{
+    uint32_t hash = 0;
+    for (int32_t x = -1500000; x < 500000; x++)
+        hash = hash * 31u + (uint32_t)driftc_exp2(x);
+    printf("%lu ", (unsigned long)hash);
+    hash = 0;
+    for (uint64_t x = 1; x < 300000; x++)
+        hash = hash * 31u + (uint32_t)driftc_log2(x);
+    for (int shift = 0; shift < 63; shift++) {
+        const uint64_t one = (uint64_t)1 << shift;
+
+        for (uint64_t x = 0; x < 64; x++)
+            hash = hash * 31u + (uint32_t)driftc_log2(one + (x * 0x123456789ABCDEFu & (one - 1)));
+    }
+    printf("%lu ", (unsigned long)hash);
+    hash = 0;
+    for (int32_t pixels = 2; pixels < 40; pixels++) {
+        for (int32_t sum = -3000; sum < 3000; sum += 7) {
+            hash = hash * 31u + (uint32_t)driftc_spread(sum * 1000, (int64_t)9000000 * 1000000, pixels);
+            hash = hash * 31u + (uint32_t)driftc_spread_wide(sum * 1000, (int64_t)9000000 * 1000000, pixels);
+        }
+    }
+    printf("%lu", (unsigned long)hash);
+    return 0;
+}
+"""
+
+
+def hashed(*parts: NDArray[np.int64]) -> int:
+    value = 0
+    for number in np.concatenate(parts).tolist():
+        value = (value * 31 + number) & 0xFFFFFFFF
+    return value
+
+
+def test_c_computes_the_same(tmp_path: Path) -> None:
+    firmware = files("driftc").joinpath("firmware")
+    for name in ("driftc.h", "driftc_adapt.h"):
+        (tmp_path / name).write_text(firmware.joinpath(name).read_text(encoding="utf-8"))
+    (tmp_path / "main.c").write_text(PROGRAM)
+    strict = ("-O2", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wpedantic", "-Werror")
+    found = [int(number) for number in run_c(tmp_path, ["main.c"], *strict).split()]
+    mixed = [
+        (1 << shift) + (x * 0x123456789ABCDEF & 0xFFFFFFFFFFFFFFFF & ((1 << shift) - 1))
+        for shift in range(63)
+        for x in range(64)
+    ]
+    logs = hashed(log2(np.arange(1, 300000)), log2(np.array(mixed, np.int64)))
+    sums = np.arange(-3000, 3000, 7) * 1000
+    spreads = [np.repeat(spread(sums, np.full(sums.shape, 9 * 10**12), pixels), 2) for pixels in range(2, 40)]
+    assert found == [hashed(exp2(np.arange(-1500000, 500000))), logs, hashed(*spreads)]
