@@ -9,7 +9,7 @@ import numpy as np
 
 from driftc.codegen.graph import Shape, Tensor
 from driftc.codegen.operators.base import Array, Box, Operator, Tiling, cut
-from driftc.codegen.operators.walk import Walk
+from driftc.codegen.operators.walk import Walk, broadcast
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -44,12 +44,7 @@ class AdaptAffine(Operator):
         return (np.clip((values * multiplier + offset) >> 16, *self.bounds).astype(np.int8),)
 
     def walk(self, backward: bool = False) -> Walk | None:
-        """Channel by channel, its pixels in order."""
-        height, width, channels = self.outputs[0].hwc
-        pixels = height * width
-        steps = np.arange(channels) * pixels + np.arange(pixels).reshape(height, width, 1)
-        ends = (np.arange(channels) * pixels + pixels - 1).reshape(1, 1, channels)
-        return Walk((steps, ends, ends), (steps,))
+        return broadcast(self.outputs[0].shape, [tensor.shape for tensor in self.inputs])
 
     def needs(self, box: Box, reduce: range | None = None) -> tuple[Box, ...]:
         channels = Box(0, 1, box.channel0, box.channel1)
