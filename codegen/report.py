@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from driftc.codegen.emit.emit import constant_bytes
+from driftc.codegen.emit.emit import constant_bytes, step_name
 from driftc.codegen.errors import FitError
 from driftc.codegen.graph import Tensor
 from driftc.codegen.lower import Lowered
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.options import Options
-from driftc.codegen.plan.plan import CONSTANTS, Buffer, Call, Plan, static_calls
+from driftc.codegen.plan.live import live, occupied
+from driftc.codegen.plan.plan import Buffer, Plan, static_calls
 
 if TYPE_CHECKING:
     from driftc.boards import Board
@@ -81,55 +81,20 @@ def _operators(plan: Plan) -> list[Operator]:
     return list({id(call.operator): call.operator for call in static_calls(plan.program)}.values())
 
 
-def _live(plan: Plan) -> list[tuple[Call, list[Buffer]]]:
-    """Each call of the program's text, with the buffers in use while it runs, largest first."""
-    calls = list(static_calls(plan.program))
-
-    def bytes_of(buffer: Buffer) -> tuple[str, int]:
-        """The same for a tensor and its views, which may be what the model gives."""
-        return plan.views.get(buffer.name, buffer.name), buffer.offset
-
-    first = {bytes_of(buffer): 0 for buffer in plan.inputs}
-    last = {bytes_of(buffer): len(calls) for buffer in plan.outputs}
-    known = {bytes_of(buffer): buffer for buffer in (*plan.inputs, *plan.outputs)}
-    for position, call in enumerate(calls):
-        for buffer in (*call.inputs, *call.outputs, *([call.sums] if call.sums else [])):
-            if buffer.region != CONSTANTS:
-                key = bytes_of(buffer)
-                known[key] = buffer
-                first.setdefault(key, position)
-                last[key] = max(position, last.get(key, position))
-
-    def live(position: int) -> list[Buffer]:
-        found = {(b.region, b.offset, b.bytes): b for k, b in known.items() if first[k] <= position <= last.get(k, 0)}
-        return sorted(found.values(), key=lambda buffer: -buffer.bytes)
-
-    return [(call, live(position)) for position, call in enumerate(calls)]
-
-
-def occupied(buffers: Sequence[Buffer]) -> int:
-    """Bytes of RAM that `buffers` cover, shared bytes counted once."""
-    total = 0
-    reached: dict[str, int] = {}
-    for buffer in sorted(buffers, key=lambda buffer: buffer.offset):
-        start = max(buffer.offset, reached.get(buffer.region, 0))
-        end = max(buffer.offset + buffer.bytes, start)
-        total += end - start
-        reached[buffer.region] = end
-    return total
-
-
 def live_bytes(plan: Plan) -> list[int]:
     """Bytes of RAM in use while each operator runs, in the order of `report`'s layers."""
     found: dict[int, int] = {}
-    for call, buffers in _live(plan):
-        found[id(call.operator)] = max(occupied(buffers), found.get(id(call.operator), 0))
+    for statement, buffers in zip(plan.program, live(plan), strict=True):
+        for call in static_calls((statement,)):
+            found[id(call.operator)] = max(occupied(buffers), found.get(id(call.operator), 0))
     return list(found.values())
 
 
-def peak(plan: Plan) -> tuple[Call, list[Buffer]]:
-    """The call during which the most bytes are live, and the buffers that are, largest first."""
-    return max(_live(plan), key=lambda pair: occupied(pair[1]))
+def peak(plan: Plan) -> tuple[str, list[Buffer]]:
+    """The step during which the most bytes are in use, and the buffers that are, largest first."""
+    steps = zip(plan.program, live(plan), strict=True)
+    statement, buffers = max(steps, key=lambda pair: occupied(pair[1]))
+    return step_name(statement), buffers
 
 
 def check_fit(found: Json, plan: Plan, board: Board) -> None:
@@ -139,12 +104,12 @@ def check_fit(found: Json, plan: Plan, board: Board) -> None:
     arena, stack = found["arena_bytes"], found["stack_bytes"]
     needed = arena + (stack or 0)
     if needed > room.bytes:
-        call, live = peak(plan)
+        step, held = peak(plan)
         what = f"arena {arena:,} B" + (f" and stack {stack:,} B" if stack else "")
-        holders = ", ".join(f"'{buffer.name.split(';')[0]}' {buffer.bytes:,} B" for buffer in live[:3])
+        holders = ", ".join(f"'{buffer.name.split(';')[0]}' {buffer.bytes:,} B" for buffer in held[:3])
         problems.append(
             f"{what} exceed {board.key}'s {room.bytes:,} B of {room.name} by {needed - room.bytes:,} B; "
-            f"{call.operator.name} makes the peak, with {holders} live"
+            f"{step} makes the peak, with {holders} live"
         )
     flash = found["flash"]["constants"] + (found["flash"]["code"] or 0)
     if flash > board.flash.bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from driftc.codegen.graph import Graph, Tensor
+from driftc.codegen.names import Names, identifier
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.plan.overlap import Distance, distance
 from driftc.codegen.plan.place import Placement, Problem, aligned, greedy
@@ -111,11 +112,17 @@ def _plan(
     """The Plan of `operators` in this order, with each storage of `names` where `placement` has it."""
     where = {name: (f"ram{placement.rooms[n]}", placement.offsets[n]) for n, name in enumerate(names)}
     known: dict[str, Buffer] = {}
+    constants = Names()
+
+    def made(tensor: Tensor) -> Buffer:
+        if tensor.data is None:
+            return Buffer.whole(tensor, *where[views.get(tensor.name, tensor.name)])
+        name = constants.unique(f"constant_{identifier(tensor.name, 'tensor')}")
+        return Buffer.part(tensor, CONSTANTS, 0, name=name, data=tensor.data)
 
     def buffer(tensor: Tensor) -> Buffer:
         if tensor.name not in known:
-            place = where[views.get(tensor.name, tensor.name)] if tensor.data is None else (CONSTANTS, 0)
-            known[tensor.name] = Buffer.whole(tensor, *place)
+            known[tensor.name] = made(tensor)
         return known[tensor.name]
 
     def call(operator: Operator, layer: int) -> Call:

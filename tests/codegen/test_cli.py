@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -19,7 +20,7 @@ from driftc.simulator.engines import engine
 from driftc.simulator.reference import run_graph
 
 LAYERS = 10  # of kws: conv, three depthwise separable blocks, pool, dense, softmax
-OPTIONAL = ["unicorn", "elftools", "capstone", "ziglang", "tflite_micro", "ai_edge_litert", "tflite_runtime"]
+OPTIONAL = ["ortools", "unicorn", "elftools", "capstone", "ziglang", "tflite_micro", "ai_edge_litert", "tflite_runtime"]
 TARGET = "--core --cc -O --json"
 SAMPLES = "--data --random --labels --input-divisor --sample --engine"
 
@@ -114,16 +115,43 @@ def test_measured(own: Path) -> None:
     assert "- is measured" not in text
 
 
-def test_compile_needs_no_compiler_and_none_of_the_extra(kws: Path, tmp_path: Path) -> None:
-    """Without the packages of `sim` and with an empty PATH: everything is written, nothing is measured."""
+def bare(kws: Path, cwd: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """`driftc compile` without the packages of `sim` and with an empty PATH."""
     code = f"import sys; sys.modules.update(dict.fromkeys({OPTIONAL})); from driftc.codegen.cli import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", code, "compile", str(kws / "kws.tflite")],
-        cwd=tmp_path, capture_output=True, text=True, env={"PATH": ""}, check=False,
+    return subprocess.run(
+        [sys.executable, "-c", code, "compile", str(kws / "kws.tflite"), *options],
+        cwd=cwd, capture_output=True, text=True, check=False,
+        env={"PATH": "", "PYTHONPATH": os.environ.get("PYTHONPATH", "")},
     )  # fmt: skip
+
+
+def test_compile_needs_no_compiler_and_none_of_the_extra(kws: Path, tmp_path: Path) -> None:
+    """Everything is written, nothing is measured; buffers are placed as `--planner greedy` does anywhere."""
+    done = bare(kws, tmp_path, "--planner", "greedy")
     assert done.returncode == 0, done.stderr
     assert "- is measured" in done.stdout
-    assert (tmp_path / "kws" / "kws.c").read_bytes() == (kws / "kws" / "kws.c").read_bytes()
+    driftc("compile", kws / "kws.tflite", "--no-measure", "--planner", "greedy", "-o", "with", cwd=tmp_path)
+    assert (tmp_path / "kws" / "kws.c").read_bytes() == (tmp_path / "with" / "kws.c").read_bytes()
+
+
+def test_without_or_tools_the_planner_is_chosen_by_name(kws: Path, tmp_path: Path) -> None:
+    done = bare(kws, tmp_path)
+    assert done.returncode == 2
+    assert "OR-Tools is missing" in done.stderr
+    assert "--planner greedy" in done.stderr
+    assert not (tmp_path / "kws").exists()
+
+
+def test_placement_is_reported(kws: Path, tmp_path: Path) -> None:
+    for planner in ("optimal", "greedy"):
+        options = ("compile", kws / "kws.tflite", "--no-measure", "--planner", planner)
+        report = driftc_json(*options, cwd=tmp_path)
+        placement = report["placement"]
+        assert placement["planner"] == planner
+        assert placement["bound_bytes"] <= report["arena_bytes"]
+        assert placement["proven"] == (placement["gap"] == 0) == (placement["bound_bytes"] == report["arena_bytes"])
+        assert planner == "greedy" or placement["proven"]
+    assert "proven the smallest" in driftc("compile", kws / "kws.tflite", "--no-measure", cwd=tmp_path).stdout
 
 
 def test_same_command_same_bytes(kws: Path, tmp_path: Path) -> None:
@@ -137,10 +165,11 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_model_that_does_not_fit_its_board(tmp_path: Path) -> None:
-    (tmp_path / "wide.tflite").write_bytes(keyword_model(channels=128))
+    (tmp_path / "wide.tflite").write_bytes(keyword_model(channels=256))
+    arena = driftc_json("compile", "wide.tflite", "--no-measure", "-o", "unbound", cwd=tmp_path)["arena_bytes"]
     done = driftc("compile", "wide.tflite", "--no-measure", "--board", "nucleo-f103rb", cwd=tmp_path, code=1)
-    by = 32_000 - 20_480
-    assert f"arena 32,000 B exceed nucleo-f103rb's 20,480 B of sram by {by:,} B" in done.stderr
+    by = arena - 20_480
+    assert f"arena {arena:,} B exceed nucleo-f103rb's 20,480 B of sram by {by:,} B" in done.stderr
     assert not (tmp_path / "wide").exists()
 
 
