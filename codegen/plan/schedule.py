@@ -71,6 +71,11 @@ def schedule(steps: Sequence[Step], memory: Memory) -> list[int]:
     return found if search.peak(found) < least else given
 
 
+def peak(steps: Sequence[Step], memory: Memory, order: Sequence[int]) -> int:
+    """The most bytes that are live at once when `steps` run in this order: placement's bound."""
+    return _Search(steps, memory).peak(order)
+
+
 class _Search:
     def __init__(self, steps: Sequence[Step], memory: Memory) -> None:
         self.steps, self.memory = steps, memory

@@ -180,5 +180,18 @@ def test_arena_is_no_larger_than_tflite_micros() -> None:
         assert compiled(model).report["arena_bytes"] <= TflmReference().arena_use(path).head
 
 
+# Bytes of RAM, inputs and outputs included: the most that the whole-tensor plan may need.
+ARENAS = {RESNET: 35_000, KWS: 8_700, VWW: 38_500, AD: 800, WAKEWORD: 4_000}
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: Path(model.path).stem)
+def test_arena_is_proven_the_smallest(model: Model) -> None:
+    pytest.importorskip("ortools", reason="ortools is not installed")
+    found = compiled(model).report
+    assert found["placement"]["proven"]
+    assert found["arena_bytes"] <= ARENAS.get(model, found["arena_bytes"])
+    assert found["arena_bytes"] <= compiled(model, planner="greedy").report["arena_bytes"]
+
+
 def test_every_engine_is_known() -> None:
     assert set(OTHER_CORES.values()) <= set(ENGINES)
