@@ -8,6 +8,7 @@ import tempfile
 import weakref
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,7 +93,10 @@ class Compiled:
         model = path / MODEL
         if not model.is_file():
             raise UsageError(f"{path}: {MODEL} is missing; compile the model again")
-        return cls(model.read_bytes(), options, lower(model, options, title=str(record.get("model", MODEL))), path)
+        content = model.read_bytes()
+        if record.get("sha256", sha256(content).hexdigest()) != sha256(content).hexdigest():
+            raise UsageError(f"{path}: {MODEL} is not the model that was compiled here; compile the model again")
+        return cls(content, options, lower(model, options, title=str(record.get("model", MODEL))), path)
 
     # --- what it is ---
 
