@@ -214,6 +214,8 @@ def _float_stream(lowered: Lowered, float_io: FloatIo, samples: Samples) -> Stre
             got = float_io.quantize(port, real)
             if got is not None:
                 pairs.append((tensor, quantized[port], got))
+            if tensor.quantization is None:  # indices
+                continue
         yield lambda values, p=pairs: p + _dequantized(lowered, float_io, values)  # type: ignore[misc]
 
 
