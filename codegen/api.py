@@ -298,12 +298,15 @@ class Compiled:
         return quantized if self.options.float_io else quantized & set(graph.float_border)
 
     def _index_limits(self) -> dict[str, int]:
-        """Rows of the table that each int32 input indexes."""
-        return {
-            operator.inputs[1].name: operator.inputs[0].shape[getattr(operator, "axis", 0)]
-            for operator in self.lowered.graph.operators
-            if operator.kind in ("GATHER", "EMBEDDING_LOOKUP")
-        }
+        """Rows of the smallest table that each int32 input indexes, itself or by another shape."""
+        limits: dict[str, int] = {}
+        for operator in self.lowered.graph.operators:
+            if operator.kind in ("GATHER", "EMBEDDING_LOOKUP"):
+                rows = operator.inputs[0].shape[getattr(operator, "axis", 0)]
+                name = operator.inputs[1].name
+                for indices in {name, self.lowered.plan.views.get(name, name)}:
+                    limits[indices] = min(rows, limits.get(indices, rows))
+        return limits
 
     def _selftest(self) -> str:
         from driftc.simulator.data import random

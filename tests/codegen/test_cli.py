@@ -15,6 +15,7 @@ from commands import driftc, driftc_json
 from models import ModelBuilder, keyword_model
 
 from driftc.codegen.api import Compiled
+from driftc.codegen.api import compile as compile_model
 from driftc.simulator.engines import engine
 from driftc.simulator.reference import run_graph
 
@@ -244,6 +245,18 @@ def test_no_operator_is_cut_short_in_the_table(tmp_path: Path) -> None:
     text = driftc("compile", "m.tflite", "--no-measure", cwd=tmp_path).stdout
     assert "DEPTHWISE_CONV_2D" in text
     assert "1 x 100 x 100 x 1" in text
+
+
+def test_random_indices_are_rows_of_every_table_they_choose_from(tmp_path: Path) -> None:
+    """The references refuse an index outside; the smallest table decides, also behind a RESHAPE."""
+    builder = ModelBuilder()
+    x = builder.input("x", (1, 6), dtype=np.int32)
+    tables = [builder.constant(np.ones((rows, 4), np.int8), scale=0.1) for rows in (3, 50)]
+    indices = builder.reshape(x, (1, 2, 3))
+    builder.output(*(builder.gather(table, indices) for table in tables))
+    (tmp_path / "m.tflite").write_bytes(builder.build())
+    samples = compile_model(tmp_path / "m.tflite", measure=False).samples(random=20)
+    assert {int(index) for (row,) in samples.quantized for index in row.flat} == {0, 1, 2}
 
 
 def test_saved_tensors(kws: Path, tmp_path: Path) -> None:
