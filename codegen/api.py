@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
+from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -161,10 +162,13 @@ class Compiled:
         model = path / MODEL
         if not model.is_file():
             raise UsageError(f"{path}: {MODEL} is missing; compile the model again")
+        content = model.read_bytes()
+        if record.get("sha256", sha256(content).hexdigest()) != sha256(content).hexdigest():
+            raise UsageError(f"{path}: {MODEL} is not the model that was compiled here; compile the model again")
         constants = path / ADAPTATION
         adaptation = Adaptation.read(constants) if constants.is_file() else None
         lowered = lower(model, options, title=str(record.get("model", MODEL)), adaptation=adaptation)
-        return cls(model.read_bytes(), options, lowered, path)
+        return cls(content, options, lowered, path)
 
     # --- what it is ---
 
@@ -370,12 +374,15 @@ class Compiled:
         return quantized if self.options.float_io else quantized & set(graph.float_border)
 
     def _index_limits(self) -> dict[str, int]:
-        """Rows of the table that each int32 input indexes."""
-        return {
-            operator.inputs[1].name: operator.inputs[0].shape[getattr(operator, "axis", 0)]
-            for operator in self.lowered.graph.operators
-            if operator.kind in ("GATHER", "EMBEDDING_LOOKUP")
-        }
+        """Rows of the smallest table that each int32 input indexes, itself or by another shape."""
+        limits: dict[str, int] = {}
+        for operator in self.lowered.graph.operators:
+            if operator.kind in ("GATHER", "EMBEDDING_LOOKUP"):
+                rows = operator.inputs[0].shape[getattr(operator, "axis", 0)]
+                name = operator.inputs[1].name
+                for indices in {name, self.lowered.plan.views.get(name, name)}:
+                    limits[indices] = min(rows, limits.get(indices, rows))
+        return limits
 
     def _selftest(self) -> str:
         from driftc.simulator.data import random

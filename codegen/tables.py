@@ -47,8 +47,8 @@ def print_report(compiled: Compiled, folder: Path) -> None:
     measured = report["flash"]["code"] is not None
     table.add_column("#", justify="right")
     table.add_column("layer", footer="total", overflow="fold")
-    table.add_column("operator")
-    table.add_column("output")
+    table.add_column("operator", no_wrap=True)  # where space is short, the layer's name is folded
+    table.add_column("output", no_wrap=True)
     table.add_column("MACs", justify="right", footer=_number(report["macs"]))
     table.add_column("constants", justify="right", footer=_number(report["flash"]["constants"]))
     table.add_column("arena", justify="right", footer=_number(report["arena_bytes"]))
@@ -129,16 +129,17 @@ def print_quantized(found: Quantized, worst: int | None = None) -> None:
 def print_verification(found: Verification) -> None:
     console = _console()
     for note in found.notes:
-        console.print(escape(note))
+        console.print(escape(note), soft_wrap=True)
     fused = "; ".join(f"{tensor} -> {layer}" for tensor, layer in found.fused.items())
     console.print(
-        escape(f"compared {len(found.compared)} of {found.total} tensors" + (f"; fused: {fused}" if fused else ""))
+        escape(f"compared {len(found.compared)} of {found.total} tensors" + (f"; fused: {fused}" if fused else "")),
+        soft_wrap=True,
     )
     engines = ", ".join(found.engines)
     if found.first_difference is None:
-        console.print(escape(f"bit-exact: {found.samples} samples on {engines}"))
+        console.print(escape(f"bit-exact: {found.samples} samples on {engines}"), soft_wrap=True)
     else:
-        console.print(escape(f"NOT bit-exact ({engines}): {found.first_difference}"))
+        console.print(escape(f"NOT bit-exact ({engines}): {found.first_difference}"), soft_wrap=True)
 
 
 def print_simulation(found: Simulation) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -254,6 +255,14 @@ def test_damaged_folder(kws: Path, tmp_path: Path, run: Any) -> None:
     check(run("verify", folder), "model.tflite: header: not a .tflite file")
     (folder / "model.tflite").write_bytes((kws / "kws" / "model.tflite").read_bytes())
     check(run("verify", folder, "--engine", "host"), "holds no model_1.c", "driftc compile")
+
+
+def test_another_model_in_the_folder(kws: Path, tmp_path: Path, run: Any) -> None:
+    """The C would be compared with a model that it was not made from."""
+    shutil.copytree(kws / "kws", tmp_path / "kws")
+    with (tmp_path / "kws" / "model.tflite").open("ab") as file:
+        file.write(b"0")
+    check(run("verify", tmp_path / "kws", "--engine", "numpy"), "model.tflite is not the model that was compiled here")
 
 
 def test_unsupported_operator_lists_what_is(tmp_path: Path, run: Any) -> None:

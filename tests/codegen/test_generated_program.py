@@ -17,6 +17,7 @@ from driftc.codegen.api import Compiled
 from driftc.codegen.lower import lower
 from driftc.codegen.options import Options
 from driftc.simulator.data import quantize
+from driftc.simulator.engines import engine
 from driftc.simulator.reference import run_graph
 
 STRICT = ("-O2", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wpedantic", "-Werror")
@@ -375,6 +376,22 @@ def test_float_border_of_the_model_becomes_functions(tmp_path: Path) -> None:
     assert "void m_quantize_input(int8_t *quantized, const float *real);" in header
     assert "void m_dequantize_output(float *real, const int8_t *quantized);" in header
     assert "float" not in (tmp_path / "m" / "m.c").read_text().replace("float_io", "")
+
+
+def test_float_io_of_a_model_that_takes_indices(tmp_path: Path) -> None:
+    """Indices have no real values: nothing is made for them, and what is made for the output is verified."""
+    if (absent := engine("host").missing()) is not None:
+        pytest.skip(absent)
+    builder = ModelBuilder()
+    indices = builder.input("words", (1, 3), dtype=np.int32)
+    table = builder.constant(np.arange(-20, 20, dtype=np.int8).reshape(10, 4), scale=0.1)
+    builder.output(builder.gather(table, indices))
+    (tmp_path / "m.tflite").write_bytes(builder.build())
+    driftc("compile", "m.tflite", "--no-measure", "--float-io", cwd=tmp_path)
+    header = (tmp_path / "m" / "m_float_io.h").read_text()
+    assert "m_dequantize_output" in header
+    assert "m_quantize" not in header
+    assert "bit-exact" in driftc("verify", "m", "--engine", "host", "--random", "1", cwd=tmp_path).stdout
 
 
 def test_autoencoder_needs_no_start_up_work(tmp_path: Path) -> None:
