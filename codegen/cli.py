@@ -61,6 +61,7 @@ def cli() -> None:
     driftc compile kws.tflite --board nucleo-l4r5zi -o kws/    C, RAM, flash, instructions by layer
     driftc verify kws/ --data samples.npz                      every tensor, every engine, every byte
     driftc simulate kws/ --data samples.npz                    outputs, accuracy, instructions, stack
+    driftc report kws/                                         the arena over time, as a page
     driftc boards | driftc operators | driftc doctor           what there is
 
     Exit codes: 0 done; 1 the bytes differ or the model does not fit the board; 2 bad use or bad input.
@@ -417,6 +418,22 @@ def _load(folder: Path, core: str | None, cc: str | None, optimize: str | None) 
     compiled = Compiled.load(folder)
     compiled.options = compiled.options.overridden(core=core, cc=cc, optimize=optimize)
     return compiled
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Page to write (default: FOLDER-report.html).")
+def report(folder: Path, output: Path | None) -> None:
+    """Draw FOLDER's RAM over time: one HTML page with every buffer, the fullest step and what makes it so."""
+    from driftc.codegen.arena_report import arena_page
+
+    compiled = _load(folder, None, None, None)
+    page = output or folder.absolute().with_name(f"{folder.absolute().name}-report.html")
+    try:
+        page.write_text(arena_page(compiled.lowered.plan, compiled.report), encoding="utf-8", newline="\n")
+    except OSError as problem:
+        raise UsageError(f"{page.name}: cannot be written: {problem.strerror}") from None
+    click.echo(f"wrote {output or page.name}")
 
 
 @cli.command()

@@ -397,6 +397,7 @@ def test_boards_operators_and_doctor(tmp_path: Path) -> None:
         ),
         ("verify", f"{SAMPLES} --save-tensors --sanitize {TARGET}"),
         ("simulate", f"{SAMPLES} {TARGET}"),
+        ("report", "--output"),
         ("boards", "--json"),
         ("operators", "--json"),
         ("doctor", "--json"),
