@@ -23,7 +23,7 @@ def networks(draw: st.DrawFn, most: int = 12) -> ModelBuilder:
         known.append(builder.input(f"x{number}", shape, scale=0.05, zero_point=3))
     for _ in range(draw(st.integers(1, most))):
         known += _layer(draw, builder, random, known)
-    made = known[len(builder.inputs) :]
+    made = known[len(builder.inputs) :] or [builder.relu(known[0], **OUT)]
     outputs = draw(st.lists(st.sampled_from(made), min_size=1, max_size=3, unique_by=lambda tensor: tensor.index))
     if draw(st.integers(0, 4)) == 0:
         outputs.append(builder.inputs[0])
