@@ -103,7 +103,15 @@ def check_fit(found: Json, plan: Plan, board: Board) -> None:
     room = board.largest
     arena, stack = found["arena_bytes"], found["stack_bytes"]
     needed = arena + (stack or 0)
-    if needed > room.bytes:
+    if len(plan.regions) > 1:  # each lies within its RAM; the stack takes what is left of one
+        used = {region.memory: region.bytes for region in plan.regions}
+        room = max(board.ram, key=lambda ram: ram.bytes - used.get(ram.name, 0))
+        left = room.bytes - used.get(room.name, 0)
+        if (stack or 0) > left:
+            problems.append(
+                f"stack {stack:,} B exceeds the {left:,} B that the arena leaves of {board.key}'s {room.name}"
+            )
+    elif needed > room.bytes:
         step, held = peak(plan)
         what = f"arena {arena:,} B" + (f" and stack {stack:,} B" if stack else "")
         holders = ", ".join(f"'{buffer.name.split(';')[0]}' {buffer.bytes:,} B" for buffer in held[:3])

@@ -83,6 +83,8 @@ def _totals(compiled: Compiled, report: dict[str, Any]) -> list[str]:
     flash, board = report["flash"], load(report["board"]) if report["board"] else None
     used = (flash["code"] or 0) + flash["constants"]
     room = f" of {board.largest.bytes:,} B {board.largest.name}" if board else ""
+    if len(report["regions"]) > 1:
+        room = " in " + ", ".join(f"{part['memory']} {part['bytes']:,} B" for part in report["regions"])
     store = f" of {board.flash.bytes:,} B" if board else ""
     lines = [
         f"RAM    arena {report['arena_bytes']:,} B{room} ({_proof(report)}), stack {_number(report['stack_bytes'])} B",
