@@ -90,7 +90,7 @@ def calibration_options(command: Command) -> Command:
     made: Command = packed
     for option in (
         click.option(
-            "--input-divisor", type=float, default=1.0, metavar="D", help="Divide the samples by D first (255)."
+            "--input-divisor", type=float, default=1.0, metavar="D", help="Divide uint8 samples by D first (255)."
         ),
         click.option(
             "--equalize/--no-equalize",
@@ -120,7 +120,7 @@ def sample_options(command: Command) -> Command:
     for option in (
         click.option("--sample", type=int, metavar="K", help="Take only sample K, counted from 0."),
         click.option(
-            "--input-divisor", type=float, default=1.0, metavar="D", help="Divide real values by D first (255)."
+            "--input-divisor", type=float, default=1.0, metavar="D", help="Divide uint8 values by D first (255)."
         ),
         click.option("--labels", metavar="FILE.npz:KEY", help="Class numbers (default: 'y' in the data file)."),
         click.option(
@@ -371,6 +371,8 @@ def verify(
 @sample_options
 @click.option(
     "--engine",
+    "engines",
+    multiple=True,
     metavar="NAME",
     help="numpy, tflm, litert, host, unicorn or qemu (default: unicorn, else qemu, else host).",
 )
@@ -378,7 +380,7 @@ def verify(
 @json_option
 def simulate(
     folder: Path,
-    engine: str | None,
+    engines: tuple[str, ...],
     data: Path | None,
     random: int | None,
     labels: str | None,
@@ -393,11 +395,13 @@ def simulate(
 
     The instructions are those of one inference, the sample with the median total; the stack is the worst of all.
     """
+    if len(engines) > 1:
+        raise UsageError(f"simulate runs one engine, not {', '.join(engines)}; verify compares several")
     compiled = _load(folder, core, cc, optimize)
     with _progress("simulate", as_json) as progress:
         found = compiled.simulate(
             data,
-            engine=engine,
+            engine=engines[0] if engines else None,
             random=random,
             labels=labels,
             input_divisor=input_divisor,

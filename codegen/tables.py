@@ -69,9 +69,8 @@ def print_report(compiled: Compiled, folder: Path) -> None:
     for line in _totals(compiled, report):
         console.print(escape(line))
     if not measured:
-        console.print(escape(MEASURED_BY))
-        if compiled.not_measured:
-            console.print(escape(f"not measured: {compiled.not_measured}"))
+        reason = f"- not measured: {compiled.not_measured}" if compiled.not_measured else MEASURED_BY
+        console.print(escape(reason))
     for tensor, into in compiled.lowered.graph.fused.items():
         console.print(escape(f"fused: {tensor} -> {into}"))
     console.print(escape(f"wrote {folder}/; next: driftc verify {folder}"))

@@ -200,8 +200,9 @@ def _convert(path: Path, column: Array, tensor: Tensor, divisor: float) -> tuple
             f"{path.name}: '{tensor.label}' is {column.dtype}; expected int8 (raw), float32 (real values) or "
             "uint8 (0..255, see --input-divisor)"
         )
+    scaled = column.astype(np.float64) / divisor if column.dtype == np.uint8 else column
     with np.errstate(over="ignore"):
-        real = (column.astype(np.float64) / divisor).astype(np.float32)
+        real = scaled.astype(np.float32)
     if not np.all(np.isfinite(real)):
         raise DataError(f"{path.name}: '{tensor.label}' holds NaN or infinite values")
     return quantize(real, tensor), real

@@ -147,7 +147,8 @@ def simulate_compiled(compiled: Compiled, samples: Samples, name: str | None, pr
     candidates = [_any_engine(compiled, n) for n in ([name] if name else ["unicorn", "qemu", "host"])]
     chosen = next((c for c in candidates if c.missing_for(program.target.core) is None), None)
     if chosen is None:
-        raise ToolError(f"engine {candidates[0].name}: {candidates[0].missing_for(program.target.core)}")
+        reasons = (f"engine {c.name}: {c.missing_for(program.target.core)}" for c in candidates)
+        raise ToolError("; ".join(reasons))
     return simulate(program, chosen, samples, _counter(progress, len(samples)))
 
 

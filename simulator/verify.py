@@ -115,6 +115,7 @@ def verify(
     if float_io is not None:
         streams["host"] = _joined(streams["host"], _float_stream(lowered, float_io, samples))
     streams |= {reference.name: _reference_stream(lowered, reference, model, fed, match) for reference in references}
+    partly: list[str] = []  # references that failed after the first sample
     for number, inputs in enumerate(fed):
         values = run_graph(lowered.model, inputs)
         _check_inputs(lowered, samples, number, values)
@@ -122,14 +123,18 @@ def verify(
             try:
                 pairs = next(streams[name])(values)
             except ReferenceRefused as refused:
-                found.notes.append(f"{name} refuses the model, so it was not compared: {refused}")
                 del streams[name]
+                if number == 0:
+                    found.notes.append(f"{name} refuses the model, so it was not compared: {refused}")
+                else:
+                    partly.append(name)
+                    found.notes.append(f"{name} failed on sample {number}; it was compared on those before: {refused}")
                 continue
             difference = _first(name, pairs, layers, number, edited)
             if difference is not None:
                 found.first_difference = difference
                 break
-        found.engines = list(streams)
+        found.engines = [*streams, *partly]
         found.samples = number + 1
         if found.first_difference is not None:
             return found

@@ -81,7 +81,7 @@ def _reals(title: str, column: Array, tensor: Tensor, divisor: float) -> Array:
             f"{title}: '{tensor.label}' is {column.dtype}; a float model is calibrated with real values: "
             "float32, or uint8 for 0..255 (see --input-divisor)"
         )
-    reals = np.asarray(column, np.float32) / np.float32(divisor)
+    reals = np.asarray(column, np.float32) / np.float32(divisor if column.dtype == np.uint8 else 1)
     if not np.all(np.isfinite(reals)):
         bad = int(np.argwhere(~np.isfinite(reals.reshape(len(reals), -1)).all(axis=1))[0, 0])
         raise DataError(f"{title}: '{tensor.label}' holds NaN or infinite values, first in sample {bad}")
@@ -107,7 +107,7 @@ def _check_scale(graph: Graph, samples: Calibration, title: str) -> None:
         advice = (
             "; give values 0..255 to a model trained on them"
             if ratio < 1
-            else "; --input-divisor 255 brings 0..255 to 0..1"
+            else "; --input-divisor 255 brings uint8 values 0..255 to 0..1"
         )
         raise DataError(
             f"{title}: values {_reach(samples.inputs)} are not on the scale that the model was trained on: "
