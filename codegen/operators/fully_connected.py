@@ -48,7 +48,8 @@ class FullyConnected(Weighted):
 
     def stored(self) -> Stored:
         fields = {"FusedActivationFunction": self.activation.value, "KeepNumDims": self.keep_dims}
-        version = 4 if self.quantization.scale.size == 1 else 12
+        quantization = self.weights.quantization
+        version = 12 if quantization is not None and quantization.scale.size > 1 else 4
         return Stored(self.operands, "FullyConnectedOptions", fields, version)
 
     def scaled(self, sums: NDArray[np.int64]) -> NDArray[np.int64]:

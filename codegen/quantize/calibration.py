@@ -46,10 +46,10 @@ def check(graph: Graph, columns: Sequence[Array], title: str, *, divisor: float 
     """Samples that are in memory. `divisor` is what the values are divided by first."""
     if not divisor > 0:
         raise DataError(f"input divisor {divisor}: must be above 0")
-    if len({len(column) for column in columns}) > 1:
-        counts = ", ".join(f"'{t.label}' {len(c)}" for t, c in zip(graph.inputs, columns, strict=True))
-        raise DataError(f"{title}: the inputs have different numbers of samples: {counts}")
     inputs = tuple(_reals(title, c, t, divisor) for c, t in zip(columns, graph.inputs, strict=True))
+    if len({len(column) for column in inputs}) > 1:
+        counts = ", ".join(f"'{t.label}' {len(c)}" for t, c in zip(graph.inputs, inputs, strict=True))
+        raise DataError(f"{title}: the inputs have different numbers of samples: {counts}")
     count = len(inputs[0])
     if count < FEWEST:
         raise DataError(f"{title}: {count} samples are too few to calibrate with; give {ENOUGH} or more")

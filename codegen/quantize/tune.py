@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import inf, log10
+from math import inf, isfinite, log10
 
 import numpy as np
 
@@ -26,8 +26,10 @@ class Loss:
     own: float  # with exact inputs: what this layer alone loses
     total: float  # with the inputs that the int8 model has
 
-    def as_json(self) -> dict[str, str | float]:
-        return {"layer": self.layer, "operator": self.kind, "own_db": self.own, "total_db": self.total}
+    def as_json(self) -> dict[str, str | float | None]:
+        """null where nothing is lost, or nothing is there to lose."""
+        own, total = (value if isfinite(value) else None for value in (self.own, self.total))
+        return {"layer": self.layer, "operator": self.kind, "own_db": own, "total_db": total}
 
 
 def tune(real: Graph, graph: Graph, inputs: Sequence[Array], *, correct: bool = True) -> tuple[Graph, list[Loss]]:

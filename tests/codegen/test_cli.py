@@ -23,6 +23,7 @@ from driftc.simulator.reference import run_graph
 LAYERS = 10  # of kws: conv, three depthwise separable blocks, pool, dense, softmax
 OPTIONAL = ["ortools", "unicorn", "elftools", "capstone", "ziglang", "tflite_micro", "ai_edge_litert", "tflite_runtime"]
 TARGET = "--core --cc -O --json"
+CALIBRATION = "--ranges --correct-bias --no-correct-bias --equalize --no-equalize --input-divisor"
 SAMPLES = "--data --random --labels --input-divisor --sample --engine"
 
 
@@ -393,8 +394,10 @@ def test_boards_operators_and_doctor(tmp_path: Path) -> None:
     [
         (
             "compile",
-            f"--output --board --name --match --planner --float-io --measure --no-measure --dump-after {TARGET}",
+            "--output --board --name --match --planner --float-io --adapt --adapt-layers --adapt-constants --measure --no-measure --dump-after "
+            f"--calibrate {CALIBRATION} {TARGET}",
         ),
+        ("quantize", f"--calibrate --output --float-io {CALIBRATION} --json"),
         ("verify", f"{SAMPLES} --save-tensors --sanitize {TARGET}"),
         ("simulate", f"{SAMPLES} {TARGET}"),
         ("report", "--output"),
