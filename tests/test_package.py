@@ -93,7 +93,7 @@ def test_installed_wheel_compiles_the_same_bytes(wheel: Path, tmp_path: Path) ->
 
 
 def test_public_names() -> None:
-    assert set(driftc.__all__) == {"Compiled", "DriftcError", "__version__", "compile"}
+    assert set(driftc.__all__) == {"Compiled", "DriftcError", "__version__", "compile", "quantize"}
     for name in driftc.__all__:
         assert getattr(driftc, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'decompile'"):

@@ -20,7 +20,6 @@ from driftc.codegen.frontends import load_model
 from driftc.codegen.graph import Graph
 from driftc.codegen.passes.fold import fold
 
-
 KERAS, TORCH, ONNX = needs("tensorflow", "keras"), needs("torch", "torch"), needs("onnx", "onnx")
 
 
