@@ -160,7 +160,7 @@ def json_option(command: Command) -> Command:
     is_flag=False,
     flag_value="calibrated",
     metavar="[METHOD]",
-    help="Normalise each sample by its own statistics: fixed; 'calibrated' without METHOD.",
+    help="Normalise each sample by its own statistics: calibrated (the default; needs TensorFlow) or fixed.",
 )
 @click.option(
     "--adapt-layers",

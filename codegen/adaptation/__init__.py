@@ -1,5 +1,6 @@
 """Normalisation of each sample by its own statistics: which layers, with which constants. One file a method.
 
 A method turns what calibration measured of a layer into that layer's `Constants`; the device kernel is shared
-(operators/adapt_statistics.py). A module that defines `constants` is a method by existing in this folder.
+(operators/adapt_statistics.py).
+A module that defines `constants` (of one layer) or `fit` (of all) is a method by existing in this folder.
 """

@@ -1,0 +1,138 @@
+"""calibrated: what each channel should believe of a sample, learnt before compiling, from the samples alone.
+
+Per channel a gain d and a constant b for the mean and for the log variance (in the line of TTN, Lim et al. 2023), such
+that the adapted network says of a shifted sample what the source network says of the same sample unshifted:
+
+    z = (mu_i - m0) / s0, (ln(var_i + eps) - l0) / t0      over the source's samples, each has mean 0 and deviation 1
+    mu = mu_s + s0 (d z + b)                               ln var = ln var_s + t0 (d z + b)
+    loss = KL(source(clean) || adapted(shifted)) + CLEAN * KL(source(clean) || adapted(clean))
+
+The network's own weights stay as they are; no labels. Start: the fixed blend. Adam with cosine decay, seeded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from driftc.codegen.adaptation import augment, fixed
+from driftc.codegen.adaptation.calibration import Source
+from driftc.codegen.adaptation.constants import Constants
+from driftc.codegen.adaptation.network import Network, tensorflow
+from driftc.codegen.errors import UsageError
+from driftc.codegen.graph import Array, Graph
+
+EPOCHS = 10
+STEPS = 230  # at least, where the samples are few
+BATCH = 128  # samples, each once as it is and once shifted
+RATE = 0.01
+CLEAN = 1.0  # weight of the clean term
+START = 0.3
+SEED = 0
+
+
+def fit(
+    graph: Graph,
+    measured: Callable[[], Mapping[str, Source]],
+    samples: list[tuple[Array, ...]],
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Constants]:
+    """`graph` is int8 to int8, `samples` what it takes, `measured` the sources of the layers that are to be live.
+
+    Raises UsageError or ToolError where it cannot be fitted, before anything is measured.
+    """
+    tf = tensorflow()
+    (tensor,) = graph.inputs
+    if len(tensor.shape) != 4 or tensor.shape[3] not in (1, 3):
+        raise UsageError(
+            f"{graph.source}: calibrated needs shifted copies of the samples, and knows how to shift images "
+            f"[1, H, W, 1 or 3], not {list(tensor.shape)}; choose another method"
+        )
+    network = Network(graph)
+    sources = measured()
+    low = (-128 - tensor.zero_point) * tensor.scale
+    span = 255 * tensor.scale
+    clean = (np.concatenate([sample[0] for sample in samples]).astype(np.float32) + 128) / np.float32(255)
+    learnt = {
+        name: [tf.Variable(start, dtype=tf.float32) for start in _start(source)] for name, source in sources.items()
+    }
+    variables = [variable for group in learnt.values() for variable in group]
+    known = {name: _standard(source) for name, source in sources.items()}
+    random = np.random.default_rng(SEED)
+    batches = max(1, len(clean) // BATCH)
+    moments = [(tf.Variable(tf.zeros_like(v)), tf.Variable(tf.zeros_like(v))) for v in variables]
+
+    def normalise(name: str, x: Any) -> Any:
+        if name not in sources:
+            return x
+        source, (m0, s0, l0, t0) = sources[name], known[name]
+        dm, bm, dv, bv = learnt[name]
+        mean, variance = tf.nn.moments(x, (1, 2), keepdims=True)
+        mu = source.mean.astype(np.float32) + s0 * (dm * (mean - m0) / s0 + bm)
+        moved = t0 * (dv * (tf.math.log(variance + source.eps.astype(np.float32)) - l0) / t0 + bv)
+        return tf.exp(-moved / 2) * (x - mu) + source.mean.astype(np.float32)
+
+    @tf.function  # type: ignore[untyped-decorator]
+    def step(both: Any, rate: Any, number: Any) -> Any:
+        count = both.shape[0] // 2
+        wanted = tf.nn.softmax(network.run(both[:count] * span + low))
+        with tf.GradientTape() as tape:
+            found = tf.nn.log_softmax(network.run(both * span + low, normalise))
+            apart = tf.reduce_sum(wanted * (tf.math.log(wanted + 1e-9) - found[count:]), 1)
+            spoilt = tf.reduce_sum(wanted * (tf.math.log(wanted + 1e-9) - found[:count]), 1)
+            loss = tf.reduce_mean(apart) + CLEAN * tf.reduce_mean(spoilt)
+        for variable, gradient, (first, second) in zip(variables, tape.gradient(loss, variables), moments, strict=True):
+            first.assign(0.9 * first + 0.1 * gradient)
+            second.assign(0.999 * second + 0.001 * gradient**2)
+            scaled = first / (1 - 0.9**number) / (tf.sqrt(second / (1 - 0.999**number)) + 1e-8)
+            variable.assign_sub(rate * scaled)
+        return loss
+
+    total = max(EPOCHS * batches, STEPS)
+    for number in range(total):
+        if number % batches == 0:
+            order = random.permutation(len(clean))
+        part = clean[order[number % batches * BATCH :][:BATCH]]
+        both = np.concatenate([part, augment.image(part, random)])
+        rate = RATE * 0.5 * (1 + np.cos(np.pi * number / total))
+        step(tf.constant(both), tf.constant(rate, tf.float32), tf.constant(number + 1.0, tf.float32))
+        if progress is not None:
+            progress(number + 1, total)
+    return {name: _constants(sources[name], known[name], [v.numpy() for v in group]) for name, group in learnt.items()}
+
+
+def _standard(source: Source) -> tuple[Any, Any, Any, Any]:
+    """m0, s0, l0, t0, float32 [channels]."""
+    logs = np.log(source.variances + source.eps)
+    found = (
+        source.means.mean(axis=0),
+        np.maximum(source.means.std(axis=0), np.sqrt(source.eps)),
+        logs.mean(axis=0),
+        np.maximum(logs.std(axis=0), 0.01),
+    )
+    m0, s0, l0, t0 = (array.astype(np.float32) for array in found)
+    return m0, s0, l0, t0
+
+
+def _start(source: Source) -> list[Any]:
+    """The fixed blend: d, b of the mean; d, b of the log variance."""
+    m0, s0, l0, t0 = _standard(source)
+    everywhere = np.full(source.mean.shape, START)
+    log_source = np.log(source.var + source.eps)
+    return [everywhere, START * (m0 - source.mean) / s0, everywhere, START * (l0 - log_source) / t0]
+
+
+def _constants(source: Source, standard: tuple[Any, Any, Any, Any], learnt: list[Any]) -> Constants:
+    m0, s0, l0, t0 = (array.astype(np.float64) for array in standard)
+    dm, bm, dv, bv = (array.astype(np.float64) for array in learnt)
+    log_source = np.log(source.var + source.eps)
+    return replace(
+        fixed.constants(source),
+        dm=dm,
+        cm=source.mean - dm * m0 + s0 * bm,
+        dv=dv,
+        cv=(log_source - dv * l0 + t0 * bv) / np.log(2),
+    )

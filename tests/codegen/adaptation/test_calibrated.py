@@ -1,0 +1,106 @@
+"""The fit: its network is the model, it starts at the fixed blend, and it makes shifted samples agree more."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from models import keyword_model, residual_model
+
+from driftc.codegen.adaptation import augment, calibrated, fixed
+from driftc.codegen.adaptation.adapt import chosen
+from driftc.codegen.adaptation.calibration import measure
+from driftc.codegen.adaptation.network import Network
+from driftc.codegen.api import compile
+from driftc.codegen.errors import ToolError, UsageError
+from driftc.codegen.graph import Array, Graph
+from driftc.codegen.lower import lower
+from driftc.codegen.options import Options
+from driftc.simulator.reference import run_graph
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory: pytest.TempPathFactory) -> Graph:
+    path = tmp_path_factory.mktemp("model") / "ic.tflite"
+    path.write_bytes(residual_model())
+    return lower(path, Options()).model
+
+
+@pytest.fixture(scope="module")
+def samples(graph: Graph) -> list[tuple[Array, ...]]:
+    random = np.random.default_rng(4)
+    return [(random.integers(-100, 100, graph.inputs[0].shape).astype(np.int8),) for _ in range(16)]
+
+
+def need_tensorflow() -> None:
+    pytest.importorskip("tensorflow")
+
+
+def test_network_is_the_model(graph: Graph, samples: list[tuple[Array, ...]]) -> None:
+    need_tensorflow()
+    tensor = graph.inputs[0]
+    x = np.concatenate([sample[0] for sample in samples]).astype(np.float32)
+    found = np.asarray(Network(graph).run((x - tensor.zero_point) * np.float32(tensor.scale)))
+    logits = graph.operators[-1].inputs[0]
+    wanted = np.concatenate([run_graph(graph, sample)[logits.name] for sample in samples]).astype(np.float32)
+    wanted = (wanted - logits.zero_point) * np.float32(logits.scale)
+    assert np.abs(found - wanted).max() <= 6 * logits.scale  # the roundings that the network leaves out
+
+
+def test_fit_starts_at_the_fixed_blend(
+    graph: Graph, samples: list[tuple[Array, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need_tensorflow()
+    monkeypatch.setattr(calibrated, "EPOCHS", 0)
+    monkeypatch.setattr(calibrated, "STEPS", 0)
+    sources = measure(graph, chosen(graph, "all"), samples)
+    for name, constants in calibrated.fit(graph, lambda: sources, samples).items():
+        start = fixed.constants(sources[name])
+        for key in ("dm", "cm", "dv", "cv"):
+            assert np.allclose(getattr(constants, key), getattr(start, key), rtol=1e-4, atol=1e-4)
+
+
+def test_fit_moves_and_repeats(graph: Graph, samples: list[tuple[Array, ...]], monkeypatch: pytest.MonkeyPatch) -> None:
+    need_tensorflow()
+    monkeypatch.setattr(calibrated, "STEPS", 5)
+    monkeypatch.setattr(calibrated, "EPOCHS", 0)
+    names = chosen(graph, "all")
+    sources = measure(graph, names, samples)
+    first, second = (calibrated.fit(graph, lambda: sources, samples) for _ in range(2))
+    assert any(np.abs(first[name].dm - 0.3).max() > 0.01 for name in names)
+    assert all(np.allclose(first[name].cv, second[name].cv, atol=1e-5) for name in names)
+
+
+def test_only_images_are_shifted_yet(tmp_path: Path) -> None:
+    need_tensorflow()
+    path = tmp_path / "kws.tflite"
+    path.write_bytes(keyword_model(channels=8))
+    made = lower(path, Options()).model
+    inputs = made.inputs[0]
+    strange = Graph(
+        made.name, made.operators, (type(inputs)("x", (1, 4), inputs.dtype, inputs.quantization),), made.outputs
+    )
+    with pytest.raises(UsageError, match="knows how to shift images"):
+        calibrated.fit(strange, dict, [])
+
+
+def test_without_tensorflow(graph: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    with pytest.raises(ToolError, match="needs TensorFlow"):
+        Network(graph)
+    (tmp_path / "ic.tflite").write_bytes(residual_model())
+    np.save(tmp_path / "x.npy", np.zeros((16, 16, 16, 3), np.int8))
+    with pytest.raises(ToolError, match="needs TensorFlow"):
+        compile(tmp_path / "ic.tflite", adapt="calibrated", calibrate=tmp_path / "x.npy", measure=False)
+
+
+def test_augmentation_is_seeded_and_stays_in_range() -> None:
+    x = np.random.default_rng(2).random((12, 8, 8, 3)).astype(np.float32)
+    first, second = (augment.image(x, np.random.default_rng(7)) for _ in range(2))
+    assert np.array_equal(first, second)
+    assert first.dtype == np.float32
+    assert first.min() >= 0
+    assert first.max() <= 1
+    assert all(np.abs(a - b).max() > 0 for a, b in zip(first, x, strict=True))
