@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from driftc.simulator.verify import Verification
 
 NARROWEST = 100  # columns when the output is a file or a pipe
-MEASURED_BY = '- is measured on the emulated core: pip install "driftc[sim]", then compile with --measure'
+MEASURED = "- is measured on the emulated core"
+MEASURED_BY = f'{MEASURED}: pip install "driftc[sim]", then compile with --measure'
 
 
 def _console() -> Console:
@@ -69,7 +70,7 @@ def print_report(compiled: Compiled, folder: Path) -> None:
     for line in _totals(compiled, report):
         console.print(escape(line))
     if not measured:
-        reason = f"- not measured: {compiled.not_measured}" if compiled.not_measured else MEASURED_BY
+        reason = f"{MEASURED}; not here: {compiled.not_measured}" if compiled.not_measured else MEASURED_BY
         console.print(escape(reason))
     for tensor, into in compiled.lowered.graph.fused.items():
         console.print(escape(f"fused: {tensor} -> {into}"))
