@@ -34,11 +34,17 @@ PACKAGES = {
     "pyelftools": ("elftools", "code size and stack of compiled programs"),
     "capstone": ("capstone", "classes of instructions, stack of library functions"),
 }
+# Frameworks that float models come from.
+EXTRAS = {
+    "tensorflow": ("keras", "Keras .keras and .h5 files, SavedModel folders; fits the constants of --adapt"),
+    "onnx": ("onnx", ".onnx files"),
+    "torch": ("torch", ".pt2 files of torch.export"),
+}
 
 
 def examine() -> list[tuple[str, ...]]:
     """One row for each engine, compiler and package, under COLUMNS."""
-    return [*_engines(), *_compilers(), *_packages()]
+    return [*_engines(), *_compilers(), *_packages(), *_extras()]
 
 
 def _engines() -> list[tuple[str, ...]]:
@@ -86,6 +92,15 @@ def _packages() -> list[tuple[str, ...]]:
     for distribution, (module, gives) in PACKAGES.items():
         absent = None if find_spec(module) else SIM
         rows.append(_row(distribution, gives, absent, _version(distribution) or "present"))
+    return rows
+
+
+def _extras() -> list[tuple[str, ...]]:
+    rows = []
+    for module, (extra, gives) in EXTRAS.items():
+        absent = None if find_spec(module) else f'pip install "driftc[{extra}]"'
+        found = next(filter(None, map(_version, (module, f"{module}-cpu"))), "present")
+        rows.append(_row(module, gives, absent, found))
     return rows
 
 

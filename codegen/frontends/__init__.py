@@ -24,5 +24,8 @@ def load_model(path: Path, name: str | None = None, title: str | None = None) ->
     module = "saved_model" if (path / "saved_model.pb").is_file() else FRONTENDS.get(path.suffix)
     if module is None:
         raise UsageError(f"{title}: driftc reads {', '.join(FRONTENDS)} files and SavedModel folders")
-    found: Graph = import_module(f"{__name__}.{module}").load(path, name, title)
+    frontend = import_module(f"{__name__}.{module}")
+    found: Graph = frontend.load(path, name, title)
+    if module == "tflite" and all(operator.is_float for operator in found.operators):
+        found = frontend.compared(found, path)
     return found

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from driftc.codegen.errors import ModelError
+from driftc.codegen.frontends.check_import import check_import
 from driftc.codegen.frontends.node import Node
 from driftc.codegen.frontends.schema import RawModel, RawTensor, read
-from driftc.codegen.graph import Graph, Tensor
+from driftc.codegen.graph import Array, Graph, Tensor
 from driftc.codegen.names import Names, model_name
 from driftc.codegen.operators import registry
 from driftc.codegen.operators.base import Operator
+from driftc.codegen.passes.dequantize import dequantized
 
 
 def load(path: Path, name: str | None = None, title: str | None = None) -> Graph:
@@ -90,13 +94,59 @@ def _operators(raw: RawModel, tensors: list[Tensor], prefix: str) -> list[Operat
             outputs=outputs,
         )
         node.require(bool(outputs), "has no outputs")
+        if _float_constant(record.code, node, tensors):
+            continue
         for tensor in node.inputs:
             known = tensor is None or tensor.data is not None or tensor.index in raw.inputs
             node.require(
                 known or any(tensor.index in other.outputs for other in raw.operators if tensor is not None),
                 f"reads '{tensor.label if tensor else ''}', which has no value and is never computed",
             )
+        if all(tensor.dtype == np.float32 for tensor in outputs) and record.code != "DEQUANTIZE":
+            node = replace(node, inputs=tuple(map(_as_float, node.inputs)))
         operator = registry()[record.code].from_tflite(node)
         (operator.check_float if operator.is_float else operator.check)()
         found.append(operator)
     return found
+
+
+def _float_constant(code: str, node: Node, tensors: list[Tensor]) -> bool:
+    """DEQUANTIZE of a constant (float16 or int8 weights of a float model): its result becomes a float32 constant."""
+    source = node.inputs[0] if len(node.inputs) == 1 else None
+    if code != "DEQUANTIZE" or source is None or source.data is None:
+        return False
+    made = source.data if source.dtype.kind == "f" else dequantized(source).data
+    output = node.output()
+    node.require(made is not None and output.index is not None and output.shape == source.shape, "is damaged")
+    if made is not None and output.index is not None:
+        tensors[output.index] = replace(output, data=made.astype(np.float32))
+    return True
+
+
+def _as_float(tensor: Tensor | None) -> Tensor | None:
+    """An operand of a float operator: int8 weights (of dynamic range quantisation) as the reals they stand for."""
+    return tensor if tensor is None or tensor.data is None else dequantized(tensor)
+
+
+def compared(graph: Graph, path: Path) -> Graph:
+    """A float Graph with a note of how near it is to LiteRT. Raises ModelError where they differ."""
+    from driftc.simulator.references import LitertReference
+
+    reference = LitertReference()
+    if reference.missing() is not None:
+        note = 'imported: not compared with LiteRT, which is absent: pip install "driftc[sim]"'
+        return replace(graph, notes=(*graph.notes, note))
+    raw, _ = read(path, graph.source)
+    weights = {i for operator in raw.operators if operator.code != "DEQUANTIZE" for i in operator.inputs if i >= 0}
+    kinds = [raw.tensors[i].dtype for i in weights if raw.tensors[i].data is not None]
+    if any(kind == np.int8 for kind in kinds):
+        note = (
+            "imported: weights are int8 in the file, taken for the reals that they stand for (LiteRT rounds inputs too)"
+        )
+        return replace(graph, notes=(*graph.notes, note))
+
+    def run(sample: Sequence[Array]) -> list[Array]:
+        (values,) = reference.run(path, [sample])
+        return [values[tensor.index] for tensor in graph.outputs if tensor.index is not None]
+
+    return check_import(graph, "LiteRT", run)

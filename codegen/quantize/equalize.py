@@ -20,6 +20,7 @@ from driftc.codegen.operators.depthwise_conv_2d import DepthwiseConv2D
 from driftc.codegen.operators.weighted import Weighted
 
 FURTHEST = 16.0  # a factor's largest distance from the others, either way
+TENSOR = 0.75  # how much the tensor counts beside the weights that read it: its rounding is the larger noise
 
 
 def equalize(graph: Graph, inputs: Sequence[Array]) -> Graph:
@@ -63,7 +64,7 @@ def _reach(graph: Graph, inputs: Sequence[Array]) -> Mapping[str, NDArray[np.flo
 
 
 def _factors(reach: NDArray[np.float64], follower: Conv2D | DepthwiseConv2D) -> NDArray[np.float64]:
-    """Depthwise weights have a scale per channel, so that the tensor alone counts; else the weights pay half."""
+    """Depthwise weights have a scale per channel, so that the tensor alone counts; other weights pay for it."""
     alive = reach > 0
     if not alive.any():
         return np.ones_like(reach)
@@ -71,7 +72,7 @@ def _factors(reach: NDArray[np.float64], follower: Conv2D | DepthwiseConv2D) -> 
     if isinstance(follower, Conv2D):
         assert follower.weights.data is not None
         weights = np.abs(follower.weights.data).max(axis=(0, 1, 2)).astype(np.float64)
-        factors = np.sqrt(factors / np.where(weights > 0, weights, 1.0))
+        factors = factors**TENSOR / np.where(weights > 0, weights, 1.0) ** (1 - TENSOR)
     middle = float(np.exp(np.mean(np.log(factors[alive]))))
     return np.where(alive, np.clip(factors / middle, 1 / FURTHEST, FURTHEST), 1.0)
 
