@@ -228,7 +228,7 @@ class Plan:
 
     def calls(self) -> Iterator[tuple[Call, dict[str, int]]]:
         """Every call in the order of execution, with the values of the loop variables."""
-        yield from _unrolled(self.program, {})
+        yield from unrolled(self.program, {})
 
     def buffers(self) -> list[Buffer]:
         """Each buffer once, in order of first use."""
@@ -252,10 +252,11 @@ def static_calls(program: tuple[Statement, ...]) -> Iterator[Call]:
             yield statement
 
 
-def _unrolled(program: tuple[Statement, ...], variables: dict[str, int]) -> Iterator[tuple[Call, dict[str, int]]]:
+def unrolled(program: tuple[Statement, ...], variables: dict[str, int]) -> Iterator[tuple[Call, dict[str, int]]]:
+    """Every call of `program` in the order of execution, with the values of the loop variables."""
     for statement in program:
         if isinstance(statement, Loop):
             for value in range(statement.start, statement.stop, statement.step):
-                yield from _unrolled(statement.body, {**variables, statement.variable: value})
+                yield from unrolled(statement.body, {**variables, statement.variable: value})
         else:
             yield statement, variables
