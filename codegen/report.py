@@ -97,8 +97,27 @@ def peak(plan: Plan) -> tuple[str, list[Buffer]]:
     return step_name(statement), buffers
 
 
-def check_fit(found: Json, plan: Plan, board: Board) -> None:
+def check_ram(lowered: Lowered, options: Options) -> None:
+    """Raise FitError where no plan that was found is within `options.ram`: the least there is, and what makes it so."""
+    choice, plan = lowered.choice, lowered.plan
+    if options.ram is None or choice is None or choice.met:
+        return
+    raise FitError(
+        f"{lowered.graph.source}: --ram {options.ram} cannot be met: the least is {plan.arena_bytes:,} B "
+        f"(untiled {choice.untiled_bytes:,} B); {_holders(plan)}; --ram {plan.arena_bytes} can be met"
+    )
+
+
+def _holders(plan: Plan) -> str:
+    """The step that makes the arena as large as it is, with the largest buffers that are live."""
+    step, held = peak(plan)
+    holders = ", ".join(f"'{buffer.name.split(';')[0]}' {buffer.bytes:,} B" for buffer in held[:3])
+    return f"{step} makes the peak, with {holders} live"
+
+
+def check_fit(found: Json, lowered: Lowered, board: Board) -> None:
     """Raise FitError where the model does not fit `board`: by how much, and what makes it so."""
+    plan, choice = lowered.plan, lowered.choice
     problems: list[str] = []
     room = board.largest
     arena, stack = found["arena_bytes"], found["stack_bytes"]
@@ -112,12 +131,12 @@ def check_fit(found: Json, plan: Plan, board: Board) -> None:
                 f"stack {stack:,} B exceeds the {left:,} B that the arena leaves of {board.key}'s {room.name}"
             )
     elif needed > room.bytes:
-        step, held = peak(plan)
         what = f"arena {arena:,} B" + (f" and stack {stack:,} B" if stack else "")
-        holders = ", ".join(f"'{buffer.name.split(';')[0]}' {buffer.bytes:,} B" for buffer in held[:3])
+        tiled = choice is not None and not choice.met and arena < choice.untiled_bytes
+        least = f"; tiled already, from {choice.untiled_bytes:,} B" if choice is not None and tiled else ""
         problems.append(
             f"{what} exceed {board.key}'s {room.bytes:,} B of {room.name} by {needed - room.bytes:,} B; "
-            f"{step} makes the peak, with {holders} live"
+            f"{_holders(plan)}{least}"
         )
     flash = found["flash"]["constants"] + (found["flash"]["code"] or 0)
     if flash > board.flash.bytes:
