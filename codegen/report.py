@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from driftc.codegen.emit.emit import constant_bytes, step_name
@@ -26,7 +27,9 @@ def report(lowered: Lowered, options: Options, measured: Measured | None) -> Jso
     by_operator = constant_bytes(plan)
     constants = sum(by_operator.values())
     code = measured.code_bytes if measured else None
-    instructions = dict(measured.instructions) if measured and measured.instructions else {}
+    units = _units(plan, measured.instructions if measured else None)
+    alone = {unit["layers"][0]: unit["instructions"] for unit in units if len(unit["layers"]) == 1}
+    choice = lowered.choice
     return {
         "model": lowered.graph.source,
         "board": options.board,
@@ -49,6 +52,13 @@ def report(lowered: Lowered, options: Options, measured: Measured | None) -> Jso
             "total": None if code is None else code + constants,
         },
         "macs": sum(operator.macs for operator in _operators(plan)),
+        "instructions": sum(measured.instructions) if measured and measured.instructions else None,
+        "tiling": {
+            "untiled_bytes": choice.untiled_bytes if choice else plan.arena_bytes,
+            "extra_macs": sum(unit["macs"] for unit in units) - sum(operator.macs for operator in _operators(plan)),
+            "extra_instructions": choice.point.extra if choice else 0.0,
+        },
+        "units": units,
         "layers": [
             {
                 "index": index,
@@ -58,11 +68,26 @@ def report(lowered: Lowered, options: Options, measured: Measured | None) -> Jso
                 "macs": operator.macs,
                 "constant_bytes": by_operator.get(operator.name, 0),
                 "variant": operator.variant,
-                "instructions": instructions.get(operator.name),
+                "instructions": alone.get(operator.name),
             }
             for index, operator in enumerate(_operators(plan))
         ],
     }
+
+
+def _units(plan: Plan, steps: Sequence[int] | None) -> list[Json]:
+    """What is computed as one, in the order of execution; `steps` are the instructions of each statement."""
+    sizes = {buffer.name: buffer.bytes for buffer in plan.buffers()}
+    return [
+        {
+            "kind": piece.kind or "whole",
+            "layers": list(piece.operators),
+            "macs": piece.macs,
+            "private_bytes": sum(sizes.get(name, 0) for name in piece.private),
+            "instructions": sum(steps[piece.first : piece.stop]) if steps else None,
+        }
+        for piece in plan.pieces
+    ]
 
 
 def _port(tensor: Tensor) -> Json:

@@ -46,7 +46,6 @@ def print_report(compiled: Compiled, folder: Path) -> None:
     report = compiled.report
     console = _console()
     table = Table(box=None, pad_edge=False, header_style="bold", show_footer=True, footer_style="bold")
-    total = sum(layer["instructions"] or 0 for layer in report["layers"])
     measured = report["flash"]["code"] is not None
     table.add_column("#", justify="right")
     table.add_column("layer", footer="total", overflow="fold")
@@ -55,7 +54,7 @@ def print_report(compiled: Compiled, folder: Path) -> None:
     table.add_column("MACs", justify="right", footer=_number(report["macs"]))
     table.add_column("constants", justify="right", footer=_number(report["flash"]["constants"]))
     table.add_column("arena", justify="right", footer=_number(report["arena_bytes"]))
-    table.add_column("instructions", justify="right", footer=_number(total if total else None))
+    table.add_column("instructions", justify="right", footer=_number(report["instructions"]))
     for layer, live in zip(report["layers"], _live_bytes(compiled), strict=True):
         table.add_row(
             str(layer["index"]),
