@@ -248,9 +248,12 @@ class Compiled:
             },
         )
 
-    def pareto(self) -> list[Point]:
-        """Plans of this model that no other beats in both RAM and instructions, the untiled one first."""
-        return pareto(self.lowered.graph, self.options.planner, memories_of(self.options.board))
+    def pareto(self, planner: str | None = None) -> list[Point]:
+        """Plans of this model that no other beats in both RAM and instructions, the untiled one first.
+
+        `planner` places them (default: the one that the model was compiled with).
+        """
+        return pareto(self.lowered.graph, planner or self.options.planner, memories_of(self.options.board))
 
     # --- running it ---
 

@@ -469,7 +469,11 @@ def report(folder: Path, output: Path | None) -> None:
     compiled = _load(folder, None, None, None)
     page = output or folder.absolute().with_name(f"{folder.absolute().name}-report.html")
     try:
-        page.write_text(arena_page(compiled.lowered.plan, compiled.report), encoding="utf-8", newline="\n")
+        page.write_text(
+            arena_page(compiled.lowered.plan, compiled.report, compiled.pareto("greedy")),
+            encoding="utf-8",
+            newline="\n",
+        )
     except OSError as problem:
         raise UsageError(f"{page.name}: cannot be written: {problem.strerror}") from None
     click.echo(f"wrote {output or page.name}")
