@@ -13,7 +13,7 @@ the search is run again. What is found first with all its edges exact is therefo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -92,18 +92,21 @@ class Roads:
     def _whole(self, position: int) -> Edge:
         unit = self.order[position]
         same = Candidate(position, position + 1, "", 0, 0.0, lambda: unit)
-        return Edge(same, self._held(position, position + 1, unit.step, self.sizes), unit)
+        return Edge(same, self.held(position, position + 1, unit.step, self.sizes), unit)
 
-    def _held(self, first: int, stop: int, step: Step, sizes: Mapping[str, int]) -> int:
+    def held(self, first: int, stop: int, step: Step, sizes: Mapping[str, int]) -> int:
         """Bytes live while `step` computes [first, stop): its own, and what passes by."""
         used = {*step.reads, *step.writes}
-        passing = sum(
+        dying = {name for name in step.reads if self.last[name] < stop}
+        return self.passing(first, used) + sum(sizes[name] for name in used) - shared(step, dying, sizes)
+
+    def passing(self, first: int, used: Set[str]) -> int:
+        """Bytes that are made before position `first` and wait for later, those `used` there aside."""
+        return sum(
             size
             for name, size in self.sizes.items()
             if self.first[name] < first <= self.last[name] and name not in used
         )
-        dying = {name for name in step.reads if self.last[name] < stop}
-        return passing + sum(sizes[name] for name in used) - shared(step, dying, sizes)
 
     def _least(self, candidate: Candidate) -> int:
         """From below: inputs and outputs overlap as far as blocks can."""
@@ -113,7 +116,7 @@ class Roads:
         writes = {name for name in made if self.last[name] >= stop}
         distances = {(source, target): ANYWHERE for source in reads for target in writes}
         step = Step(tuple(sorted(reads)), (*sorted(writes), ""), distances)
-        return self._held(first, stop, step, {**self.sizes, "": candidate.private})
+        return self.held(first, stop, step, {**self.sizes, "": candidate.private})
 
     def front(self) -> list[Label]:
         """All that is best in its balance, the fewest bytes first, by what is known of the edges."""
@@ -166,7 +169,7 @@ class Roads:
         first, stop = edge.candidate.first, edge.candidate.stop
         edge.unit = unit
         edge.instructions = instructions(unit.program(self._anywhere(unit))) - sum(self.costs[first:stop])
-        edge.bytes = self._held(first, stop, unit.step, {**self.sizes, **unit.private})
+        edge.bytes = self.held(first, stop, unit.step, {**self.sizes, **unit.private})
 
     def _anywhere(self, unit: Unit) -> Places:
         names = (*unit.step.reads, *unit.step.writes)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from driftc.codegen.graph import Graph, Tensor
 from driftc.codegen.operators.base import Box, Operator, Tiling
+from driftc.codegen.plan.cost import CALL
 from driftc.codegen.plan.plan import Buffer, Call, Span, Statement
 from driftc.codegen.plan.propose import views_of
 from driftc.codegen.plan.search import Candidate
@@ -21,7 +22,7 @@ def by_rows(graph: Graph, order: Sequence[Unit]) -> Iterable[Candidate]:
                 break
             found = Rows.of(graph, operators[first:stop])
             if found is not None:
-                yield Candidate(first, stop, "rows", found.private, 0.0, found.unit)
+                yield Candidate(first, stop, "rows", found.private, found.instructions, found.unit)
 
 
 class Rows:
@@ -75,6 +76,11 @@ class Rows:
     @property
     def private(self) -> int:
         return sum(-(-buffer.bytes // 4) * 4 for buffer in self.buffers)
+
+    @property
+    def instructions(self) -> float:
+        """Beyond the operators whole: a call for each row."""
+        return CALL * (len(self.calls) - len(self.operators))
 
     def unit(self) -> Unit | None:
         lines = {operator.outputs[0].name: b for operator, b in zip(self.operators, self.buffers, strict=False)}
