@@ -11,7 +11,7 @@ from driftc.codegen.emit.emit import environment, step_name
 from driftc.codegen.emit.text import by
 from driftc.codegen.plan.choose import Point
 from driftc.codegen.plan.live import Life, lives, occupied
-from driftc.codegen.plan.plan import Buffer, Plan, Region, static_calls
+from driftc.codegen.plan.plan import Buffer, Piece, Plan, Region, static_calls
 
 # Of the drawing, in its own units.
 HEIGHT = 420
@@ -117,14 +117,26 @@ def _by_unit(plan: Plan) -> tuple[list[str], list[Life]]:
 
 def _kind(plan: Plan, buffer: Buffer) -> str:
     """input, output, tensor, or how the unit is cut whose own it is: rows, channels."""
-    for piece in plan.pieces:
-        if buffer.name in piece.private:
-            return piece.kind
+    owner = _owner(plan, buffer)
+    if owner is not None:
+        return owner.kind
     for kind, ports in (("input", plan.inputs), ("output", plan.outputs)):
         roots = {plan.views.get(port.name, port.name) for port in ports}
         if plan.views.get(buffer.name, buffer.name) in roots:
             return kind
     return "tensor"
+
+
+def _owner(plan: Plan, buffer: Buffer) -> Piece | None:
+    """The unit computed in parts that alone uses `buffer`."""
+    users = [piece for piece in plan.pieces if any(buffer is used for used in _used(plan, piece))]
+    port = any(buffer is used for used in (*plan.inputs, *plan.outputs))
+    return users[0] if len(users) == 1 and users[0].kind and not port else None
+
+
+def _used(plan: Plan, piece: Piece) -> list[Buffer]:
+    calls = static_calls(plan.program[piece.first : piece.stop])
+    return [b for call in calls for b in (*call.inputs, *call.outputs, *([call.sums] if call.sums else []))]
 
 
 def _drawing(plan: Plan, region: Region, known: list[Life], steps: int, peak: int) -> Drawing:
@@ -175,7 +187,7 @@ def _lines(plan: Plan) -> list[Line]:
     for piece in plan.pieces:
         calls = list(static_calls(plan.program[piece.first : piece.stop]))
         for buffer in plan.buffers():
-            if buffer.name not in piece.private:
+            if _owner(plan, buffer) is not piece:
                 continue
             writers = {c.operator.name: 0 for c in calls if buffer in (*c.outputs, c.sums)}
             readers = {c.operator.name: 0 for c in calls if buffer in c.inputs or (c.sums is buffer and c.reduce)}

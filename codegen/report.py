@@ -77,13 +77,12 @@ def report(lowered: Lowered, options: Options, measured: Measured | None) -> Jso
 
 def _units(plan: Plan, steps: Sequence[int] | None) -> list[Json]:
     """What is computed as one, in the order of execution; `steps` are the instructions of each statement."""
-    sizes = {buffer.name: buffer.bytes for buffer in plan.buffers()}
     return [
         {
             "kind": piece.kind or "whole",
             "layers": list(piece.operators),
             "macs": piece.macs,
-            "private_bytes": sum(sizes.get(name, 0) for name in piece.private),
+            "private_bytes": piece.private,
             "instructions": sum(steps[piece.first : piece.stop]) if steps else None,
         }
         for piece in plan.pieces

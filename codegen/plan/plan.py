@@ -211,15 +211,15 @@ class Region:
 class Piece:
     """What was scheduled and placed as one: statements [first, stop) of the program.
 
-    `kind` is "" for an operator on whole tensors, else how the operators are cut; `private` names the buffers that
-    live only here; `macs` counts what is computed twice twice.
+    `kind` is "" for an operator on whole tensors, else how the operators are cut; `private` bytes live only here;
+    `macs` counts what is computed twice twice.
     """
 
     kind: str
     first: int
     stop: int
     operators: tuple[str, ...]
-    private: tuple[str, ...]
+    private: int
     macs: int
 
 

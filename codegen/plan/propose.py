@@ -106,7 +106,7 @@ def _plan(
     for unit, statements in zip(units, programs, strict=True):
         names_of = tuple(operator.name for operator in unit.operators)
         stop = first + len(statements)
-        pieces.append(Piece(unit.kind, first, stop, names_of, tuple(unit.private), unit.macs))
+        pieces.append(Piece(unit.kind, first, stop, names_of, sum(unit.private.values()), unit.macs))
         first = stop
     return Plan(
         name=graph.name,

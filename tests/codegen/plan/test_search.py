@@ -165,7 +165,7 @@ def test_no_overhead_allowed(tmp_path: Path) -> None:
 
 def test_folder_reloads_to_the_same_c(tmp_path: Path) -> None:
     for options in ({"ram": 2000}, {"minimize": "ram", "overhead": 3.5}):
-        made = compile(tall(tmp_path), measure=False, planner="greedy", **options)  # type: ignore[arg-type]
+        made = compile(tall(tmp_path), measure=False, planner="greedy", **options)
         made.write(tmp_path / "made")
         again = Compiled.load(tmp_path / "made")
         assert again.sources == made.sources
