@@ -15,9 +15,11 @@ from driftc.codegen.options import Options
 from driftc.codegen.passes import PASSES
 from driftc.codegen.passes.match import match_litert
 from driftc.codegen.plan.check import check
+from driftc.codegen.plan.choose import Choice, Goal, choose
+from driftc.codegen.plan.place import ALIGN
 from driftc.codegen.plan.plan import Plan
-from driftc.codegen.plan.propose import propose
 
+STACK = 512  # bytes of a board's RAM that are kept for the stack before it is known
 SUFFIXES = (".tflite",)
 FLOAT_STAGES = ("import", "fold", "activate", "quantize")  # of a float model, before it is lowered
 STAGES = ("frontend", "match", "adapt", *PASSES, "plan")
@@ -28,7 +30,8 @@ class Lowered:
     """The stages that others look at.
 
     `source` is the Graph as the file has it, `model` the same with the rounding that `--match` asks for and with the
-    layers live that `adaptation` names, `graph` what the passes left of it, `plan` what the C is made from.
+    layers live that `adaptation` names, `graph` what the passes left of it, `plan` what the C is made from, and
+    `choice` how it was chosen.
     """
 
     source: Graph
@@ -36,6 +39,7 @@ class Lowered:
     graph: Graph
     plan: Plan
     adaptation: Adaptation | None = None
+    choice: Choice | None = None
 
 
 def read(path: Path, options: Options, title: str | None = None) -> tuple[Graph, Graph]:
@@ -79,13 +83,21 @@ def lower(
         raise error.within(title) from None
     if not any(not operator.view for operator in graph.operators):
         raise ModelError(f"{title}: the model computes nothing; every operator only renames its input")
-    plan = propose(graph, options.planner, _memories(options.board))
-    check(plan)
-    see("plan", plan)
-    return Lowered(source, model, graph, plan, adaptation)
+    memories = memories_of(options.board)
+    choice = choose(graph, options.planner, goal_of(options, memories), memories)
+    check(choice.point.plan)
+    see("plan", choice.point.plan)
+    return Lowered(source, model, graph, choice.point.plan, adaptation, choice)
 
 
-def _memories(board: str | None) -> list[tuple[str, int]]:
+def goal_of(options: Options, memories: list[tuple[str, int]]) -> Goal:
+    """What the Plan is chosen for: the RAM asked for, else the board's but for a stack."""
+    room = max((size for _, size in memories), default=0)
+    limit = options.ram or (max(room - STACK, ALIGN) if room else None)
+    return Goal(limit, options.ram is not None, options.minimize, options.overhead)
+
+
+def memories_of(board: str | None) -> list[tuple[str, int]]:
     """Name and bytes of each RAM of the board, the preferred one first."""
     if board is None:
         return []

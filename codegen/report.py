@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from driftc.codegen.emit.emit import constant_bytes, step_name
@@ -26,7 +27,9 @@ def report(lowered: Lowered, options: Options, measured: Measured | None) -> Jso
     by_operator = constant_bytes(plan)
     constants = sum(by_operator.values())
     code = measured.code_bytes if measured else None
-    instructions = dict(measured.instructions) if measured and measured.instructions else {}
+    units = _units(plan, measured.instructions if measured else None)
+    alone = {unit["layers"][0]: unit["instructions"] for unit in units if len(unit["layers"]) == 1}
+    choice = lowered.choice
     return {
         "model": lowered.graph.source,
         "board": options.board,
@@ -49,6 +52,13 @@ def report(lowered: Lowered, options: Options, measured: Measured | None) -> Jso
             "total": None if code is None else code + constants,
         },
         "macs": sum(operator.macs for operator in _operators(plan)),
+        "instructions": sum(measured.instructions) if measured and measured.instructions else None,
+        "tiling": {
+            "untiled_bytes": choice.untiled_bytes if choice else plan.arena_bytes,
+            "extra_macs": sum(unit["macs"] for unit in units) - sum(operator.macs for operator in _operators(plan)),
+            "extra_instructions": choice.point.extra if choice else 0.0,
+        },
+        "units": units,
         "layers": [
             {
                 "index": index,
@@ -58,11 +68,26 @@ def report(lowered: Lowered, options: Options, measured: Measured | None) -> Jso
                 "macs": operator.macs,
                 "constant_bytes": by_operator.get(operator.name, 0),
                 "variant": operator.variant,
-                "instructions": instructions.get(operator.name),
+                "instructions": alone.get(operator.name),
             }
             for index, operator in enumerate(_operators(plan))
         ],
     }
+
+
+def _units(plan: Plan, steps: Sequence[int] | None) -> list[Json]:
+    """What is computed as one, in the order of execution; `steps` are the instructions of each statement."""
+    sizes = {buffer.name: buffer.bytes for buffer in plan.buffers()}
+    return [
+        {
+            "kind": piece.kind or "whole",
+            "layers": list(piece.operators),
+            "macs": piece.macs,
+            "private_bytes": sum(sizes.get(name, 0) for name in piece.private),
+            "instructions": sum(steps[piece.first : piece.stop]) if steps else None,
+        }
+        for piece in plan.pieces
+    ]
 
 
 def _port(tensor: Tensor) -> Json:
@@ -97,8 +122,27 @@ def peak(plan: Plan) -> tuple[str, list[Buffer]]:
     return step_name(statement), buffers
 
 
-def check_fit(found: Json, plan: Plan, board: Board) -> None:
+def check_ram(lowered: Lowered, options: Options) -> None:
+    """Raise FitError where no plan that was found is within `options.ram`: the least there is, and what makes it so."""
+    choice, plan = lowered.choice, lowered.plan
+    if options.ram is None or choice is None or choice.met:
+        return
+    raise FitError(
+        f"{lowered.graph.source}: --ram {options.ram} cannot be met: the least is {plan.arena_bytes:,} B "
+        f"(untiled {choice.untiled_bytes:,} B); {_holders(plan)}; --ram {plan.arena_bytes} can be met"
+    )
+
+
+def _holders(plan: Plan) -> str:
+    """The step that makes the arena as large as it is, with the largest buffers that are live."""
+    step, held = peak(plan)
+    holders = ", ".join(f"'{buffer.name.split(';')[0]}' {buffer.bytes:,} B" for buffer in held[:3])
+    return f"{step} makes the peak, with {holders} live"
+
+
+def check_fit(found: Json, lowered: Lowered, board: Board) -> None:
     """Raise FitError where the model does not fit `board`: by how much, and what makes it so."""
+    plan, choice = lowered.plan, lowered.choice
     problems: list[str] = []
     room = board.largest
     arena, stack = found["arena_bytes"], found["stack_bytes"]
@@ -112,12 +156,12 @@ def check_fit(found: Json, plan: Plan, board: Board) -> None:
                 f"stack {stack:,} B exceeds the {left:,} B that the arena leaves of {board.key}'s {room.name}"
             )
     elif needed > room.bytes:
-        step, held = peak(plan)
         what = f"arena {arena:,} B" + (f" and stack {stack:,} B" if stack else "")
-        holders = ", ".join(f"'{buffer.name.split(';')[0]}' {buffer.bytes:,} B" for buffer in held[:3])
+        tiled = choice is not None and not choice.met and arena < choice.untiled_bytes
+        least = f"; tiled already, from {choice.untiled_bytes:,} B" if choice is not None and tiled else ""
         problems.append(
             f"{what} exceed {board.key}'s {room.bytes:,} B of {room.name} by {needed - room.bytes:,} B; "
-            f"{step} makes the peak, with {holders} live"
+            f"{_holders(plan)}{least}"
         )
     flash = found["flash"]["constants"] + (found["flash"]["code"] or 0)
     if flash > board.flash.bytes:

@@ -208,6 +208,22 @@ class Region:
     memory: str = ""
 
 
+@dataclass(frozen=True)
+class Piece:
+    """What was scheduled and placed as one: statements [first, stop) of the program.
+
+    `kind` is "" for an operator on whole tensors, else how the operators are cut; `private` names the buffers that
+    live only here; `macs` counts what is computed twice twice.
+    """
+
+    kind: str
+    first: int
+    stop: int
+    operators: tuple[str, ...]
+    private: tuple[str, ...]
+    macs: int
+
+
 @dataclass(frozen=True, eq=False)
 class Plan:
     """`layers[i]` is the tensor whose rows the hook shows as layer i; `views` are other names for the same bytes.
@@ -226,6 +242,7 @@ class Plan:
     views: dict[str, str] = field(default_factory=dict)  # tensor name -> name of the tensor that holds its bytes
     planner: str = ""
     bound: int = 0
+    pieces: tuple[Piece, ...] = ()
 
     def calls(self) -> Iterator[tuple[Call, dict[str, int]]]:
         """Every call in the order of execution, with the values of the loop variables."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from driftc.codegen.graph import Graph
 from driftc.codegen.plan.place import Placement, Problem, aligned, greedy
-from driftc.codegen.plan.plan import Plan, Region
+from driftc.codegen.plan.plan import Piece, Plan, Region
 from driftc.codegen.plan.schedule import Memory, problem_of, schedule
 from driftc.codegen.plan.solve import require, solve
 from driftc.codegen.plan.unit import Places, Unit, whole
@@ -101,16 +101,24 @@ def _plan(
         {tensor.name: n for n, tensor in enumerate(layers)},
     )
     sizes = zip(placement.sizes, regions, strict=False)
+    programs = [unit.program(places) for unit in units]
+    pieces, first = [], 0
+    for unit, statements in zip(units, programs, strict=True):
+        names_of = tuple(operator.name for operator in unit.operators)
+        stop = first + len(statements)
+        pieces.append(Piece(unit.kind, first, stop, names_of, tuple(unit.private), unit.macs))
+        first = stop
     return Plan(
         name=graph.name,
         regions=tuple(Region(f"ram{n}", size, memory=name) for n, (size, name) in enumerate(sizes) if size or not n),
         inputs=tuple(places.whole(tensor) for tensor in graph.inputs),
         outputs=tuple(places.whole(tensor) for tensor in graph.outputs),
-        program=tuple(statement for unit in units for statement in unit.program(places)),
+        program=tuple(statement for statements in programs for statement in statements),
         layers=layers,
         input_tensors=graph.inputs,
         output_tensors=graph.outputs,
         views=views,
         planner=planner,
         bound=placement.bound,
+        pieces=tuple(pieces),
     )
