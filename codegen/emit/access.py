@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from driftc.codegen.graph import Shape
 from driftc.codegen.operators.base import Windowed
-from driftc.codegen.plan.plan import CONSTANTS, Buffer, Span
+from driftc.codegen.plan.plan import CONSTANTS, Buffer
 
 Index = int | str
 C_TYPES = {"int8": "int8_t", "int16": "int16_t", "int32": "int32_t", "int64": "int64_t", "uint8": "uint8_t"}
@@ -94,11 +94,6 @@ class Range:
 
     start: Index
     count: int
-
-    @classmethod
-    def of(cls, span: Span, parameter: str) -> Range:
-        literal = span.start.literal
-        return cls(parameter if literal is None else literal, span.count)
 
     @property
     def stop(self) -> Index:

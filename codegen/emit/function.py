@@ -108,7 +108,9 @@ class Function:
         if call.epilogue != "accumulate":
             texts += [pointer[id(buffer)] for buffer in call.outputs]
         spans = (call.rows, call.channels, call.reduce)
-        texts += [str(span.start) for span in spans if span is not None and span.start.literal is None]
+        ranges = (self.rows, self.channels, self.reduce)
+        pairs = zip(spans, ranges, strict=True)
+        texts += [str(span.start) for span, range in pairs if span and range and not range.literal]
         return ", ".join(texts)
 
 
@@ -136,20 +138,27 @@ def functions(plan: Plan) -> tuple[list[Function], dict[int, Function]]:
         function = Function(
             name,
             call,
-            Range.of(call.rows, "row0"),
-            Range.of(call.channels, "channel0"),
-            Range.of(call.reduce, "from") if call.reduce else None,
+            _range([call.rows for call in calls], "row0"),
+            _range([call.channels for call in calls], "channel0"),
+            _range([call.reduce for call in calls if call.reduce], "from") if call.reduce else None,
         )
         found.append(function)
         by_call.update({id(call): function for call in calls})
     return found, by_call
 
 
+def _range(spans: list[Span], parameter: str) -> Range:
+    """Of all calls of a function: literal where they agree."""
+    first = spans[0].start.literal
+    alike = first is not None and all(span.start.literal == first for span in spans)
+    return Range(spans[0].start.constant if alike else parameter, spans[0].count)
+
+
 def _shape_class(call: Call) -> tuple[object, ...]:
     """Calls with equal values here differ in pointers and origins alone."""
 
     def span(value: Span | None) -> object:
-        return None if value is None else (value.start.literal, value.count)
+        return None if value is None else value.count
 
     def shape(buffer: Buffer | None) -> object:
         return None if buffer is None else (buffer.strides, buffer.rows, buffer.kept, np.dtype(buffer.dtype).str)

@@ -151,7 +151,8 @@ class Call:
 
     `epilogue` says what happens to a finished accumulator: "requantize" (to int8, the usual), "accumulate" (store or
     add into the int32 buffer `sums`), "finish" (add what is in `sums`, then requantize). `reduce` limits the input
-    channels that are summed. `backward` takes rows and pixels from the last to the first.
+    channels that are summed, or the input rows of an operator that `sums_rows`. `backward` takes rows and pixels from
+    the last to the first.
     """
 
     operator: Operator
