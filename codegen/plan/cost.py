@@ -54,8 +54,9 @@ def of_call(call: Call) -> float:
         each = SUM if call.epilogue == "accumulate" else RESULT
         return fixed + macs * MAC + results * each + call.rows.count * width * PIXEL
     if isinstance(operator, Pool | Windowed):
-        window = operator.kernel[0] * operator.kernel[1]
+        window = (call.reduce.count if call.reduce else operator.kernel[0]) * operator.kernel[1]
         return fixed + results * (POOLED * window + RESULT)
     if isinstance(operator, Mean):
-        return fixed + operator.inputs[0].size * share * 10 + results * RESULT
+        part = call.reduce.count / operator.inputs[0].hwc[0] if call.reduce else 1.0
+        return fixed + operator.inputs[0].size * share * part * 10 + results * RESULT
     return fixed + results * SIMPLE

@@ -7,7 +7,7 @@ the row of a result asks for them, as late as can be, and so the line buffers ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -32,7 +32,10 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Stream:
-    """`operators`, in an order that can be executed, streamed; `results` stay whole for others."""
+    """`operators`, in an order that can be executed, streamed.
+
+    `results` are whole: what others need, or nobody; all that is not read by some of `operators` alone.
+    """
 
     operators: tuple[Operator, ...]
     results: tuple[Tensor, ...]
@@ -63,17 +66,11 @@ class Stream:
         ready = [0] * len(self.operators)  # rows that are there
 
         def demand(number: int, row: int) -> None:
-            operator = self.operators[number]
-            if summed(operator):
-                for source in range(operator.inputs[0].hwc[0]) if not ready[number] else ():
-                    self._ask(operator, Box(source, source + 1, 0, 1), demand)
-                    found.append(Piece(number, source))
-                ready[number] = 1
             while ready[number] <= row:
-                for tensor, need in zip(operator.inputs, self._needs(number, ready[number]), strict=True):
-                    if tensor.name in self.maker and need.row1 > need.row0:
-                        demand(self.maker[tensor.name], need.row1 - 1)
-                found.append(Piece(number, ready[number]))
+                for piece in self._row(number, ready[number]):
+                    for name, _, stop in self.reads(piece):
+                        demand(self.maker[name], stop - 1)
+                    found.append(piece)
                 ready[number] += 1
 
         wanted = sorted(
@@ -85,14 +82,14 @@ class Stream:
             demand(number, row)
         return tuple(found)
 
-    def _ask(self, operator: Operator, need: Box, demand: object) -> None:
-        name = operator.inputs[0].name
-        if name in self.maker:
-            demand(self.maker[name], need.row1 - 1)  # type: ignore[operator]
-
-    def _needs(self, number: int, row: int) -> tuple[Box, ...]:
+    def _row(self, number: int, row: int) -> list[Piece]:
+        """What gives row `row`."""
         operator = self.operators[number]
-        return operator.needs(Box(row, row + 1, 0, operator.outputs[0].hwc[2]))
+        return (
+            [Piece(number, source) for source in range(operator.inputs[0].hwc[0])]
+            if summed(operator)
+            else [Piece(number, row)]
+        )
 
     def reads(self, piece: Piece) -> list[tuple[str, int, int]]:
         """Tensors made here that `piece` reads, and the rows [first, stop) of them."""
@@ -100,7 +97,7 @@ class Stream:
         if summed(operator):
             name = operator.inputs[0].name
             return [(name, piece.row, piece.row + 1)] if name in self.maker else []
-        needs = self._needs(piece.operator, piece.row)
+        needs = operator.needs(Box(piece.row, piece.row + 1, 0, operator.outputs[0].hwc[2]))
         pairs = zip(operator.inputs, needs, strict=True)
         return [(t.name, box.row0, box.row1) for t, box in pairs if t.name in self.maker and box.row1 > box.row0]
 
@@ -174,6 +171,14 @@ class Stream:
         size = aligned(self.bytes)
         return Buffer(name, "", 0, np.dtype(np.int8), (1, 1, size), (size, size, 1), 1, size)
 
+    def unit(self) -> Unit | None:
+        """None where an operator cannot be computed by rows."""
+        if not self.possible:
+            return None
+        private = [self.block] if self.buffers else []
+        macs = sum(operator.macs for operator in self.operators)
+        return tiled(self.operators, self.program, private, self.results, self.views, macs, "rows")
+
     def _call(self, piece: Piece, made: Mapping[str, Buffer], places: Places) -> Call:
         operator = self.operators[piece.operator]
         inputs = tuple(made.get(tensor.name) or places.whole(tensor) for tensor in operator.inputs)
@@ -202,16 +207,3 @@ def _one(row: int) -> Span:
 def summed(operator: Operator) -> bool:
     """One row of output from more rows of the input, which can be added up one by one."""
     return operator.sums_rows and operator.inputs[0].hwc[0] > 1
-
-
-def rows(operators: Sequence[Operator], results: Sequence[Tensor], views: Mapping[str, str]) -> Unit | None:
-    """`operators`, in an order that can be executed, as one unit; None where one cannot be computed by rows.
-
-    `results` are the tensors that others need, or nobody: all of theirs that are not read by one of `operators` alone.
-    """
-    stream = Stream(tuple(operators), tuple(results), views)
-    if not stream.possible:
-        return None
-    private = [stream.block] if stream.buffers else []
-    macs = sum(operator.macs for operator in operators)
-    return tiled(stream.operators, stream.program, private, stream.results, views, macs, "rows")
