@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 import driftc
 from driftc.codegen.adaptation.constants import Adaptation
 from driftc.codegen.adaptation.find import find, method_named
-from driftc.codegen.emit.emit import adapts, emit, emit_selftest, step_name
+from driftc.codegen.emit.emit import adapts, emit, emit_selftest
+from driftc.codegen.emit.program import step_names
 from driftc.codegen.errors import DataError, ToolError, UsageError
 from driftc.codegen.folder import RECORD, read_record, write_folder
 from driftc.codegen.graph import Graph
-from driftc.codegen.lower import Lowered, lower, memories_of, read
+from driftc.codegen.lower import Lowered, lower, memories_of, planned, read
 from driftc.codegen.names import model_name
 from driftc.codegen.options import Options
 from driftc.codegen.passes.border import border
@@ -60,6 +61,7 @@ def compile(
     ram: int | None = None,
     minimize: str = "instructions",
     overhead: float = 15.0,
+    feed: str | None = None,
     measure: bool | None = None,
     calibrate: str | Path | None = None,
     settings: Settings | None = None,
@@ -75,7 +77,9 @@ def compile(
     stem); `match` whose rounding is generated, "tflm" or "litert"; `float_io` adds NAME_invoke_float. `planner` places
     the buffers: "optimal", which proves the arena the smallest and needs OR-Tools, or "greedy". Where the arena is
     larger than `ram` bytes (None: the board's RAM), layers are computed in parts until it fits, with the fewest extra
-    instructions; `minimize`="ram" makes it the smallest within `overhead` percent more instructions. `measure` counts
+    instructions; `minimize`="ram" makes it the smallest within `overhead` percent more instructions. `feed`="rows"
+    makes NAME_feed, which takes the input row by row, and an arena that never holds it whole (unless `ram` is given,
+    the smallest within `overhead`). `measure` counts
     instructions, stack and code size on the emulated `core` with the compiler `cc` at -O`optimize` (None: where the
     extra `sim` is installed). `watch` sees the Graph or Plan after each stage. With `calibrate` and `settings` a float
     model becomes int8 as in `quantize`; `progress(done, total)` counts its samples.
@@ -86,7 +90,7 @@ def compile(
 
     Raises ModelError (the file), FitError (the board or `ram`), UsageError (the options) or ToolError (a missing tool).
     """
-    options = Options(name, board, core, match, float_io, planner, cc, optimize, ram, minimize, overhead)
+    options = Options(name, board, core, match, float_io, planner, cc, optimize, ram, minimize, overhead, feed)
     found = _load_board(board)
     path = Path(model)
     quantized = None
@@ -253,7 +257,11 @@ class Compiled:
 
         `planner` places them (default: the one that the model was compiled with).
         """
-        return pareto(self.lowered.graph, planner or self.options.planner, memories_of(self.options.board))
+        return pareto(
+            planned(self.lowered.graph, self.options)[0],
+            planner or self.options.planner,
+            memories_of(self.options.board),
+        )
 
     # --- running it ---
 
@@ -286,8 +294,9 @@ class Compiled:
             inputs=ports(plan.input_tensors),
             outputs=ports(plan.output_tensors),
             layers=tuple(Layer(t.label or t.name, t.hwc, t.dtype) for t in plan.layers),
-            steps=tuple(step_name(statement) for statement in plan.program),
+            steps=step_names(plan),
             target=target or self.target,
+            fed=plan.fed is not None,
         )
 
     def samples(

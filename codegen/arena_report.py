@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import driftc
-from driftc.codegen.emit.emit import environment, step_name
+from driftc.codegen.emit.emit import environment
+from driftc.codegen.emit.program import step_name
 from driftc.codegen.emit.text import by
 from driftc.codegen.plan.choose import Point
 from driftc.codegen.plan.live import Life, lives, occupied

@@ -177,6 +177,11 @@ def json_option(command: Command) -> Command:
     help="With --minimize ram: how many more instructions than untiled, estimated.",
 )
 @click.option(
+    "--feed",
+    type=click.Choice(["rows"]),
+    help="Take the input row by row with NAME_feed, so that it is never whole in RAM.",
+)
+@click.option(
     "--pareto", is_flag=True, help="Also list the plans that trade RAM for instructions, each with its --ram."
 )
 @click.option(
@@ -227,6 +232,7 @@ def compile(
     ram: int | None,
     minimize: str,
     overhead: float,
+    feed: str | None,
     pareto: bool,
     adapt: str | None,
     adapt_layers: str,
@@ -267,6 +273,7 @@ def compile(
             ram=ram,
             minimize=minimize,
             overhead=overhead,
+            feed=feed,
             measure=measure,
             calibrate=calibrate,
             settings=Settings(**settings),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from driftc.codegen.adaptation.adapt import adapt
@@ -16,6 +16,7 @@ from driftc.codegen.passes import PASSES
 from driftc.codegen.passes.match import match_litert
 from driftc.codegen.plan.check import check
 from driftc.codegen.plan.choose import Choice, Goal, choose
+from driftc.codegen.plan.feed import as_fed, fed
 from driftc.codegen.plan.place import ALIGN
 from driftc.codegen.plan.plan import Plan
 
@@ -84,7 +85,10 @@ def lower(
     if not any(not operator.view for operator in graph.operators):
         raise ModelError(f"{title}: the model computes nothing; every operator only renames its input")
     memories = memories_of(options.board)
-    choice = choose(graph, options.planner, goal_of(options, memories), memories)
+    whole, fed_input = planned(graph, options)
+    choice = choose(whole, options.planner, goal_of(options, memories), memories)
+    if fed_input is not None:
+        choice = replace(choice, point=replace(choice.point, plan=as_fed(choice.point.plan, graph, fed_input)))
     check(choice.point.plan)
     see("plan", choice.point.plan)
     return Lowered(source, model, graph, choice.point.plan, adaptation, choice)
@@ -94,7 +98,13 @@ def goal_of(options: Options, memories: list[tuple[str, int]]) -> Goal:
     """What the Plan is chosen for: the RAM asked for, else the board's but for a stack."""
     room = max((size for _, size in memories), default=0)
     limit = options.ram or (max(room - STACK, ALIGN) if room else None)
-    return Goal(limit, options.ram is not None, options.minimize, options.overhead)
+    minimize = "ram" if options.feed is not None and options.ram is None else options.minimize
+    return Goal(limit, options.ram is not None, minimize, options.overhead)
+
+
+def planned(graph: Graph, options: Options) -> tuple[Graph, int | None]:
+    """The Graph that is planned, and which input of `graph` arrives row by row in it."""
+    return (graph, None) if options.feed is None else fed(graph)
 
 
 def memories_of(board: str | None) -> list[tuple[str, int]]:

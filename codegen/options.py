@@ -14,8 +14,8 @@ CORES = ("cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "
 
 @dataclass(frozen=True)
 class Options:
-    """Options that decide the C (`name`, `match`, `float_io`, `planner`, `ram`, `minimize`, `overhead`, `board` by its
-    RAMs) and those that measuring uses."""
+    """Options that decide the C (`name`, `match`, `float_io`, `planner`, `ram`, `minimize`, `overhead`, `feed`, `board`
+    by its RAMs) and those that measuring uses."""
 
     name: str | None = None  # C prefix; None takes the model file's
     board: str | None = None  # a file name in boards/; None checks nothing for fit
@@ -28,6 +28,7 @@ class Options:
     ram: int | None = None  # bytes that the arena may have; None takes the board's
     minimize: str = "instructions"  # within ram; or ram, within overhead
     overhead: float = 15.0  # percent more instructions than untiled, estimated, where ram is minimized
+    feed: str | None = None  # rows: the input arrives row by row
 
     def __post_init__(self) -> None:
         for key, value in asdict(self).items():
@@ -42,6 +43,10 @@ class Options:
             raise UsageError(f"ram {self.ram}: needs to be 1 byte or more")
         if self.minimize not in ("instructions", "ram"):
             raise UsageError(f"minimize '{self.minimize}' is unknown; instructions and ram are")
+        if self.feed not in (None, "rows"):
+            raise UsageError(f"feed '{self.feed}' is unknown; rows is what an input can be fed by")
+        if self.feed is not None and self.float_io:
+            raise UsageError("--feed rows takes int8 rows: it does not go with --float-io, which wraps a whole input")
         if not 0 <= self.overhead < math.inf:
             raise UsageError(f"overhead {self.overhead}: needs to be 0 percent or more")
         if self.optimize not in ("2", "3", "s"):

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from driftc.codegen.emit.emit import constant_bytes, step_name
+from driftc.codegen.emit.emit import constant_bytes
+from driftc.codegen.emit.program import step_name
 from driftc.codegen.errors import FitError
 from driftc.codegen.graph import Tensor
 from driftc.codegen.lower import Lowered
 from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.row_input import RowInput
 from driftc.codegen.options import Options
+from driftc.codegen.plan.feed import collected
 from driftc.codegen.plan.live import live, occupied
 from driftc.codegen.plan.plan import Buffer, Plan, static_calls
 
@@ -58,6 +61,7 @@ def report(lowered: Lowered, options: Options, measured: Measured | None) -> Jso
             "extra_macs": sum(unit["macs"] for unit in units) - sum(operator.macs for operator in _operators(plan)),
             "extra_instructions": choice.point.extra if choice else 0.0,
         },
+        "feed": _feed(plan),
         "units": units,
         "layers": [
             {
@@ -75,6 +79,19 @@ def report(lowered: Lowered, options: Options, measured: Measured | None) -> Jso
     }
 
 
+def _feed(plan: Plan) -> Json | None:
+    """How the input arrives by rows, and where rows are collected for what needs them all."""
+    if plan.fed is None:
+        return None
+    kept = plan.inputs[plan.fed]
+    return {
+        "input": plan.input_tensors[plan.fed].label or plan.input_tensors[plan.fed].name,
+        "rows": kept.shape[0],
+        "kept_rows": kept.rows,
+        "collected": [{"tensor": tensor.label or tensor.name, "bytes": size} for tensor, size in collected(plan)],
+    }
+
+
 def _units(plan: Plan, steps: Sequence[int] | None) -> list[Json]:
     """What is computed as one, in the order of execution; `steps` are the instructions of each statement."""
     return [
@@ -83,7 +100,7 @@ def _units(plan: Plan, steps: Sequence[int] | None) -> list[Json]:
             "layers": list(piece.operators),
             "macs": piece.macs,
             "private_bytes": piece.private,
-            "instructions": sum(steps[piece.first : piece.stop]) if steps else None,
+            "instructions": sum(steps[piece.first : piece.stop]) if steps and plan.fed is None else None,
         }
         for piece in plan.pieces
     ]
@@ -102,7 +119,8 @@ def _port(tensor: Tensor) -> Json:
 
 def _operators(plan: Plan) -> list[Operator]:
     """Each operator of the program once."""
-    return list({id(call.operator): call.operator for call in static_calls(plan.program)}.values())
+    calls = (call for call in static_calls(plan.program) if not isinstance(call.operator, RowInput))
+    return list({id(call.operator): call.operator for call in calls}.values())
 
 
 def live_bytes(plan: Plan) -> list[int]:

@@ -42,6 +42,8 @@ def plus(*terms: Index) -> Index:
 def modulo(index: Index, size: int, whole: bool) -> Index:
     if whole:
         return index
+    if size == 1:
+        return 0
     return index % size if isinstance(index, int) else f"{_grouped(index)} % {size}"
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from driftc.codegen.emit.access import Range, c_type, inside
 from driftc.codegen.operators.base import Operator, Windowed
+from driftc.codegen.operators.row_input import RowInput
 from driftc.codegen.plan.plan import Buffer, Call, Plan, Span, static_calls
 
 
@@ -123,6 +124,8 @@ def functions(plan: Plan) -> tuple[list[Function], dict[int, Function]]:
     """The functions of a Plan in program order, and the function of each Call by id."""
     groups: dict[tuple[object, ...], list[Call]] = {}
     for call in static_calls(plan.program):
+        if isinstance(call.operator, RowInput):
+            continue  # the entry point copies the row
         groups.setdefault(_shape_class(call), []).append(call)
     parts: dict[str, int] = {}
     for calls in groups.values():

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from driftc.codegen.operators.base import Windowed
 from driftc.codegen.operators.mean import Mean
 from driftc.codegen.operators.pool import Pool
+from driftc.codegen.operators.row_input import RowInput
 from driftc.codegen.operators.weighted import Weighted
 from driftc.codegen.plan.plan import Call, Loop, Statement
 
@@ -19,6 +20,7 @@ MAC_DEPTHWISE = 6.0
 RESULT = 22.0  # start of a sum, requantising and storing it
 SUM = 18.0  # the same where the sum is loaded from and stored to int32
 PIXEL = 20.0
+COPIED = 0.5  # a byte
 POOLED = 9.0  # a point of a window
 SIMPLE = 29.0  # an element of anything else
 ROW = 12.0
@@ -44,6 +46,8 @@ def of_call(call: Call) -> float:
     results = call.rows.count * width * call.channels.count
     share = results / (height * width * channels)
     fixed = CALL + ROW * call.rows.count
+    if isinstance(operator, RowInput):
+        return fixed + results * COPIED
     if isinstance(operator, Weighted):
         depthwise = operator.kind == "DEPTHWISE_CONV_2D"
         depth = operator.inputs[0].hwc[2]

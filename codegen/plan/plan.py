@@ -228,6 +228,7 @@ class Piece:
 class Plan:
     """`layers[i]` is the tensor whose rows the hook shows as layer i; `views` are other names for the same bytes.
 
+    `fed` is the number of the input that arrives row by row (codegen/plan/feed.py); its buffer is where rows are kept.
     `planner` placed the buffers; no placement of them, with their lifetimes, needs fewer than `bound` bytes.
     """
 
@@ -243,6 +244,12 @@ class Plan:
     planner: str = ""
     bound: int = 0
     pieces: tuple[Piece, ...] = ()
+    fed: int | None = None
+
+    @property
+    def given(self) -> list[tuple[int, Buffer]]:
+        """The inputs that the caller writes whole before the first statement, with their numbers."""
+        return [(number, buffer) for number, buffer in enumerate(self.inputs) if number != self.fed]
 
     def calls(self) -> Iterator[tuple[Call, dict[str, int]]]:
         """Every call in the order of execution, with the values of the loop variables."""

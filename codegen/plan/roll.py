@@ -15,28 +15,44 @@ LONGEST = 96  # calls in the body of a loop
 
 def roll(calls: Sequence[Call]) -> tuple[Statement, ...]:
     """The longest stretch that repeats becomes a loop, then what is before and behind it. Starts must be literal."""
+    found: list[Statement] = []
+    for turns, body in repeats([[call] for call in calls]):
+        statements = [call for part in body for call in part]
+        found += statements if turns == 1 else [Loop("i", 0, turns, 1, tuple(statements))]
+    return tuple(found)
+
+
+Parts = Sequence[Sequence[Call]]
+
+
+def repeats(parts: Parts) -> list[tuple[int, Parts]]:
+    """Groups of calls as (turns, body) one after the other: `turns` times the groups of `body`, moving with i."""
     kinds: dict[tuple[object, ...], int] = {}
-    kind = np.array([kinds.setdefault(_kind(call), len(kinds)) for call in calls], np.int64)
-    starts = np.array([[span.start.constant if span else 0 for span in _spans(call)] for call in calls], np.int64)
-    return tuple(_rolled(calls, kind, starts.reshape(-1, 3)))
+    kind = np.array([kinds.setdefault(tuple(_kind(call) for call in part), len(kinds)) for part in parts], np.int64)
+    moving = [[span.start.constant if span else 0 for call in part for span in _spans(call)] for part in parts]
+    starts = np.zeros((len(parts), max((len(row) for row in moving), default=0)), np.int64)
+    for row, values in enumerate(moving):
+        starts[row, : len(values)] = values
+    return _repeats(parts, kind, starts)
 
 
-def _rolled(calls: Sequence[Call], kind: NDArray[np.int64], starts: NDArray[np.int64]) -> list[Statement]:
-    best = (0, 0, 0)  # calls saved, first, length of the body
-    turns = 0
-    for length in range(1, min(LONGEST, len(calls) // 2) + 1):
-        first, count = _longest(kind, starts, length)
-        if (count - 1) * length > best[0]:
-            best, turns = ((count - 1) * length, first, length), count
-    saved, first, length = best
+def _repeats(parts: Parts, kind: NDArray[np.int64], starts: NDArray[np.int64]) -> list[tuple[int, Parts]]:
+    best = (0, 0, 0, 1)  # groups saved, first, length of the body, turns
+    for length in range(1, min(LONGEST, len(parts) // 2) + 1):
+        first, turns = _longest(kind, starts, length)
+        if (turns - 1) * length > best[0]:
+            best = ((turns - 1) * length, first, length, turns)
+    saved, first, length, turns = best
     if not saved:
-        return list(calls)
+        return [(1, [part]) for part in parts]
     stop = first + turns * length
     moves = starts[first + length : first + 2 * length] - starts[first : first + length]
-    body = tuple(_moved(call, by) for call, by in zip(calls[first : first + length], moves.tolist(), strict=True))
-    before = _rolled(calls[:first], kind[:first], starts[:first])
-    behind = _rolled(calls[stop:], kind[stop:], starts[stop:])
-    return [*before, Loop("i", 0, turns, 1, body), *behind]
+    body = [_moved(part, by.reshape(-1, 3).tolist()) for part, by in zip(parts[first:], moves, strict=False)]
+    return [
+        *_repeats(parts[:first], kind[:first], starts[:first]),
+        (turns, body),
+        *_repeats(parts[stop:], kind[stop:], starts[stop:]),
+    ]
 
 
 def _longest(kind: NDArray[np.int64], starts: NDArray[np.int64], length: int) -> tuple[int, int]:
@@ -69,7 +85,12 @@ def _spans(call: Call) -> tuple[Span, Span, Span | None]:
     return call.rows, call.channels, call.reduce
 
 
-def _moved(call: Call, by: Sequence[int]) -> Call:
+def _moved(part: Sequence[Call], moves: Sequence[Sequence[int]]) -> list[Call]:
+    """The calls of a group with starts that move by `moves` for each i."""
+    return [_moving(call, by) for call, by in zip(part, moves, strict=False)]
+
+
+def _moving(call: Call, by: Sequence[int]) -> Call:
     rows, channels, reduce = (
         span and Span(Affine(span.start.constant, (("i", step),)) if step else span.start, span.count)
         for span, step in zip(_spans(call), by, strict=True)

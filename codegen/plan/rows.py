@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from driftc.codegen.graph import Tensor
 from driftc.codegen.operators.base import Box, Operator, Tiling
+from driftc.codegen.operators.row_input import RowInput
 from driftc.codegen.plan.place import Block, Problem, aligned, greedy
 from driftc.codegen.plan.plan import Affine, Buffer, Call, Span, Statement
 from driftc.codegen.plan.roll import roll
@@ -183,7 +184,8 @@ class Stream:
         operator = self.operators[piece.operator]
         inputs = tuple(made.get(tensor.name) or places.whole(tensor) for tensor in operator.inputs)
         output = made[operator.outputs[0].name]
-        every, layer = Span.of(0, output.shape[2]), places.layer(operator)
+        every = Span.of(0, output.shape[2])
+        layer = None if isinstance(operator, RowInput) else places.layer(operator)
         if not summed(operator):
             return Call(operator, inputs, (output,), _one(piece.row), every, operator.epilogue, layer=layer)
         final = piece.row == inputs[0].shape[0] - 1
@@ -206,4 +208,4 @@ def _one(row: int) -> Span:
 
 def summed(operator: Operator) -> bool:
     """One row of output from more rows of the input, which can be added up one by one."""
-    return operator.sums_rows and operator.inputs[0].hwc[0] > 1
+    return bool(operator.inputs) and operator.sums_rows and operator.inputs[0].hwc[0] > 1
