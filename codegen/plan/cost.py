@@ -6,7 +6,7 @@ which nine in ten are within 10 %. What is reported as measured is always counte
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from driftc.codegen.operators.base import Windowed
 from driftc.codegen.operators.mean import Mean
@@ -14,6 +14,7 @@ from driftc.codegen.operators.pool import Pool
 from driftc.codegen.operators.row_input import RowInput
 from driftc.codegen.operators.weighted import Weighted
 from driftc.codegen.plan.plan import Call, Loop, Statement
+from driftc.codegen.plan.unit import Places, Unit
 
 MAC = 2.55  # convolution and dense, besides what follows
 MAC_DEPTHWISE = 6.0
@@ -37,6 +38,13 @@ def instructions(program: Iterable[Statement]) -> float:
         else:
             total += of_call(statement)
     return total
+
+
+def of_unit(unit: Unit, views: Mapping[str, str]) -> float:
+    """Of all that `unit` runs, wherever it lies."""
+    names = (*unit.step.reads, *unit.step.writes)
+    layers = {tensor.name: 0 for operator in unit.operators for tensor in operator.outputs}
+    return instructions(unit.program(Places({name: (name, 0) for name in names}, views, layers)))
 
 
 def of_call(call: Call) -> float:

@@ -81,6 +81,8 @@ class Stream:
         )
         for _, number, row in wanted:
             demand(number, row)
+        for number, operator in enumerate(self.operators):
+            demand(number, operator.outputs[0].hwc[0] - 1)  # rows that nobody reads are part of the tensor too
         return tuple(found)
 
     def _row(self, number: int, row: int) -> list[Piece]:

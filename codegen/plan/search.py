@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from driftc.codegen.graph import Graph
-from driftc.codegen.plan.cost import instructions
+from driftc.codegen.plan.cost import of_unit
 from driftc.codegen.plan.overlap import Distance
 from driftc.codegen.plan.place import aligned
 from driftc.codegen.plan.propose import views_of
 from driftc.codegen.plan.schedule import Step, shared
-from driftc.codegen.plan.unit import Places, Unit
+from driftc.codegen.plan.unit import Unit
 
 ANYWHERE = Distance(-(1 << 40), -(1 << 40))  # of an estimate: the two may share all of their bytes
 
@@ -84,7 +84,7 @@ class Roads:
         wanted = [views.get(tensor.name, tensor.name) for tensor in graph.outputs if tensor.data is None]
         self.last |= dict.fromkeys(wanted, len(order))
         self.start = sum(self.sizes[tensor.name] for tensor in graph.inputs)
-        self.costs = [instructions(unit.program(self._anywhere(unit))) for unit in order]
+        self.costs = [of_unit(unit, views) for unit in order]
         self.edges: list[list[Edge]] = [[self._whole(n)] for n in range(len(order))]
         for candidate in candidates:
             self.edges[candidate.first].append(Edge(candidate, self._least(candidate)))
@@ -168,9 +168,5 @@ class Roads:
             return
         first, stop = edge.candidate.first, edge.candidate.stop
         edge.unit = unit
-        edge.instructions = instructions(unit.program(self._anywhere(unit))) - sum(self.costs[first:stop])
+        edge.instructions = of_unit(unit, self.views) - sum(self.costs[first:stop])
         edge.bytes = self.held(first, stop, unit.step, {**self.sizes, **unit.private})
-
-    def _anywhere(self, unit: Unit) -> Places:
-        names = (*unit.step.reads, *unit.step.writes)
-        return Places({name: (name, 0) for name in names}, self.views, dict.fromkeys(self.sizes, 0))

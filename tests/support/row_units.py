@@ -37,6 +37,8 @@ class Rows:
         last = operators[-1].outputs[0]
         for row in range(last.hwc[0]):
             self._want(last, row + 1)
+        for operator in operators:  # and what nobody reads
+            self._want(operator.outputs[0], operator.outputs[0].hwc[0])
 
     @classmethod
     def of(cls, graph: Graph, operators: Sequence[Operator]) -> Rows | None:
