@@ -129,7 +129,7 @@ def live_bytes(plan: Plan) -> list[int]:
     for statement, buffers in zip(plan.program, live(plan), strict=True):
         for call in static_calls((statement,)):
             found[id(call.operator)] = max(occupied(buffers), found.get(id(call.operator), 0))
-    return list(found.values())
+    return [found[id(operator)] for operator in _operators(plan)]
 
 
 def peak(plan: Plan) -> tuple[str, list[Buffer]]:

@@ -61,8 +61,8 @@ def fed_of(plan: Plan, by_call: Functions) -> Fed | None:
         width * channels * kept.dtype.itemsize,
         kept.rows,
         target,
-        "".join(f"    {line}\n" for line in body),
-        "".join(f"    {line}\n" for line in rest),
+        "".join(f"    {line}".rstrip() + "\n" for line in body),
+        "".join(f"    {line}".rstrip() + "\n" for line in rest),
     )
 
 
