@@ -91,6 +91,11 @@ def _totals(compiled: Compiled, report: dict[str, Any]) -> list[str]:
         f"RAM    arena {report['arena_bytes']:,} B{room} ({_proof(report)}), stack {_number(report['stack_bytes'])} B",
         f"flash  {used:,} B{store}: constants {flash['constants']:,} B, code {_number(flash['code'])} B",
     ]
+    fed = report["feed"]
+    if fed is not None:
+        collected = ", ".join(f"{part['bytes']:,} B of '{part['tensor'].split(';')[0]}'" for part in fed["collected"])
+        waiting = f"; collected whole for what follows: {collected}" if collected else ""
+        lines.append(f"feed   {fed['rows']} rows of '{fed['input']}', {fed['kept_rows']} in RAM at once{waiting}")
     measured = compiled.measured_with
     if measured is not None:
         lines.append(f"on     {measured['core']}, {measured['version']}, -O{compiled.options.optimize}")

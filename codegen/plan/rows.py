@@ -52,7 +52,7 @@ class Stream:
             tensor.data is None and tensor.name not in self.maker and self.views.get(tensor.name) in self.maker
             for tensor in operator.inputs
         )
-        by_rows = Tiling.ROWS in operator.tiling or summed(operator)
+        by_rows = Tiling.ROWS in operator.tiling or operator.sums_rows
         return by_rows and len(operator.outputs) == 1 and operator.epilogue == "requantize" and not whole
 
     @cached_property
