@@ -79,7 +79,8 @@ def choose(graph: Graph, planner: str, goal: Goal, memories: Sequence[tuple[str,
         found = Point(plain, 0.0)
     if goal.ram is not None and found.bytes > goal.ram:
         smaller = search.smallest(math.inf)
-        return Choice(min((found, smaller or found), key=lambda point: point.bytes), plain.arena_bytes, met=False)
+        least_found = min((found, smaller or found), key=lambda point: point.bytes)
+        return Choice(least_found, plain.arena_bytes, met=least_found.bytes <= goal.ram)
     return Choice(found, plain.arena_bytes)
 
 
