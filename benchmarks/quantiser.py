@@ -4,9 +4,9 @@ python benchmarks/quantiser.py [NAME...]
 
 Beside it the .tflite that its authors published with it. Half of the samples calibrate (of CIFAR-10: 3,000 training
 images), the rest are measured: accuracy where there are labels, and how well the outputs follow the float model's (dB,
-the higher the nearer; `same`: the share with the same largest output). int8 models run as C on the host. Where a model's
-own data is not among the shared data, spectra of spoken digits, photographs or motion stand in for it, brought to the
-range of the published model's input. Needs the extras sim, keras and onnx.
+the higher the nearer; `same`: the share with the same largest output). int8 models run as C on the host. Where a
+model's own data is not among the shared data, spectra of spoken digits, photographs or motion stand in for it, brought
+to the range of the published model's input. Needs the extras sim and keras.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import Progress, track
+from rich.progress import Progress, TaskID, track
 
 import driftc
 from driftc.codegen.evaluate import batches, evaluate
@@ -247,8 +247,8 @@ def main(names: tuple[str, ...], verify: int) -> None:
         with TemporaryDirectory() as folder, Progress(console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task(case.name)
 
-            def show(what: str, done: int, total: int, bar: Progress = bar, task: Any = task, case: Case = case) -> None:
-                bar.update(task, description=f"{case.name}: {what}", completed=done, total=total)
+            def show(what: str, done: int, total: int, bar: Progress = bar, task: TaskID = task) -> None:
+                bar.update(task, description=what, completed=done, total=total)
 
             row = measure(case, Path(folder), show, verify)
         accuracies = "".join(f"{100 * value:7.2f}%" for value in row.accuracy) or " " * 24
