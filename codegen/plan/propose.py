@@ -1,17 +1,18 @@
-"""Graph -> Plan: one call a layer, views shared, in the order and at the offsets that need the least RAM."""
+"""Graph -> Plan: units in the order and at the offsets that need the least RAM; untiled, a unit is one operator."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from driftc.codegen.graph import Graph, Tensor
-from driftc.codegen.names import Names, identifier
+from driftc.codegen.graph import Graph
 from driftc.codegen.operators.base import Operator
-from driftc.codegen.plan.overlap import Distance, distance
+from driftc.codegen.operators.row_input import RowInput
 from driftc.codegen.plan.place import Placement, Problem, aligned, greedy
-from driftc.codegen.plan.plan import CONSTANTS, Buffer, Call, Plan, Region
-from driftc.codegen.plan.schedule import Memory, Step, problem_of, schedule
+from driftc.codegen.plan.plan import Piece, Plan, Region
+from driftc.codegen.plan.rows import Stream
+from driftc.codegen.plan.schedule import Memory, problem_of, schedule
 from driftc.codegen.plan.solve import require, solve
+from driftc.codegen.plan.unit import Places, Unit, whole
 
 PLANNERS = ("optimal", "greedy")
 
@@ -22,12 +23,30 @@ def propose(graph: Graph, planner: str = "optimal", memories: Sequence[tuple[str
     `memories` are a board's (name, bytes), the preferred one first: where the largest does not hold the arena alone,
     it is spread over them. Raises ToolError where `planner` is "optimal" and OR-Tools is missing.
     """
+    return arrange(graph, untiled(graph), planner, memories)
+
+
+def untiled(graph: Graph) -> list[Unit]:
+    """Each operator of `graph` as a unit, views aside."""
+    views = views_of(graph)
+    return [_alone(operator, views) for operator in graph.operators if not operator.view]
+
+
+def _alone(operator: Operator, views: dict[str, str]) -> Unit:
+    if not isinstance(operator, RowInput):
+        return whole(operator, views)
+    unit = Stream((operator,), operator.outputs, views).unit()  # its rows arrive one at a time
+    assert unit is not None
+    return unit
+
+
+def arrange(graph: Graph, units: Sequence[Unit], planner: str, memories: Sequence[tuple[str, int]] = ()) -> Plan:
+    """The Plan of `units`, which compute each operator of `graph` once and are in an order that can be executed."""
     if planner == "optimal":
         require()
-    views = _views(graph)
-    operators = [operator for operator in graph.operators if not operator.view]
-    steps = [_step(operator, views) for operator in operators]
-    memory = _memory(graph, operators, views)
+    views = views_of(graph)
+    steps = [unit.step for unit in units]
+    memory = memory_of(graph, units, views)
 
     def placed(order: Sequence[int], rooms: tuple[int | None, ...] = (None,)) -> tuple[Placement | None, list[str]]:
         problem, names = problem_of([steps[n] for n in order], memory, rooms)
@@ -46,14 +65,14 @@ def propose(graph: Graph, planner: str = "optimal", memories: Sequence[tuple[str
         if spread is not None:
             best, regions = (spread, names, best[2]), tuple(name for name, _ in memories)
     placement, names, order = best
-    return _plan(graph, [operators[n] for n in order], views, planner, placement, names, regions)
+    return _plan(graph, [units[n] for n in order], views, planner, placement, names, regions)
 
 
 def _place(problem: Problem, planner: str) -> Placement | None:
     return solve(problem) if planner == "optimal" else greedy(problem)
 
 
-def _views(graph: Graph) -> dict[str, str]:
+def views_of(graph: Graph) -> dict[str, str]:
     """Tensor -> the computed tensor whose bytes it is, through any number of reshapes."""
     views: dict[str, str] = {}
     for operator in graph.operators:
@@ -63,38 +82,14 @@ def _views(graph: Graph) -> dict[str, str]:
     return views
 
 
-def _step(operator: Operator, views: dict[str, str]) -> Step:
-    """The storages of `operator`, and how close those that die in it may come to those it writes."""
-    reads = [views.get(tensor.name, tensor.name) if tensor.data is None else None for tensor in operator.inputs]
-    writes = tuple(tensor.name for tensor in operator.outputs)
-    found: dict[tuple[str, str], Distance] = {}
-    for source in dict.fromkeys(name for name in reads if name is not None):
-        for target, written in enumerate(writes):
-            ways = []
-            for backward in (False, True)[: 2 if operator.reversible else 1]:
-                places = [place for place, name in enumerate(reads) if name == source]
-                ways.append(_all(operator, places, target, backward))
-            allowed = [way for way in ways if way is not None]
-            if allowed:
-                found[source, written] = allowed[0] if len(allowed) == 1 else allowed[0].least(allowed[1])
-    return Step(tuple(dict.fromkeys(name for name in reads if name is not None)), writes, found)
-
-
-def _all(operator: Operator, places: Sequence[int], target: int, backward: bool) -> Distance | None:
-    """The distance that suits every one of the inputs `places`, which are the same storage."""
-    found: Distance | None = None
-    for place in places:
-        one = distance(operator, place, target, backward)
-        if one is None:
-            return None
-        found = one if found is None else found.most(one)
-    return found
-
-
-def _memory(graph: Graph, operators: Sequence[Operator], views: dict[str, str]) -> Memory:
-    tensors = [*graph.inputs, *(tensor for operator in operators for tensor in operator.outputs)]
+def memory_of(graph: Graph, units: Sequence[Unit], views: dict[str, str]) -> Memory:
+    """The storages of `units`: whole tensors and what is private to one."""
+    sizes = {tensor.name: aligned(tensor.bytes) for tensor in graph.inputs}
+    for unit in units:
+        sizes |= {t.name: aligned(t.bytes) for op in unit.operators for t in op.outputs if t.name in unit.step.writes}
+        sizes |= unit.private
     return Memory(
-        {tensor.name: aligned(tensor.bytes) for tensor in tensors},
+        sizes,
         tuple(tensor.name for tensor in graph.inputs),
         tuple(dict.fromkeys(views.get(tensor.name, tensor.name) for tensor in graph.outputs if tensor.data is None)),
     )
@@ -102,57 +97,40 @@ def _memory(graph: Graph, operators: Sequence[Operator], views: dict[str, str]) 
 
 def _plan(
     graph: Graph,
-    operators: Sequence[Operator],
+    units: Sequence[Unit],
     views: dict[str, str],
     planner: str,
     placement: Placement,
     names: Sequence[str],
     regions: Sequence[str],
 ) -> Plan:
-    """The Plan of `operators` in this order, with each storage of `names` where `placement` has it."""
-    where = {name: (f"ram{placement.rooms[n]}", placement.offsets[n]) for n, name in enumerate(names)}
-    known: dict[str, Buffer] = {}
-    constants = Names()
-
-    def made(tensor: Tensor) -> Buffer:
-        if tensor.data is None:
-            return Buffer.whole(tensor, *where[views.get(tensor.name, tensor.name)])
-        name = constants.unique(f"constant_{identifier(tensor.name, 'tensor')}")
-        return Buffer.part(tensor, CONSTANTS, 0, name=name, data=tensor.data)
-
-    def buffer(tensor: Tensor) -> Buffer:
-        if tensor.name not in known:
-            known[tensor.name] = made(tensor)
-        return known[tensor.name]
-
-    def call(operator: Operator, layer: int) -> Call:
-        inputs = tuple(buffer(tensor) for tensor in operator.inputs)
-        outputs = tuple(buffer(tensor) for tensor in operator.outputs)
-        return Call.whole(operator, inputs, outputs, layer, _backward(operator, inputs, outputs))
-
+    """The Plan of `units` in this order, with each storage of `names` where `placement` has it."""
+    operators = [op for unit in units for op in unit.operators if not isinstance(op, RowInput)]
     layers = tuple(tensor for operator in operators for tensor in operator.outputs)
-    number = {tensor.name: n for n, tensor in enumerate(layers)}
+    places = Places(
+        {name: (f"ram{placement.rooms[n]}", placement.offsets[n]) for n, name in enumerate(names)},
+        views,
+        {tensor.name: n for n, tensor in enumerate(layers)},
+    )
     sizes = zip(placement.sizes, regions, strict=False)
+    programs = [unit.program(places) for unit in units]
+    pieces, first = [], 0
+    for unit, statements in zip(units, programs, strict=True):
+        names_of = tuple(operator.name for operator in unit.operators)
+        stop = first + len(statements)
+        pieces.append(Piece(unit.kind, first, stop, names_of, sum(unit.private.values()), unit.macs))
+        first = stop
     return Plan(
         name=graph.name,
         regions=tuple(Region(f"ram{n}", size, memory=name) for n, (size, name) in enumerate(sizes) if size or not n),
-        inputs=tuple(buffer(tensor) for tensor in graph.inputs),
-        outputs=tuple(buffer(tensor) for tensor in graph.outputs),
-        program=tuple(call(operator, number[operator.outputs[0].name]) for operator in operators),
+        inputs=tuple(places.whole(tensor) for tensor in graph.inputs),
+        outputs=tuple(places.whole(tensor) for tensor in graph.outputs),
+        program=tuple(statement for statements in programs for statement in statements),
         layers=layers,
         input_tensors=graph.inputs,
         output_tensors=graph.outputs,
         views=views,
         planner=planner,
         bound=placement.bound,
+        pieces=tuple(pieces),
     )
-
-
-def _backward(operator: Operator, inputs: Sequence[Buffer], outputs: Sequence[Buffer]) -> bool:
-    """Only the way from the last pixel to the first reads each shared byte before it overwrites it."""
-    for source, read in enumerate(inputs):
-        for target, written in enumerate(outputs):
-            if operator.reversible and read.overlaps(written):
-                forward = distance(operator, source, target)
-                return forward is None or not forward.allows(read.offset, written.offset)
-    return False

@@ -1,0 +1,185 @@
+"""What the planner schedules and places as one: an operator on whole tensors, or several computed in parts.
+
+A unit reads some storages and writes others; private ones (line buffers, channel tiles, int32 sums) live only while it
+runs. The planner knows no more of it than that, and how close dying inputs may come to new outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from driftc.codegen.graph import Tensor
+from driftc.codegen.names import Names, identifier
+from driftc.codegen.operators.base import Box, Operator
+from driftc.codegen.operators.walk import NEVER
+from driftc.codegen.plan.overlap import Distance, distance, of_walk
+from driftc.codegen.plan.place import aligned
+from driftc.codegen.plan.plan import CONSTANTS, Buffer, Call, Statement, unrolled
+from driftc.codegen.plan.schedule import Step
+
+
+class Places:
+    """Where storages lie: name -> (region, offset). Each tensor and each private buffer becomes one Buffer."""
+
+    def __init__(
+        self, where: Mapping[str, tuple[str, int]], views: Mapping[str, str], layers: Mapping[str, int]
+    ) -> None:
+        self._where, self._views, self._layers = where, views, layers
+        self._known: dict[str, Buffer] = {}
+        self._constants = Names()
+
+    def whole(self, tensor: Tensor) -> Buffer:
+        """All of `tensor`, dense; a constant in flash."""
+        if tensor.name not in self._known:
+            if tensor.data is None:
+                made = Buffer.whole(tensor, *self._where[self._views.get(tensor.name, tensor.name)])
+            else:
+                name = self._constants.unique(f"constant_{identifier(tensor.name, 'tensor')}")
+                made = Buffer.part(tensor, CONSTANTS, 0, name=name, data=tensor.data)
+            self._known[tensor.name] = made
+        return self._known[tensor.name]
+
+    def private(self, buffer: Buffer) -> Buffer:
+        """A unit's own `buffer`, named as in Unit.private, at its place."""
+        if buffer.name not in self._known:
+            region, offset = self._where[buffer.name]
+            self._known[buffer.name] = replace(buffer, region=region, offset=offset)
+        return self._known[buffer.name]
+
+    def layer(self, operator: Operator) -> int:
+        """The hook's index of the operator's first output."""
+        return self._layers[operator.outputs[0].name]
+
+
+@dataclass(frozen=True, eq=False)
+class Unit:
+    """`program` gives the statements once every storage has its place; `private` are its own, by name, in bytes.
+
+    `macs` counts what is computed, the same thing twice where a part is computed twice.
+    """
+
+    operators: tuple[Operator, ...]
+    step: Step
+    program: Callable[[Places], tuple[Statement, ...]]
+    macs: int
+    private: Mapping[str, int] = field(default_factory=dict)
+    kind: str = ""  # "": a whole operator; else how the parts are cut, for reports
+
+
+def whole(operator: Operator, views: Mapping[str, str]) -> Unit:
+    """`operator` in one call on whole tensors."""
+    reads = [_storage(tensor, views) for tensor in operator.inputs]
+    writes = tuple(tensor.name for tensor in operator.outputs)
+    found: dict[tuple[str, str], Distance] = {}
+    for source in dict.fromkeys(name for name in reads if name is not None):
+        for target, written in enumerate(writes):
+            ways = []
+            for backward in (False, True)[: 2 if operator.reversible else 1]:
+                inputs = [place for place, name in enumerate(reads) if name == source]
+                ways.append(_all(operator, inputs, target, backward))
+            allowed = [way for way in ways if way is not None]
+            if allowed:
+                found[source, written] = allowed[0] if len(allowed) == 1 else allowed[0].least(allowed[1])
+
+    def program(places: Places) -> tuple[Statement, ...]:
+        inputs = tuple(places.whole(tensor) for tensor in operator.inputs)
+        outputs = tuple(places.whole(tensor) for tensor in operator.outputs)
+        return (Call.whole(operator, inputs, outputs, places.layer(operator), _backward(operator, inputs, outputs)),)
+
+    step = Step(tuple(dict.fromkeys(name for name in reads if name is not None)), writes, found)
+    return Unit((operator,), step, program, operator.macs)
+
+
+def tiled(
+    operators: Sequence[Operator],
+    program: Callable[[Places], tuple[Statement, ...]],
+    private: Sequence[Buffer],
+    results: Sequence[Tensor],
+    views: Mapping[str, str],
+    macs: int,
+    kind: str,
+) -> Unit:
+    """`operators` computed in parts by `program`, whose own buffers are `private` (offsets ignored, names unique).
+
+    `results` are the tensors that it leaves whole for others; every computed tensor that it reads and does not compute
+    itself must be whole as well.
+    """
+    made = {tensor.name for operator in operators for tensor in operator.outputs}
+    read = {
+        views.get(tensor.name, tensor.name): tensor
+        for operator in operators
+        for tensor in operator.inputs
+        if tensor.data is None and views.get(tensor.name, tensor.name) not in made
+    }
+    sizes = {buffer.name: aligned(buffer.bytes) for buffer in private}
+    writes = (*(tensor.name for tensor in results), *sizes)
+    apart = _apart([*read.values(), *results], private, operators, views)
+    calls = list(unrolled(program(apart), {}))
+    distances = {
+        (source, result.name): _of_calls(calls, apart.whole(tensor), apart.whole(result))
+        for source, tensor in read.items()
+        for result in results
+    }
+    return Unit(tuple(operators), Step(tuple(read), writes, distances), program, macs, sizes, kind)
+
+
+def _apart(
+    tensors: Iterable[Tensor], private: Iterable[Buffer], operators: Iterable[Operator], views: Mapping[str, str]
+) -> Places:
+    """Every storage in a region of its own."""
+    names = [*(views.get(tensor.name, tensor.name) for tensor in tensors), *(buffer.name for buffer in private)]
+    layers = {tensor.name: 0 for operator in operators for tensor in operator.outputs}
+    return Places({name: (name, 0) for name in names}, views, layers)
+
+
+def _of_calls(calls: Sequence[tuple[Call, dict[str, int]]], source: Buffer, target: Buffer) -> Distance:
+    """From the order of the calls alone: a call that reads `source` and writes `target` is taken to write first."""
+    read = np.full(source.shape, NEVER, np.int64)
+    written = np.full(target.shape, 2 * len(calls), np.int64)
+    for number, (call, variables) in enumerate(calls):
+        box = call.box(variables)
+        needs = call.operator.needs(box, call.reduce.at(variables) if call.reduce else None)
+        for buffer, need in zip(call.inputs, needs, strict=True):
+            if buffer.region == source.region:
+                # a view of it has the same bytes in another shape: all of it, then
+                where = _slices(need) if buffer.shape == source.shape else ...
+                read[where] = 2 * number + 1
+        if call.epilogue == "accumulate":
+            continue
+        for place, buffer in enumerate(call.outputs):
+            if buffer.region == target.region:
+                part = written[_slices(box) if place == 0 else ...]
+                np.minimum(part, 2 * number, out=part)
+    return of_walk(read.reshape(-1), written.reshape(-1), source.dtype.itemsize, target.dtype.itemsize)
+
+
+def _slices(box: Box) -> tuple[slice, slice, slice]:
+    return slice(box.row0, box.row1), slice(None), slice(box.channel0, box.channel1)
+
+
+def _storage(tensor: Tensor, views: Mapping[str, str]) -> str | None:
+    return None if tensor.data is not None else views.get(tensor.name, tensor.name)
+
+
+def _all(operator: Operator, places: Sequence[int], target: int, backward: bool) -> Distance | None:
+    """The distance that suits every one of the inputs `places`, which are the same storage."""
+    found: Distance | None = None
+    for place in places:
+        one = distance(operator, place, target, backward)
+        if one is None:
+            return None
+        found = one if found is None else found.most(one)
+    return found
+
+
+def _backward(operator: Operator, inputs: Sequence[Buffer], outputs: Sequence[Buffer]) -> bool:
+    """Only the way from the last pixel to the first reads each shared byte before it overwrites it."""
+    for source, read in enumerate(inputs):
+        for target, written in enumerate(outputs):
+            if operator.reversible and read.overlaps(written):
+                forward = distance(operator, source, target)
+                return forward is None or not forward.allows(read.offset, written.offset)
+    return False
