@@ -20,7 +20,7 @@ Array = NDArray[Any]
 
 
 def needs(module: str, extra: str) -> pytest.MarkDecorator:
-    """A mark for tests of a framework, which is large and may be absent, unless DRIFTC_REQUIRE_EXTRAS names its extra."""
+    """A mark for tests of a framework, which may be absent unless DRIFTC_REQUIRE_EXTRAS names its extra."""
     required = extra in os.environ.get("DRIFTC_REQUIRE_EXTRAS", "").split(",")
     return pytest.mark.skipif(find_spec(module) is None and not required, reason=f"extra absent: {extra}")
 

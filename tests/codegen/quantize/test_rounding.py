@@ -32,7 +32,7 @@ def layer(name: str) -> Weighted:
     return operator
 
 
-def quantized(operator: Weighted, x: np.ndarray) -> Weighted:  # type: ignore[type-arg]
+def quantized(operator: Weighted, x: np.ndarray) -> Weighted:
     def made(tensor: Tensor, found: Quantization) -> Tensor:
         return replace(tensor, dtype=np.dtype(np.int8), quantization=found)
 
@@ -40,12 +40,12 @@ def quantized(operator: Weighted, x: np.ndarray) -> Weighted:  # type: ignore[ty
     return operator.quantized((made(operator.inputs[0], reach),), (made(operator.outputs[0], reach),))
 
 
-def noise(real: Operator, made: Weighted, x: np.ndarray) -> float:  # type: ignore[type-arg]
+def noise(real: Operator, made: Weighted, x: np.ndarray) -> float:
     wanted, found = (operator.float_spec(x)[0] for operator in (real, float_operator(made)))
     return float((wanted - found).reshape(-1, wanted.shape[-1]).var(axis=0).mean())
 
 
-def correlated(seed: int) -> np.ndarray:  # type: ignore[type-arg]
+def correlated(seed: int) -> np.ndarray:
     """Neighbours and channels alike, as in images."""
     random = np.random.default_rng(seed)
     whole = random.normal(size=(64, 1, 1, 1)) + random.normal(size=(64, 9, 1, 4))
