@@ -44,7 +44,7 @@ def solve(problem: Problem, seed: int = 0) -> Placement | None:
         return start  # nothing is smaller than what is live at once
     if start is None and None in problem.rooms:
         return None
-    if "tensorflow" in sys.modules and "ortools" not in sys.modules:
+    if "tensorflow" in sys.modules and "ortools.sat.python.cp_model" not in sys.modules:
         return _solve_apart(problem, seed)
     return _Search(problem, start, seed).run()
 
