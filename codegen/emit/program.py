@@ -111,15 +111,15 @@ def lines_of(statement: Statement, by_call: Functions) -> list[str]:
     lines = [f"{function.name}({function.arguments(statement, pointers)});"]
     if statement.layer is not None:
         for number, buffer in enumerate(statement.outputs):
-            lines += _trace(statement, statement.layer + number, buffer)
+            lines += _trace(statement, number, buffer)
     return lines
 
 
-def _trace(call: Call, layer: int, buffer: Buffer) -> list[str]:
-    """The hook's line after a call: what of the layer's output is now complete, and where."""
-    rows, channels = call.rows, call.channels
-    if buffer is not call.outputs[0]:  # a further output is always written whole
-        return [f"TRACE({layer}, {pointer(buffer)}, 0, {buffer.shape[0]}, 0, {buffer.shape[2]}, {buffer.strides[1]});"]
+def _trace(call: Call, number: int, buffer: Buffer) -> list[str]:
+    """The hook's line after a call: what of its output `number` is now complete, and where."""
+    assert call.layer is not None
+    layer = call.layer + number
+    rows, channels = call.spans(number)
     row = rows.start.literal if rows.start.literal is not None else str(rows.start)
     channel = channels.start.literal if channels.start.literal is not None else str(channels.start)
     item = buffer.dtype.itemsize

@@ -75,6 +75,7 @@ class Operator:
     keeps_scale: ClassVar[bool] = False  # inputs and outputs must be quantised alike
     reversible: ClassVar[bool] = False  # the kernel can also take rows and pixels from the last to the first
     view: ClassVar[bool] = False  # same bytes under another shape: costs nothing
+    per_channel: ClassVar[bool] = False  # outputs after the first are [channels]: of a part, its channels are written
     arithmetic: ClassVar[str] = ""  # for docs/arithmetic.md: multiplier, rounding, saturation
     departures: ClassVar[str] = ""  # for docs/arithmetic.md: where LiteRT's reference kernel gives other bytes
     compared: ClassVar[str] = "TFLite Micro; LiteRT"  # for docs/arithmetic.md: whose kernels the tests ran beside it

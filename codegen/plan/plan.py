@@ -180,7 +180,18 @@ class Call:
         return cls(operator, inputs, outputs, rows, every, operator.epilogue, layer=layer, backward=backward)
 
     def box(self, variables: Mapping[str, int]) -> Box:
-        rows, channels = self.rows.at(variables), self.channels.at(variables)
+        return self.written(0, variables)
+
+    def spans(self, number: int) -> tuple[Span, Span]:
+        """The rows and channels that are written of output `number`: of any but the first all, or all rows."""
+        if number == 0:
+            return self.rows, self.channels
+        height, _, channels = self.outputs[number].shape
+        return Span.of(0, height), self.channels if self.operator.per_channel else Span.of(0, channels)
+
+    def written(self, number: int, variables: Mapping[str, int]) -> Box:
+        """`spans` as a Box."""
+        rows, channels = (span.at(variables) for span in self.spans(number))
         return Box(rows.start, rows.stop, channels.start, channels.stop)
 
 
