@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import driftc
 from driftc.codegen.adaptation.constants import Adaptation
 from driftc.codegen.adaptation.find import find, method_named
+from driftc.codegen.adaptation.known import known
 from driftc.codegen.emit.emit import adapts, emit, emit_selftest, step_name
 from driftc.codegen.errors import DataError, ToolError, UsageError
 from driftc.codegen.folder import RECORD, read_record, write_folder
@@ -95,7 +96,7 @@ def compile(
             adaptation = Adaptation.read(Path(adapt_constants))
         elif adapt is not None:
             divisor = settings.input_divisor if settings else 1.0
-            adaptation, notes = _adaptation(file, options, adapt, adapt_layers, calibrate, divisor, progress)
+            adaptation, notes = _adaptation(file, options, adapt, adapt_layers, calibrate, divisor, progress, quantized)
         lowered = lower(file, options, watch, path.name, adaptation)
         compiled = Compiled(file.read_bytes(), options, lowered)
     compiled.quantized = quantized
@@ -402,8 +403,9 @@ def _adaptation(
     data: str | Path | None,
     divisor: float,
     progress: Callable[[int, int], None] | None,
+    quantized: Quantized | None,
 ) -> tuple[Adaptation, list[str]]:
-    """The constants of `method`, found on the calibration data."""
+    """The constants of `method`, found on the calibration data. `quantized`: where `path` was made of a float model."""
     from driftc.simulator import data as source
 
     method_named(method)
@@ -411,7 +413,7 @@ def _adaptation(
         raise UsageError(f"--adapt {method}: needs --calibrate FILE, samples of what the model was trained on")
     _, model = read(path, options)
     samples = source.load(Path(data), border(model).inputs, divisor=divisor)
-    return find(model, method, layers, samples, progress)
+    return find(model, method, layers, samples, progress, known(quantized, model) if quantized else None)
 
 
 def _load_board(name: str | None) -> Board | None:

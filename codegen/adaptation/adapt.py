@@ -6,7 +6,7 @@ next layer reads keeps its name, type and quantisation.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.adaptation.constants import Adaptation, Constants
+from driftc.codegen.adaptation.known import Normalisation
 from driftc.codegen.errors import ModelError, UsageError
 from driftc.codegen.graph import Graph, Quantization, Tensor
 from driftc.codegen.operators.adapt_affine import AdaptAffine
@@ -34,19 +35,22 @@ LARGEST_GAIN = 16.0  # steps of the output for one of the int8 values before it,
 INT32, INT64 = np.dtype(np.int32), np.dtype(np.int64)
 
 
-def candidates(graph: Graph) -> dict[str, str | None]:
-    """Each layer with weights, in program order -> why it cannot be live, or None."""
-    return {operator.name: unfit(operator) for operator in graph.operators if isinstance(operator, Weighted)}
+def candidates(graph: Graph, known: Mapping[str, Normalisation] | None = None) -> dict[str, str | None]:
+    """Each layer with weights, in program order -> why it cannot be live, or None. `known`: these alone."""
+    layers = [op for op in graph.operators if (op.name in known if known else isinstance(op, Weighted))]
+    return {operator.name: unfit(operator) for operator in layers}
 
 
-def chosen(graph: Graph, wanted: str) -> list[str]:
+def chosen(graph: Graph, wanted: str, known: Mapping[str, Normalisation] | None = None) -> list[str]:
     """The layers that `wanted` names: "all", a share of those there are ("0.5": the first half), or NAME,NAME.
 
+    Only layers in `known` are considered where there are any; they go by the normalisation's name too.
     Raises UsageError for a layer that does not exist or cannot be live, with the reason and the candidates.
     """
-    found = candidates(graph)
+    found = candidates(graph, known)
     able = [name for name, problem in found.items() if problem is None]
-    listed = ", ".join(able) or "none"
+    titles = {name: norm.name for name, norm in (known or {}).items()}
+    listed = ", ".join(titles.get(name, name) for name in able) or "none"
     if not able:
         reasons = "; ".join(f"{name}: {problem}" for name, problem in found.items())
         raise ModelError(f"{graph.source}: no layer can be normalised live: {reasons or 'none has weights'}")
@@ -58,6 +62,7 @@ def chosen(graph: Graph, wanted: str) -> list[str]:
             raise UsageError(f"--adapt-layers {wanted}: a share is above 0 and at most 1")
         return able[: max(1, round(share * len(able)))]
     labels = {operator.label: operator.name for operator in graph.operators}
+    labels |= {title: name for name, title in titles.items()}
     names = [labels.get(name.strip(), name.strip()) for name in wanted.split(",")]
     for name in names:
         if name not in found:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from driftc.codegen.errors import UsageError
 from driftc.codegen.evaluate import batches, trace
@@ -49,9 +50,15 @@ class Settings:
 
 @dataclass(frozen=True, eq=False)
 class Quantized:
-    """`real` is the model as imported, `graph` the int8 one, `model` the bytes of its .tflite."""
+    """`real` is the model as imported, `graph` the int8 one, `model` the bytes of its .tflite.
+
+    Between them, `prepared` is float still, folded and equalised; `factors` is what equalisation divided the channels
+    of a layer by, under its operator's name.
+    """
 
     real: Graph
+    prepared: Graph
+    factors: Mapping[str, NDArray[np.float64]]
     graph: Graph
     model: bytes
     losses: tuple[Loss, ...]
@@ -104,8 +111,9 @@ def quantize_graph(
     see("fold", folded)
     prepared = activate(folded)
     some = samples.first(SAMPLES)
+    factors: dict[str, NDArray[np.float64]] = {}
     if settings.equalize or (settings.equalize is None and _has_depthwise(prepared)):
-        prepared = equalize(prepared, some)
+        prepared, factors = equalize(prepared, some)
     prepared.check()
     see("activate", prepared)
     seen = observe(prepared, samples.inputs, progress)
@@ -117,7 +125,7 @@ def quantize_graph(
         operator.check()
     graph.check()
     see("quantize", graph)
-    return Quantized(real, graph, write(graph), tuple(losses), (*real.notes, *samples.notes))
+    return Quantized(real, prepared, factors, graph, write(graph), tuple(losses), (*real.notes, *samples.notes))
 
 
 def _has_depthwise(graph: Graph) -> bool:
