@@ -31,6 +31,7 @@ from driftc.codegen.operators.live import live, recentred, sums_type, unfit
 from driftc.codegen.operators.powers import exp2_inverse, log2
 from driftc.codegen.operators.weighted import Weighted
 
+FINER = {"int8": 1, "int16": 256, "int32": 1}  # int32 by a power of two of each channel's own
 LARGEST_GAIN = 16.0  # steps of the output for one of the int8 values before it, at the source's statistics
 INT32, INT64 = np.dtype(np.int32), np.dtype(np.int64)
 
@@ -98,14 +99,14 @@ def adapt(graph: Graph, adaptation: Adaptation) -> Graph:
             operators.append(operator)
             continue
         assert isinstance(operator, Weighted)
-        made = _live_layer(operator, constants, names)
+        made = _live_layer(operator, constants, adaptation.precision, names)
         for part in made:
             part.check()
         operators += made
     return graph.with_operators(operators)
 
 
-def _live_layer(operator: Weighted, constants: Constants, names: _Unique) -> list[Operator]:
+def _live_layer(operator: Weighted, constants: Constants, precision: str, names: _Unique) -> list[Operator]:
     (result,) = operator.outputs
     channels = operator.channels
     if constants.dm.size != channels:
@@ -114,17 +115,23 @@ def _live_layer(operator: Weighted, constants: Constants, names: _Unique) -> lis
     centre = np.rint(constants.mean / step).astype(np.int64)
     bias = recentred(operator, centre)
     gain = constants.gamma * np.exp2(-(constants.dv * np.log2(constants.var + constants.eps) + constants.cv) / 2)
-    unit = _units(constants, step, replace(operator, bias=bias).largest_sum, result.scale, gain)
+    unit = _units(constants, step, replace(operator, bias=bias).largest_sum, result.scale, gain, FINER[precision])
+    if precision == "int32":
+        shift = np.ceil(np.log2(unit / step)).clip(0, 31)
+        unit, value = step * np.exp2(shift), step
+    else:
+        shift = np.broadcast_to(np.log2(FINER[precision]), (channels,))
+        value = (unit / FINER[precision]).astype(np.float32)
+        unit = value.astype(np.float64) * FINER[precision]
 
     def tensor(suffix: str, dtype: np.dtype[Any], shape: tuple[int, ...] = (channels,)) -> Tensor:
         label = f"{result.label or result.name}/{suffix}"
         return Tensor(names.tensor(label), shape, dtype, label=label)
 
     values = replace(
-        tensor("prenorm", result.dtype, result.shape),
-        quantization=Quantization(unit.astype(np.float32), np.zeros(channels, np.int64), len(result.shape) - 1),
+        tensor("prenorm", np.dtype(precision), result.shape),
+        quantization=Quantization(value.astype(np.float32), np.zeros(channels, np.int64), len(result.shape) - 1),
     )
-    unit = unit.astype(np.float32).astype(np.float64)
     sums = tensor("sums", sums_type(replace(operator, bias=bias)))
     squares = tensor("squares", INT64)
     producer = live(operator, bias, (values, sums, squares))
@@ -142,19 +149,21 @@ def _live_layer(operator: Weighted, constants: Constants, names: _Unique) -> lis
         outputs=(result,),
         label=operator.label,
         bounds=operator.range,
+        shift=None if precision == "int8" else shift.astype(np.int8),
     )
     return [producer, statistics, affine]
 
 
-def _units(constants: Constants, step: Any, largest: int, scale: float, gain: Any) -> Any:
-    """What one step of the int8 values is worth, per channel: reach / 127.
+def _units(constants: Constants, step: Any, largest: int, scale: float, gain: Any, finer: int) -> Any:
+    """What one step of int8 values is worth, per channel: reach / 127. The values may be so many times `finer`.
 
     Not so much that a step moves the output by more than LARGEST_GAIN: what lies further out is beyond the output's
     range anyway. Not so little that the producer would have to scale up, or that the mean of accumulators up to
     `largest` would leave 2^30 in Q.12.
     """
     unit = np.minimum(constants.reach / 127, LARGEST_GAIN * scale / gain)
-    least = np.maximum(largest * np.maximum(np.abs(constants.dm), 1.0) * 2.0 ** (MEAN_FRACTION - 29.9), 2.1)
+    moved = largest * np.maximum(np.abs(constants.dm), 1.0) * 2.0 ** (MEAN_FRACTION - 29.9)
+    least = np.maximum(moved, 2.1 if finer == 1 else 1.001 * finer)
     return np.maximum(unit, least * step)
 
 

@@ -54,6 +54,7 @@ def find(
     samples: Samples,
     progress: Progress | None = None,
     known: Known | None = None,
+    precision: str = "int8",
 ) -> tuple[Adaptation, list[str]]:
     """The constants of each chosen layer, and what the user should know.
 
@@ -80,7 +81,7 @@ def find(
     real = known.real if known else None
     quantized = samples.quantized
     found = fit(inner, lambda: measure(inner, names, quantized, progress, norms), quantized, progress, real)
-    return Adaptation(method, graph.sha256, found), notes
+    return Adaptation(method, graph.sha256, found, precision), notes
 
 
 def method_named(method: str) -> Fit:
