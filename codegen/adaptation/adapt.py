@@ -27,8 +27,10 @@ from driftc.codegen.operators.adapt_statistics import (
     steps,
 )
 from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.depthwise_conv_2d import DepthwiseConv2D
 from driftc.codegen.operators.live import live, recentred, sums_type, unfit
 from driftc.codegen.operators.powers import exp2_inverse, log2
+from driftc.codegen.operators.tensor_statistics import LARGEST_VALUE, TensorStatistics
 from driftc.codegen.operators.weighted import Weighted
 
 FINER = {"int8": 1, "int16": 256, "int32": 1}  # int32 by a power of two of each channel's own
@@ -99,7 +101,8 @@ def adapt(graph: Graph, adaptation: Adaptation) -> Graph:
             operators.append(operator)
             continue
         assert isinstance(operator, Weighted)
-        made = _live_layer(operator, constants, adaptation.precision, names)
+        make = _live_tensor if scales_alone(operator, constants) else _live_layer
+        made = make(operator, constants, adaptation.precision, names)
         for part in made:
             part.check()
         operators += made
@@ -114,7 +117,7 @@ def _live_layer(operator: Weighted, constants: Constants, precision: str, names:
     step = np.broadcast_to(operator.inputs[0].scale * operator.quantization.scale.astype(np.float64), (channels,))
     centre = np.rint(constants.mean / step).astype(np.int64)
     bias = recentred(operator, centre)
-    gain = constants.gamma * np.exp2(-(constants.dv * np.log2(constants.var + constants.eps) + constants.cv) / 2)
+    gain = _gain(constants)
     unit = _units(constants, step, replace(operator, bias=bias).largest_sum, result.scale, gain, FINER[precision])
     if precision == "int32":
         shift = np.ceil(np.log2(unit / step)).clip(0, 31)
@@ -152,6 +155,59 @@ def _live_layer(operator: Weighted, constants: Constants, precision: str, names:
         shift=None if precision == "int8" else shift.astype(np.int8),
     )
     return [producer, statistics, affine]
+
+
+def scales_alone(operator: Operator, constants: Constants) -> bool:
+    """It is a normalisation of its own: each value times a positive number. Then it can read int8 as it is."""
+    if not isinstance(operator, DepthwiseConv2D) or operator.outputs[0].shape != operator.inputs[0].shape:
+        return False
+    if operator.kernel != (1, 1) or operator.weights.data is None or operator.weights.data.min() <= 0:
+        return False
+    return bool(np.all(_gain(constants) * _steps(operator)[0] <= LARGEST_GAIN * operator.outputs[0].scale))
+
+
+def _live_tensor(operator: Operator, constants: Constants, _: str, names: _Unique) -> list[Operator]:
+    """The normalisation of the int8 tensor that `operator` reads, which it need not scale first."""
+    assert isinstance(operator, DepthwiseConv2D)
+    (x,), (result,) = operator.inputs, operator.outputs
+    channels = operator.channels
+    step, centre = _steps(operator)
+
+    def tensor(suffix: str, dtype: np.dtype[Any]) -> Tensor:
+        label = f"{result.label or result.name}/{suffix}"
+        return Tensor(names.tensor(label), (channels,), dtype, label=label)
+
+    sums, squares = tensor("sums", INT32), tensor("squares", INT64)
+    multiplier, offset = tensor("multiplier", INT32), tensor("offset", INT32)
+    gathered = TensorStatistics(name=operator.name, inputs=(x,), outputs=(sums, squares), label=operator.label)
+    statistics = AdaptStatistics(
+        name=names.operator(f"{operator.name}_statistics"),
+        inputs=(sums, squares),
+        outputs=(multiplier, offset),
+        label=operator.label,
+        **_fixed_point(gathered.pixels, LARGEST_VALUE, constants, step, centre, step, result, _gain(constants)),
+    )
+    affine = AdaptAffine(
+        name=names.operator(f"{operator.name}_affine"),
+        inputs=(x, multiplier, offset),
+        outputs=(result,),
+        label=operator.label,
+        bounds=operator.range,
+    )
+    return [gathered, statistics, affine]
+
+
+def _steps(operator: DepthwiseConv2D) -> tuple[Any, Any]:
+    """What one step of the input is worth behind the 1x1 weights, and how many such steps its zero is from theirs."""
+    assert operator.weights.data is not None
+    unit = operator.inputs[0].scale * operator.quantization.scale.astype(np.float64)
+    weights = operator.weights.data.reshape(-1).astype(np.float64)
+    return weights * unit, operator.raw_bias / weights - operator.inputs[0].zero_point
+
+
+def _gain(constants: Constants) -> Any:
+    """The slope of the normalisation at the source's statistics."""
+    return constants.gamma * np.exp2(-(constants.dv * np.log2(constants.var + constants.eps) + constants.cv) / 2)
 
 
 def _units(constants: Constants, step: Any, largest: int, scale: float, gain: Any, finer: int) -> Any:

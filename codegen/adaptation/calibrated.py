@@ -72,7 +72,7 @@ def fit(
             return x
         source, (m0, s0, l0, t0) = sources[name], known[name]
         dm, bm, dv, bv = learnt[name]
-        mean, variance = tf.nn.moments(x, (1, 2), keepdims=True)
+        mean, variance = tf.nn.moments(x, range(1, len(x.shape) - 1), keepdims=True)
         mu = source.mean.astype(np.float32) + s0 * (dm * (mean - m0) / s0 + bm)
         moved = t0 * (dv * (tf.math.log(variance + source.eps.astype(np.float32)) - l0) / t0 + bv)
         return tf.exp(-moved / 2) * (x - mu) + source.mean.astype(np.float32)

@@ -55,12 +55,12 @@ class Network:
         self._weights = {op.name: _real_weights(op) for op in operators if isinstance(op, Weighted)}
 
     def run(self, x: Values, normalise: Normalise | None = None) -> Values:
-        """Logits of the samples `x` [samples, ...]. `normalise` sees each convolution, before its activation."""
+        """Logits of the samples `x` [samples, ...]. `normalise` sees each layer with weights, before its activation."""
         values = {self._input.name: x}
         for operator in self._operators:
             given = [self._value(tensor, values) for tensor in operator.inputs]
             result = getattr(self, f"_{operator.kind.lower()}")(operator, *given)
-            if normalise is not None and isinstance(operator, Conv2D | DepthwiseConv2D):
+            if normalise is not None and isinstance(operator, Weighted):
                 result = normalise(operator.name, result)
             values[operator.outputs[0].name] = self._clipped(operator, result)
         return self._tf.reshape(values[self._output.name], (x.shape[0], -1))

@@ -1,6 +1,6 @@
-"""Live producers: a convolution that also gives the sums and the sums of squares of its exact int32 accumulators.
+"""Live producers: layers with weights that also give sums and sums of squares of their exact int32 accumulators.
 
-Its first output is the layer before normalisation and activation: int8 or int16 with one scale a channel and zero
+The first output is the layer before normalisation and activation: int8 or int16 with one scale a channel and zero
 point 0, or the int32 accumulators themselves. ADAPT_AFFINE turns it into what the next layer expects.
 codegen/adaptation makes them; no model file holds one.
 """
@@ -18,6 +18,7 @@ from driftc.codegen.graph import Shape, Tensor
 from driftc.codegen.operators.base import Activation, Array, Box, Operator, Tiling
 from driftc.codegen.operators.conv_2d import Conv2D
 from driftc.codegen.operators.depthwise_conv_2d import DepthwiseConv2D
+from driftc.codegen.operators.fully_connected import FullyConnected
 from driftc.codegen.operators.walk import Walk
 from driftc.codegen.operators.weighted import Int64, Weighted
 
@@ -27,7 +28,7 @@ LARGEST_MAP = 1 << 15  # pixels; the square of a remainder by them fits int32
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Live(Weighted):
-    """Mixed into a convolution. Outputs: values; `sums`, int32 (int64 where they may need it); `squares`, int64.
+    """Mixed into a layer with weights. Outputs: values; `sums`, int32 (int64 where they may need it); `squares`, int64.
 
     Worst case: with n pixels and accumulators up to L, |sums| <= n L and squares <= n L^2; both are checked to fit.
     """
@@ -115,13 +116,25 @@ class LiveDepthwiseConv2D(Live, DepthwiseConv2D):
     """DEPTHWISE_CONV_2D with statistics."""
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LiveFullyConnected(Live, FullyConnected):
+    """FULLY_CONNECTED over the pixels of a map, with statistics."""
+
+    tiling: ClassVar[Tiling] = Tiling.NONE
+
+
 def live(operator: Weighted, bias: Tensor, outputs: tuple[Tensor, Tensor, Tensor]) -> Live:
     """`operator` with another bias and three outputs, its activation left to ADAPT_AFFINE."""
-    kind = LiveDepthwiseConv2D if isinstance(operator, DepthwiseConv2D) else LiveConv2D
+    kinds: dict[type[Weighted], type[Live]] = {
+        DepthwiseConv2D: LiveDepthwiseConv2D,
+        FullyConnected: LiveFullyConnected,
+        Conv2D: LiveConv2D,
+    }
+    kind = next(made for base, made in kinds.items() if isinstance(operator, base))
     kept = {field.name: getattr(operator, field.name) for field in fields(operator)}
     limits = np.iinfo(outputs[0].dtype)
     bounds = (int(limits.min), int(limits.max))
-    changed = {"bias": bias, "outputs": outputs, "activation": Activation.NONE, "bounds": bounds}
+    changed = {"bias": bias, "outputs": outputs, "activation": Activation.NONE, "bounds": bounds, "litert": False}
     return kind(**{**kept, **changed})
 
 
@@ -133,15 +146,15 @@ def statistics(accumulators: Int64) -> tuple[Int64, Int64]:
 
 def sums_type(operator: Weighted) -> np.dtype[Any]:
     """int32 wherever no input can make a channel's sum, and one number of pixels more, leave it."""
-    _, height, width, _ = operator.outputs[0].shape
+    height, width, _ = operator.outputs[0].hwc
     return np.dtype(np.int32 if height * width * (operator.largest_sum + 1) <= INT32_MAX else np.int64)
 
 
 def unfit(operator: Operator) -> str | None:
     """Why `operator` cannot become a live producer; None where it can."""
-    if not isinstance(operator, Conv2D | DepthwiseConv2D):
-        return "only CONV_2D and DEPTHWISE_CONV_2D have maps to take statistics of"
-    _, height, width, _ = operator.outputs[0].shape
+    if not isinstance(operator, Conv2D | DepthwiseConv2D | FullyConnected):
+        return f"no statistics are taken of {operator.kind}"
+    height, width, _ = operator.outputs[0].hwc
     if height * width == 1:
         return "its map is 1 x 1: one value has no variance"
     if height * width > LARGEST_MAP:

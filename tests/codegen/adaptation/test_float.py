@@ -10,7 +10,7 @@ import pytest
 from float_models import MODELS, Net, needs, samples
 
 from driftc.codegen.adaptation import fixed
-from driftc.codegen.adaptation.adapt import chosen
+from driftc.codegen.adaptation.adapt import adapt, chosen
 from driftc.codegen.adaptation.calibration import measure
 from driftc.codegen.adaptation.constants import Adaptation
 from driftc.codegen.adaptation.find import find
@@ -21,9 +21,11 @@ from driftc.codegen.errors import UsageError
 from driftc.codegen.evaluate import evaluate, trace
 from driftc.codegen.graph import Array, Graph
 from driftc.codegen.lower import lower
+from driftc.codegen.operators.adapt_affine import AdaptAffine
 from driftc.codegen.operators.base import Activation
 from driftc.codegen.operators.batch_normalization import BatchNormalization
 from driftc.codegen.operators.live import PRECISIONS, Live
+from driftc.codegen.operators.tensor_statistics import TensorStatistics
 from driftc.codegen.operators.weighted import Weighted
 from driftc.codegen.options import Options
 from driftc.codegen.quantize.calibration import check
@@ -32,6 +34,19 @@ from driftc.simulator.data import Samples
 from driftc.simulator.data import load as load_samples
 from driftc.simulator.engines import engine
 from driftc.simulator.reference import run_graph
+
+
+def anywhere() -> Graph:
+    """Normalisation as the first layer, after an activation, after an addition, after a dense layer over a map."""
+    net = Net(7)
+    x = net.normalize(net.input("image", (1, 12, 10, 3)))
+    x = net.normalize(net.activate(net.convolve(x, 8, padding="same")))
+    y = net.activate(net.normalize(net.convolve(x, 8, padding="same")))
+    x = net.activate(net.normalize(net.plus(x, y)))
+    x = net.reshape("pixels", x, (1, 120, 8))
+    x = net.activate(net.normalize(net.connect(x, 6)))
+    x = net.reshape("map", x, (1, 12, 10, 6))
+    return net.graph([net.connect(net.mean("mean", x, (1, 2), keep_dims=False), 4)])
 
 
 class Model:
@@ -54,9 +69,12 @@ class Model:
         return Compiled(self.path.read_bytes(), Options(), lower(self.path, Options(), adaptation=adaptation))
 
 
-@pytest.fixture(params=["residual", "separable"])
+REALS = {**MODELS, "anywhere": anywhere}
+
+
+@pytest.fixture(params=["residual", "separable", "anywhere"])
 def model(request: pytest.FixtureRequest, tmp_path: Path) -> Model:
-    return Model(MODELS[request.param](), tmp_path)
+    return Model(REALS[request.param](), tmp_path)
 
 
 def test_folded_statistics_normalise_as_the_models_own(model: Model) -> None:
@@ -115,6 +133,7 @@ def test_every_tensor_is_exact_on_every_engine(model: Model, precision: str, tmp
     found, _ = find(model.graph, "fixed", "all", model.samples, None, model.known, precision)
     made = model.compiled(found)
     live = [op for op in made.lowered.graph.operators if isinstance(op, Live)]
+    assert len(live) + sum(isinstance(op, TensorStatistics) for op in made.lowered.graph.operators) == len(found.layers)
     assert live
     assert {op.outputs[0].dtype.name for op in live} == {precision}
     engines = ["numpy", *(name for name in ("host", "unicorn") if engine(name).missing_for("cortex-m4") is None)]
@@ -142,10 +161,42 @@ def test_finer_values_follow_the_float_model_more_nearly(model: Model) -> None:
     assert errors["int32"] <= errors["int16"] * 1.1
 
 
+def test_positions_that_read_int8_as_it_is(tmp_path: Path) -> None:
+    model = Model(anywhere(), tmp_path)
+    found, _ = find(model.graph, "fixed", "all", model.samples, None, model.known)
+    kinds = [op.kind for op in model.compiled(found).lowered.graph.operators]
+    assert kinds.count("TENSOR_STATISTICS") == 3  # first, after the activation, after the addition
+    assert kinds.count("ADAPT_STATISTICS") == len(model.known.layers) == 5
+
+
+def test_int8_normalised_as_it_is_follows_the_equations(tmp_path: Path) -> None:
+    model = Model(anywhere(), tmp_path)
+    found, _ = find(model.graph, "fixed", "all", model.samples, None, model.known)
+    graph = adapt(model.graph, found)
+    values = run_graph(graph, model.samples.quantized[0])
+    readers = {op.name: op for op in model.graph.operators}
+    for position, operator in enumerate(graph.operators):
+        if not isinstance(operator, TensorStatistics):
+            continue
+        known_, affine = found.layers[operator.name], graph.operators[position + 2]
+        assert isinstance(affine, AdaptAffine)
+        given = values[operator.inputs[0].name].astype(np.float64)
+        weights = readers[operator.name]
+        assert isinstance(weights, Weighted)
+        step = weights.inputs[0].scale * weights.quantization.scale.astype(np.float64)
+        x = weights.accumulate(given).reshape(-1, weights.channels) * step
+        level = known_.dv * np.log2(x.var(axis=0) + known_.eps) + known_.cv
+        mu = known_.dm * x.mean(axis=0) + known_.cm
+        y = known_.gamma * np.exp2(-level / 2) * (x - mu) + known_.beta
+        wanted = np.clip(y / affine.outputs[0].scale + affine.outputs[0].zero_point, *affine.bounds)
+        result = values[affine.outputs[0].name].reshape(-1, weights.channels)
+        assert np.abs(result - wanted).max() <= 0.5 + 0.25  # rounding, and the constants'
+
+
 @needs("tensorflow", "keras")
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", REALS)
 def test_network_runs_float_graphs(name: str) -> None:
-    real = MODELS[name]()
+    real = REALS[name]()
     graph = quantize_graph(real, check(real, [samples()], "x.npz"), Settings()).prepared
     x = samples(6)
     results = {op.outputs[0].name: result for op, _, (result, *_) in trace(graph, [x])}
