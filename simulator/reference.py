@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from driftc.codegen.graph import Graph, Tensor
 from driftc.codegen.operators.base import Box
+from driftc.codegen.operators.row_input import RowInput
 from driftc.codegen.plan.plan import CONSTANTS, Buffer, Call, Plan
 
 Array = NDArray[Any]
@@ -41,14 +42,19 @@ class PlanRun:
     def run(self, inputs: Sequence[Array]) -> tuple[list[Array], list[Array]]:
         """Outputs, and each hook layer's output assembled as rows x pixels x channels."""
         layers = [np.zeros(tensor.hwc, tensor.dtype) for tensor in self.plan.layers]
-        for buffer, value in zip(self.plan.inputs, inputs, strict=True):
-            self.write(buffer, _whole(buffer), np.asarray(value, buffer.dtype))
+        for number, buffer in self.plan.given:
+            self.write(buffer, _whole(buffer), np.asarray(inputs[number], buffer.dtype))
         for call, variables in self.plan.calls():
             box = call.box(variables)
-            self._call(call, box, call.reduce.at(variables) if call.reduce else None)
+            if isinstance(call.operator, RowInput):
+                assert self.plan.fed is not None
+                rows = np.asarray(inputs[self.plan.fed]).reshape(call.outputs[0].shape)[box.row0 : box.row1]
+                self.write(call.outputs[0], box, rows)
+                continue
+            parts = [call.written(number, variables) for number in range(len(call.outputs))]
+            self._call(call, box, parts, call.reduce.at(variables) if call.reduce else None)
             if call.layer is not None:
-                for number, buffer in enumerate(call.outputs):
-                    part = box if number == 0 else _whole(buffer)
+                for number, (buffer, part) in enumerate(zip(call.outputs, parts, strict=True)):
                     target = layers[call.layer + number]
                     target[part.row0 : part.row1, :, part.channel0 : part.channel1] = self.read(buffer, part)
         outputs = [
@@ -57,7 +63,7 @@ class PlanRun:
         ]
         return outputs, layers
 
-    def _call(self, call: Call, box: Box, reduce: range | None) -> None:
+    def _call(self, call: Call, box: Box, parts: list[Box], reduce: range | None) -> None:
         part = call.operator.part(box, reduce)
         needed = call.operator.needs(box, reduce)
         arguments = [
@@ -65,8 +71,8 @@ class PlanRun:
             for buffer, window, tensor in zip(call.inputs, needed, part.inputs, strict=True)
         ]
         if call.sums is None:
-            for number, value in enumerate(part.spec(*arguments)):
-                self.write(call.outputs[number], box if number == 0 else _whole(call.outputs[number]), value)
+            for buffer, written, value in zip(call.outputs, parts, part.spec(*arguments), strict=True):
+                self.write(buffer, written, value)
             return
         accumulated = part.accumulate(arguments[0])  # type: ignore[attr-defined]
         if reduce is not None and reduce.start > 0:

@@ -6,15 +6,15 @@ gain and a constant of its own. Nothing is kept from one sample to the next.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import ClassVar
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import Int64
 from driftc.codegen.graph import Shape, Tensor
-from driftc.codegen.operators.base import Array, Operator
+from driftc.codegen.operators.base import Array, Box, Operator, Tiling
 from driftc.codegen.operators.powers import exp2, log2
 from driftc.codegen.operators.walk import Walk
 
@@ -36,6 +36,8 @@ class AdaptStatistics(Operator):
     codes = ("ADAPT_STATISTICS",)
     in_files = False
     template = "adapt_statistics"
+    tiling = Tiling.CHANNELS
+    per_channel = True
     compared: ClassVar[str] = "the specification alone; no reference adapts"
     arithmetic = (
         "Per channel, integers alone. spread = Q - S^2 / n, rounded up, exact: with S = m n + r it is "
@@ -80,6 +82,19 @@ class AdaptStatistics(Operator):
         """Channel by channel."""
         steps = np.arange(self.inputs[0].size).reshape(1, 1, -1)
         return Walk((steps, steps), (steps, steps))
+
+    def needs(self, box: Box, reduce: range | None = None) -> tuple[Box, ...]:
+        return (box,) * len(self.inputs)
+
+    def part(self, box: Box, reduce: range | None = None) -> Self:
+        if reduce is not None:
+            raise ValueError(f"{self.name}: has no sum to split")
+        channels = slice(box.channel0, box.channel1)
+        inputs, outputs = (
+            tuple(replace(tensor, shape=(box.channel1 - box.channel0,)) for tensor in tensors)
+            for tensors in (self.inputs, self.outputs)
+        )
+        return replace(self, inputs=inputs, outputs=outputs, table=self.table[channels])
 
     def summary(self) -> str:
         return f"multiplier and offset of each channel from its statistics over {self.pixels} pixels"

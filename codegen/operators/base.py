@@ -75,6 +75,7 @@ class Operator:
     keeps_scale: ClassVar[bool] = False  # inputs and outputs must be quantised alike
     reversible: ClassVar[bool] = False  # the kernel can also take rows and pixels from the last to the first
     view: ClassVar[bool] = False  # same bytes under another shape: costs nothing
+    per_channel: ClassVar[bool] = False  # outputs after the first are [channels]: of a part, its channels are written
     arithmetic: ClassVar[str] = ""  # for docs/arithmetic.md: multiplier, rounding, saturation
     departures: ClassVar[str] = ""  # for docs/arithmetic.md: where LiteRT's reference kernel gives other bytes
     compared: ClassVar[str] = "TFLite Micro; LiteRT"  # for docs/arithmetic.md: whose kernels the tests ran beside it
@@ -187,6 +188,11 @@ class Operator:
     def needs(self, box: Box, reduce: range | None = None) -> tuple[Box, ...]:
         """What is read of each input to compute `box` of the output (only the channels in `reduce`, if given)."""
         return tuple(Box(0, t.hwc[0], 0, t.hwc[2]) for t in self.inputs)
+
+    @property
+    def sums_rows(self) -> bool:
+        """Its one row of output comes from any ranges of input rows, summed in int32: what `reduce` then counts."""
+        return False
 
     def part(self, box: Box, reduce: range | None = None) -> Self:
         """The operator that computes `box` from exactly `needs(box, reduce)`. Its spec gives those bytes."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import INT32_MAX
-from driftc.codegen.graph import Shape, Tensor
+from driftc.codegen.graph import Quantization, Shape, Tensor
 from driftc.codegen.operators.base import Activation, Array, Box, Operator, Tiling
 from driftc.codegen.operators.conv_2d import Conv2D
 from driftc.codegen.operators.depthwise_conv_2d import DepthwiseConv2D
@@ -33,7 +33,8 @@ class Live(Weighted):
     Worst case: with n pixels and accumulators up to L, |sums| <= n L and squares <= n L^2; both are checked to fit.
     """
 
-    tiling: ClassVar[Tiling] = Tiling.NONE  # the statistics are of every pixel
+    tiling: ClassVar[Tiling] = Tiling.CHANNELS  # the statistics are of every pixel
+    per_channel: ClassVar[bool] = True
 
     @property
     def epilogue(self) -> str:
@@ -98,12 +99,17 @@ class Live(Weighted):
         return values, sums.astype(self.outputs[1].dtype), squares
 
     def part(self, box: Box, reduce: range | None = None) -> Self:
-        """All of it, on exactly the rows that it reads."""
-        height, _, channels = self.outputs[0].hwc
-        if box != Box(0, height, 0, channels) or reduce is not None:
-            raise ValueError(f"{self.name}: statistics are not computed in parts")
-        whole = super().part(box)
-        return replace(whole, outputs=(whole.outputs[0], *self.outputs[1:]))
+        """All pixels of some channels."""
+        if (box.row0, box.row1) != (0, self.outputs[0].hwc[0]) or reduce is not None:
+            raise ValueError(f"{self.name}: statistics are of every pixel and of finished sums")
+        part = super().part(box)
+        channels = slice(box.channel0, box.channel1)
+        known = self.outputs[0].quantization
+        assert known is not None
+        scales = Quantization(known.scale[channels], known.zero_point[channels], known.axis)
+        values = replace(part.outputs[0], quantization=scales)
+        statistics = (replace(tensor, shape=(box.channel1 - box.channel0,)) for tensor in self.outputs[1:])
+        return replace(part, outputs=(values, *statistics))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -54,22 +54,23 @@ def check(plan: Plan) -> None:
                 f"which is not (or no longer) in {buffer.region}"
             )
 
-    for buffer in plan.inputs:
+    for _, buffer in plan.given:
         write(buffer, _whole(buffer))
     for call, variables in plan.calls():
         box = call.box(variables)
         reduce = call.reduce.at(variables) if call.reduce else None
         for buffer, needed in zip(call.inputs, call.operator.needs(box, reduce), strict=True):
             read(buffer, needed, call.operator.name)
-        _check_overlap(plan, call, box, reduce)
+        parts = [call.written(number, variables) for number in range(len(call.outputs))]
+        _check_overlap(plan, call, parts, reduce)
         if call.sums is not None:
             if call.epilogue == "finish" or (reduce is not None and reduce.start > 0):
                 read(call.sums, box, call.operator.name)
             if call.epilogue == "accumulate":
                 write(call.sums, box)
         if call.epilogue != "accumulate":
-            for number, output in enumerate(call.outputs):
-                write(output, _written(call, number, box))
+            for output, part in zip(call.outputs, parts, strict=True):
+                write(output, part)
     for buffer in plan.outputs:
         read(buffer, _whole(buffer), "the caller")
 
@@ -78,20 +79,19 @@ def _whole(buffer: Buffer) -> Box:
     return Box(0, buffer.shape[0], 0, buffer.shape[2])
 
 
-def _written(call: Call, number: int, box: Box) -> Box:
-    """What `call` writes of its output: `box` of the first, all of any other."""
-    return box if number == 0 else _whole(call.outputs[number])
-
-
 def _inside(plan: Plan, buffer: Buffer, where: NDArray[np.int64]) -> None:
     size = next(region.bytes for region in plan.regions if region.name == buffer.region)
     if where.size and (where.min() < 0 or where.max() >= size):
         raise PlanError(f"{plan.name}: {buffer.name} leaves {buffer.region}")
 
 
-def _check_overlap(plan: Plan, call: Call, box: Box, reduce: range | None) -> None:
-    """No byte is overwritten within the call while it is still to be read; two outputs are apart."""
-    targets = [(output, _written(call, number, box)) for number, output in enumerate(call.outputs)]
+def _check_overlap(plan: Plan, call: Call, parts: list[Box], reduce: range | None) -> None:
+    """No byte is overwritten within the call while it is still to be read; two outputs are apart.
+
+    `parts`: what is written of each output.
+    """
+    box = parts[0]
+    targets = list(zip(call.outputs, parts, strict=True))
     if call.sums is not None:
         targets = [(call.sums, box)] if call.epilogue == "accumulate" else [*targets, (call.sums, box)]
     for number, (output, _) in enumerate(targets):

@@ -151,7 +151,8 @@ class Call:
 
     `epilogue` says what happens to a finished accumulator: "requantize" (to int8, the usual), "accumulate" (store or
     add into the int32 buffer `sums`), "finish" (add what is in `sums`, then requantize). `reduce` limits the input
-    channels that are summed. `backward` takes rows and pixels from the last to the first.
+    channels that are summed, or the input rows of an operator that `sums_rows`. `backward` takes rows and pixels from
+    the last to the first.
     """
 
     operator: Operator
@@ -179,7 +180,18 @@ class Call:
         return cls(operator, inputs, outputs, rows, every, operator.epilogue, layer=layer, backward=backward)
 
     def box(self, variables: Mapping[str, int]) -> Box:
-        rows, channels = self.rows.at(variables), self.channels.at(variables)
+        return self.written(0, variables)
+
+    def spans(self, number: int) -> tuple[Span, Span]:
+        """The rows and channels that are written of output `number`: of any but the first all, or all rows."""
+        if number == 0:
+            return self.rows, self.channels
+        height, _, channels = self.outputs[number].shape
+        return Span.of(0, height), self.channels if self.operator.per_channel else Span.of(0, channels)
+
+    def written(self, number: int, variables: Mapping[str, int]) -> Box:
+        """`spans` as a Box."""
+        rows, channels = (span.at(variables) for span in self.spans(number))
         return Box(rows.start, rows.stop, channels.start, channels.stop)
 
 
@@ -207,10 +219,27 @@ class Region:
     memory: str = ""
 
 
+@dataclass(frozen=True)
+class Piece:
+    """What was scheduled and placed as one: statements [first, stop) of the program.
+
+    `kind` is "" for an operator on whole tensors, else how the operators are cut; `private` bytes live only here;
+    `macs` counts what is computed twice twice.
+    """
+
+    kind: str
+    first: int
+    stop: int
+    operators: tuple[str, ...]
+    private: int
+    macs: int
+
+
 @dataclass(frozen=True, eq=False)
 class Plan:
     """`layers[i]` is the tensor whose rows the hook shows as layer i; `views` are other names for the same bytes.
 
+    `fed` is the number of the input that arrives row by row (codegen/plan/feed.py); its buffer is where rows are kept.
     `planner` placed the buffers; no placement of them, with their lifetimes, needs fewer than `bound` bytes.
     """
 
@@ -225,6 +254,13 @@ class Plan:
     views: dict[str, str] = field(default_factory=dict)  # tensor name -> name of the tensor that holds its bytes
     planner: str = ""
     bound: int = 0
+    pieces: tuple[Piece, ...] = ()
+    fed: int | None = None
+
+    @property
+    def given(self) -> list[tuple[int, Buffer]]:
+        """The inputs that the caller writes whole before the first statement, with their numbers."""
+        return [(number, buffer) for number, buffer in enumerate(self.inputs) if number != self.fed]
 
     def calls(self) -> Iterator[tuple[Call, dict[str, int]]]:
         """Every call in the order of execution, with the values of the loop variables."""

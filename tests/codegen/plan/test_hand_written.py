@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 from models import ModelBuilder
 
+from driftc.codegen.adaptation import fixed
+from driftc.codegen.adaptation.calibration import measure
+from driftc.codegen.adaptation.constants import Adaptation
 from driftc.codegen.api import Compiled
 from driftc.codegen.lower import Lowered, lower
-from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.base import Box, Operator, Tiling
 from driftc.codegen.options import Options
 from driftc.codegen.plan.check import PlanError, check
 from driftc.codegen.plan.plan import Affine, Buffer, Call, Loop, Plan, Region, Span, Statement
@@ -157,6 +160,60 @@ def test_fan_out_and_fan_in_through_one_channel_tile(tmp_path: Path) -> None:
         *step(8, "finish", 2),
     )
     assert_equals_untiled(lowered, data, plan_of(lowered, at + sums.bytes, program, source, target))
+
+
+def live_chain(tmp_path: Path) -> tuple[Lowered, bytes]:
+    """`point` and `depth`, both live, then `conv`."""
+    plain, data = chain(tmp_path, "point", "depth", "conv")
+    rng = np.random.default_rng(3)
+    samples = [(rng.integers(-128, 128, (1, HEIGHT, WIDTH, CHANNELS)).astype(np.int8),) for _ in range(4)]
+    sources = measure(plain.model, ["point", "depth"], samples)
+    layers = {name: fixed.constants(source, 0.5) for name, source in sources.items()}
+    adaptation = Adaptation("fixed", plain.model.sha256, layers)
+    return lower(tmp_path / "chain.tflite", Options(), adaptation=adaptation), data
+
+
+@pytest.mark.parametrize("kept", [4, 12])
+def test_live_layers_tile_by_tile_of_channels(tmp_path: Path, kept: int) -> None:
+    """Fused depthwise tiling through two live layers: every channel's statistics see every pixel of it."""
+    lowered, data = live_chain(tmp_path)
+    *parts, conv = lowered.graph.operators
+    tile, end = 4, 0
+    buffers: dict[str, Buffer] = {}
+    for tensor in (parts[0].inputs[0], *(output for part in parts for output in part.outputs), conv.outputs[0]):
+        end = -(-end // 4) * 4
+        tiled = tensor not in (parts[0].inputs[0], conv.outputs[0])
+        buffers[tensor.name] = Buffer.part(tensor, "ram0", end, kept=kept if tiled else None)
+        end += buffers[tensor.name].bytes
+    at = -(-end // 4) * 4
+    sums = Buffer.part(conv.outputs[0], "ram0", at, dtype=np.int32, name="conv_sums")
+    rows, every = Span.of(0, HEIGHT), Span.of(0, 16)
+    numbers = {tensor.name: number for number, tensor in enumerate(lowered.plan.layers)}
+
+    def step(start: int | str, epilogue: str, layer: int | None) -> tuple[Call, ...]:
+        part = Span.of(start, tile, count=True)
+        calls = []
+        for operator in parts:
+            inputs, outputs = (tuple(buffers[t.name] for t in side) for side in (operator.inputs, operator.outputs))
+            own = rows if operator.tiling & Tiling.ROWS or len(outputs) == 3 else Span.of(0, 1)
+            number = numbers[operator.outputs[0].name]
+            calls.append(Call(operator, inputs, outputs, own, part, operator.epilogue, layer=number))
+        given, target = buffers[conv.inputs[0].name], buffers[conv.outputs[0].name]
+        return (*calls, Call(conv, (given,), (target,), rows, every, epilogue, part, sums, layer=layer))
+
+    program: tuple[Statement, ...] = (
+        Loop("c", 0, CHANNELS - tile, tile, step("c", "accumulate", None)),
+        *step(8, "finish", numbers[conv.outputs[0].name]),
+    )
+    source, target = buffers[parts[0].inputs[0].name], buffers[conv.outputs[0].name]
+    plan = plan_of(lowered, at + sums.bytes, program, source, target)
+    assert_equals_untiled(lowered, data, plan)
+
+
+def test_live_layers_refuse_tiles_of_rows(tmp_path: Path) -> None:
+    lowered, _ = live_chain(tmp_path)
+    with pytest.raises(ValueError, match="statistics are of every pixel"):
+        lowered.graph.operators[0].part(Box(0, 4, 0, CHANNELS))
 
 
 def test_check_refuses_a_read_of_an_overwritten_row(tmp_path: Path) -> None:
