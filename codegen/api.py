@@ -70,7 +70,7 @@ def compile(
     watch: Watch | None = None,
     adapt: str | None = None,
     adapt_layers: str = "all",
-    adapt_precision: str = "int8",
+    adapt_precision: str | None = None,
     adapt_constants: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Compiled:
@@ -90,12 +90,15 @@ def compile(
     `adapt` names a method ("fixed", ...): the layers in `adapt_layers` ("all", a share, or names) then normalise each
     sample by its own statistics, with constants found on the samples in `calibrate` (real values are divided by
     `settings.input_divisor`), or read from `adapt_constants`. A float model's normalisations keep what they learnt in
-    training. `adapt_precision` is that of values before normalisation: "int8", "int16" or "int32".
+    training. `adapt_precision` is that of values before normalisation: "int8", "int16" or "int32" (None: that of
+    `adapt_constants`, else "int8").
 
     Raises ModelError (the file), FitError (the board or `ram`), UsageError (the options) or ToolError (a missing tool).
     """
     options = Options(name, board, core, match, float_io, planner, cc, optimize, ram, minimize, overhead, feed)
     found = _load_board(board)
+    if adapt_precision is not None and adapt_precision not in PRECISIONS:
+        raise UsageError(f"adapt precision '{adapt_precision}' is none of {', '.join(PRECISIONS)}")
     path = Path(model)
     quantized = None
     if calibrate is not None and (adapt is None or path.suffix != ".tflite"):  # else the samples are for adapting alone
@@ -107,10 +110,11 @@ def compile(
         notes: list[str] = []
         if adapt_constants is not None:
             adaptation = Adaptation.read(Path(adapt_constants))
+            adaptation = replace(adaptation, precision=adapt_precision or adaptation.precision)
         elif adapt is not None:
             divisor = settings.input_divisor if settings else 1.0
             adaptation, notes = _adaptation(
-                file, options, adapt, adapt_layers, adapt_precision, calibrate, divisor, progress, quantized
+                file, options, adapt, adapt_layers, adapt_precision or "int8", calibrate, divisor, progress, quantized
             )
         lowered = lower(file, options, watch, path.name, adaptation)
         compiled = Compiled(file.read_bytes(), options, lowered)
@@ -438,8 +442,6 @@ def _adaptation(
     from driftc.simulator import data as source
 
     method_named(method)
-    if precision not in PRECISIONS:
-        raise UsageError(f"adapt precision '{precision}' is none of {', '.join(PRECISIONS)}")
     if data is None:
         raise UsageError(f"--adapt {method}: needs --calibrate FILE, samples of what the model was trained on")
     _, model = read(path, options)

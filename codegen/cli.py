@@ -201,9 +201,7 @@ def json_option(command: Command) -> Command:
 @click.option(
     "--adapt-precision",
     type=click.Choice(["int8", "int16", "int32"]),
-    default="int8",
-    show_default=True,
-    help="Values before normalisation: int8 needs no RAM of its own, int16 twice the bytes, int32 four times.",
+    help="Values before normalisation: int8 (the default), int16 (twice the bytes) or int32 (four times).",
 )
 @click.option(
     "--adapt-constants",
@@ -243,7 +241,7 @@ def compile(
     pareto: bool,
     adapt: str | None,
     adapt_layers: str,
-    adapt_precision: str,
+    adapt_precision: str | None,
     adapt_constants: Path | None,
     float_io: bool,
     measure: bool | None,

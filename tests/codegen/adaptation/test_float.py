@@ -19,7 +19,7 @@ from driftc.codegen.adaptation.network import Network
 from driftc.codegen.api import Compiled
 from driftc.codegen.errors import UsageError
 from driftc.codegen.evaluate import evaluate, trace
-from driftc.codegen.graph import Array, Graph
+from driftc.codegen.graph import Array, Graph, Tensor
 from driftc.codegen.lower import lower
 from driftc.codegen.operators.adapt_affine import AdaptAffine
 from driftc.codegen.operators.base import Activation
@@ -36,12 +36,20 @@ from driftc.simulator.engines import engine
 from driftc.simulator.reference import run_graph
 
 
+def mirrored(net: Net, x: Tensor) -> Tensor:
+    """A normalisation that turns every second channel's sign."""
+    channels = x.shape[-1]
+    signs = np.where(np.arange(channels) % 2, -1.0, 1.0)
+    ones = np.ones(channels)
+    return net.batch_norm("mirrored", x, gamma=signs, beta=0.2 * ones, mean=0.1 * ones, variance=ones, epsilon=1e-3)
+
+
 def anywhere() -> Graph:
     """Normalisation as the first layer, after an activation, after an addition, after a dense layer over a map."""
     net = Net(7)
     x = net.normalize(net.input("image", (1, 12, 10, 3)))
     x = net.normalize(net.activate(net.convolve(x, 8, padding="same")))
-    y = net.activate(net.normalize(net.convolve(x, 8, padding="same")))
+    y = net.activate(mirrored(net, net.convolve(x, 8, padding="same")))
     x = net.activate(net.normalize(net.plus(x, y)))
     x = net.reshape("pixels", x, (1, 120, 8))
     x = net.activate(net.normalize(net.connect(x, 6)))
@@ -167,6 +175,16 @@ def test_positions_that_read_int8_as_it_is(tmp_path: Path) -> None:
     kinds = [op.kind for op in model.compiled(found).lowered.graph.operators]
     assert kinds.count("TENSOR_STATISTICS") == 3  # first, after the activation, after the addition
     assert kinds.count("ADAPT_STATISTICS") == len(model.known.layers) == 5
+
+
+def test_a_normalisation_that_turns_signs_scales_first(tmp_path: Path) -> None:
+    net = Net(8)
+    x = net.activate(mirrored(net, net.input("image", (1, 12, 10, 3))))
+    model = Model(net.graph([net.connect(net.mean("mean", x, (1, 2), keep_dims=False), 4)]), tmp_path)
+    found, _ = find(model.graph, "fixed", "all", model.samples, None, model.known)
+    made = model.compiled(found)
+    assert [isinstance(op, Live) for op in made.lowered.graph.operators[:1]] == [True]
+    assert made.verify(random=2, engines=["numpy"]).first_difference is None
 
 
 def test_int8_normalised_as_it_is_follows_the_equations(tmp_path: Path) -> None:

@@ -95,6 +95,9 @@ def test_from_a_file_to_a_folder_and_back(make: Callable[[Path], Path], norms: i
     assert Adaptation.read(kept).precision == "int16"
     given = compile(model, calibrate=data, adapt_constants=kept, measure=False)
     assert given.sources == made.sources
+    finer = compile(model, calibrate=data, adapt_constants=kept, adapt_precision="int32", measure=False)
+    assert finer.lowered.adaptation is not None
+    assert finer.lowered.adaptation.precision == "int32"
 
 
 @pytest.mark.filterwarnings("ignore")
