@@ -199,6 +199,11 @@ def json_option(command: Command) -> Command:
     help="Which layers: a share counts from the input.",
 )
 @click.option(
+    "--adapt-precision",
+    type=click.Choice(["int8", "int16", "int32"]),
+    help="Values before normalisation: int8 (the default), int16 (twice the bytes) or int32 (four times).",
+)
+@click.option(
     "--adapt-constants",
     type=click.Path(path_type=Path),
     metavar="FILE.json",
@@ -236,6 +241,7 @@ def compile(
     pareto: bool,
     adapt: str | None,
     adapt_layers: str,
+    adapt_precision: str | None,
     adapt_constants: Path | None,
     float_io: bool,
     measure: bool | None,
@@ -280,6 +286,7 @@ def compile(
             watch=watch,
             adapt=adapt,
             adapt_layers=adapt_layers,
+            adapt_precision=adapt_precision,
             adapt_constants=adapt_constants,
             progress=progress,
         )

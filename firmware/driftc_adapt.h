@@ -39,6 +39,12 @@ DRIFTC_INLINE int32_t driftc_clamp_wide(int64_t value)
     return value < -limit ? -limit : value > limit ? limit : (int32_t)value;
 }
 
+/* (M * value / 2^shift + O) / 2^16, rounded down, for values finer than int8; within +-2^30. */
+DRIFTC_INLINE int32_t driftc_affine(int32_t multiplier, int32_t value, int shift, int32_t offset)
+{
+    return driftc_clamp_wide(((((int64_t)multiplier * value) >> shift) + offset) >> 16);
+}
+
 DRIFTC_INLINE int driftc_leading_zeros_fast(uint32_t x)
 {
 #if defined(__GNUC__)

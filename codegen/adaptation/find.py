@@ -12,6 +12,7 @@ import driftc.codegen.adaptation as package
 from driftc.codegen.adaptation.adapt import chosen
 from driftc.codegen.adaptation.calibration import Source, measure
 from driftc.codegen.adaptation.constants import Adaptation, Constants
+from driftc.codegen.adaptation.known import Known
 from driftc.codegen.errors import DataError, UsageError
 from driftc.codegen.graph import Array, Graph
 from driftc.codegen.passes.border import border
@@ -24,7 +25,7 @@ FEWEST, ENOUGH = 16, 500  # calibration samples: below the first refused, below 
 
 Progress = Callable[[int, int], None]
 Measured = Callable[[], Mapping[str, Source]]  # the sources of the chosen layers; takes its time
-Fit = Callable[[Graph, Measured, "list[tuple[Array, ...]]", Progress | None], dict[str, Constants]]
+Fit = Callable[[Graph, Measured, "list[tuple[Array, ...]]", Progress | None, Graph | None], dict[str, Constants]]
 
 
 @cache
@@ -41,30 +42,46 @@ def methods() -> dict[str, Fit]:
 
 
 def _layer_by_layer(constants: Callable[[Source], Constants]) -> Fit:
-    return lambda graph, measured, samples, progress: {name: constants(source) for name, source in measured().items()}
+    return lambda graph, measured, samples, progress, real: {
+        name: constants(source) for name, source in measured().items()
+    }
 
 
 def find(
-    graph: Graph, method: str, layers: str, samples: Samples, progress: Progress | None = None
+    graph: Graph,
+    method: str,
+    layers: str,
+    samples: Samples,
+    progress: Progress | None = None,
+    known: Known | None = None,
+    precision: str = "int8",
 ) -> tuple[Adaptation, list[str]]:
     """The constants of each chosen layer, and what the user should know.
 
-    `graph` as the file has it; `samples` for the inputs of its `border`. Raises UsageError or DataError.
+    `graph` as the file has it; `samples` for the inputs of its `border`; `known` where it was made of a float model.
+    Raises UsageError or DataError.
     """
     fit = method_named(method)
-    names = chosen(graph, layers)
+    norms = known.layers if known else {}
+    names = chosen(graph, layers, norms)
     if len(samples) < FEWEST:
         raise DataError(
             f"{samples.described}: {len(samples)} calibration samples; {FEWEST} are needed, better {ENOUGH}"
         )
     notes = []
+    if known is not None and not norms:
+        notes.append(
+            f"{graph.source}: has no batch normalisation; its layers adapt from their statistics on the samples"
+        )
     if len(samples) < ENOUGH:
         notes.append(
             f"{samples.described}: {len(samples)} calibration samples; below {ENOUGH} the constants are uncertain"
         )
     inner = border(graph)
-    found = fit(inner, lambda: measure(inner, names, samples.quantized, progress), samples.quantized, progress)
-    return Adaptation(method, graph.sha256, found), notes
+    real = known.real if known else None
+    quantized = samples.quantized
+    found = fit(inner, lambda: measure(inner, names, quantized, progress, norms), quantized, progress, real)
+    return Adaptation(method, graph.sha256, found, precision), notes
 
 
 def method_named(method: str) -> Fit:
