@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from driftc.codegen.api import Compiled, compile
+from driftc.codegen.errors import DriftcError
 from driftc.codegen.graph import Graph
 from driftc.codegen.lower import lower
 from driftc.codegen.options import Options
@@ -85,9 +86,18 @@ def row(name: str, path: Path, measure: bool, tflm: int | None, tinyengine: int 
         more(plain, tiled),
         f"{tiled.report['tiling']['extra_instructions']:+.1%}",
         f"{seconds:.1f}",
+        row_fed(path),
         "-" if tflm is None else f"{tflm:,}",
         "-" if tinyengine is None else f"{tinyengine:,}",
     )
+
+
+def row_fed(path: Path) -> str:
+    """The arena where the input arrives row by row."""
+    try:
+        return f"{compile(path, measure=False, feed='rows').report['arena_bytes']:,}"
+    except DriftcError:
+        return "-"  # an input without rows, or more than one
 
 
 def more(plain: Compiled, tiled: Compiled) -> str:
@@ -175,6 +185,7 @@ def main(measure: bool, verify: bool) -> None:
         "instructions",
         "estimated",
         "plan s",
+        "row-fed",
         "TFLM",
         "TinyEngine",
     )
