@@ -108,6 +108,31 @@ def test_numpy_on_the_bytes_of_searched_plans(builder: ModelBuilder) -> None:
                 np.testing.assert_array_equal(layer, values[tensor.name].reshape(layer.shape))
 
 
+@given(networks(most=8))
+@examples(40)
+def test_every_candidate_computes_the_graph(builder: ModelBuilder) -> None:
+    """Alone among whole operators, whether a search would take it or not."""
+    with tempfile.TemporaryDirectory() as name:
+        graph = graph_of(builder, Path(name))
+    if graph is None:
+        return
+    random = np.random.default_rng(4)
+    inputs = [random.integers(-128, 128, tensor.shape).astype(np.int8) for tensor in builder.inputs]
+    values = run_graph(graph, inputs)
+    order = untiled(graph)
+    for candidate in candidates.candidates(graph, order):
+        unit = candidate.make()
+        if unit is None:
+            continue
+        plan = arrange(graph, [*order[: candidate.first], unit, *order[candidate.stop :]], "greedy")
+        check(plan)
+        outputs, layers = PlanRun(plan, poison=0xA5).run(inputs)
+        for tensor, output in zip(plan.output_tensors, outputs, strict=True):
+            np.testing.assert_array_equal(output, values[tensor.name].reshape(output.shape))
+        for tensor, layer in zip(plan.layers, layers, strict=True):
+            np.testing.assert_array_equal(layer, values[tensor.name].reshape(layer.shape))
+
+
 def tall(folder: Path) -> Path:
     """A chain whose middle is large: rows help it."""
     rng = np.random.default_rng(11)
