@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 from driftc.codegen.graph import Graph, Tensor
 from driftc.codegen.operators.base import Box, Operator, Tiling
+from driftc.codegen.plan.block import Block, is_block
 from driftc.codegen.plan.channels import Path, fans_in, fans_out, widths
-from driftc.codegen.plan.cost import CALL, SUM
+from driftc.codegen.plan.cost import CALL, MAC, SUM
 from driftc.codegen.plan.propose import views_of
 from driftc.codegen.plan.rows import Stream
 from driftc.codegen.plan.search import Candidate
@@ -32,6 +33,52 @@ def by_rows(graph: Graph, order: Sequence[Unit]) -> Iterator[Candidate]:
             if len(results) < len(part):
                 extra = CALL * (sum(map(stream.turns, part)) - len(part))
                 yield Candidate(first, stop, "rows", midway(stream), extra, stream.unit, partial(_bytes, stream))
+                yield from _in_blocks(stream, readers, first)
+
+
+SCRATCH = (512, 1024, 2048, 4096)  # bytes for the wide rows of a block, that are tried
+
+
+def _in_blocks(stream: Stream, readers: Mapping[str, Sequence[int]], first: int) -> Iterator[Candidate]:
+    """The same stretch with its inverted bottlenecks as blocks, wherever their wide rows as lines exceed a limit."""
+    part = stream.operators
+    stop = first + len(part)
+    inner = [_inner(readers[operator.outputs[0].name], first, stop) for operator in part]
+    single = [ok and len(readers[op.outputs[0].name]) == 1 for ok, op in zip(inner, part, strict=True)]
+    places = [n for n in range(len(part) - 2) if is_block(part[n : n + 3], single[n : n + 3])]
+    if places and (first > 0 and places[0] > 0):
+        return  # begins where a block does, or where the model does
+    known: set[tuple[int, ...]] = set()
+    for limit in SCRATCH if places else ():
+        stages: list[Operator] = []
+        widths_of: list[int] = []
+        number = 0
+        while number < len(part):
+            three = part[number : number + 3]
+            width = _width(three, limit) if number in places else 0
+            stages += [Block.of(three, width)] if width else [part[number]]
+            widths_of.append(width)
+            number += 3 if width else 1
+        if not any(widths_of) or tuple(widths_of) in known:
+            continue
+        known.add(tuple(widths_of))
+        found = Stream(tuple(stages), stream.results, stream.views)
+        blocks = [stage for stage in stages if isinstance(stage, Block)]
+        again = MAC * sum(block.macs - sum(op.macs for op in block.parts) for block in blocks)
+        calls = sum(block.calls_each * block.outputs[0].hwc[0] for block in blocks)
+        weigh = partial(_bytes, found)
+        yield Candidate(first, stop, "rows", midway(found), again + CALL * calls, found.unit, weigh)
+
+
+def _width(operators: Sequence[Operator], limit: int) -> int:
+    """The widest tile of a block whose scratch is within `limit`; 0 where its wide rows as lines are no more."""
+    channels = operators[1].outputs[0].hwc[2]
+    block = Block.of(operators, channels)
+    wide, _ = block.scratch[:2]
+    if wide.bytes <= limit:
+        return 0
+    fitting = (w for w in widths(channels) if sum(b.bytes for b in Block.of(operators, w).scratch[:2]) <= limit)
+    return next(fitting, min(4, channels - 1))
 
 
 def _readers(graph: Graph, operators: Sequence[Operator], views: dict[str, str]) -> dict[str, list[int]]:

@@ -61,17 +61,12 @@ def _longest(kind: NDArray[np.int64], starts: NDArray[np.int64], length: int) ->
     moves = starts[length:] - starts[:-length]
     even = np.ones(len(same), np.bool_)  # the turn before moved alike
     even[length:] = (moves[length:] == moves[:-length]).all(axis=1)
-    best = (0, 1)
-    since = 0  # calls since..place are the same as those `length` behind them, and move alike from turn to turn
-    for place in range(len(same)):
-        if not same[place]:
-            since = place + 1
-        elif not even[place]:
-            since = max(since, place - length + 1)
-        turns = (place - since + 1) // length + 1
-        if turns > best[1]:
-            best = (since, turns)
-    return best
+    # Calls since[n]..n are the same as those `length` behind them, and move alike from turn to turn.
+    place = np.arange(len(same))
+    since = np.maximum.accumulate(np.where(same, np.where(even, 0, place - length + 1), place + 1))
+    turns = (place - since + 1) // length + 1
+    best = int(turns.argmax())
+    return int(since[best]), int(turns[best])
 
 
 def _kind(call: Call) -> tuple[object, ...]:

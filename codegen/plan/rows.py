@@ -19,6 +19,7 @@ from driftc.codegen.graph import Tensor
 from driftc.codegen.operators.base import Box, Operator, Tiling
 from driftc.codegen.operators.fully_connected import FullyConnected
 from driftc.codegen.operators.row_input import RowInput
+from driftc.codegen.plan.block import Block
 from driftc.codegen.plan.pack import Pack
 from driftc.codegen.plan.plan import Affine, Buffer, Call, Span, Statement
 from driftc.codegen.plan.roll import roll
@@ -34,7 +35,7 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Stream:
-    """`operators`, in an order that can be executed, streamed.
+    """`operators`, in an order that can be executed, streamed; a Block stands for the three that it computes.
 
     `results` are whole: what others need, or nobody; all that is not read by some of `operators` alone.
     """
@@ -42,6 +43,13 @@ class Stream:
     operators: tuple[Operator, ...]
     results: tuple[Tensor, ...]
     views: Mapping[str, str]
+
+    @property
+    def computed(self) -> tuple[Operator, ...]:
+        """The Graph's operators."""
+        return tuple(
+            part for stage in self.operators for part in (stage.parts if isinstance(stage, Block) else (stage,))
+        )
 
     @cached_property
     def possible(self) -> bool:
@@ -139,6 +147,10 @@ class Stream:
                 rows[name] = max(rows[name], len(made[name]) - first)
                 last[name] |= dict.fromkeys(range(first, stop), time)
             operator = self.operators[piece.operator]
+            if isinstance(operator, Block):
+                for buffer in operator.scratch:
+                    _, during = found.setdefault(buffer.name, (buffer, np.zeros(count, np.bool_)))
+                    during[time] = True
             if self.summed(operator) is None:
                 made[operator.outputs[0].name].append(time)
                 continue
@@ -161,19 +173,26 @@ class Stream:
 
     @cached_property
     def pack(self) -> Pack:
-        return Pack(f"{self.operators[0].name}..{self.operators[-1].name} rows", self.buffers)
+        return Pack(f"{self.computed[0].name}..{self.computed[-1].name} rows", self.buffers)
 
     def program(self, places: Places) -> tuple[Statement, ...]:
         made = {tensor.name: places.whole(tensor) for tensor in self.results}
         made |= self.pack.placed(places)
-        return roll([self._call(piece, made, places) for piece in self.pieces])
+        return roll([call for piece in self.pieces for call in self._calls(piece, made, places)])
 
     def unit(self) -> Unit | None:
         """None where an operator cannot be computed by rows."""
         if not self.possible:
             return None
         macs = sum(operator.macs for operator in self.operators)
-        return tiled(self.operators, self.program, self.pack.blocks, self.results, self.views, macs, "rows")
+        return tiled(self.computed, self.program, self.pack.blocks, self.results, self.views, macs, "rows")
+
+    def _calls(self, piece: Piece, made: Mapping[str, Buffer], places: Places) -> list[Call]:
+        operator = self.operators[piece.operator]
+        if not isinstance(operator, Block):
+            return [self._call(piece, made, places)]
+        (source,) = operator.inputs
+        return operator.calls(piece.row, made, made.get(source.name) or places.whole(source), places)
 
     def _call(self, piece: Piece, made: Mapping[str, Buffer], places: Places) -> Call:
         operator = self.operators[piece.operator]
