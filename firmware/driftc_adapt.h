@@ -27,9 +27,51 @@ DRIFTC_INLINE driftc_wide_t driftc_narrow(int64_t value)
     return found;
 }
 
-DRIFTC_INLINE void driftc_add_square(driftc_wide_t *sum, int32_t value)
+/* One copy of the code in a program, and the registers of whoever calls it left alone. */
+#if defined(__GNUC__)
+#define DRIFTC_SHARED static __attribute__((noinline, unused))
+#else
+#define DRIFTC_SHARED static inline
+#endif
+
+/* Clamped to int8. */
+DRIFTC_INLINE int8_t driftc_saturate(int32_t value)
 {
-    *sum = driftc_narrow(driftc_wide(*sum) + (int64_t)value * value);
+    return (int8_t)((int8_t)value == value ? value : (value >> 31) ^ 127);
+}
+
+/* The finished sum of an accumulator as int8: one rounding, of its product with a multiplier in Q.32. */
+DRIFTC_INLINE int8_t driftc_prenorm(int32_t sum, int32_t multiplier)
+{
+    return driftc_saturate((int32_t)(((int64_t)sum * multiplier + ((int64_t)1 << 31)) >> 32));
+}
+
+/* The finished sums of one pixel: each becomes int8, and it and its square are added to its channel's statistics. */
+DRIFTC_SHARED void driftc_gather(const int32_t *restrict sum, const int32_t *end, const int32_t *restrict multiplier,
+                                 int8_t *restrict values, int32_t *restrict sums, driftc_wide_t *restrict squares)
+{
+    for (; sum < end; sum++) {
+        const int32_t one = *sum;
+
+        *values++ = driftc_prenorm(one, *multiplier++);
+        *sums++ += one;
+        *squares = driftc_narrow(driftc_wide(*squares) + (int64_t)one * one);
+        squares++;
+    }
+}
+
+/* The same for sums that need more than 32 bits. */
+DRIFTC_SHARED void driftc_gather_wide(const int32_t *restrict sum, const int32_t *end, const int32_t *restrict multiplier,
+                                      int8_t *restrict values, driftc_wide_t *restrict sums,
+                                      driftc_wide_t *restrict squares)
+{
+    for (; sum < end; sum++, sums++, squares++) {
+        const int32_t one = *sum;
+
+        *values++ = driftc_prenorm(one, *multiplier++);
+        *sums = driftc_narrow(driftc_wide(*sums) + one);
+        *squares = driftc_narrow(driftc_wide(*squares) + (int64_t)one * one);
+    }
 }
 
 DRIFTC_INLINE int32_t driftc_clamp_wide(int64_t value)

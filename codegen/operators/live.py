@@ -7,6 +7,7 @@ ADAPT_AFFINE turns it into what the next layer expects. codegen/adaptation makes
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -37,6 +38,21 @@ class Live(Weighted):
     def epilogue(self) -> str:
         return "statistics"
 
+    @cached_property
+    def factor(self) -> Int64:
+        """`real_multiplier` in Q.32, per channel: below 2^31, since one int8 step is two units of the sums or more."""
+        return np.asarray(np.rint(self.real_multiplier * 2.0**32), np.int64)
+
+    def scaled(self, sums: Int64) -> Int64:
+        """No reference rounds these values, so they are rounded once: a product below 2^62, and its high word."""
+        return np.asarray((sums * self.factor + (1 << 31)) >> 32, np.int64)
+
+    def scale_constants(self) -> dict[str, Array]:
+        return {"multiplier": self.factor.astype(np.int32)}
+
+    def constants(self) -> dict[str, Array]:
+        return super().constants() | self.scale_constants()
+
     @property
     def zero_out(self) -> int:
         return 0
@@ -65,6 +81,8 @@ class Live(Weighted):
         problem = unfit(self)
         if problem is not None:
             self.refuse(f"cannot be normalised live: {problem}")
+        if self.factor.min() < 0 or self.factor.max() >= 2**31:
+            self.refuse("a step of its int8 values is less than two units of its sums")
         sums, squares = self.outputs[1:]
         if sums.dtype != sums_type(self) or squares.dtype != np.int64:
             self.refuse(f"statistics are {sums.dtype.name} and {squares.dtype.name}")
