@@ -27,7 +27,7 @@ DRIFTC_INLINE driftc_wide_t driftc_narrow(int64_t value)
     return found;
 }
 
-/* One copy of the code in a program, and the registers of whoever calls it left alone. */
+/* One copy of the code in a program; compiled apart, it has the registers to itself. */
 #if defined(__GNUC__)
 #define DRIFTC_SHARED static __attribute__((noinline, unused))
 #else

@@ -40,6 +40,8 @@ class AdaptStatistics(Operator):
     per_channel = True
     compared: ClassVar[str] = "the specification alone; no reference adapts"
     arithmetic = (
+        "The layer's int8 values before it: (sum * multiplier + 2^31) >> 32, multiplier Q.32 below 2^31, product below "
+        "2^62, one rounding, clamped. "
         "Per channel, integers alone. spread = Q - S^2 / n, rounded up, exact: with S = m n + r it is "
         "Q - m (S + r) - floor(r^2 / n), and no term exceeds n (L + 1)^2 < 2^62, L the largest accumulator. "
         "above = log2(spread + 2^floor) - power in Q6.16, log2 linear between 17 exact knots: at most 0.00073 too "
