@@ -32,7 +32,7 @@ def main(cc: str | None, optimize: str, core: str) -> None:
     for name, peer in tomllib.loads((HERE / "peers.toml").read_text()).items():
         made = compile(data / peer["path"], core=core, cc=cc, optimize=optimize, measure=True)
         report = made.report
-        count = sum(layer["instructions"] for layer in report["layers"])
+        count = report["instructions"]
         ref, cmsis = peer["ref"], peer["cmsis"]
         flash = report["flash"]["total"]
         table.add_row(

@@ -18,17 +18,19 @@ from typing import TYPE_CHECKING, Any
 import driftc
 from driftc.codegen.adaptation.constants import Adaptation
 from driftc.codegen.adaptation.find import find, method_named
-from driftc.codegen.emit.emit import adapts, emit, emit_selftest, step_name
+from driftc.codegen.emit.emit import adapts, emit, emit_selftest
+from driftc.codegen.emit.program import step_names
 from driftc.codegen.errors import DataError, ToolError, UsageError
 from driftc.codegen.folder import RECORD, read_record, write_folder
 from driftc.codegen.graph import Graph
-from driftc.codegen.lower import Lowered, lower, read
+from driftc.codegen.lower import Lowered, lower, memories_of, planned, read
 from driftc.codegen.names import model_name
 from driftc.codegen.options import Options
 from driftc.codegen.passes.border import border
+from driftc.codegen.plan.choose import Point, pareto
 from driftc.codegen.plan.plan import Plan
 from driftc.codegen.quantize.post_training import Quantized, Settings, quantize_file
-from driftc.codegen.report import check_fit, report
+from driftc.codegen.report import check_fit, check_ram, report
 
 if TYPE_CHECKING:
     from driftc.boards import Board
@@ -56,6 +58,10 @@ def compile(
     core: str | None = None,
     cc: str | None = None,
     optimize: str = "2",
+    ram: int | None = None,
+    minimize: str = "instructions",
+    overhead: float = 15.0,
+    feed: str | None = None,
     measure: bool | None = None,
     calibrate: str | Path | None = None,
     settings: Settings | None = None,
@@ -69,7 +75,11 @@ def compile(
 
     `board` is a name from `driftc boards` (None: nothing is checked for fit); `name` the C prefix (default: the file's
     stem); `match` whose rounding is generated, "tflm" or "litert"; `float_io` adds NAME_invoke_float. `planner` places
-    the buffers: "optimal", which proves the arena the smallest and needs OR-Tools, or "greedy". `measure` counts
+    the buffers: "optimal", which proves the arena the smallest and needs OR-Tools, or "greedy". Where the arena is
+    larger than `ram` bytes (None: the board's RAM), layers are computed in parts until it fits, with the fewest extra
+    instructions; `minimize`="ram" makes it the smallest within `overhead` percent more instructions. `feed`="rows"
+    makes NAME_feed, which takes the input row by row, and an arena that never holds it whole (unless `ram` is given,
+    the smallest within `overhead`). `measure` counts
     instructions, stack and code size on the emulated `core` with the compiler `cc` at -O`optimize` (None: where the
     extra `sim` is installed). `watch` sees the Graph or Plan after each stage. With `calibrate` and `settings` a float
     model becomes int8 as in `quantize`; `progress(done, total)` counts its samples.
@@ -78,9 +88,9 @@ def compile(
     sample by its own statistics, with constants found on the samples in `calibrate` (real values are divided by
     `settings.input_divisor`), or read from `adapt_constants`.
 
-    Raises ModelError (the file), FitError (the board), UsageError (the options) or ToolError (a missing tool).
+    Raises ModelError (the file), FitError (the board or `ram`), UsageError (the options) or ToolError (a missing tool).
     """
-    options = Options(name, board, core, match, float_io, planner, cc, optimize)
+    options = Options(name, board, core, match, float_io, planner, cc, optimize, ram, minimize, overhead, feed)
     found = _load_board(board)
     path = Path(model)
     quantized = None
@@ -100,12 +110,13 @@ def compile(
         compiled = Compiled(file.read_bytes(), options, lowered)
     compiled.quantized = quantized
     compiled.notes += notes
+    check_ram(lowered, options)
     if found is not None:  # before measuring: what cannot fit by its arena alone need not be built
-        check_fit(report(lowered, compiled.options, None), lowered.plan, found)
+        check_fit(report(lowered, compiled.options, None), lowered, found)
     if measure or measure is None:
         compiled.measure(required=bool(measure))
     if found is not None:
-        check_fit(compiled.report, lowered.plan, found)
+        check_fit(compiled.report, lowered, found)
     return compiled
 
 
@@ -241,6 +252,17 @@ class Compiled:
             },
         )
 
+    def pareto(self, planner: str | None = None) -> list[Point]:
+        """Plans of this model that no other beats in both RAM and instructions, the untiled one first.
+
+        `planner` places them (default: the one that the model was compiled with).
+        """
+        return pareto(
+            planned(self.lowered.graph, self.options)[0],
+            planner or self.options.planner,
+            memories_of(self.options.board),
+        )
+
     # --- running it ---
 
     def measure(self, *, required: bool = True) -> None:
@@ -272,8 +294,9 @@ class Compiled:
             inputs=ports(plan.input_tensors),
             outputs=ports(plan.output_tensors),
             layers=tuple(Layer(t.label or t.name, t.hwc, t.dtype) for t in plan.layers),
-            steps=tuple(step_name(statement) for statement in plan.program),
+            steps=step_names(plan),
             target=target or self.target,
+            fed=plan.fed is not None,
         )
 
     def samples(

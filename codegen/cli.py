@@ -156,6 +156,35 @@ def json_option(command: Command) -> Command:
     help="How buffers are placed: optimal proves the arena the smallest (needs OR-Tools), greedy is quick.",
 )
 @click.option(
+    "--ram",
+    type=click.IntRange(1),
+    metavar="BYTES",
+    help="Most bytes for the arena: layers are computed in parts until it fits (default: the board's RAM).",
+)
+@click.option(
+    "--minimize",
+    type=click.Choice(["instructions", "ram"]),
+    default="instructions",
+    show_default=True,
+    help="The fewest extra instructions within --ram, or the least RAM within --overhead.",
+)
+@click.option(
+    "--overhead",
+    type=click.FloatRange(0),
+    default=15.0,
+    show_default=True,
+    metavar="PERCENT",
+    help="With --minimize ram: how many more instructions than untiled, estimated.",
+)
+@click.option(
+    "--feed",
+    type=click.Choice(["rows"]),
+    help="Take the input row by row with NAME_feed, so that it is never whole in RAM.",
+)
+@click.option(
+    "--pareto", is_flag=True, help="Also list the plans that trade RAM for instructions, each with its --ram."
+)
+@click.option(
     "--adapt",
     is_flag=False,
     flag_value="calibrated",
@@ -200,6 +229,11 @@ def compile(
     name: str | None,
     match: str,
     planner: str,
+    ram: int | None,
+    minimize: str,
+    overhead: float,
+    feed: str | None,
+    pareto: bool,
     adapt: str | None,
     adapt_layers: str,
     adapt_constants: Path | None,
@@ -236,6 +270,10 @@ def compile(
             core=core,
             cc=cc,
             optimize=optimize or "2",
+            ram=ram,
+            minimize=minimize,
+            overhead=overhead,
+            feed=feed,
             measure=measure,
             calibrate=calibrate,
             settings=Settings(**settings),
@@ -249,14 +287,18 @@ def compile(
         click.echo(f"driftc: note: {note}", err=True)
     folder = output or Path(model_name(name or model.stem))
     compiled.write(folder)
+    front = compiled.pareto() if pareto else []
     if as_json:
-        click.echo(json.dumps(compiled.report, indent=2))
+        more = {"pareto": [point.as_json() for point in front]} if pareto else {}
+        click.echo(json.dumps({**compiled.report, **more}, indent=2))
         return
-    from driftc.codegen.tables import print_quantized, print_report
+    from driftc.codegen.tables import print_front, print_quantized, print_report
 
     if compiled.quantized is not None:
         print_quantized(compiled.quantized, worst=5)
     print_report(compiled, folder)
+    if front:
+        print_front(front)
 
 
 @cli.command()
@@ -434,7 +476,11 @@ def report(folder: Path, output: Path | None) -> None:
     compiled = _load(folder, None, None, None)
     page = output or folder.absolute().with_name(f"{folder.absolute().name}-report.html")
     try:
-        page.write_text(arena_page(compiled.lowered.plan, compiled.report), encoding="utf-8", newline="\n")
+        page.write_text(
+            arena_page(compiled.lowered.plan, compiled.report, compiled.pareto("greedy")),
+            encoding="utf-8",
+            newline="\n",
+        )
     except OSError as problem:
         raise UsageError(f"{page.name}: cannot be written: {problem.strerror}") from None
     click.echo(f"wrote {output or page.name}")

@@ -17,6 +17,7 @@ from driftc.boards import COLUMNS, load, table
 from driftc.codegen.errors import UsageError
 from driftc.codegen.operators import known
 from driftc.codegen.operators.base import Operator, Tiling
+from driftc.codegen.operators.row_input import RowInput
 
 MARKED = re.compile(r"(?<=<!-- made: )(\w+)( -->\n).*?(?=<!-- end -->)", re.DOTALL)
 TILES = {Tiling.ROWS: "rows", Tiling.CHANNELS: "channels", Tiling.REDUCE: "input channels"}
@@ -46,7 +47,7 @@ def _escaped(text: str) -> str:
 
 
 def _arithmetic(_: Path) -> str:
-    return "\n".join(_section(code, operator) for code, operator in known().items())
+    return "\n".join(_section(code, operator) for code, operator in known().items() if operator is not RowInput)
 
 
 def _section(code: str, operator: type[Operator]) -> str:
@@ -59,6 +60,8 @@ def _section(code: str, operator: type[Operator]) -> str:
 def _operators(_: Path) -> str:
     rows = []
     for code, operator in known().items():
+        if operator is RowInput:
+            continue  # the entry point itself
         kernels = "none: a view" if operator.view else ", ".join(_kernels(operator)) or "none: at the border"
         parts = ", ".join(word for flag, word in TILES.items() if flag in operator.tiling) or "-"
         rows.append((code, _formula(operator), kernels, parts, "yes" if operator.walk is not Operator.walk else "-"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from driftc.codegen.adaptation.adapt import adapt
@@ -15,9 +15,12 @@ from driftc.codegen.options import Options
 from driftc.codegen.passes import PASSES
 from driftc.codegen.passes.match import match_litert
 from driftc.codegen.plan.check import check
+from driftc.codegen.plan.choose import Choice, Goal, choose
+from driftc.codegen.plan.feed import as_fed, fed
+from driftc.codegen.plan.place import ALIGN
 from driftc.codegen.plan.plan import Plan
-from driftc.codegen.plan.propose import propose
 
+STACK = 512  # bytes of a board's RAM that are kept for the stack before it is known
 SUFFIXES = (".tflite",)
 FLOAT_STAGES = ("import", "fold", "activate", "quantize")  # of a float model, before it is lowered
 STAGES = ("frontend", "match", "adapt", *PASSES, "plan")
@@ -28,7 +31,8 @@ class Lowered:
     """The stages that others look at.
 
     `source` is the Graph as the file has it, `model` the same with the rounding that `--match` asks for and with the
-    layers live that `adaptation` names, `graph` what the passes left of it, `plan` what the C is made from.
+    layers live that `adaptation` names, `graph` what the passes left of it, `plan` what the C is made from, and
+    `choice` how it was chosen.
     """
 
     source: Graph
@@ -36,6 +40,7 @@ class Lowered:
     graph: Graph
     plan: Plan
     adaptation: Adaptation | None = None
+    choice: Choice | None = None
 
 
 def read(path: Path, options: Options, title: str | None = None) -> tuple[Graph, Graph]:
@@ -79,13 +84,30 @@ def lower(
         raise error.within(title) from None
     if not any(not operator.view for operator in graph.operators):
         raise ModelError(f"{title}: the model computes nothing; every operator only renames its input")
-    plan = propose(graph, options.planner, _memories(options.board))
-    check(plan)
-    see("plan", plan)
-    return Lowered(source, model, graph, plan, adaptation)
+    memories = memories_of(options.board)
+    whole, fed_input = planned(graph, options)
+    choice = choose(whole, options.planner, goal_of(options, memories), memories)
+    if fed_input is not None:
+        choice = replace(choice, point=replace(choice.point, plan=as_fed(choice.point.plan, graph, fed_input)))
+    check(choice.point.plan)
+    see("plan", choice.point.plan)
+    return Lowered(source, model, graph, choice.point.plan, adaptation, choice)
 
 
-def _memories(board: str | None) -> list[tuple[str, int]]:
+def goal_of(options: Options, memories: list[tuple[str, int]]) -> Goal:
+    """What the Plan is chosen for: the RAM asked for, else the board's but for a stack."""
+    room = max((size for _, size in memories), default=0)
+    limit = options.ram or (max(room - STACK, ALIGN) if room else None)
+    minimize = "ram" if options.feed is not None and options.ram is None else options.minimize
+    return Goal(limit, options.ram is not None, minimize, options.overhead)
+
+
+def planned(graph: Graph, options: Options) -> tuple[Graph, int | None]:
+    """The Graph that is planned, and which input of `graph` arrives row by row in it."""
+    return (graph, None) if options.feed is None else fed(graph)
+
+
+def memories_of(board: str | None) -> list[tuple[str, int]]:
     """Name and bytes of each RAM of the board, the preferred one first."""
     if board is None:
         return []

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from driftc.codegen.errors import UsageError
 
+TYPES: dict[str, type | tuple[type, ...]] = {"float_io": bool, "ram": int, "overhead": (int, float)}  # others: str
 CORES = ("cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55", "rv32imc")
 
 
 @dataclass(frozen=True)
 class Options:
-    """Options that decide the C (`name`, `match`, `float_io`, `planner`, `board` where it has several RAMs) and those
-    that measuring uses."""
+    """Options that decide the C (`name`, `match`, `float_io`, `planner`, `ram`, `minimize`, `overhead`, `feed`, `board`
+    by its RAMs) and those that measuring uses."""
 
     name: str | None = None  # C prefix; None takes the model file's
     board: str | None = None  # a file name in boards/; None checks nothing for fit
@@ -23,15 +25,30 @@ class Options:
     planner: str = "optimal"  # how buffers are placed: optimal (OR-Tools) or greedy
     cc: str | None = None  # gcc, clang, zig or a path
     optimize: str = "2"  # 2, 3 or s
+    ram: int | None = None  # bytes that the arena may have; None takes the board's
+    minimize: str = "instructions"  # within ram; or ram, within overhead
+    overhead: float = 15.0  # percent more instructions than untiled, estimated, where ram is minimized
+    feed: str | None = None  # rows: the input arrives row by row
 
     def __post_init__(self) -> None:
         for key, value in asdict(self).items():
-            if not isinstance(value, bool if key == "float_io" else str) and value is not None:
+            right = isinstance(value, TYPES.get(key, str)) and isinstance(value, bool) == (key == "float_io")
+            if value is not None and not right:
                 raise UsageError(f"option {key}: {value!r} is of the wrong type")
         if self.match not in ("tflm", "litert"):
             raise UsageError(f"match '{self.match}' is unknown; tflm and litert are the references")
         if self.planner not in ("optimal", "greedy"):
             raise UsageError(f"planner '{self.planner}' is unknown; optimal and greedy are")
+        if self.ram is not None and self.ram < 1:
+            raise UsageError(f"ram {self.ram}: needs to be 1 byte or more")
+        if self.minimize not in ("instructions", "ram"):
+            raise UsageError(f"minimize '{self.minimize}' is unknown; instructions and ram are")
+        if self.feed not in (None, "rows"):
+            raise UsageError(f"feed '{self.feed}' is unknown; rows is what an input can be fed by")
+        if self.feed is not None and self.float_io:
+            raise UsageError("--feed rows takes int8 rows: it does not go with --float-io, which wraps a whole input")
+        if not 0 <= self.overhead < math.inf:
+            raise UsageError(f"overhead {self.overhead}: needs to be 0 percent or more")
         if self.optimize not in ("2", "3", "s"):
             raise UsageError(f"-O {self.optimize} is unknown; 2, 3 and s are")
         if self.core is not None and self.core not in CORES:

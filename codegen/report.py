@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from driftc.codegen.emit.emit import constant_bytes, step_name
+from driftc.codegen.emit.emit import constant_bytes
+from driftc.codegen.emit.program import step_name
 from driftc.codegen.errors import FitError
 from driftc.codegen.graph import Tensor
 from driftc.codegen.lower import Lowered
 from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.row_input import RowInput
 from driftc.codegen.options import Options
+from driftc.codegen.plan.feed import collected
 from driftc.codegen.plan.live import live, occupied
 from driftc.codegen.plan.plan import Buffer, Plan, static_calls
 
@@ -26,7 +30,9 @@ def report(lowered: Lowered, options: Options, measured: Measured | None) -> Jso
     by_operator = constant_bytes(plan)
     constants = sum(by_operator.values())
     code = measured.code_bytes if measured else None
-    instructions = dict(measured.instructions) if measured and measured.instructions else {}
+    units = _units(plan, measured.instructions if measured else None)
+    alone = {unit["layers"][0]: unit["instructions"] for unit in units if len(unit["layers"]) == 1}
+    choice = lowered.choice
     return {
         "model": lowered.graph.source,
         "board": options.board,
@@ -49,6 +55,14 @@ def report(lowered: Lowered, options: Options, measured: Measured | None) -> Jso
             "total": None if code is None else code + constants,
         },
         "macs": sum(operator.macs for operator in _operators(plan)),
+        "instructions": sum(measured.instructions) if measured and measured.instructions else None,
+        "tiling": {
+            "untiled_bytes": choice.untiled_bytes if choice else plan.arena_bytes,
+            "extra_macs": sum(unit["macs"] for unit in units) - sum(operator.macs for operator in _operators(plan)),
+            "extra_instructions": choice.point.extra if choice else 0.0,
+        },
+        "feed": _feed(plan),
+        "units": units,
         "layers": [
             {
                 "index": index,
@@ -58,11 +72,38 @@ def report(lowered: Lowered, options: Options, measured: Measured | None) -> Jso
                 "macs": operator.macs,
                 "constant_bytes": by_operator.get(operator.name, 0),
                 "variant": operator.variant,
-                "instructions": instructions.get(operator.name),
+                "instructions": alone.get(operator.name),
             }
             for index, operator in enumerate(_operators(plan))
         ],
     }
+
+
+def _feed(plan: Plan) -> Json | None:
+    """How the input arrives by rows, and where rows are collected for what needs them all."""
+    if plan.fed is None:
+        return None
+    kept = plan.inputs[plan.fed]
+    return {
+        "input": plan.input_tensors[plan.fed].label or plan.input_tensors[plan.fed].name,
+        "rows": kept.shape[0],
+        "kept_rows": kept.rows,
+        "collected": [{"tensor": tensor.label or tensor.name, "bytes": size} for tensor, size in collected(plan)],
+    }
+
+
+def _units(plan: Plan, steps: Sequence[int] | None) -> list[Json]:
+    """What is computed as one, in the order of execution; `steps` are the instructions of each statement."""
+    return [
+        {
+            "kind": piece.kind or "whole",
+            "layers": list(piece.operators),
+            "macs": piece.macs,
+            "private_bytes": piece.private,
+            "instructions": sum(steps[piece.first : piece.stop]) if steps and plan.fed is None else None,
+        }
+        for piece in plan.pieces
+    ]
 
 
 def _port(tensor: Tensor) -> Json:
@@ -78,7 +119,8 @@ def _port(tensor: Tensor) -> Json:
 
 def _operators(plan: Plan) -> list[Operator]:
     """Each operator of the program once."""
-    return list({id(call.operator): call.operator for call in static_calls(plan.program)}.values())
+    calls = (call for call in static_calls(plan.program) if not isinstance(call.operator, RowInput))
+    return list({id(call.operator): call.operator for call in calls}.values())
 
 
 def live_bytes(plan: Plan) -> list[int]:
@@ -87,7 +129,7 @@ def live_bytes(plan: Plan) -> list[int]:
     for statement, buffers in zip(plan.program, live(plan), strict=True):
         for call in static_calls((statement,)):
             found[id(call.operator)] = max(occupied(buffers), found.get(id(call.operator), 0))
-    return list(found.values())
+    return [found[id(operator)] for operator in _operators(plan)]
 
 
 def peak(plan: Plan) -> tuple[str, list[Buffer]]:
@@ -97,8 +139,27 @@ def peak(plan: Plan) -> tuple[str, list[Buffer]]:
     return step_name(statement), buffers
 
 
-def check_fit(found: Json, plan: Plan, board: Board) -> None:
+def check_ram(lowered: Lowered, options: Options) -> None:
+    """Raise FitError where no plan that was found is within `options.ram`: the least there is, and what makes it so."""
+    choice, plan = lowered.choice, lowered.plan
+    if options.ram is None or choice is None or choice.met:
+        return
+    raise FitError(
+        f"{lowered.graph.source}: --ram {options.ram} cannot be met: the least is {plan.arena_bytes:,} B "
+        f"(untiled {choice.untiled_bytes:,} B); {_holders(plan)}; --ram {plan.arena_bytes} can be met"
+    )
+
+
+def _holders(plan: Plan) -> str:
+    """The step that makes the arena as large as it is, with the largest buffers that are live."""
+    step, held = peak(plan)
+    holders = ", ".join(f"'{buffer.name.split(';')[0]}' {buffer.bytes:,} B" for buffer in held[:3])
+    return f"{step} makes the peak, with {holders} live"
+
+
+def check_fit(found: Json, lowered: Lowered, board: Board) -> None:
     """Raise FitError where the model does not fit `board`: by how much, and what makes it so."""
+    plan, choice = lowered.plan, lowered.choice
     problems: list[str] = []
     room = board.largest
     arena, stack = found["arena_bytes"], found["stack_bytes"]
@@ -112,12 +173,12 @@ def check_fit(found: Json, plan: Plan, board: Board) -> None:
                 f"stack {stack:,} B exceeds the {left:,} B that the arena leaves of {board.key}'s {room.name}"
             )
     elif needed > room.bytes:
-        step, held = peak(plan)
         what = f"arena {arena:,} B" + (f" and stack {stack:,} B" if stack else "")
-        holders = ", ".join(f"'{buffer.name.split(';')[0]}' {buffer.bytes:,} B" for buffer in held[:3])
+        tiled = choice is not None and not choice.met and arena < choice.untiled_bytes
+        least = f"; tiled already, from {choice.untiled_bytes:,} B" if choice is not None and tiled else ""
         problems.append(
             f"{what} exceed {board.key}'s {room.bytes:,} B of {room.name} by {needed - room.bytes:,} B; "
-            f"{step} makes the peak, with {holders} live"
+            f"{_holders(plan)}{least}"
         )
     flash = found["flash"]["constants"] + (found["flash"]["code"] or 0)
     if flash > board.flash.bytes:

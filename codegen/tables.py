@@ -12,11 +12,13 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from driftc.codegen.api import Compiled
+    from driftc.codegen.plan.choose import Point
     from driftc.codegen.quantize.post_training import Quantized
     from driftc.simulator.simulate import Simulation
     from driftc.simulator.verify import Verification
 
 NARROWEST = 100  # columns when the output is a file or a pipe
+BAR = 30  # characters of the longest bar
 MEASURED = "- is measured on the emulated core"
 MEASURED_BY = f'{MEASURED}: pip install "driftc[sim]", then compile with --measure'
 
@@ -44,7 +46,6 @@ def print_report(compiled: Compiled, folder: Path) -> None:
     report = compiled.report
     console = _console()
     table = Table(box=None, pad_edge=False, header_style="bold", show_footer=True, footer_style="bold")
-    total = sum(layer["instructions"] or 0 for layer in report["layers"])
     measured = report["flash"]["code"] is not None
     table.add_column("#", justify="right")
     table.add_column("layer", footer="total", overflow="fold")
@@ -53,7 +54,7 @@ def print_report(compiled: Compiled, folder: Path) -> None:
     table.add_column("MACs", justify="right", footer=_number(report["macs"]))
     table.add_column("constants", justify="right", footer=_number(report["flash"]["constants"]))
     table.add_column("arena", justify="right", footer=_number(report["arena_bytes"]))
-    table.add_column("instructions", justify="right", footer=_number(total if total else None))
+    table.add_column("instructions", justify="right", footer=_number(report["instructions"]))
     for layer, live in zip(report["layers"], _live_bytes(compiled), strict=True):
         table.add_row(
             str(layer["index"]),
@@ -90,6 +91,11 @@ def _totals(compiled: Compiled, report: dict[str, Any]) -> list[str]:
         f"RAM    arena {report['arena_bytes']:,} B{room} ({_proof(report)}), stack {_number(report['stack_bytes'])} B",
         f"flash  {used:,} B{store}: constants {flash['constants']:,} B, code {_number(flash['code'])} B",
     ]
+    fed = report["feed"]
+    if fed is not None:
+        collected = ", ".join(f"{part['bytes']:,} B of '{part['tensor'].split(';')[0]}'" for part in fed["collected"])
+        waiting = f"; collected whole for what follows: {collected}" if collected else ""
+        lines.append(f"feed   {fed['rows']} rows of '{fed['input']}', {fed['kept_rows']} in RAM at once{waiting}")
     measured = compiled.measured_with
     if measured is not None:
         lines.append(f"on     {measured['core']}, {measured['version']}, -O{compiled.options.optimize}")
@@ -109,6 +115,31 @@ def _live_bytes(compiled: Compiled) -> list[int]:
     from driftc.codegen.report import live_bytes
 
     return live_bytes(compiled.lowered.plan)
+
+
+def print_front(front: Sequence[Point]) -> None:
+    """What RAM costs in instructions: a line a plan, with the option that gives it and a bar as long as its arena."""
+    console = _console()
+    table = Table(box=None, pad_edge=False, header_style="bold", title="RAM against instructions", title_justify="left")
+    table.add_column("option")
+    table.add_column("arena", justify="right")
+    table.add_column("instructions", justify="right")
+    table.add_column("MACs", justify="right")
+    table.add_column("in parts")
+    table.add_column("")
+    for number, point in enumerate(front):
+        share = point.bytes / front[0].bytes
+        parts = point.as_json()["units"]
+        table.add_row(
+            f"--ram {point.bytes}" if number else "untiled",
+            _number(point.bytes),
+            f"{point.extra:+.1%}",
+            f"{point.macs / max(front[0].macs, 1) - 1:+.1%}",
+            ", ".join(f"{count} {kind}" for kind, count in parts.items()) or "-",
+            "█" * max(1, round(BAR * share)),
+        )
+    console.print(table)
+    console.print("instructions are estimated here; compile with the option to count them")
 
 
 def print_quantized(found: Quantized, worst: int | None = None) -> None:

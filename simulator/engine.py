@@ -51,8 +51,19 @@ class Program:
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     layers: tuple[Layer, ...]  # by hook layer index
-    steps: tuple[str, ...]  # names of NAME_step's steps, in order
+    steps: tuple[str, ...]  # names of the steps of an inference, in order
     target: Target = Target()
+    fed: bool = False  # the input arrives row by row: NAME_feed in place of NAME_invoke and NAME_step
+
+    @property
+    def step(self) -> str:
+        """The C function that runs one step."""
+        return f"{self.name}_{'feed' if self.fed else 'step'}"
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """The C functions from which an inference is run."""
+        return (self.step,) if self.fed else (f"{self.name}_invoke", self.step)
 
 
 @dataclass

@@ -15,7 +15,7 @@ class Measurement:
 
     code_bytes: int
     constant_bytes: int
-    stack_bytes: int  # below the caller of NAME_invoke or NAME_step; what these call in the library counts
+    stack_bytes: int  # below the caller of Program.entries; what these call in the library counts
     compiler: str  # gcc, clang or zig
     version: str
     flags: tuple[str, ...]
@@ -38,7 +38,7 @@ def measure(program: Program) -> Measurement:
             firmware.elf,
             firmware.model_objects,
             firmware.port_objects,
-            [f"{program.name}_invoke", f"{program.name}_step"],
+            program.entries,
         ),
         compiler=firmware.compiler.kind,
         version=firmware.compiler.version,

@@ -95,7 +95,7 @@ def _link(program: Program, core: Core, compiler: Compiler, objects: list[Path])
     # The start-up files of a C library are not wanted. gcc needs its own library named then, zig adds its own.
     libraries = {"gcc": ["-nostdlib", "-Wl,--start-group", "-lgcc", "-Wl,--end-group"], "zig": ["-nostartfiles"]}
     # NAME_invoke and NAME_step stay, whichever of them the harness calls: the stack bound is for both.
-    kept = (f"-Wl,-u,{program.name}_{function}" for function in ("invoke", "step"))
+    kept = (f"-Wl,-u,{entry}" for entry in program.entries)
     flags = [*core.flags[linker.kind], "-Wl,--build-id=none", "-Wl,--gc-sections", "-Wl,--entry=port_reset", *kept]
     key = digest(["elf", _identity(linker), script, memory_script(core), *map(str, objects), *flags])
 

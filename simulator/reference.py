@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from driftc.codegen.graph import Graph, Tensor
 from driftc.codegen.operators.base import Box
+from driftc.codegen.operators.row_input import RowInput
 from driftc.codegen.plan.plan import CONSTANTS, Buffer, Call, Plan
 
 Array = NDArray[Any]
@@ -41,10 +42,15 @@ class PlanRun:
     def run(self, inputs: Sequence[Array]) -> tuple[list[Array], list[Array]]:
         """Outputs, and each hook layer's output assembled as rows x pixels x channels."""
         layers = [np.zeros(tensor.hwc, tensor.dtype) for tensor in self.plan.layers]
-        for buffer, value in zip(self.plan.inputs, inputs, strict=True):
-            self.write(buffer, _whole(buffer), np.asarray(value, buffer.dtype))
+        for number, buffer in self.plan.given:
+            self.write(buffer, _whole(buffer), np.asarray(inputs[number], buffer.dtype))
         for call, variables in self.plan.calls():
             box = call.box(variables)
+            if isinstance(call.operator, RowInput):
+                assert self.plan.fed is not None
+                rows = np.asarray(inputs[self.plan.fed]).reshape(call.outputs[0].shape)[box.row0 : box.row1]
+                self.write(call.outputs[0], box, rows)
+                continue
             parts = [call.written(number, variables) for number in range(len(call.outputs))]
             self._call(call, box, parts, call.reduce.at(variables) if call.reduce else None)
             if call.layer is not None:

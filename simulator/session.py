@@ -36,7 +36,7 @@ class Measured:
 
     code_bytes: int
     stack_bytes: int
-    instructions: dict[str, int] | None  # by step; None where no engine here counts for this core
+    instructions: tuple[int, ...] | None  # of each step; None where no engine here counts for this core
     how: dict[str, Any] = field(default_factory=dict)  # compiler, version, flags, core, engine
 
 
@@ -44,11 +44,11 @@ def measure_program(program: Program, sample: Sequence[NDArray[Any]]) -> Measure
     """Build `program` for its core and count one inference. Raises ToolError where a tool is missing."""
     found = measure(program)
     counter = _counting_engine(program.target.core)
-    counts: dict[str, int] | None = None
+    counts: tuple[int, ...] | None = None
     if counter is not None:
         run = next(iter(counter.run(program, [sample], trace=False)))
         if run.instructions is not None:
-            counts = dict(zip(program.steps, run.instructions, strict=True))
+            counts = tuple(run.instructions)
     return Measured(found.code_bytes, found.stack_bytes, counts, _how(found, counter))
 
 

@@ -104,7 +104,7 @@ class _Machine:
             self._uc.mem_write(address, data)
         self._uc.hook_add(unicorn.UC_HOOK_INTR, self._on_interrupt)
         if not trace:
-            step = elf.address(f"{program.name}_step")
+            step = elf.address(program.step)
             self.counts = BlockCounts(self._uc, elf, step, len(program.steps))
 
     def run(self) -> Iterator[Run]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from driftc.codegen.graph import Shape
 from driftc.codegen.operators.base import Windowed
-from driftc.codegen.plan.plan import CONSTANTS, Buffer, Span
+from driftc.codegen.plan.plan import CONSTANTS, Buffer
 
 Index = int | str
 C_TYPES = {"int8": "int8_t", "int16": "int16_t", "int32": "int32_t", "int64": "int64_t", "uint8": "uint8_t"}
@@ -42,6 +42,8 @@ def plus(*terms: Index) -> Index:
 def modulo(index: Index, size: int, whole: bool) -> Index:
     if whole:
         return index
+    if size == 1:
+        return 0
     return index % size if isinstance(index, int) else f"{_grouped(index)} % {size}"
 
 
@@ -94,11 +96,6 @@ class Range:
 
     start: Index
     count: int
-
-    @classmethod
-    def of(cls, span: Span, parameter: str) -> Range:
-        literal = span.start.literal
-        return cls(parameter if literal is None else literal, span.count)
 
     @property
     def stop(self) -> Index:

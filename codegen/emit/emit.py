@@ -13,6 +13,7 @@ import numpy as np
 import driftc
 from driftc.codegen.emit import access, text
 from driftc.codegen.emit.function import Function, functions
+from driftc.codegen.emit.program import Fed, fed_of, in_step, pointer, step_names
 from driftc.codegen.emit.tidy import tidy
 from driftc.codegen.graph import Array, Tensor
 from driftc.codegen.names import Names, comment, identifier
@@ -21,7 +22,7 @@ from driftc.codegen.operators.base import Activation, Tiling, Windowed
 from driftc.codegen.operators.quantised import Clamped
 from driftc.codegen.operators.weighted import Weighted
 from driftc.codegen.plan.check import PlanError
-from driftc.codegen.plan.plan import CONSTANTS, Buffer, Call, Loop, Plan, Statement, static_calls
+from driftc.codegen.plan.plan import CONSTANTS, Buffer, Plan, static_calls
 
 ACTIVATIONS = {
     Activation.NONE: "",
@@ -66,7 +67,13 @@ class Model:
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     steps: tuple[str, ...]
+    fed: Fed | None  # the input that arrives row by row
     layers: tuple[tuple[int, int], ...]  # pixels a row and bytes an element of each hook layer
+
+    @property
+    def given(self) -> list[Port]:
+        """Inputs that the caller writes whole."""
+        return [port for number, port in enumerate(self.inputs) if self.fed is None or number != self.fed.port]
 
     @property
     def upper(self) -> str:
@@ -126,9 +133,9 @@ def emit(plan: Plan, *, source: str, sha256: str, float_border: bool = False, fl
     """
     made, by_call = functions(plan)
     arrays = constants(plan)
-    model = _model(plan, source, sha256, made, float_border or float_io, float_io)
+    model = _model(plan, source, sha256, float_border or float_io, float_io)
     template = environment().get_template
-    steps = [_statement(statement, by_call, plan) for statement in plan.program]
+    steps = [in_step(statement, by_call) for statement in plan.program] if plan.fed is None else []
     layers = [_function(function) for function in made]
     name = plan.name
     found = {
@@ -146,7 +153,7 @@ def emit(plan: Plan, *, source: str, sha256: str, float_border: bool = False, fl
 
 def emit_selftest(plan: Plan, inputs: Sequence[Array], layers: Sequence[Array]) -> str:
     """NAME_selftest.c for these inputs; `layers` are what the specification computes, by hook index."""
-    model = _model(plan, "", "", functions(plan)[0], False, False)
+    model = _model(plan, "", "", False, False)
     return str(
         environment()
         .get_template("selftest.c.j2")
@@ -196,7 +203,8 @@ def constant_bytes(plan: Plan) -> dict[str, int]:
     return sizes
 
 
-def _model(plan: Plan, source: str, sha256: str, made: list[Function], float_io: bool, float_wrapper: bool) -> Model:
+def _model(plan: Plan, source: str, sha256: str, float_io: bool, float_wrapper: bool) -> Model:
+    made, by_call = functions(plan)
     major, minor, patch = (int(part) for part in driftc.__version__.split(".")[:3])
     used = {b.region for b in plan.buffers() if b.region != CONSTANTS}
     return Model(
@@ -214,7 +222,8 @@ def _model(plan: Plan, source: str, sha256: str, made: list[Function], float_io:
         float_wrapper=float_wrapper and _one_quantised(plan.input_tensors) and _one_quantised(plan.output_tensors),
         inputs=_ports(plan, "input", plan.inputs, plan.input_tensors),
         outputs=_ports(plan, "output", plan.outputs, plan.output_tensors),
-        steps=tuple(step_name(statement) for statement in plan.program),
+        steps=step_names(plan),
+        fed=fed_of(plan, by_call),
         layers=tuple((tensor.hwc[1], tensor.dtype.itemsize) for tensor in plan.layers),
     )
 
@@ -230,14 +239,6 @@ def port_names(plan: Plan) -> tuple[list[str], list[str]]:
     return [port.short for port in inputs], [
         port.short for port in _ports(plan, "output", plan.outputs, plan.output_tensors)
     ]
-
-
-def step_name(statement: Statement) -> str:
-    """The layer, or the first and last of those that a loop runs."""
-    if isinstance(statement, Call):
-        return statement.operator.name
-    inner = [step_name(part) for part in statement.body]
-    return inner[0] if len(inner) == 1 else f"{inner[0]}..{inner[-1]}"
 
 
 def _one_quantised(tensors: tuple[Tensor, ...]) -> bool:
@@ -256,7 +257,7 @@ def _ports(plan: Plan, stem: str, buffers: tuple[Buffer, ...], tensors: tuple[Te
         kind = access.c_type(buffer)
         reading = text.real(tensor) if tensor.dtype.kind == "i" and tensor.dtype.itemsize == 1 else ""
         described = f'{stem.capitalize()} "{comment(tensor.label)}": {text.by(tensor.shape[1:])}'
-        pointer = _pointer(buffer, f"{plan.name}->")
+        where = pointer(buffer, f"{plan.name}->")
         has_scale = bool(reading)
         found.append(
             Port(
@@ -268,20 +269,11 @@ def _ports(plan: Plan, stem: str, buffers: tuple[Buffer, ...], tensors: tuple[Te
                 scale=text.float_literal(tensor.scale) if has_scale else "",
                 zero=tensor.zero_point if has_scale else 0,
                 description=f"{described}{f', {reading}' if reading else f', {tensor.dtype.name}'}.",
-                pointer=pointer,
+                pointer=where,
                 short=f"{stem}{suffix}",
             )
         )
     return tuple(found)
-
-
-def _pointer(buffer: Buffer, prefix: str = "") -> str:
-    """The C expression for the start of a buffer."""
-    if buffer.region == CONSTANTS:
-        return buffer.name
-    place = f"{prefix}{buffer.region}" + (f" + {buffer.offset}" if buffer.offset else "")
-    kind = access.c_type(buffer)
-    return place if kind == "int8_t" else f"({kind} *)(void *)({place})"
 
 
 def _function(function: Function) -> str:
@@ -310,39 +302,3 @@ def _about(function: Function) -> dict[str, Any]:
     if isinstance(op, Weighted | Clamped):
         activation = ACTIVATIONS[op.activation] if op.bounds is None else f", clamped to {op.range[0]}..{op.range[1]}"
     return {"lines": lines, "activation": activation, "folded": folded}
-
-
-def _statement(statement: Statement, by_call: dict[int, Function], plan: Plan) -> str:
-    return "".join(f"        {line}\n" if line else "\n" for line in _lines(statement, by_call, plan))
-
-
-def _lines(statement: Statement, by_call: dict[int, Function], plan: Plan) -> list[str]:
-    if isinstance(statement, Loop):
-        v = statement.variable
-        head = f"for (int {v} = {statement.start}; {v} < {statement.stop}; {v} += {statement.step}) {{"
-        inner = [line for part in statement.body for line in _lines(part, by_call, plan)]
-        return [head, *(f"    {line}" for line in inner), "}"]
-    function = by_call[id(statement)]
-    buffers = [*statement.inputs, *statement.outputs, *([statement.sums] if statement.sums else [])]
-    pointers = {id(buffer): _pointer(buffer) for buffer in buffers}
-    lines = [f"{function.name}({function.arguments(statement, pointers)});"]
-    if statement.layer is not None:
-        for number, buffer in enumerate(statement.outputs):
-            lines += _trace(statement, number, buffer)
-    return lines
-
-
-def _trace(call: Call, number: int, buffer: Buffer) -> list[str]:
-    """The hook's line after a call: what of its output `number` is now complete, and where."""
-    assert call.layer is not None
-    layer = call.layer + number
-    rows, channels = call.spans(number)
-    row = rows.start.literal if rows.start.literal is not None else str(rows.start)
-    channel = channels.start.literal if channels.start.literal is not None else str(channels.start)
-    item = buffer.dtype.itemsize
-    if (not buffer.whole_rows and rows.count > 1) or buffer.strides[0] != buffer.shape[1] * buffer.strides[1]:
-        raise NotImplementedError(f"{call.operator.name}: rows of a circular buffer are traced one at a time")
-    where = access.times(access.offset(buffer, row, 0, channel), item)
-    start = _pointer(buffer)
-    data = start if where == 0 else f"{start} + {where}" if item == 1 else f"(const int8_t *){start} + {where}"
-    return [f"TRACE({layer}, {data}, {row}, {rows.count}, {channel}, {channels.count}, {buffer.strides[1]});"]

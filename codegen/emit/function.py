@@ -8,6 +8,7 @@ import numpy as np
 
 from driftc.codegen.emit.access import Range, c_type, inside
 from driftc.codegen.operators.base import Operator, Windowed
+from driftc.codegen.operators.row_input import RowInput
 from driftc.codegen.plan.plan import Buffer, Call, Plan, Span, static_calls
 
 
@@ -108,7 +109,9 @@ class Function:
         if call.epilogue != "accumulate":
             texts += [pointer[id(buffer)] for buffer in call.outputs]
         spans = (call.rows, call.channels, call.reduce)
-        texts += [str(span.start) for span in spans if span is not None and span.start.literal is None]
+        ranges = (self.rows, self.channels, self.reduce)
+        pairs = zip(spans, ranges, strict=True)
+        texts += [str(span.start) for span, range in pairs if span and range and not range.literal]
         return ", ".join(texts)
 
 
@@ -121,6 +124,8 @@ def functions(plan: Plan) -> tuple[list[Function], dict[int, Function]]:
     """The functions of a Plan in program order, and the function of each Call by id."""
     groups: dict[tuple[object, ...], list[Call]] = {}
     for call in static_calls(plan.program):
+        if isinstance(call.operator, RowInput):
+            continue  # the entry point copies the row
         groups.setdefault(_shape_class(call), []).append(call)
     parts: dict[str, int] = {}
     for calls in groups.values():
@@ -136,20 +141,27 @@ def functions(plan: Plan) -> tuple[list[Function], dict[int, Function]]:
         function = Function(
             name,
             call,
-            Range.of(call.rows, "row0"),
-            Range.of(call.channels, "channel0"),
-            Range.of(call.reduce, "from") if call.reduce else None,
+            _range([call.rows for call in calls], "row0"),
+            _range([call.channels for call in calls], "channel0"),
+            _range([call.reduce for call in calls if call.reduce], "from") if call.reduce else None,
         )
         found.append(function)
         by_call.update({id(call): function for call in calls})
     return found, by_call
 
 
+def _range(spans: list[Span], parameter: str) -> Range:
+    """Of all calls of a function: literal where they agree."""
+    first = spans[0].start.literal
+    alike = first is not None and all(span.start.literal == first for span in spans)
+    return Range(spans[0].start.constant if alike else parameter, spans[0].count)
+
+
 def _shape_class(call: Call) -> tuple[object, ...]:
     """Calls with equal values here differ in pointers and origins alone."""
 
     def span(value: Span | None) -> object:
-        return None if value is None else (value.start.literal, value.count)
+        return None if value is None else value.count
 
     def shape(buffer: Buffer | None) -> object:
         return None if buffer is None else (buffer.strides, buffer.rows, buffer.kept, np.dtype(buffer.dtype).str)

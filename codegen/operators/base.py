@@ -189,6 +189,11 @@ class Operator:
         """What is read of each input to compute `box` of the output (only the channels in `reduce`, if given)."""
         return tuple(Box(0, t.hwc[0], 0, t.hwc[2]) for t in self.inputs)
 
+    @property
+    def sums_rows(self) -> bool:
+        """Its one row of output comes from any ranges of input rows, summed in int32: what `reduce` then counts."""
+        return False
+
     def part(self, box: Box, reduce: range | None = None) -> Self:
         """The operator that computes `box` from exactly `needs(box, reduce)`. Its spec gives those bytes."""
         height, _, channels = self.outputs[0].hwc

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from driftc.codegen.arithmetic import INT32_MAX, Multiplier, quantize_multiplier
+from driftc.codegen.arithmetic import INT32_MAX, Int64, Multiplier, quantize_multiplier
 from driftc.codegen.graph import Shape
 from driftc.codegen.operators.axes import normalised
 from driftc.codegen.operators.base import Array, Box, Operator, Stored, Tiling, cut
@@ -37,6 +37,7 @@ class Mean(Operator):
 
     axes: tuple[int, ...]  # sorted, not negative
     keep_dims: bool = False
+    averaged: int | None = None  # of a part that sums some of them: values that make one output of the whole
 
     @classmethod
     def from_tflite(cls, node: Node) -> Self:
@@ -55,6 +56,11 @@ class Mean(Operator):
     @property
     def count(self) -> int:
         """How many values make one output."""
+        return self.averaged or self.summed
+
+    @property
+    def summed(self) -> int:
+        """How many values are added up for it here."""
         return prod(self.inputs[0].shape[axis] for axis in self.axes)
 
     @cached_property
@@ -76,6 +82,10 @@ class Mean(Operator):
         others = (extent for axis, extent in enumerate(self.inputs[0].shape[:last]) if axis not in self.axes)
         return last not in self.axes and all(extent == 1 for extent in others)
 
+    @property
+    def sums_rows(self) -> bool:
+        return self.by_channel and len(self.inputs[0].shape) > 2
+
     def infer(self) -> tuple[Shape, ...]:
         shape = self.inputs[0].shape
         if self.keep_dims:
@@ -93,9 +103,17 @@ class Mean(Operator):
         return f"mean of {self.count} values"
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
-        sums = np.asarray(inputs[0]).sum(axis=self.axes, dtype=np.int64) - self.inputs[0].zero_point * self.count
+        return (self.requantise(self.accumulate(inputs[0])),)
+
+    def accumulate(self, x: Array) -> Int64:
+        """Sums without zero points, int64, of the output's shape."""
+        sums = np.asarray(x).sum(axis=self.axes, dtype=np.int64) - self.inputs[0].zero_point * self.summed
+        return np.asarray(sums).reshape(self.outputs[0].shape)
+
+    def requantise(self, sums: Int64) -> Array:
+        """Finished sums as the output's int8."""
         result = self.multiplier.apply(sums) + self.outputs[0].zero_point
-        return (np.clip(result, -128, 127).astype(np.int8).reshape(self.outputs[0].shape),)
+        return np.clip(result, -128, 127).astype(np.int8)
 
     def float_spec(self, *inputs: Array) -> tuple[Array, ...]:
         if 0 in self.axes:
@@ -109,19 +127,22 @@ class Mean(Operator):
         return Walk((as_rows(np.broadcast_to(steps, shape)),), (steps.reshape(self.outputs[0].hwc),))
 
     def needs(self, box: Box, reduce: range | None = None) -> tuple[Box, ...]:
-        rows, _, channels = self.inputs[0].hwc
-        return (Box(0, rows, *((box.channel0, box.channel1) if self.by_channel else (0, channels))),)
+        height, _, channels = self.inputs[0].hwc
+        rows = (0, height) if reduce is None else (reduce.start, reduce.stop)
+        return (Box(*rows, *((box.channel0, box.channel1) if self.by_channel else (0, channels))),)
 
     def part(self, box: Box, reduce: range | None = None) -> Self:
+        """With `reduce`, the input rows in it alone."""
         height, _, channels = self.outputs[0].hwc
         if reduce is None and box == Box(0, height, 0, channels):
             return self
-        if reduce is not None or not self.by_channel or (box.row0, box.row1) != (0, height):
+        if not self.by_channel or (box.row0, box.row1) != (0, height):
             raise ValueError(f"{self.name}: only a mean of whole channels is computed in parts, channel by channel")
         return replace(
             self,
-            inputs=(cut(self.inputs[0], self.needs(box)[0]),),
+            inputs=(cut(self.inputs[0], self.needs(box, reduce)[0]),),
             outputs=(cut(self.outputs[0], box),),
             axes=(1, 2),
             keep_dims=True,
+            averaged=self.count,
         )

@@ -54,7 +54,7 @@ def check(plan: Plan) -> None:
                 f"which is not (or no longer) in {buffer.region}"
             )
 
-    for buffer in plan.inputs:
+    for _, buffer in plan.given:
         write(buffer, _whole(buffer))
     for call, variables in plan.calls():
         box = call.box(variables)

@@ -33,7 +33,7 @@ def lives(plan: Plan) -> list[Life]:
         first.setdefault(name, Life(buffer, step, step))
         last[name] = step
 
-    for buffer in plan.inputs:
+    for _, buffer in plan.given:
         touch(buffer, -1)
     for step, statement in enumerate(plan.program):
         for call in static_calls((statement,)):

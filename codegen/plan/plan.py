@@ -151,7 +151,8 @@ class Call:
 
     `epilogue` says what happens to a finished accumulator: "requantize" (to int8, the usual), "accumulate" (store or
     add into the int32 buffer `sums`), "finish" (add what is in `sums`, then requantize). `reduce` limits the input
-    channels that are summed. `backward` takes rows and pixels from the last to the first.
+    channels that are summed, or the input rows of an operator that `sums_rows`. `backward` takes rows and pixels from
+    the last to the first.
     """
 
     operator: Operator
@@ -218,10 +219,27 @@ class Region:
     memory: str = ""
 
 
+@dataclass(frozen=True)
+class Piece:
+    """What was scheduled and placed as one: statements [first, stop) of the program.
+
+    `kind` is "" for an operator on whole tensors, else how the operators are cut; `private` bytes live only here;
+    `macs` counts what is computed twice twice.
+    """
+
+    kind: str
+    first: int
+    stop: int
+    operators: tuple[str, ...]
+    private: int
+    macs: int
+
+
 @dataclass(frozen=True, eq=False)
 class Plan:
     """`layers[i]` is the tensor whose rows the hook shows as layer i; `views` are other names for the same bytes.
 
+    `fed` is the number of the input that arrives row by row (codegen/plan/feed.py); its buffer is where rows are kept.
     `planner` placed the buffers; no placement of them, with their lifetimes, needs fewer than `bound` bytes.
     """
 
@@ -236,6 +254,13 @@ class Plan:
     views: dict[str, str] = field(default_factory=dict)  # tensor name -> name of the tensor that holds its bytes
     planner: str = ""
     bound: int = 0
+    pieces: tuple[Piece, ...] = ()
+    fed: int | None = None
+
+    @property
+    def given(self) -> list[tuple[int, Buffer]]:
+        """The inputs that the caller writes whole before the first statement, with their numbers."""
+        return [(number, buffer) for number, buffer in enumerate(self.inputs) if number != self.fed]
 
     def calls(self) -> Iterator[tuple[Call, dict[str, int]]]:
         """Every call in the order of execution, with the values of the loop variables."""

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from driftc.codegen.graph import Graph
+from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.row_input import RowInput
 from driftc.codegen.plan.place import Placement, Problem, aligned, greedy
-from driftc.codegen.plan.plan import Plan, Region
+from driftc.codegen.plan.plan import Piece, Plan, Region
+from driftc.codegen.plan.rows import Stream
 from driftc.codegen.plan.schedule import Memory, problem_of, schedule
 from driftc.codegen.plan.solve import require, solve
 from driftc.codegen.plan.unit import Places, Unit, whole
@@ -26,7 +29,15 @@ def propose(graph: Graph, planner: str = "optimal", memories: Sequence[tuple[str
 def untiled(graph: Graph) -> list[Unit]:
     """Each operator of `graph` as a unit, views aside."""
     views = views_of(graph)
-    return [whole(operator, views) for operator in graph.operators if not operator.view]
+    return [_alone(operator, views) for operator in graph.operators if not operator.view]
+
+
+def _alone(operator: Operator, views: dict[str, str]) -> Unit:
+    if not isinstance(operator, RowInput):
+        return whole(operator, views)
+    unit = Stream((operator,), operator.outputs, views).unit()  # its rows arrive one at a time
+    assert unit is not None
+    return unit
 
 
 def arrange(graph: Graph, units: Sequence[Unit], planner: str, memories: Sequence[tuple[str, int]] = ()) -> Plan:
@@ -94,23 +105,32 @@ def _plan(
     regions: Sequence[str],
 ) -> Plan:
     """The Plan of `units` in this order, with each storage of `names` where `placement` has it."""
-    layers = tuple(tensor for unit in units for operator in unit.operators for tensor in operator.outputs)
+    operators = [op for unit in units for op in unit.operators if not isinstance(op, RowInput)]
+    layers = tuple(tensor for operator in operators for tensor in operator.outputs)
     places = Places(
         {name: (f"ram{placement.rooms[n]}", placement.offsets[n]) for n, name in enumerate(names)},
         views,
         {tensor.name: n for n, tensor in enumerate(layers)},
     )
     sizes = zip(placement.sizes, regions, strict=False)
+    programs = [unit.program(places) for unit in units]
+    pieces, first = [], 0
+    for unit, statements in zip(units, programs, strict=True):
+        names_of = tuple(operator.name for operator in unit.operators)
+        stop = first + len(statements)
+        pieces.append(Piece(unit.kind, first, stop, names_of, sum(unit.private.values()), unit.macs))
+        first = stop
     return Plan(
         name=graph.name,
         regions=tuple(Region(f"ram{n}", size, memory=name) for n, (size, name) in enumerate(sizes) if size or not n),
         inputs=tuple(places.whole(tensor) for tensor in graph.inputs),
         outputs=tuple(places.whole(tensor) for tensor in graph.outputs),
-        program=tuple(statement for unit in units for statement in unit.program(places)),
+        program=tuple(statement for statements in programs for statement in statements),
         layers=layers,
         input_tensors=graph.inputs,
         output_tensors=graph.outputs,
         views=views,
         planner=planner,
         bound=placement.bound,
+        pieces=tuple(pieces),
     )

@@ -7,7 +7,7 @@ best. Among equals, operators keep the model's order.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
@@ -76,6 +76,19 @@ def peak(steps: Sequence[Step], memory: Memory, order: Sequence[int]) -> int:
     return _Search(steps, memory).peak(order)
 
 
+def shared(step: Step, dying: Set[str], sizes: Mapping[str, int]) -> int:
+    """Bytes that what `step` writes can share with the storages of `dying`, which it is the last to read."""
+    closer = [(a, b, distance) for (a, b), distance in step.distances.items() if a in dying]
+    if not closer:
+        return 0
+    sides = (
+        sum(sizes[name] for name in {a for a, _, _ in closer}),
+        sum(sizes[name] for name in {b for _, b, _ in closer}),
+    )
+    pairs = (max(sizes[a], sizes[b], min(sizes[a] + d.below, sizes[b] + d.above)) for a, b, d in closer)
+    return sum(sides) - max(*sides, *pairs)
+
+
 class _Search:
     def __init__(self, steps: Sequence[Step], memory: Memory) -> None:
         self.steps, self.memory = steps, memory
@@ -94,28 +107,15 @@ class _Search:
     def _alone(self, n: int) -> int:
         """What step n needs in any order."""
         step, size = self.steps[n], self.memory.bytes
-        return sum(size[name] for name in (*step.reads, *step.writes)) - self._shared(n, set(step.reads))
+        return sum(size[name] for name in (*step.reads, *step.writes)) - shared(step, set(step.reads), size)
 
     def _run(self, done: int, n: int, live: int) -> tuple[int, int]:
         """Bytes while step n runs and after it, from `live` before it."""
         step, size = self.steps[n], self.memory.bytes
         dying = {name for name in step.reads if not self.readers[name] & ~(done | 1 << n)}
-        during = live + sum(size[name] for name in step.writes) - self._shared(n, dying)
+        during = live + sum(size[name] for name in step.writes) - shared(step, dying, size)
         kept = sum(size[name] for name in step.writes if self.readers[name])
         return during, live + kept - sum(size[name] for name in dying)
-
-    def _shared(self, n: int, dying: set[str]) -> int:
-        """Bytes that what step n writes can share with what dies in it."""
-        size = self.memory.bytes
-        closer = [(a, b, distance) for (a, b), distance in self.steps[n].distances.items() if a in dying]
-        if not closer:
-            return 0
-        sides = (
-            sum(size[name] for name in {a for a, _, _ in closer}),
-            sum(size[name] for name in {b for _, b, _ in closer}),
-        )
-        pairs = (max(size[a], size[b], min(size[a] + d.below, size[b] + d.above)) for a, b, d in closer)
-        return sum(sides) - max(*sides, *pairs)
 
     def peak(self, order: Sequence[int]) -> int:
         done, live, most = 0, self.start, self.start

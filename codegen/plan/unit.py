@@ -151,7 +151,7 @@ def _of_calls(calls: Sequence[tuple[Call, dict[str, int]]], source: Buffer, targ
             continue
         for place, buffer in enumerate(call.outputs):
             if buffer.region == target.region:
-                part = written[_slices(box) if place == 0 else ...]
+                part = written[_slices(call.written(place, variables))]
                 np.minimum(part, 2 * number, out=part)
     return of_walk(read.reshape(-1), written.reshape(-1), source.dtype.itemsize, target.dtype.itemsize)
 

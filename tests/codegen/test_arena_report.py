@@ -24,7 +24,8 @@ def test_page(kws: Path, tmp_path: Path) -> None:
     driftc("report", kws / "kws", "-o", "page.html", cwd=tmp_path)
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     plan = Compiled.load(kws / "kws").lowered.plan
-    (drawing,) = drawn(page)
+    drawing, front = drawn(page)
+    assert front.get("aria-label") == "Extra instructions over bytes of RAM"
     boxes = [box for box in drawing.iter("rect") if box.get("class") != "peak"]
     assert len(boxes) == len(lives(plan))
     for box in boxes:

@@ -92,10 +92,11 @@ def test_c_snippet_compiles(number: int, quickstart: tuple[Path, str], tmp_path:
     compiler = c_compiler()
     (tmp_path / "ic.tflite").write_bytes(residual_model())
     driftc("compile", "ic.tflite", "--no-measure", cwd=tmp_path)
+    driftc("compile", "ic.tflite", "--feed", "rows", "--name", "eye", "--no-measure", cwd=tmp_path)
     (tmp_path / "snippet.c").write_text([text for text in blocks("c") if "#include" in text][number])
     warnings = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
     kws = f"-I{quickstart[0] / 'kws'}"
-    compiler.run(["-std=c11", *warnings, kws, "-Iic", "-c", "snippet.c", "-o", "snippet.o"], tmp_path)
+    compiler.run(["-std=c11", *warnings, kws, "-Iic", "-Ieye", "-c", "snippet.c", "-o", "snippet.o"], tmp_path)
 
 
 def test_tour_runs(quickstart: tuple[Path, str], tmp_path: Path) -> None:

@@ -1,0 +1,104 @@
+"""What the search may choose from: each way of computing operators in parts is one entry of WAYS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from driftc.codegen.graph import Graph, Tensor
+from driftc.codegen.operators.base import Box, Operator
+from driftc.codegen.plan.cost import CALL
+from driftc.codegen.plan.propose import views_of
+from driftc.codegen.plan.rows import Stream, summed
+from driftc.codegen.plan.search import Candidate
+from driftc.codegen.plan.unit import Unit
+
+Way = Callable[[Graph, Sequence[Unit]], Iterable[Candidate]]
+
+
+def by_rows(graph: Graph, order: Sequence[Unit]) -> Iterator[Candidate]:
+    """Every stretch of the order that can be streamed row by row."""
+    views = views_of(graph)
+    operators = [unit.operators[0] for unit in order]
+    readers = _readers(graph, operators, views)
+    for first in range(len(operators)):
+        for stop in range(first + 2, len(operators) + 1):
+            part = operators[first:stop]
+            results = [t for op in part for t in op.outputs if not _inner(readers[t.name], first, stop)]
+            stream = Stream(tuple(part), tuple(results), views)
+            if not stream.possible:
+                break  # what cannot be streamed cannot be part of anything longer either
+            if len(results) < len(part):
+                extra = CALL * (sum(map(_calls, part)) - len(part))
+                yield Candidate(first, stop, "rows", midway(stream), extra, stream.unit)
+
+
+def _readers(graph: Graph, operators: Sequence[Operator], views: dict[str, str]) -> dict[str, list[int]]:
+    """Storage -> positions of its readers; the end counts as one for what leaves the model."""
+    found: dict[str, list[int]] = {t.name: [] for operator in operators for t in operator.outputs}
+    for position, operator in enumerate(operators):
+        for tensor in operator.inputs:
+            found.setdefault(views.get(tensor.name, tensor.name), []).append(position)
+    for tensor in graph.outputs:
+        found.setdefault(views.get(tensor.name, tensor.name), []).append(len(operators))
+    return found
+
+
+def _inner(readers: Sequence[int], first: int, stop: int) -> bool:
+    """Read by operators [first, stop) alone."""
+    return bool(readers) and all(first <= reader < stop for reader in readers)
+
+
+def _calls(operator: Operator) -> int:
+    """Of its rows, or of the rows that it sums."""
+    return (operator.inputs if summed(operator) else operator.outputs)[0].hwc[0]
+
+
+def midway(stream: Stream) -> int:
+    """Bytes of the rows that `stream` holds in the middle of the last operator that has more than one: no less will do.
+
+    From there upwards each operator has made what the next one needs, and keeps what the next one's next row needs.
+    """
+    operators = stream.operators
+    last = max((n for n, operator in enumerate(operators) if _calls(operator) > 1), default=0)
+    whole = {tensor.name for tensor in stream.results}
+    done = {operators[last].outputs[0].name: operators[last].outputs[0].hwc[0] // 2}
+    kept: dict[str, int] = {}
+    for number in range(len(operators) - 1, -1, -1):
+        operator, name = operators[number], operators[number].outputs[0].name
+        if number > last or name not in done:
+            continue
+        for tensor, now, then in _rows(operator, done[name], number == last):
+            if tensor.name in stream.maker:
+                done[tensor.name] = max(done.get(tensor.name, 0), now)
+                kept[tensor.name] = min(kept.get(tensor.name, then), then)
+    sizes = {operator.outputs[0].name: operator.outputs[0] for operator in operators}
+    return sum(
+        max(done[name] - first, 0) * sizes[name].bytes // sizes[name].hwc[0]
+        for name, first in kept.items()
+        if name not in whole
+    )
+
+
+def _rows(operator: Operator, made: int, during: bool) -> Iterator[tuple[Tensor, int, int]]:
+    """When `made` rows of the output are there: the rows that are there of each input, and the first still needed.
+
+    `during`: while the next row is computed.
+    """
+    if summed(operator):
+        half = operator.inputs[0].hwc[0] // 2 if during else operator.inputs[0].hwc[0] * (made > 0)
+        yield operator.inputs[0], half, half
+        return
+    height, _, channels = operator.outputs[0].hwc
+    before = operator.needs(Box(made - 1, made, 0, channels)) if made else None
+    after = operator.needs(Box(made, made + 1, 0, channels)) if made < height else None
+    for place, tensor in enumerate(operator.inputs):
+        now = after if during and after else before
+        yield tensor, now[place].row1 if now else 0, after[place].row0 if after else tensor.hwc[0]
+
+
+WAYS: list[Way] = [by_rows]
+
+
+def candidates(graph: Graph, order: Sequence[Unit]) -> list[Candidate]:
+    """Every unit of several operators, for `order`, the whole ones in an order that can be executed."""
+    return [candidate for way in WAYS for candidate in way(graph, order)]

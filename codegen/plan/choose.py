@@ -1,0 +1,140 @@
+"""The Plan that the options ask for: untiled where that will do, else what codegen/plan/search.py finds, placed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from driftc.codegen.graph import Graph
+from driftc.codegen.plan.candidates import candidates
+from driftc.codegen.plan.plan import Plan
+from driftc.codegen.plan.propose import arrange, memory_of, propose, untiled, views_of
+from driftc.codegen.plan.schedule import schedule
+from driftc.codegen.plan.search import Label, Roads
+
+PLACED = 6  # roads that are placed before the best is taken
+
+
+@dataclass(frozen=True)
+class Goal:
+    """`ram` bytes for the arena at most; `minimize` instructions within them, or ram within `overhead` percent.
+
+    Where the limit is that of a board, not `asked` for, an arena spread over several memories will do as well.
+    """
+
+    ram: int | None = None
+    asked: bool = False
+    minimize: str = "instructions"
+    overhead: float = 15.0
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """A Plan, and the instructions that it takes beyond the untiled one: estimated, as a share of its own."""
+
+    plan: Plan
+    extra: float
+
+    @property
+    def bytes(self) -> int:
+        return self.plan.arena_bytes
+
+    @property
+    def macs(self) -> int:
+        """Computed in all, the same thing twice where it is computed twice."""
+        return sum(piece.macs for piece in self.plan.pieces)
+
+    def as_json(self) -> dict[str, Any]:
+        kinds = [piece.kind for piece in self.plan.pieces if piece.kind]
+        return {
+            "arena_bytes": self.bytes,
+            "extra_instructions": self.extra,
+            "macs": self.macs,
+            "units": {kind: kinds.count(kind) for kind in sorted(set(kinds))},
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """`point` is what was asked for; where nothing is within the goal, the least that was found, and `met` is False."""
+
+    point: Point
+    untiled_bytes: int
+    met: bool = True
+
+
+def choose(graph: Graph, planner: str, goal: Goal, memories: Sequence[tuple[str, int]] = ()) -> Choice:
+    """The Plan for `goal`; `memories` as for `propose`. Raises ToolError where the planner is missing."""
+    plain = propose(graph, planner, memories)
+    spread = len(plain.regions) > 1 and not goal.asked
+    least = goal.minimize == "ram"
+    if not least and (goal.ram is None or plain.arena_bytes <= goal.ram or spread):
+        return Choice(Point(plain, 0.0), plain.arena_bytes)
+    search = _Search(graph, planner, memories)
+    found = search.smallest(goal.overhead / 100) if least else search.cheapest(goal.ram or 0)
+    if found is None or found.bytes > plain.arena_bytes or (found.bytes == plain.arena_bytes and found.extra >= 0):
+        found = Point(plain, 0.0)
+    if goal.ram is not None and found.bytes > goal.ram:
+        smaller = search.smallest(math.inf)
+        least_found = min((found, smaller or found), key=lambda point: point.bytes)
+        return Choice(least_found, plain.arena_bytes, met=least_found.bytes <= goal.ram)
+    return Choice(found, plain.arena_bytes)
+
+
+def pareto(graph: Graph, planner: str, memories: Sequence[tuple[str, int]] = ()) -> list[Point]:
+    """Plans that no other beats in both bytes and instructions, the most bytes first; the untiled one is among them."""
+    search = _Search(graph, planner, memories)
+    points = [Point(propose(graph, planner, memories), 0.0)]
+    points += [search.placed(label) for roads in search.roads for label in roads.smallest()]
+    points.sort(key=lambda point: (point.extra, point.bytes))
+    front: list[Point] = []
+    for point in points:
+        if not front or point.bytes < front[-1].bytes:
+            front.append(point)
+    return front
+
+
+class _Search:
+    """The roads of a Graph, in the model's order and in the one that needs least."""
+
+    def __init__(self, graph: Graph, planner: str, memories: Sequence[tuple[str, int]]) -> None:
+        self.graph, self.planner, self.memories = graph, planner, memories
+        units = untiled(graph)
+        order = schedule([unit.step for unit in units], memory_of(graph, units, views_of(graph)))
+        orders = [units, [units[n] for n in order]]
+        distinct = orders[: 1 if orders[0] == orders[1] else 2]
+        self.roads = [Roads(graph, each, candidates(graph, each)) for each in distinct]
+        self.whole = sum(self.roads[0].costs)
+
+    def placed(self, label: Label, planner: str | None = None) -> Point:
+        plan = arrange(self.graph, label.units, planner or self.planner, self.memories)
+        return Point(plan, label.instructions / self.whole)
+
+    def cheapest(self, limit: int) -> Point | None:
+        """The fewest instructions within `limit` bytes."""
+        found = [point for roads in self.roads for point in islice(self._within(roads, limit), 1)]
+        return min(found, key=lambda point: (point.extra, point.bytes), default=None)
+
+    def _within(self, roads: Roads, limit: int) -> Iterator[Point]:
+        for label in roads.cheapest(limit):
+            for planner in dict.fromkeys(("greedy", self.planner)):
+                point = self.placed(label, planner)
+                if point.bytes <= limit:
+                    yield point if planner == self.planner else self.placed(label)
+                    break
+
+    def smallest(self, overhead: float) -> Point | None:
+        """The fewest bytes within a share of `overhead` more instructions."""
+        quick: list[tuple[int, float, Label]] = []
+        for roads in self.roads:
+            for label in islice(roads.smallest(overhead * self.whole), PLACED):
+                if quick and label.bytes >= min(size for size, _, _ in quick):
+                    break
+                point = self.placed(label, "greedy")
+                quick.append((point.bytes, point.extra, label))
+        if not quick:
+            return None
+        return self.placed(min(quick, key=lambda item: item[:2])[2])

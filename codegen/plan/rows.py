@@ -1,0 +1,213 @@
+"""Fused feature-map tiling by rows: operators computed row by row, each keeping the rows that others still need.
+
+What is between them never exists whole: it lies in line buffers, row y at `y mod rows`. Every row is computed once, so
+there are no more MACs, and what a residual branch delivers early waits in its own line buffer. Rows are computed when
+the row of a result asks for them, as late as can be, and so the line buffers are as short as can be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftc.codegen.graph import Tensor
+from driftc.codegen.operators.base import Box, Operator, Tiling
+from driftc.codegen.operators.row_input import RowInput
+from driftc.codegen.plan.place import Block, Problem, aligned, greedy
+from driftc.codegen.plan.plan import Affine, Buffer, Call, Span, Statement
+from driftc.codegen.plan.roll import roll
+from driftc.codegen.plan.unit import Places, Unit, tiled
+
+
+class Piece(NamedTuple):
+    """Row `row` of what operator number `operator` gives, or what row `row` of its input adds to its sums."""
+
+    operator: int
+    row: int
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """`operators`, in an order that can be executed, streamed.
+
+    `results` are whole: what others need, or nobody; all that is not read by some of `operators` alone.
+    """
+
+    operators: tuple[Operator, ...]
+    results: tuple[Tensor, ...]
+    views: Mapping[str, str]
+
+    @cached_property
+    def possible(self) -> bool:
+        """Every operator can be computed by rows, and reads what is made here as it is."""
+        return all(self._admits(operator) for operator in self.operators)
+
+    def _admits(self, operator: Operator) -> bool:
+        whole = any(
+            tensor.data is None and tensor.name not in self.maker and self.views.get(tensor.name) in self.maker
+            for tensor in operator.inputs
+        )
+        by_rows = Tiling.ROWS in operator.tiling or operator.sums_rows
+        return by_rows and len(operator.outputs) == 1 and operator.epilogue == "requantize" and not whole
+
+    @cached_property
+    def maker(self) -> dict[str, int]:
+        """Tensor name -> number of the operator that computes it."""
+        return {operator.outputs[0].name: number for number, operator in enumerate(self.operators)}
+
+    @cached_property
+    def pieces(self) -> tuple[Piece, ...]:
+        """Every row of every operator once, in the order of execution."""
+        found: list[Piece] = []
+        ready = [0] * len(self.operators)  # rows that are there
+
+        def demand(number: int, row: int) -> None:
+            while ready[number] <= row:
+                for piece in self._row(number, ready[number]):
+                    for name, _, stop in self.reads(piece):
+                        demand(self.maker[name], stop - 1)
+                    found.append(piece)
+                ready[number] += 1
+
+        wanted = sorted(
+            ((row + 1) / tensor.hwc[0], self.maker[tensor.name], row)
+            for tensor in self.results
+            for row in range(tensor.hwc[0])
+        )
+        for _, number, row in wanted:
+            demand(number, row)
+        for number, operator in enumerate(self.operators):
+            demand(number, operator.outputs[0].hwc[0] - 1)  # rows that nobody reads are part of the tensor too
+        return tuple(found)
+
+    def _row(self, number: int, row: int) -> list[Piece]:
+        """What gives row `row`."""
+        operator = self.operators[number]
+        return (
+            [Piece(number, source) for source in range(operator.inputs[0].hwc[0])]
+            if summed(operator)
+            else [Piece(number, row)]
+        )
+
+    def reads(self, piece: Piece) -> list[tuple[str, int, int]]:
+        """Tensors made here that `piece` reads, and the rows [first, stop) of them."""
+        operator = self.operators[piece.operator]
+        if summed(operator):
+            name = operator.inputs[0].name
+            return [(name, piece.row, piece.row + 1)] if name in self.maker else []
+        needs = operator.needs(Box(piece.row, piece.row + 1, 0, operator.outputs[0].hwc[2]))
+        pairs = zip(operator.inputs, needs, strict=True)
+        return [(t.name, box.row0, box.row1) for t, box in pairs if t.name in self.maker and box.row1 > box.row0]
+
+    @cached_property
+    def buffers(self) -> dict[str, tuple[Buffer, NDArray[np.bool_]]]:
+        """What is kept of each tensor between, and of each sum, at offset 0; and during which pieces it is needed."""
+        whole = {tensor.name for tensor in self.results}
+        count = len(self.pieces)
+        made: dict[str, list[int]] = {name: [] for name in self.maker}  # when each row is
+        last: dict[str, dict[int, int]] = {name: {} for name in self.maker}
+        rows: dict[str, int] = dict.fromkeys(self.maker, 1)
+        found: dict[str, tuple[Buffer, NDArray[np.bool_]]] = {}
+        for time, piece in enumerate(self.pieces):
+            for name, first, stop in self.reads(piece):
+                rows[name] = max(rows[name], len(made[name]) - first)
+                last[name] |= dict.fromkeys(range(first, stop), time)
+            operator = self.operators[piece.operator]
+            if not summed(operator):
+                made[operator.outputs[0].name].append(time)
+                continue
+            output = operator.outputs[0]
+            if piece.row == 0:
+                sums = Buffer.part(output, "", 0, dtype=np.int32, name=f"{output.name} sums")
+                during = np.zeros(count, np.bool_)
+                found[sums.name] = sums, during
+            during[time] = True
+            if piece.row == operator.inputs[0].hwc[0] - 1:
+                during[np.flatnonzero(during)[0] : time] = True
+                made[output.name].append(time)
+        for name, number in self.maker.items():
+            if name not in whole:
+                during = np.zeros(count, np.bool_)
+                for row, start in enumerate(made[name]):
+                    during[start : last[name].get(row, start) + 1] = True
+                found[name] = Buffer.part(self.operators[number].outputs[0], "", 0, rows=rows[name]), during
+        return found
+
+    @cached_property
+    def offsets(self) -> tuple[dict[str, int], int]:
+        """Where each buffer lies in the block that they share, and its size. Those never needed at once may overlap."""
+        names = list(self.buffers)
+        blocks = tuple(Block(self.buffers[name][0].bytes, 0, 0) for name in names)
+        anywhere = -(1 << 40)
+        gaps = {
+            (a, b): anywhere
+            for a in range(len(names))
+            for b in range(len(names))
+            if a != b and not (self.buffers[names[a]][1] & self.buffers[names[b]][1]).any()
+        }
+        placement = greedy(Problem(blocks, gaps))
+        assert placement is not None  # one room without a limit
+        return dict(zip(names, placement.offsets, strict=True)), placement.bytes
+
+    @property
+    def bytes(self) -> int:
+        """Of the block."""
+        return self.offsets[1] if self.buffers else 0
+
+    def program(self, places: Places) -> tuple[Statement, ...]:
+        made = {tensor.name: places.whole(tensor) for tensor in self.results}
+        if self.buffers:
+            block = places.private(self.block)
+            for name, (buffer, _) in self.buffers.items():
+                offset = block.offset + self.offsets[0][name]
+                made[name] = replace(buffer, region=block.region, offset=offset)
+        return roll([self._call(piece, made, places) for piece in self.pieces])
+
+    @cached_property
+    def block(self) -> Buffer:
+        name = f"{self.operators[0].name}..{self.operators[-1].name} rows"
+        size = aligned(self.bytes)
+        return Buffer(name, "", 0, np.dtype(np.int8), (1, 1, size), (size, size, 1), 1, size)
+
+    def unit(self) -> Unit | None:
+        """None where an operator cannot be computed by rows."""
+        if not self.possible:
+            return None
+        private = [self.block] if self.buffers else []
+        macs = sum(operator.macs for operator in self.operators)
+        return tiled(self.operators, self.program, private, self.results, self.views, macs, "rows")
+
+    def _call(self, piece: Piece, made: Mapping[str, Buffer], places: Places) -> Call:
+        operator = self.operators[piece.operator]
+        inputs = tuple(made.get(tensor.name) or places.whole(tensor) for tensor in operator.inputs)
+        output = made[operator.outputs[0].name]
+        every = Span.of(0, output.shape[2])
+        layer = None if isinstance(operator, RowInput) else places.layer(operator)
+        if not summed(operator):
+            return Call(operator, inputs, (output,), _one(piece.row), every, operator.epilogue, layer=layer)
+        final = piece.row == inputs[0].shape[0] - 1
+        return Call(
+            operator,
+            inputs,
+            (output,),
+            Span.of(0, 1),
+            every,
+            "finish" if final else "accumulate",
+            _one(piece.row),
+            made[f"{operator.outputs[0].name} sums"],
+            layer=layer if final else None,
+        )
+
+
+def _one(row: int) -> Span:
+    return Span(Affine(row), 1)
+
+
+def summed(operator: Operator) -> bool:
+    """One row of output from more rows of the input, which can be added up one by one."""
+    return bool(operator.inputs) and operator.sums_rows and operator.inputs[0].hwc[0] > 1

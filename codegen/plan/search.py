@@ -1,0 +1,172 @@
+"""Which operators run whole and which in parts together: every partition that the candidates allow, weighed exactly.
+
+Positions in an order of the operators are the nodes of a graph, units its edges: an edge from i to j computes the
+operators [i, j), and all that others need of them is whole at both ends. What is live at a node does not depend on
+the road to it, so the bytes of an edge (what passes by, what it reads, makes and keeps for itself) do not either; a
+road needs as many bytes as its fullest edge, and as many more instructions as its edges together. Labels (bytes,
+instructions) that no other of their node beats give the whole Pareto front.
+
+A candidate's bytes are first estimated from below; only those on a road that is looked at become units, after which
+the search is run again. What is found first with all its edges exact is therefore the best there is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from driftc.codegen.graph import Graph
+from driftc.codegen.plan.cost import of_unit
+from driftc.codegen.plan.overlap import Distance
+from driftc.codegen.plan.place import aligned
+from driftc.codegen.plan.propose import views_of
+from driftc.codegen.plan.schedule import Step, shared
+from driftc.codegen.plan.unit import Unit
+
+ANYWHERE = Distance(-(1 << 40), -(1 << 40))  # of an estimate: the two may share all of their bytes
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A unit that computes the operators at positions [first, stop) of an order, made when it is needed.
+
+    It keeps at least `private` bytes to itself and takes about `instructions` more than its operators do whole.
+    `make` may find that it cannot be done: None.
+    """
+
+    first: int
+    stop: int
+    kind: str
+    private: int
+    instructions: float
+    make: Callable[[], Unit | None]
+
+
+class Edge:
+    """A unit in the graph of positions: estimated, or exact once it is made."""
+
+    def __init__(self, candidate: Candidate, memory: int, unit: Unit | None = None) -> None:
+        self.candidate = candidate
+        self.bytes = memory
+        self.instructions = candidate.instructions
+        self.unit = unit
+        self.barred = False
+
+
+class Label(NamedTuple):
+    """The best known way to a position, in its own balance of bytes and instructions."""
+
+    bytes: int
+    instructions: float
+    edges: tuple[Edge, ...]
+
+    @property
+    def units(self) -> list[Unit]:
+        return [edge.unit for edge in self.edges if edge.unit is not None]
+
+
+class Roads:
+    """The partitions of `order`, whole operators in an order that can be executed, by `candidates`."""
+
+    def __init__(self, graph: Graph, order: Sequence[Unit], candidates: Iterable[Candidate]) -> None:
+        self.order = order
+        self.views = views = views_of(graph)
+        self.sizes = {tensor.name: aligned(tensor.bytes) for tensor in graph.inputs}
+        for unit in order:
+            self.sizes |= {t.name: aligned(t.bytes) for operator in unit.operators for t in operator.outputs}
+        self.last = dict.fromkeys((tensor.name for tensor in graph.inputs), -1)
+        self.first = dict(self.last)
+        for position, unit in enumerate(order):
+            self.first |= dict.fromkeys(unit.step.writes, position)
+            self.last |= dict.fromkeys((*unit.step.writes, *unit.step.reads), position)
+        wanted = [views.get(tensor.name, tensor.name) for tensor in graph.outputs if tensor.data is None]
+        self.last |= dict.fromkeys(wanted, len(order))
+        self.start = sum(self.sizes[tensor.name] for tensor in graph.inputs)
+        self.costs = [of_unit(unit, views) for unit in order]
+        self.edges: list[list[Edge]] = [[self._whole(n)] for n in range(len(order))]
+        for candidate in candidates:
+            self.edges[candidate.first].append(Edge(candidate, self._least(candidate)))
+
+    def _whole(self, position: int) -> Edge:
+        unit = self.order[position]
+        same = Candidate(position, position + 1, "", 0, 0.0, lambda: unit)
+        return Edge(same, self.held(position, position + 1, unit.step, self.sizes), unit)
+
+    def held(self, first: int, stop: int, step: Step, sizes: Mapping[str, int]) -> int:
+        """Bytes live while `step` computes [first, stop): its own, and what passes by."""
+        used = {*step.reads, *step.writes}
+        dying = {name for name in step.reads if self.last[name] < stop}
+        return self.passing(first, used) + sum(sizes[name] for name in used) - shared(step, dying, sizes)
+
+    def passing(self, first: int, used: Set[str]) -> int:
+        """Bytes that are made before position `first` and wait for later, those `used` there aside."""
+        return sum(
+            size
+            for name, size in self.sizes.items()
+            if self.first[name] < first <= self.last[name] and name not in used
+        )
+
+    def _least(self, candidate: Candidate) -> int:
+        """From below: inputs and outputs overlap as far as blocks can."""
+        first, stop = candidate.first, candidate.stop
+        made = {name for unit in self.order[first:stop] for name in unit.step.writes}
+        reads = {name for unit in self.order[first:stop] for name in unit.step.reads} - made
+        writes = {name for name in made if self.last[name] >= stop}
+        distances = {(source, target): ANYWHERE for source in reads for target in writes}
+        step = Step(tuple(sorted(reads)), (*sorted(writes), ""), distances)
+        return self.held(first, stop, step, {**self.sizes, "": candidate.private})
+
+    def front(self) -> list[Label]:
+        """All that is best in its balance, the fewest bytes first, by what is known of the edges."""
+        labels: list[list[Label]] = [[] for _ in range(len(self.order) + 1)]
+        labels[0] = [Label(self.start, 0.0, ())]
+        for position, edges in enumerate(self.edges):
+            for edge in edges:
+                target = labels[edge.candidate.stop]
+                for label in labels[position] if not edge.barred else ():
+                    most, total = max(label.bytes, edge.bytes), label.instructions + edge.instructions
+                    if not any(other.bytes <= most and other.instructions <= total for other in target):
+                        target[:] = [o for o in target if o.bytes < most or o.instructions < total]
+                        target.append(Label(most, total, (*label.edges, edge)))
+        return sorted(labels[-1], key=lambda label: label[:2])
+
+    def cheapest(self, limit: int) -> Iterator[Label]:
+        """Roads within `limit` bytes, the fewest instructions first; each needs fewer bytes than the one before."""
+        while True:
+            within = [label for label in self.front() if label.bytes <= limit]
+            if not within:
+                return
+            if self.exact(within[-1]):
+                yield within[-1]
+                limit = within[-1].bytes - 1
+
+    def smallest(self, most: float = math.inf) -> Iterator[Label]:
+        """Roads within `most` more instructions, the fewest bytes first; each takes fewer than the one before."""
+        while True:
+            within = [label for label in self.front() if label.instructions <= most]
+            if not within:
+                return
+            if self.exact(within[0]):
+                yield within[0]
+                most = math.nextafter(within[0].instructions, -math.inf)
+
+    def exact(self, label: Label) -> bool:
+        """Make the units of `label`'s road; True where they all were there."""
+        found = True
+        for edge in label.edges:
+            if edge.unit is None and not edge.barred:
+                found = False
+                self._make(edge)
+        return found
+
+    def _make(self, edge: Edge) -> None:
+        unit = edge.candidate.make()
+        if unit is None:
+            edge.barred = True
+            return
+        first, stop = edge.candidate.first, edge.candidate.stop
+        edge.unit = unit
+        edge.instructions = of_unit(unit, self.views) - sum(self.costs[first:stop])
+        edge.bytes = self.held(first, stop, unit.step, {**self.sizes, **unit.private})
