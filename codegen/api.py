@@ -68,6 +68,7 @@ def compile(
     watch: Watch | None = None,
     adapt: str | None = None,
     adapt_layers: str = "all",
+    adapt_budget: float | None = None,
     adapt_constants: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Compiled:
@@ -84,9 +85,10 @@ def compile(
     extra `sim` is installed). `watch` sees the Graph or Plan after each stage. With `calibrate` and `settings` a float
     model becomes int8 as in `quantize`; `progress(done, total)` counts its samples.
 
-    `adapt` names a method ("fixed", ...): the layers in `adapt_layers` ("all", a share, or names) then normalise each
-    sample by its own statistics, with constants found on the samples in `calibrate` (real values are divided by
-    `settings.input_divisor`), or read from `adapt_constants`.
+    `adapt` names a method ("fixed", ...): the layers in `adapt_layers` ("all", a share, names, or "auto": the best that
+    add at most `adapt_budget` percent to the instructions, 12 if None) then normalise each sample by its own statistics,
+    with constants found on the samples in `calibrate` (real values are divided by `settings.input_divisor`), or read
+    from `adapt_constants`.
 
     Raises ModelError (the file), FitError (the board or `ram`), UsageError (the options) or ToolError (a missing tool).
     """
@@ -105,7 +107,9 @@ def compile(
             adaptation = Adaptation.read(Path(adapt_constants))
         elif adapt is not None:
             divisor = settings.input_divisor if settings else 1.0
-            adaptation, notes = _adaptation(file, options, adapt, adapt_layers, calibrate, divisor, progress)
+            adaptation, notes = _adaptation(
+                file, options, adapt, adapt_layers, adapt_budget, calibrate, divisor, progress
+            )
         lowered = lower(file, options, watch, path.name, adaptation)
         compiled = Compiled(file.read_bytes(), options, lowered)
     compiled.quantized = quantized
@@ -422,6 +426,7 @@ def _adaptation(
     options: Options,
     method: str,
     layers: str,
+    budget: float | None,
     data: str | Path | None,
     divisor: float,
     progress: Callable[[int, int], None] | None,
@@ -434,7 +439,7 @@ def _adaptation(
         raise UsageError(f"--adapt {method}: needs --calibrate FILE, samples of what the model was trained on")
     _, model = read(path, options)
     samples = source.load(Path(data), border(model).inputs, divisor=divisor)
-    return find(model, method, layers, samples, progress)
+    return find(model, method, layers, samples, progress, budget)
 
 
 def _load_board(name: str | None) -> Board | None:

@@ -195,8 +195,14 @@ def json_option(command: Command) -> Command:
     "--adapt-layers",
     default="all",
     show_default=True,
-    metavar="all|SHARE|NAME,NAME",
-    help="Which layers: a share counts from the input.",
+    metavar="all|auto|SHARE|NAME,NAME",
+    help="Which layers: a share counts from the input; auto takes the best within --adapt-budget.",
+)
+@click.option(
+    "--adapt-budget",
+    type=float,
+    metavar="PERCENT",
+    help="With --adapt-layers auto: how many more instructions, estimated (default 12).",
 )
 @click.option(
     "--adapt-constants",
@@ -236,6 +242,7 @@ def compile(
     pareto: bool,
     adapt: str | None,
     adapt_layers: str,
+    adapt_budget: float | None,
     adapt_constants: Path | None,
     float_io: bool,
     measure: bool | None,
@@ -280,6 +287,7 @@ def compile(
             watch=watch,
             adapt=adapt,
             adapt_layers=adapt_layers,
+            adapt_budget=adapt_budget,
             adapt_constants=adapt_constants,
             progress=progress,
         )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import driftc.codegen.adaptation as package
 from driftc.codegen.adaptation.adapt import chosen
+from driftc.codegen.adaptation.auto import BUDGET, within
 from driftc.codegen.adaptation.calibration import Source, measure
 from driftc.codegen.adaptation.constants import Adaptation, Constants
 from driftc.codegen.errors import DataError, UsageError
@@ -45,14 +46,24 @@ def _layer_by_layer(constants: Callable[[Source], Constants]) -> Fit:
 
 
 def find(
-    graph: Graph, method: str, layers: str, samples: Samples, progress: Progress | None = None
+    graph: Graph,
+    method: str,
+    layers: str,
+    samples: Samples,
+    progress: Progress | None = None,
+    budget: float | None = None,
 ) -> tuple[Adaptation, list[str]]:
     """The constants of each chosen layer, and what the user should know.
 
-    `graph` as the file has it; `samples` for the inputs of its `border`. Raises UsageError or DataError.
+    `graph` as the file has it; `samples` for the inputs of its `border`; `budget` in percent, for the layers "auto".
+    Raises UsageError or DataError.
     """
     fit = method_named(method)
-    names = chosen(graph, layers)
+    names = chosen(graph, "all" if layers == "auto" else layers)
+    if budget is not None and layers != "auto":
+        raise UsageError("--adapt-budget: is what --adapt-layers auto keeps within; give both")
+    if budget is not None and not 0 < budget <= 1000:
+        raise UsageError(f"--adapt-budget {budget:g}: percent of the instructions, above 0 and at most 1000")
     if len(samples) < FEWEST:
         raise DataError(
             f"{samples.described}: {len(samples)} calibration samples; {FEWEST} are needed, better {ENOUGH}"
@@ -63,6 +74,10 @@ def find(
             f"{samples.described}: {len(samples)} calibration samples; below {ENOUGH} the constants are uncertain"
         )
     inner = border(graph)
+    if layers == "auto":
+        able, percent = len(names), BUDGET if budget is None else budget
+        names = within(inner, names, samples.quantized, percent, progress)
+        notes.append(f"live within {percent:g} % more instructions: {len(names)} of {able} layers: {', '.join(names)}")
     found = fit(inner, lambda: measure(inner, names, samples.quantized, progress), samples.quantized, progress)
     return Adaptation(method, graph.sha256, found), notes
 
