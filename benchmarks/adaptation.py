@@ -20,6 +20,7 @@ from rich.table import Table
 
 from driftc.codegen.api import Compiled, compile
 from driftc.codegen.lower import lower
+from driftc.codegen.operators.adapt_affine import AdaptAffine
 from driftc.codegen.operators.live import Live
 from driftc.codegen.options import Options
 
@@ -55,7 +56,9 @@ def by_layer(name: str, plain: Compiled, live: Compiled) -> Table:
     for position, producer in enumerate(operators):
         if not isinstance(producer, Live):
             continue
-        statistics, affine = operators[position + 1 : position + 3]
+        end = next(n for n in range(position, len(operators)) if isinstance(operators[n], AdaptAffine))
+        affine = operators[end]
+        found = sum(after[operator.name] for operator in operators[position + 1 : end])
         height, width, channels = producer.outputs[0].hwc
         elements = height * width * channels
         swept = after[producer.name] - before[producer.name] + after[affine.name]
@@ -66,11 +69,11 @@ def by_layer(name: str, plain: Compiled, live: Compiled) -> Table:
             f"{channels}",
             f"{before[producer.name]:,}",
             f"{after[producer.name]:,}",
-            f"{after[statistics.name]:,}",
+            f"{found:,}",
             f"{after[affine.name]:,}",
             f"{swept / elements:.1f}",
-            f"{after[statistics.name] / channels:.0f}",
-            f"{(swept + after[statistics.name]) / limit:.0%}",
+            f"{found / channels:.0f}",
+            f"{(swept + found) / limit:.0%}",
         )
     return table
 

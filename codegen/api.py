@@ -86,9 +86,9 @@ def compile(
     model becomes int8 as in `quantize`; `progress(done, total)` counts its samples.
 
     `adapt` names a method ("fixed", ...): the layers in `adapt_layers` ("all", a share, names, or "auto": the best that
-    add at most `adapt_budget` percent to the instructions, 12 if None) then normalise each sample by its own statistics,
-    with constants found on the samples in `calibrate` (real values are divided by `settings.input_divisor`), or read
-    from `adapt_constants`.
+    add at most `adapt_budget` percent to the instructions, 12 if None) then normalise each sample by its own
+    statistics, with constants found on the samples in `calibrate` (real values are divided by
+    `settings.input_divisor`), or read from `adapt_constants`.
 
     Raises ModelError (the file), FitError (the board or `ram`), UsageError (the options) or ToolError (a missing tool).
     """

@@ -11,20 +11,21 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from driftc.codegen.adaptation import linear
 from driftc.codegen.adaptation.constants import Adaptation, Constants
+from driftc.codegen.adaptation.linear import int16, scaled
 from driftc.codegen.errors import ModelError, UsageError
 from driftc.codegen.graph import Graph, Quantization, Tensor
 from driftc.codegen.operators.adapt_affine import AdaptAffine
 from driftc.codegen.operators.adapt_statistics import (
     COLUMNS,
-    FRACTIONS,
     MEAN_FRACTION,
     OUTPUT_FRACTION,
     AdaptStatistics,
     steps,
 )
+from driftc.codegen.operators.adapt_trust import AdaptTrust
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.live import live, recentred, sums_type, unfit
 from driftc.codegen.operators.powers import exp2_inverse, log2
@@ -108,7 +109,9 @@ def _live_layer(operator: Weighted, constants: Constants, names: _Unique) -> lis
     step = np.broadcast_to(operator.inputs[0].scale * operator.quantization.scale.astype(np.float64), (channels,))
     centre = np.rint(constants.mean / step).astype(np.int64)
     bias = recentred(operator, centre)
-    gain = constants.gamma * np.exp2(-(constants.dv * np.log2(constants.var + constants.eps) + constants.cv) / 2)
+    level = np.log2(constants.var + constants.eps)
+    form = constants.form
+    gain = constants.gamma * np.exp2(-(level if form.linear else constants.dv * level + constants.cv) / 2)
     unit = _units(constants, step, replace(operator, bias=bias).largest_sum, result.scale, gain)
 
     def tensor(suffix: str, dtype: np.dtype[Any], shape: tuple[int, ...] = (channels,)) -> Tensor:
@@ -124,12 +127,22 @@ def _live_layer(operator: Weighted, constants: Constants, names: _Unique) -> lis
     squares = tensor("squares", INT64)
     producer = live(operator, bias, (values, sums, squares))
     multiplier, offset = tensor("multiplier", INT32), tensor("offset", INT32)
+    sizes = producer.pixels, producer.largest_sum
+    trusted: list[Operator] = []
+    if form.trust:
+        found = linear.trust(*sizes, constants, step, centre)
+        name, weight = names.operator(f"{operator.name}_trust"), tensor("trust", INT32, (1,))
+        trusted = [AdaptTrust(name=name, inputs=(sums,), outputs=(weight,), label=operator.label, **found)]
+    if form.linear:
+        fixed = linear.fixed_point(*sizes, constants, step, centre, unit, result.scale, result.zero_point)
+    else:
+        fixed = _fixed_point(*sizes, constants, step, centre, unit, result, gain)
     statistics = AdaptStatistics(
         name=names.operator(f"{operator.name}_statistics"),
-        inputs=(sums, squares),
+        inputs=(sums, squares, *(output for part in trusted for output in part.outputs)),
         outputs=(multiplier, offset),
         label=operator.label,
-        **_fixed_point(producer.pixels, producer.largest_sum, constants, step, centre, unit, result, gain),
+        **fixed,
     )
     affine = AdaptAffine(
         name=names.operator(f"{operator.name}_affine"),
@@ -138,7 +151,7 @@ def _live_layer(operator: Weighted, constants: Constants, names: _Unique) -> lis
         label=operator.label,
         bounds=operator.range,
     )
-    return [producer, statistics, affine]
+    return [producer, *trusted, statistics, affine]
 
 
 def _units(constants: Constants, step: Any, largest: int, scale: float, gain: Any) -> Any:
@@ -160,29 +173,23 @@ def _fixed_point(
 
     `level` makes the multiplier exact where the sample's variance is the source's.
     """
-    slope = constants.dm * step / (pixels * unit) * 2.0**MEAN_FRACTION  # for each unit of the sum
-    shift = min(max(15 - int(np.frexp(np.abs(slope).max())[1]), 1), 61)
+    moved, shift = scaled(constants.dm * step / (pixels * unit) * 2.0**MEAN_FRACTION)  # for each unit of the sum
     floor = np.rint(np.log2(constants.eps * pixels / step**2)).clip(0, 61).astype(np.int64)
     powers = log2(np.rint(constants.var * pixels / step**2).astype(np.int64) + (np.int64(1) << floor))
     power = int(powers.min() + powers.max()) // 2
-    decay = _int16(constants.dv / 2, "decay")
+    decay = int16(constants.dv / 2, "decay")
     level = np.array([exp2_inverse(float(wanted)) for wanted in gain * unit / result.scale])
     level += steps(decay.astype(np.int64), powers - power)
     columns = {
         "floor": floor.astype(np.int16),
-        "level": _int16(level / 2.0**OUTPUT_FRACTION, "level"),
+        "level": int16(level / 2.0**OUTPUT_FRACTION, "level"),
         "decay": decay,
-        "base": _int16(result.zero_point + constants.beta / result.scale + 0.5, "base"),
-        "centre": _int16((constants.dm * step * centre + constants.cm - step * centre) / unit, "centre"),
-        "gain": np.rint(slope * 2.0**shift).clip(-(2**15), 2**15 - 1).astype(np.int16),
+        "base": int16(result.zero_point + constants.beta / result.scale + 0.5, "base"),
+        "centre": int16((constants.dm * step * centre + constants.cm - step * centre) / unit, "centre"),
+        "gain": moved,
     }
     table = np.stack([columns[name] for name in COLUMNS], axis=1)
     return {"pixels": pixels, "table": table, "power": power, "shift": shift, "largest_sum": pixels * largest}
-
-
-def _int16(real: Any, column: str) -> NDArray[np.int16]:
-    """Rounded to the column's fraction, saturated."""
-    return np.asarray(np.rint(real * 2.0 ** FRACTIONS[column]).clip(-(2**15), 2**15 - 1), np.int16)
 
 
 class _Unique:

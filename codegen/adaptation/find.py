@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -37,7 +37,8 @@ def methods() -> dict[str, Fit]:
         if callable(defined.get("fit")):
             found[module.name] = defined["fit"]
         elif callable(defined.get("constants")):
-            found[module.name] = _layer_by_layer(defined["constants"])
+            for name, arguments in defined.get("VARIANTS", {module.name: {}}).items():
+                found[name] = _layer_by_layer(partial(defined["constants"], **arguments))
     return dict(sorted(found.items()))
 
 
