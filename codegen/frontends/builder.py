@@ -156,15 +156,19 @@ class FloatBuilder:
         return self._add(BatchNormalization, label, x, **values, epsilon=float(epsilon))
 
     def activation(self, label: str, x: Tensor, name: str, alpha: float = 0.0) -> Tensor:
-        """By its name in ACTIVATIONS, or 'linear', 'leaky_relu' or 'silu'."""
+        """By its name in ACTIVATIONS, or 'linear', 'leaky_relu', 'silu' or 'hard_sigmoid', relu6(x + 3) / 6."""
         if name == "linear":
             return x
         if name == "leaky_relu":
             return self.activation(label, x, "relu") if alpha == 0 else self._add(LeakyRelu, label, x, alpha=alpha)
         if name == "silu":
             return self._add(Mul, label, x, self.activation(f"{label}/sigmoid", x, "sigmoid"))
+        if name == "hard_sigmoid":
+            shifted = self._add(Add, f"{label}/shifted", x, self.constant(f"{label}/three", np.full(1, 3.0)))
+            kept = self._add(Relu6, f"{label}/relu6", shifted)
+            return self._add(Mul, label, kept, self.constant(f"{label}/sixth", np.full(1, 1 / 6)))
         if name not in ACTIVATIONS:
-            known = ", ".join(sorted([*ACTIVATIONS, "leaky_relu", "linear", "silu"]))
+            known = ", ".join(sorted([*ACTIVATIONS, "hard_sigmoid", "leaky_relu", "linear", "silu"]))
             self.refuse(f"'{label}': activation '{name}' is not supported; {known} are")
         return self._add(ACTIVATIONS[name], label, x)
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from driftc.codegen.frontends.builder import Around, FloatBuilder, Padding, Pair
 from driftc.codegen.graph import Array, Shape, Tensor
-from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.base import Operator, same_padding
 
 Layout = Literal["plain", "image", "flat"]
 TO_FIRST = (0, 3, 1, 2)
@@ -106,7 +106,10 @@ class ChannelsFirst:
         variance: Array,
         epsilon: float,
     ) -> Value:
-        if x.layout == "flat" or (x.layout == "plain" and len(x.shape) != 2):
+        if x.layout == "flat":
+            gamma, beta = (None if values is None else _flat_order(values, x.image) for values in (gamma, beta))
+            mean, variance = _flat_order(mean, x.image), _flat_order(variance, x.image)
+        elif x.layout == "plain" and len(x.shape) != 2:
             x = self._channels_last(label, x)
         return replace(
             x,
@@ -132,6 +135,25 @@ class ChannelsFirst:
     ) -> Value:
         self._need(label, x)
         return self._image(self.builder.pool(label, x.tensor, kind, kernel, stride, around))
+
+    def average_uncounted(self, label: str, x: Value, kernel: Pair, stride: Pair, around: Around) -> Value:
+        """Average pooling that leaves padding out of the mean, which .tflite knows for SAME alone."""
+        axes = zip(x.shape[2:], kernel, stride, (1, 1), strict=True)
+        rows, pixels = (same_padding(*axis) for axis in axes)
+        if any(around) and around != (*rows, *pixels):
+            self.builder.refuse(f"'{label}': average pooling that does not count padding {list(around)}")
+        return self.pool(label, x, "average", kernel, stride, "same" if any(around) else around)
+
+    def adaptive(self, label: str, x: Value, kind: Literal["max", "average"], size: Pair) -> Value:
+        """Pooling to `size` rows and pixels."""
+        self._need(label, x)
+        if kind == "average" and size == (1, 1):
+            return self.mean(label, x, (2, 3), keep_dims=True)
+        (rows, pixels), (high, wide) = x.shape[2:], size
+        if rows % high or pixels % wide:
+            self.builder.refuse(f"'{label}': {rows} x {pixels} do not divide into {high} x {wide} equal windows")
+        kernel = (rows // high, pixels // wide)
+        return self.pool(label, x, kind, kernel, kernel, (0, 0, 0, 0))
 
     def mean(self, label: str, x: Value, axes: Sequence[int], keep_dims: bool) -> Value:
         axes = sorted(axis % len(x.shape) for axis in axes)
@@ -224,6 +246,21 @@ class ChannelsFirst:
     def _need(self, label: str, x: Value) -> None:
         if x.layout != "image":
             self.builder.refuse(f"'{label}': needs [N, C, H, W], not {list(x.shape)}")
+
+
+def _flat_order(values: Array, image: Shape) -> Array:
+    """A value for each element of a flattened image of [C, H, W], in the order of [H, W, C]."""
+    return np.ascontiguousarray(values.reshape(image).transpose(1, 2, 0)).reshape(-1)
+
+
+def ceil_padding(around: Around, sizes: Sequence[int], kernel: Pair, stride: Pair) -> Around:
+    """`around` with what `ceil_mode` adds after each axis: windows that begin inside the image are all computed."""
+    found: list[int] = []
+    for size, k, s, before, after in zip(sizes, kernel, stride, around[::2], around[1::2], strict=True):
+        count = -(-(size + before + after - k) // s) + 1
+        count -= (count - 1) * s >= size + before
+        found += [before, max(after, (count - 1) * s + k - size - before)]
+    return found[0], found[1], found[2], found[3]
 
 
 def first_order(values: Array) -> Array:

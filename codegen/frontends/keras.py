@@ -104,6 +104,7 @@ class _Walk:
             "Reshape": lambda layer, x: self.builder.reshape(layer.name, x, (1, *layer.target_shape)),
             "Permute": lambda layer, x: self.builder.transpose(layer.name, x, (0, *layer.dims)),
             "Rescaling": self.rescaling,
+            "Normalization": self.normalization,
         }
         self.joining: dict[str, Callable[[Any, Sequence[Tensor]], Tensor]] = {
             "Add": lambda layer, parts: self.chain(layer.name, Add, parts),
@@ -256,6 +257,13 @@ class _Walk:
         channels = np.ones(x.shape[-1], np.float32)
         scale, offset = (np.asarray(value, np.float32) * channels for value in (layer.scale, layer.offset))
         return self.builder.affine(layer.name, x, scale, offset)
+
+    def normalization(self, layer: Any, x: Tensor) -> Tensor:
+        mean, variance = (np.asarray(v, np.float64) for v in (layer.mean, layer.variance))
+        if layer.invert or mean.size not in (1, x.shape[-1]):
+            self.builder.refuse(f"layer '{layer.name}': is inverted, or not along the last axis")
+        deviation = np.broadcast_to(np.maximum(np.sqrt(variance.reshape(-1)), 1e-7), x.shape[-1:])
+        return self.builder.affine(layer.name, x, 1 / deviation, -mean.reshape(-1) / deviation)
 
     def chain(self, label: str, kind: Any, parts: Sequence[Tensor]) -> Tensor:
         """Two at a time."""

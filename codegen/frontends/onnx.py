@@ -11,9 +11,10 @@ import numpy as np
 
 from driftc.codegen.errors import ModelError
 from driftc.codegen.frontends.builder import Around, FloatBuilder, Pair
-from driftc.codegen.frontends.channels_first import ChannelsFirst, Value, first_order
+from driftc.codegen.frontends.channels_first import ChannelsFirst, Value, ceil_padding, first_order
 from driftc.codegen.frontends.check_import import check_import
 from driftc.codegen.frontends.extras import load_extra
+from driftc.codegen.frontends.onnx_node import attribute, fix_batch, label_of, pair, session
 from driftc.codegen.graph import Array, Graph
 from driftc.codegen.names import model_name
 from driftc.codegen.operators.add import Add
@@ -43,7 +44,7 @@ def load(path: Path, name: str | None = None, title: str | None = None) -> Graph
     try:
         model = onnx.load_model_from_string(data)
         onnx.checker.check_model(model)
-        _fix_batch(model)
+        fix_batch(model)
         model = onnx.shape_inference.infer_shapes(model)
     except Exception as problem:  # whatever its parts raise
         said = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
@@ -56,39 +57,17 @@ def import_model(onnx: Any, model: Any, builder: FloatBuilder) -> Graph:
     walk = _Walk(onnx, model, builder)
     walk.run()
     graph = builder.graph([value.tensor for value in walk.outputs])
-    session = _session(onnx, model)
+    runner = session(onnx, model)
 
     def run(samples: Sequence[Array]) -> list[Array]:
         feeds = {
             name: first_order(x) if value.layout == "image" else x
             for x, (name, value) in zip(samples, walk.inputs.items(), strict=True)
         }
-        found = session.run([output.name for output in model.graph.output], feeds)
+        found = runner.run([output.name for output in model.graph.output], feeds)
         return [value.as_here(np.asarray(output)) for output, value in zip(found, walk.outputs, strict=True)]
 
     return check_import(graph, f"onnx {onnx.__version__}", run)
-
-
-def _fix_batch(model: Any) -> None:
-    """One sample: the first axis of inputs and outputs is 1, so that every shape can be inferred."""
-    constants = {tensor.name for tensor in model.graph.initializer}
-    for port in (*model.graph.input, *model.graph.output):
-        shape = port.type.tensor_type.shape
-        if port.name not in constants and shape.dim:
-            shape.dim[0].dim_value = 1
-
-
-def _session(onnx: Any, model: Any) -> Any:
-    """ONNX Runtime where it is installed, else the reference of onnx itself, which is slow."""
-    try:
-        import onnxruntime
-    except ImportError:
-        from onnx.reference import ReferenceEvaluator
-
-        return ReferenceEvaluator(model)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
 class _Walk:
@@ -105,6 +84,7 @@ class _Walk:
         }
         self.inputs: dict[str, Value] = {}
         self.outputs: list[Value] = []
+        self.gates: dict[str, str] = {}  # output of a HardSigmoid -> its input
         self.absorbed: set[str] = set()  # outputs of Adds whose work a dense layer does
         self.handlers: dict[str, Callable[[Any, str], Value]] = {
             "Conv": self.conv,
@@ -113,7 +93,7 @@ class _Walk:
             "MatMul": self.matmul,
             "Clip": self.clip,
             "LeakyRelu": lambda node, label: self.to.activation(
-                label, self.value(node, 0), "leaky_relu", float(_attribute(node, "alpha", 0.01))
+                label, self.value(node, 0), "leaky_relu", float(attribute(node, "alpha", 0.01))
             ),
             "Softmax": self.softmax,
             "MaxPool": lambda node, label: self.pool(node, label, "max"),
@@ -129,6 +109,8 @@ class _Walk:
             "Squeeze": self.reshape_as_inferred,
             "Unsqueeze": self.reshape_as_inferred,
             "Transpose": self.transpose,
+            "HardSigmoid": self.hard_sigmoid,
+            "Div": self.divide,
         }
         self.shapes: dict[str, list[int | None]] = {
             info.name: [d.dim_value if d.HasField("dim_value") else None for d in info.type.tensor_type.shape.dim]
@@ -142,7 +124,7 @@ class _Walk:
         for number, node in enumerate(self.model.graph.node):
             if self.constant_node(node):
                 continue
-            label = _label(node) or f"{node.op_type}_{number}"
+            label = label_of(node) or f"{node.op_type}_{number}"
             self.values[node.output[0]] = self.node(node, label)
         for port in self.model.graph.output:
             if port.name not in self.values:
@@ -220,9 +202,9 @@ class _Walk:
             self.builder.refuse(f"'{node.name}' ({node.op_type}): input {place} is missing")
         return found
 
-    def integers(self, node: Any, place: int, attribute: str) -> list[int] | None:
+    def integers(self, node: Any, place: int, name: str) -> list[int] | None:
         """A list that old files store as an attribute, new ones as an input."""
-        stored = _attribute(node, attribute, None)
+        stored = attribute(node, name, None)
         if stored is not None:
             return [int(n) for n in stored]
         found = self.optional(node, place)
@@ -232,39 +214,39 @@ class _Walk:
 
     def conv(self, node: Any, label: str) -> Value:
         x, weights = self.value(node, 0), self.constant(node, 1)
-        stride, dilation = _pair(node, "strides"), _pair(node, "dilations")
+        stride, dilation = pair(node, "strides"), pair(node, "dilations")
         around = self.around(node, x, weights.shape[2:], stride, dilation)
-        groups = int(_attribute(node, "group", 1))
+        groups = int(attribute(node, "group", 1))
         return self.to.conv(label, x, weights, self.optional(node, 2), stride, around, dilation, groups)
 
     def around(self, node: Any, x: Value, kernel: Sequence[int], stride: Pair, dilation: Pair) -> Around:
-        scheme = _attribute(node, "auto_pad", b"NOTSET").decode()
+        scheme = attribute(node, "auto_pad", b"NOTSET").decode()
         if scheme in ("SAME_UPPER", "SAME_LOWER"):
             axes = zip(x.shape[2:], kernel, stride, dilation, strict=True)
             rows, pixels = (same_padding(*axis) for axis in axes)
             if scheme == "SAME_LOWER":
                 rows, pixels = rows[::-1], pixels[::-1]
             return (*rows, *pixels)
-        pads = [int(n) for n in _attribute(node, "pads", [0, 0, 0, 0])]
+        pads = [int(n) for n in attribute(node, "pads", [0, 0, 0, 0])]
         if len(pads) != 4:
             self.builder.refuse(f"'{node.name}': pads {pads}; driftc reads two-dimensional windows")
         return pads[0], pads[2], pads[1], pads[3]
 
     def batch_norm(self, node: Any, label: str) -> Value:
-        if _attribute(node, "training_mode", 0):
+        if attribute(node, "training_mode", 0):
             self.builder.refuse(f"'{label}': was exported in training mode; export the model in eval mode")
         gamma, beta, mean, variance = (self.constant(node, place) for place in range(1, 5))
-        epsilon = float(_attribute(node, "epsilon", 1e-5))
+        epsilon = float(attribute(node, "epsilon", 1e-5))
         return self.to.batch_norm(label, self.value(node, 0), gamma, beta, mean, variance, epsilon)
 
     def gemm(self, node: Any, label: str) -> Value:
-        weights = self.constant(node, 1) * float(_attribute(node, "alpha", 1.0))
-        if _attribute(node, "transA", 0):
+        weights = self.constant(node, 1) * float(attribute(node, "alpha", 1.0))
+        if attribute(node, "transA", 0):
             self.builder.refuse(f"'{label}': Gemm of a transposed input is not supported")
         bias = self.optional(node, 2)
-        matrix = weights if _attribute(node, "transB", 0) else weights.T
+        matrix = weights if attribute(node, "transB", 0) else weights.T
         if bias is not None:
-            bias = np.broadcast_to(bias.reshape(-1) * float(_attribute(node, "beta", 1.0)), (matrix.shape[0],))
+            bias = np.broadcast_to(bias.reshape(-1) * float(attribute(node, "beta", 1.0)), (matrix.shape[0],))
         return self.to.dense(label, self.value(node, 0), matrix, bias)
 
     def matmul(self, node: Any, label: str) -> Value:
@@ -289,28 +271,27 @@ class _Walk:
     def clip(self, node: Any, label: str) -> Value:
         bounds = [self.optional(node, place) for place in (1, 2)]
         low, high = (None if b is None else float(b.reshape(-1)[0]) for b in bounds)
-        low = _attribute(node, "min", low)
-        high = _attribute(node, "max", high)
+        low = attribute(node, "min", low)
+        high = attribute(node, "max", high)
         if low != 0 or high not in (None, 6):
             self.builder.refuse(f"'{label}': clips to {low}..{high}; driftc reads 0..6 and 0..")
         return self.to.activation(label, self.value(node, 0), "relu6" if high == 6 else "relu")
 
     def softmax(self, node: Any, label: str) -> Value:
-        return self.to.softmax(label, self.value(node, 0), int(_attribute(node, "axis", -1)))
+        return self.to.softmax(label, self.value(node, 0), int(attribute(node, "axis", -1)))
 
     def pool(self, node: Any, label: str, kind: Literal["max", "average"]) -> Value:
         x = self.value(node, 0)
-        sizes = [int(n) for n in _attribute(node, "kernel_shape", [])]
-        if len(sizes) != 2 or _pair(node, "dilations") != (1, 1) or _attribute(node, "ceil_mode", 0):
-            self.builder.refuse(f"'{label}': windows of {sizes}, dilated or with ceil_mode, are not supported")
-        kernel, stride = (sizes[0], sizes[1]), _pair(node, "strides")
+        sizes = [int(n) for n in attribute(node, "kernel_shape", [])]
+        ceiling = bool(attribute(node, "ceil_mode", 0))
+        if len(sizes) != 2 or pair(node, "dilations") != (1, 1) or (ceiling and kind == "average"):
+            self.builder.refuse(f"'{label}': windows of {sizes}, dilated or averaging in ceil_mode: not supported")
+        kernel, stride = (sizes[0], sizes[1]), pair(node, "strides")
         around = self.around(node, x, kernel, stride, (1, 1))
-        if kind == "average" and any(around) and not _attribute(node, "count_include_pad", 0):
-            axes = zip(x.shape[2:], kernel, stride, (1, 1), strict=True)
-            same = [same_padding(*axis) for axis in axes]
-            if around != (*same[0], *same[1]):
-                self.builder.refuse(f"'{label}': average pooling that does not count padding {list(around)}")
-            return self.to.pool(label, x, kind, kernel, stride, "same")
+        if kind == "average" and not attribute(node, "count_include_pad", 0):
+            return self.to.average_uncounted(label, x, kernel, stride, around)
+        if ceiling:
+            around = ceil_padding(around, x.shape[2:], kernel, stride)
         return self.to.pool(label, x, kind, kernel, stride, around)
 
     def global_max(self, node: Any, label: str) -> Value:
@@ -320,20 +301,20 @@ class _Walk:
     def reduce_mean(self, node: Any, label: str) -> Value:
         x = self.value(node, 0)
         axes = self.integers(node, 1, "axes") or list(range(len(x.shape)))
-        return self.to.mean(label, x, axes, bool(_attribute(node, "keepdims", 1)))
+        return self.to.mean(label, x, axes, bool(attribute(node, "keepdims", 1)))
 
     def concat(self, node: Any, label: str) -> Value:
         parts = [self.value(node, place) for place in range(len(node.input))]
-        return self.to.concat(label, parts, int(_attribute(node, "axis", 1)))
+        return self.to.concat(label, parts, int(attribute(node, "axis", 1)))
 
     def pad(self, node: Any, label: str) -> Value:
         x = self.value(node, 0)
-        mode = _attribute(node, "mode", b"constant").decode()
+        mode = attribute(node, "mode", b"constant").decode()
         amounts = self.integers(node, 1, "pads") or []
         if mode != "constant" or len(amounts) != 2 * len(x.shape):
             self.builder.refuse(f"'{label}': pads {amounts} in mode '{mode}' are not supported")
         fill = self.optional(node, 2)
-        value = float(_attribute(node, "value", 0.0)) if fill is None else float(fill.reshape(-1)[0])
+        value = float(attribute(node, "value", 0.0)) if fill is None else float(fill.reshape(-1)[0])
         half = len(amounts) // 2
         return self.to.pad(label, x, list(zip(amounts[:half], amounts[half:], strict=True)), value)
 
@@ -348,14 +329,14 @@ class _Walk:
         return self.to.slice(label, x, ranges)
 
     def flatten(self, node: Any, label: str) -> Value:
-        if int(_attribute(node, "axis", 1)) != 1:
-            self.builder.refuse(f"'{label}': flattens from axis {_attribute(node, 'axis', 1)}; driftc reads 1")
+        if int(attribute(node, "axis", 1)) != 1:
+            self.builder.refuse(f"'{label}': flattens from axis {attribute(node, 'axis', 1)}; driftc reads 1")
         return self.to.reshape(label, self.value(node, 0), (1, -1))
 
     def reshape(self, node: Any, label: str) -> Value:
         x = self.value(node, 0)
         wanted = [int(n) for n in self.constant(node, 1).reshape(-1)]
-        if not _attribute(node, "allowzero", 0):
+        if not attribute(node, "allowzero", 0):
             wanted = [x.shape[axis] if n == 0 else n for axis, n in enumerate(wanted)]
         if wanted and wanted[0] == -1 and -1 not in wanted[1:]:
             wanted[0] = 1
@@ -369,10 +350,25 @@ class _Walk:
 
     def transpose(self, node: Any, label: str) -> Value:
         x = self.value(node, 0)
-        return self.to.transpose(label, x, _attribute(node, "perm", list(range(len(x.shape)))[::-1]))
+        return self.to.transpose(label, x, attribute(node, "perm", list(range(len(x.shape)))[::-1]))
+
+    def hard_sigmoid(self, node: Any, label: str) -> Value:
+        slope, offset = float(attribute(node, "alpha", 0.2)), float(attribute(node, "beta", 0.5))
+        if abs(slope - 1 / 6) > 1e-6 or offset != 0.5:
+            self.builder.refuse(f"'{label}': HardSigmoid is {slope:g} x + {offset:g} here; driftc reads x/6 + 0.5")
+        self.gates[node.output[0]] = node.input[0]
+        return self.to.activation(label, self.value(node, 0), "hard_sigmoid")
+
+    def divide(self, node: Any, label: str) -> Value:
+        by = np.asarray(self.constant(node, 1), np.float64)
+        if not np.all(by):
+            self.builder.refuse(f"'{label}': divides by zero")
+        return self.to.binary_constant(label, Mul, self.value(node, 0), 1 / by, first=False)
 
     def binary(self, node: Any, label: str, kind: Any) -> Value:
         a, b = node.input
+        if kind is Mul and (self.gates.get(a) == b or self.gates.get(b) == a):  # as exporters before opset 14 write it
+            return self.to.activation(label, self.values[b if self.gates.get(a) == b else a], "hard_swish")
         if node.output[0] in self.absorbed:
             return self.values[a] if a in self.values else self.values[b]
         if a in self.values and b in self.values:
@@ -380,21 +376,3 @@ class _Walk:
         first = a not in self.values
         constant = np.asarray(self.constant(node, 0 if first else 1), np.float32)
         return self.to.binary_constant(label, kind, self.value(node, 1 if first else 0), constant, first)
-
-
-def _label(node: Any) -> str:
-    """The path that exporters make of modules, without the operator at its end: '/conv1/Conv' gives 'conv1'."""
-    path = str(node.name or node.output[0]).strip("/")
-    parent, _, last = path.rpartition("/")
-    return parent if parent and last == node.op_type else path
-
-
-def _attribute(node: Any, name: str, default: Any) -> Any:
-    from onnx.helper import get_attribute_value
-
-    return next((get_attribute_value(a) for a in node.attribute if a.name == name), default)
-
-
-def _pair(node: Any, name: str) -> Pair:
-    values = [int(n) for n in _attribute(node, name, [1, 1])]
-    return (values[0], values[1]) if len(values) == 2 else (values[0], 1)

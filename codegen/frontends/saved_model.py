@@ -110,6 +110,7 @@ class _Walk:
                 label, self.value(operation, 0), np.atleast_1d(1 / self.constant(operation, 1)), np.zeros(1)
             ),
             "Mean": self.mean,
+            "Max": self.global_max,
             "Pad": self.pad,
             "PadV2": self.pad,
             "ConcatV2": self.concat,
@@ -299,6 +300,15 @@ class _Walk:
         x = self.value(operation, 0)
         axes = [int(n) % len(x.shape) for n in self.constant(operation, 1).reshape(-1)]
         return self.builder.mean(label, x, axes, bool(operation.get_attr("keep_dims")))
+
+    def global_max(self, operation: Any, label: str) -> Tensor:
+        x = self.value(operation, 0)
+        axes = sorted(int(n) % len(x.shape) for n in self.constant(operation, 1).reshape(-1))
+        if len(x.shape) != 4 or axes != [1, 2]:
+            self.builder.refuse(f"'{label}': the largest along axes {axes}; driftc reads that of an image")
+        y = self.builder.pool(label, x, "max", (x.shape[1], x.shape[2]), (1, 1), "valid")
+        keep = bool(operation.get_attr("keep_dims"))
+        return y if keep else self.builder.reshape(f"{label}/flat", y, (1, x.shape[3]))
 
     def pad(self, operation: Any, label: str) -> Tensor:
         amounts = [(int(a), int(b)) for a, b in self.constant(operation, 1)]

@@ -11,7 +11,7 @@ import numpy as np
 
 from driftc.codegen.errors import ModelError
 from driftc.codegen.frontends.builder import FloatBuilder, Pair
-from driftc.codegen.frontends.channels_first import ChannelsFirst, Value, first_order
+from driftc.codegen.frontends.channels_first import ChannelsFirst, Value, ceil_padding, first_order
 from driftc.codegen.frontends.check_import import check_import
 from driftc.codegen.frontends.extras import load_extra
 from driftc.codegen.graph import Array, Graph
@@ -32,11 +32,13 @@ ACTIVATIONS = {
     "tanh": "tanh",
     "silu": "silu",
     "silu_": "silu",
+    "hardsigmoid": "hard_sigmoid",
+    "hardsigmoid_": "hard_sigmoid",
 }
 DROPPED = frozenset(
     {"dropout", "dropout_", "feature_dropout", "contiguous", "clone", "detach", "alias", "to", "_assert"}
 )
-BINARY = {"add": Add, "add_": Add, "sub": Sub, "mul": Mul, "mul_": Mul}
+BINARY = {"add": Add, "add_": Add, "sub": Sub, "sub_": Sub, "mul": Mul, "mul_": Mul}
 
 
 def load(path: Path, name: str | None = None, title: str | None = None) -> Graph:
@@ -94,7 +96,8 @@ class _Walk:
             "addmm": self.addmm,
             "max_pool2d": lambda node, label: self.pool(node, label, "max"),
             "avg_pool2d": lambda node, label: self.pool(node, label, "average"),
-            "adaptive_avg_pool2d": self.adaptive_average,
+            "adaptive_avg_pool2d": lambda node, label: self.adaptive(node, label, "average"),
+            "adaptive_max_pool2d": lambda node, label: self.adaptive(node, label, "max"),
             "mean": self.mean,
             "flatten": self.flatten,
             "reshape": self.reshape,
@@ -102,6 +105,9 @@ class _Walk:
             "squeeze": self.reshape,
             "unsqueeze": self.reshape,
             "permute": self.permute,
+            "transpose": self.swap,
+            "div": self.divide,
+            "div_": self.divide,
             "cat": self.cat,
             "pad": self.pad,
             "constant_pad_nd": self.pad,
@@ -200,19 +206,24 @@ class _Walk:
     def conv(self, node: Any, label: str) -> Value:
         general = "convolution" in str(node.target)
         padding = self.argument(node, 4, "padding", 0)
-        if isinstance(padding, str):
-            self.builder.refuse(f"'{label}': padding '{padding}'; give the number of pixels")
         if general and (node.args[6] or any(node.args[7])):
             self.builder.refuse(f"'{label}': transposed convolutions are not supported")
-        rows, pixels = _pair(padding)
+        x, weights = self.value(node.args[0]), self.constant(node.args[1])
+        spread = _pair(self.argument(node, 5, "dilation", 1))
+        if isinstance(padding, str):  # "same" comes with stride 1 alone
+            reach = [(k - 1) * d if padding == "same" else 0 for k, d in zip(weights.shape[2:], spread, strict=True)]
+            around = (reach[0] // 2, reach[0] - reach[0] // 2, reach[1] // 2, reach[1] - reach[1] // 2)
+        else:
+            rows, pixels = _pair(padding)
+            around = (rows, rows, pixels, pixels)
         return self.to.conv(
             label,
-            self.value(node.args[0]),
-            self.constant(node.args[1]),
+            x,
+            weights,
             self.array(self.argument(node, 2, "bias", None)),
             _pair(self.argument(node, 3, "stride", 1)),
-            (rows, rows, pixels, pixels),
-            _pair(self.argument(node, 5, "dilation", 1)),
+            around,
+            spread,
             int(self.argument(node, 8 if general else 6, "groups", 1)),
         )
 
@@ -239,17 +250,22 @@ class _Walk:
         rows, pixels = _pair(self.argument(node, 3, "padding", 0))
         spread = self.argument(node, 4, "dilation", 1) if kind == "max" else 1
         ceiling = self.argument(node, 5 if kind == "max" else 4, "ceil_mode", False)
-        uncounted = kind == "average" and not self.argument(node, 5, "count_include_pad", True) and (rows or pixels)
+        uncounted = kind == "average" and not self.argument(node, 5, "count_include_pad", True)
         divisor = self.argument(node, 6, "divisor_override", None) if kind == "average" else None
-        if _pair(spread) != (1, 1) or ceiling or uncounted or divisor:
-            self.builder.refuse(f"'{label}': dilated, ceil_mode, count_include_pad=False or divisor: not supported")
-        return self.to.pool(label, self.value(node.args[0]), kind, kernel, stride, (rows, rows, pixels, pixels))
+        if _pair(spread) != (1, 1) or divisor or (ceiling and kind == "average"):
+            self.builder.refuse(f"'{label}': pooling dilated, with a divisor or averaging in ceil_mode: not supported")
+        x, around = self.value(node.args[0]), (rows, rows, pixels, pixels)
+        if uncounted:
+            return self.to.average_uncounted(label, x, kernel, stride, around)
+        if ceiling:
+            around = ceil_padding(around, x.shape[2:], kernel, stride)
+        return self.to.pool(label, x, kind, kernel, stride, around)
 
-    def adaptive_average(self, node: Any, label: str) -> Value:
+    def adaptive(self, node: Any, label: str, kind: Literal["max", "average"]) -> Value:
         x = self.value(node.args[0])
-        if _pair(node.args[1]) != (1, 1):
-            self.builder.refuse(f"'{label}': adaptive pooling to {node.args[1]}; driftc reads 1")
-        return self.to.mean(label, x, (2, 3), keep_dims=True)
+        sizes = node.args[1] if isinstance(node.args[1], list | tuple) else [node.args[1]] * 2
+        high, wide = (extent if size is None else int(size) for size, extent in zip(sizes, x.shape[2:], strict=True))
+        return self.to.adaptive(label, x, kind, (high, wide))
 
     def mean(self, node: Any, label: str) -> Value:
         axes = self.argument(node, 1, "dim", None)
@@ -265,6 +281,19 @@ class _Walk:
 
     def permute(self, node: Any, label: str) -> Value:
         return self.to.transpose(label, self.value(node.args[0]), node.args[1])
+
+    def swap(self, node: Any, label: str) -> Value:
+        x = self.value(node.args[0])
+        order = list(range(len(x.shape)))
+        first, second = (int(axis) % len(order) for axis in node.args[1:3])
+        order[first], order[second] = second, first
+        return self.to.transpose(label, x, order)
+
+    def divide(self, node: Any, label: str) -> Value:
+        by = np.atleast_1d(np.asarray(self.constant(node.args[1]), np.float64))
+        if node.kwargs.get("rounding_mode") or not np.all(by):
+            self.builder.refuse(f"'{label}': divides by zero or rounds")
+        return self.to.binary_constant(label, Mul, self.value(node.args[0]), 1 / by, first=False)
 
     def cat(self, node: Any, label: str) -> Value:
         parts = [self.value(part) for part in node.args[0]]

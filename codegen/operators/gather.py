@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Self
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from driftc.codegen.graph import Shape, Tensor
 from driftc.codegen.operators.axes import normalised
-from driftc.codegen.operators.base import Array, Operator
+from driftc.codegen.operators.base import Array, Box, Operator, Tiling
 from driftc.codegen.operators.quantised import require_same
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ class Gather(Operator):
 
     codes = ("GATHER",)
     template = "gather"
+    tiling = Tiling.CHANNELS
     arithmetic = (
         "Bytes are copied; the table and the output are quantised alike. An index below 0 counts as 0, one beyond the "
         "table as its last; TFLite Micro stops with an error there."
@@ -65,6 +66,11 @@ class Gather(Operator):
             prod(shape[self.axis + 1 :]),
         )
 
+    @property
+    def by_channel(self) -> bool:
+        """An entry is a row of channels, so that any of them can be copied alone."""
+        return self.axis == len(self.table.shape) - 2 and self.batch_dims == 0
+
     def infer(self) -> tuple[Shape, ...]:
         shape = self.table.shape
         return ((*shape[: self.axis], *self.indices.shape[self.batch_dims :], *shape[self.axis + 1 :]),)
@@ -90,3 +96,17 @@ class Gather(Operator):
         where = np.clip(np.asarray(inputs[1], np.int64).reshape(batches, count), 0, entries - 1)
         found = np.stack([part.take(at, axis=1) for part, at in zip(table, where, strict=True)])
         return (found.reshape(self.outputs[0].shape),)
+
+    def needs(self, box: Box, reduce: range | None = None) -> tuple[Box, ...]:
+        table, indices = (Box(0, tensor.hwc[0], 0, tensor.hwc[2]) for tensor in self.inputs)
+        return (replace(table, channel0=box.channel0, channel1=box.channel1) if self.by_channel else table, indices)
+
+    def part(self, box: Box, reduce: range | None = None) -> Self:
+        height, _, channels = self.outputs[0].hwc
+        if reduce is None and box == Box(0, height, 0, channels):
+            return self
+        if reduce is not None or not self.by_channel or (box.row0, box.row1) != (0, height):
+            raise ValueError(f"{self.name}: only channels of whole entries are copied in parts")
+        shape = (*self.outputs[0].shape[:-1], box.channel1 - box.channel0)
+        table = replace(self.table, shape=(*self.table.shape[:-1], box.channel1 - box.channel0))
+        return replace(self, inputs=(table, self.indices), outputs=(replace(self.outputs[0], shape=shape),))

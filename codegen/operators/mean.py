@@ -106,14 +106,14 @@ class Mean(Operator):
         return (self.requantise(self.accumulate(inputs[0])),)
 
     def accumulate(self, x: Array) -> Int64:
-        """Sums without zero points, int64, of the output's shape."""
+        """Sums without zero points, int64."""
         sums = np.asarray(x).sum(axis=self.axes, dtype=np.int64) - self.inputs[0].zero_point * self.summed
-        return np.asarray(sums).reshape(self.outputs[0].shape)
+        return np.asarray(sums, np.int64)
 
     def requantise(self, sums: Int64) -> Array:
         """Finished sums as the output's int8."""
         result = self.multiplier.apply(sums) + self.outputs[0].zero_point
-        return np.clip(result, -128, 127).astype(np.int8)
+        return np.asarray(np.clip(result, -128, 127), np.int8).reshape(self.outputs[0].shape)
 
     def float_spec(self, *inputs: Array) -> tuple[Array, ...]:
         if 0 in self.axes:

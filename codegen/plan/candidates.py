@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from driftc.codegen.graph import Graph, Tensor
-from driftc.codegen.operators.base import Box, Operator
-from driftc.codegen.plan.cost import CALL
+from driftc.codegen.operators.base import Box, Operator, Tiling
+from driftc.codegen.plan.channels import Path, fans_in, fans_out, widths
+from driftc.codegen.plan.cost import CALL, SUM
 from driftc.codegen.plan.propose import views_of
 from driftc.codegen.plan.rows import Stream, summed
 from driftc.codegen.plan.search import Candidate
@@ -96,7 +97,42 @@ def _rows(operator: Operator, made: int, during: bool) -> Iterator[tuple[Tensor,
         yield tensor, now[place].row1 if now else 0, after[place].row0 if after else tensor.hwc[0]
 
 
-WAYS: list[Way] = [by_rows]
+def by_channels(graph: Graph, order: Sequence[Unit]) -> Iterator[Candidate]:
+    """Every stretch of the order from a fan-out, in tiles of several widths, with or without a fan-in at its end."""
+    views = views_of(graph)
+    operators = [unit.operators[0] for unit in order]
+    readers = _readers(graph, operators, views)
+    for first in (n for n, operator in enumerate(operators) if fans_out(operator)):
+        for stop in range(first + 2, len(operators) + 1):
+            part = tuple(operators[first:stop])
+            results = tuple(t for op in part for t in op.outputs if not _inner(readers[t.name], first, stop))
+            if results == part[-1].outputs:
+                yield from _in_tiles(part, results, views, first)
+            if Tiling.CHANNELS not in part[-1].tiling or fans_out(part[-1]):
+                break  # what follows is not made channel by channel
+
+
+def _in_tiles(
+    part: tuple[Operator, ...], results: tuple[Tensor, ...], views: dict[str, str], first: int
+) -> Iterator[Candidate]:
+    last = part[-1]
+    if len(last.outputs) != 1:
+        return
+    ways = ((True, last.inputs[0].hwc[2]),) if fans_in(last) else ((False, last.outputs[0].hwc[2]),)
+    for fan_in, channels in ways:
+        first_channels = part[0].outputs[0].hwc[2]
+        each = channels // first_channels if channels % first_channels == 0 else 1  # of a channel of the fan-out
+        for width in widths(channels // each):
+            path = Path(part, results, views, width * each, fan_in)
+            if not path.possible:
+                break
+            assert path.tiles is not None
+            calls = len(path.tiles) * len(part)
+            sums = last.outputs[0].size * (len(path.tiles) - 1) if fan_in else 0
+            yield Candidate(first, first + len(part), "channels", path.bytes, CALL * calls + SUM * sums, path.unit)
+
+
+WAYS: list[Way] = [by_rows, by_channels]
 
 
 def candidates(graph: Graph, order: Sequence[Unit]) -> list[Candidate]:

@@ -8,7 +8,7 @@ the row of a result asks for them, as late as can be, and so the line buffers ar
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from driftc.codegen.graph import Tensor
 from driftc.codegen.operators.base import Box, Operator, Tiling
 from driftc.codegen.operators.row_input import RowInput
-from driftc.codegen.plan.place import Block, Problem, aligned, greedy
+from driftc.codegen.plan.pack import Pack
 from driftc.codegen.plan.plan import Affine, Buffer, Call, Span, Statement
 from driftc.codegen.plan.roll import roll
 from driftc.codegen.plan.unit import Places, Unit, tiled
@@ -139,48 +139,20 @@ class Stream:
         return found
 
     @cached_property
-    def offsets(self) -> tuple[dict[str, int], int]:
-        """Where each buffer lies in the block that they share, and its size. Those never needed at once may overlap."""
-        names = list(self.buffers)
-        blocks = tuple(Block(self.buffers[name][0].bytes, 0, 0) for name in names)
-        anywhere = -(1 << 40)
-        gaps = {
-            (a, b): anywhere
-            for a in range(len(names))
-            for b in range(len(names))
-            if a != b and not (self.buffers[names[a]][1] & self.buffers[names[b]][1]).any()
-        }
-        placement = greedy(Problem(blocks, gaps))
-        assert placement is not None  # one room without a limit
-        return dict(zip(names, placement.offsets, strict=True)), placement.bytes
-
-    @property
-    def bytes(self) -> int:
-        """Of the block."""
-        return self.offsets[1] if self.buffers else 0
+    def pack(self) -> Pack:
+        return Pack(f"{self.operators[0].name}..{self.operators[-1].name} rows", self.buffers)
 
     def program(self, places: Places) -> tuple[Statement, ...]:
         made = {tensor.name: places.whole(tensor) for tensor in self.results}
-        if self.buffers:
-            block = places.private(self.block)
-            for name, (buffer, _) in self.buffers.items():
-                offset = block.offset + self.offsets[0][name]
-                made[name] = replace(buffer, region=block.region, offset=offset)
+        made |= self.pack.placed(places)
         return roll([self._call(piece, made, places) for piece in self.pieces])
-
-    @cached_property
-    def block(self) -> Buffer:
-        name = f"{self.operators[0].name}..{self.operators[-1].name} rows"
-        size = aligned(self.bytes)
-        return Buffer(name, "", 0, np.dtype(np.int8), (1, 1, size), (size, size, 1), 1, size)
 
     def unit(self) -> Unit | None:
         """None where an operator cannot be computed by rows."""
         if not self.possible:
             return None
-        private = [self.block] if self.buffers else []
         macs = sum(operator.macs for operator in self.operators)
-        return tiled(self.operators, self.program, private, self.results, self.views, macs, "rows")
+        return tiled(self.operators, self.program, self.pack.blocks, self.results, self.views, macs, "rows")
 
     def _call(self, piece: Piece, made: Mapping[str, Buffer], places: Places) -> Call:
         operator = self.operators[piece.operator]

@@ -7,6 +7,9 @@ use: the proven optimum does not depend on the solver's way to it.
 
 from __future__ import annotations
 
+import pickle
+import subprocess
+import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +22,10 @@ if TYPE_CHECKING:
 # Deterministic seconds, which are near those of a desktop's clock: for the fewest bytes, and then for each offset.
 LIMIT = 8.0
 LIMIT_EACH = 0.5
+APART = (
+    "import pickle, sys; from driftc.codegen.plan.solve import solve; "
+    "sys.stdout.buffer.write(pickle.dumps(solve(*pickle.load(sys.stdin.buffer))))"
+)
 
 
 def require() -> None:
@@ -37,7 +44,19 @@ def solve(problem: Problem, seed: int = 0) -> Placement | None:
         return start  # nothing is smaller than what is live at once
     if start is None and None in problem.rooms:
         return None
+    if "tensorflow" in sys.modules and "ortools.sat.python.cp_model" not in sys.modules:
+        return _solve_apart(problem, seed)
     return _Search(problem, start, seed).run()
+
+
+def _solve_apart(problem: Problem, seed: int) -> Placement | None:
+    """In a process of its own: both bring the same libraries, and OR-Tools crashes where TensorFlow came first."""
+    done = subprocess.run([sys.executable, "-c", APART], input=pickle.dumps((problem, seed)), capture_output=True)
+    if done.returncode != 0:
+        said = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit status {done.returncode}"]
+        raise ToolError(f"OR-Tools failed: {said[-1]}; --planner greedy does without it")
+    found: Placement | None = pickle.loads(done.stdout)
+    return found
 
 
 class _Search:

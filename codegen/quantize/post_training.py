@@ -28,6 +28,8 @@ from driftc.codegen.quantize.ranges import CHOICES, Histogram
 from driftc.codegen.quantize.tune import SAMPLES, Loss, tune
 from driftc.codegen.tflite_writer import write
 
+TRIAL = 128  # samples that say whether equalisation helps
+
 Watch = Callable[[str, Graph], None]
 Progress = Callable[[int, int], None]
 
@@ -38,7 +40,7 @@ class Settings:
 
     ranges: str = "mse"  # of activations: minmax, percentile or mse
     correct_bias: bool = True
-    equalize: bool | None = None  # None: where the model has depthwise convolutions
+    equalize: bool | None = None  # None: where there are depthwise convolutions and the output follows better with it
     input_divisor: float = 1.0  # calibration values are divided by it
     float_border: bool = False  # QUANTIZE and DEQUANTIZE at the model's border
 
@@ -103,21 +105,43 @@ def quantize_graph(
     folded = fold(real)
     see("fold", folded)
     prepared = activate(folded)
-    some = samples.first(SAMPLES)
+    notes = [*real.notes, *samples.notes]
     if settings.equalize or (settings.equalize is None and _has_depthwise(prepared)):
-        prepared = equalize(prepared, some)
+        evened = equalize(prepared, samples.first(SAMPLES))
+        if settings.equalize is None:
+            plain, even = (_heard(graph, samples.first(TRIAL), settings) for graph in (prepared, evened))
+            chosen = "used" if even > plain else "not used"
+            notes.append(f"equalisation {chosen}: {even:g} dB at the output with it, {plain:g} dB without")
+            evened = evened if even > plain else prepared
+        prepared = evened
     prepared.check()
     see("activate", prepared)
-    seen = observe(prepared, samples.inputs, progress)
-    ranges = {tensor: CHOICES[settings.ranges](histogram) for tensor, histogram in seen.items()}
-    graph, losses = tune(prepared, quantize(prepared, ranges), some, correct=settings.correct_bias)
+    graph, losses = _quantized(prepared, samples.inputs, samples.first(SAMPLES), settings, progress)
     if settings.float_border:
         graph = with_float_border(graph)
     for operator in graph.operators:
         operator.check()
     graph.check()
     see("quantize", graph)
-    return Quantized(real, graph, write(graph), tuple(losses), (*real.notes, *samples.notes))
+    return Quantized(real, graph, write(graph), tuple(losses), tuple(notes))
+
+
+def _quantized(
+    graph: Graph, inputs: Sequence[Array], some: Sequence[Array], settings: Settings, progress: Progress | None = None
+) -> tuple[Graph, list[Loss]]:
+    """Ranges from all `inputs`, weights and biases from `some`."""
+    seen = observe(graph, inputs, progress)
+    ranges = {tensor: CHOICES[settings.ranges](histogram) for tensor, histogram in seen.items()}
+    return tune(graph, quantize(graph, ranges), some, correct=settings.correct_bias)
+
+
+def _heard(graph: Graph, some: Sequence[Array], settings: Settings) -> float:
+    """Signal to noise at the output and the layer before it, in dB, quantised on a few samples.
+
+    Both, for a softmax hides what its input loses or shows it, as the samples will have it.
+    """
+    _, losses = _quantized(graph, some, some, settings)
+    return round(float(np.mean([loss.total for loss in losses[-2:]])), 1) if losses else 0.0
 
 
 def _has_depthwise(graph: Graph) -> bool:

@@ -13,6 +13,7 @@ from driftc.codegen.graph import Array, Graph, Tensor
 from driftc.codegen.operators.base import Activation, Operator
 from driftc.codegen.operators.weighted import Weighted
 from driftc.codegen.passes.dequantize import float_operator
+from driftc.codegen.quantize.rounding import compensate
 
 SAMPLES = 256  # of the calibration set; the mean of a channel needs no more
 
@@ -46,7 +47,7 @@ def tune(real: Graph, graph: Graph, inputs: Sequence[Array], *, correct: bool = 
         made = producers[operator.outputs[0].name]
         arguments = [_argument(t, producers, rounded) for t in made.inputs]
         if correct and isinstance(made, Weighted) and isinstance(operator, Weighted):
-            made = _corrected(operator, exact[0], made, arguments[0])
+            made = _corrected(operator, exact[0], compensate(operator, made, arguments[0]), arguments[0])
             changed[made.name] = made
         layer = float_operator(made)
         outputs = _run(layer, arguments)

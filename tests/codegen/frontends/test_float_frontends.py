@@ -92,6 +92,19 @@ def test_keras(suffix: str, tmp_path: Path) -> None:
 
 
 @KERAS
+def test_keras_normalization_and_the_largest(tmp_path: Path) -> None:
+    keras = import_module("tensorflow").keras
+    layers = keras.layers
+    scaled = layers.Normalization(mean=[0.1, 0.2, 0.3], variance=[1.0, 2.0, 3.0])
+    pool = layers.GlobalMaxPooling2D()
+    model = keras.Sequential([layers.Input((8, 7, 3)), scaled, layers.Conv2D(4, 3), pool, layers.Dense(2)])
+    model.save(tmp_path / "net.keras")
+    assert "MAX_POOL_2D" in check(load_model(tmp_path / "net.keras"), "Keras", 0)
+    model.export(str(tmp_path / "net"), verbose=False)
+    assert "MAX_POOL_2D" in check(load_model(tmp_path / "net"), "TensorFlow", 0)
+
+
+@KERAS
 def test_keras_sequential_with_one_dimension_and_groups(tmp_path: Path) -> None:
     keras = import_module("tensorflow").keras
     layers = keras.layers
@@ -208,6 +221,121 @@ def test_torch_refuses_training_mode_and_what_it_lacks(tmp_path: Path) -> None:
     torch.export.save(torch.export.export(torch.nn.GRU(3, 4), (torch.zeros(1, 5, 3),)), tmp_path / "gru.pt2")
     with pytest.raises(ModelError, match=r"gru.pt2: .* is not supported; driftc reads"):
         load_model(tmp_path / "gru.pt2")
+
+
+def torch_parts(torch: Any) -> dict[str, tuple[Any, int, list[str]]]:
+    """Name -> module over an image of [3, 11, 9], its batch normalisations, operators that must be there."""
+    nn = torch.nn
+
+    class Residual(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.norm = nn.Conv2d(3, 8, 3, 2, 1, bias=False), nn.BatchNorm2d(8)
+            self.second, self.other = nn.Conv2d(8, 8, 3, 1, 1), nn.BatchNorm2d(8)
+
+        def forward(self, x: Any) -> Any:
+            y = self.other(self.second(torch.relu(self.norm(self.first(x)))))
+            return torch.relu(y + nn.functional.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 2, 3)))
+
+    class Scaled(nn.Module):  # type: ignore[misc, name-defined]
+        def forward(self, x: Any) -> Any:
+            return (x - 0.5) / 0.25
+
+    flat = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.BatchNorm1d(252), nn.ReLU(), nn.Linear(252, 5))
+    return {
+        "residual": (Residual(), 2, ["PAD", "STRIDED_SLICE"]),
+        "scaled": (nn.Sequential(Scaled(), nn.Conv2d(3, 4, 1)), 0, ["MUL", "SUB"]),
+        "norm_after_flatten": (flat, 1, ["RESHAPE", "BATCH_NORMALIZATION"]),
+        "norm_first": (
+            nn.Sequential(nn.BatchNorm2d(3, affine=False), nn.ReLU(), nn.Conv2d(3, 4, (3, 2), (2, 1))),
+            1,
+            [],
+        ),
+        "hard_swish": (nn.Sequential(nn.Conv2d(3, 6, 3, groups=3), nn.Hardswish()), 0, ["HARD_SWISH"]),
+        "hard_sigmoid": (nn.Sequential(nn.Conv2d(3, 4, 1), nn.Hardsigmoid()), 0, ["RELU6"]),
+        "same": (
+            nn.Sequential(nn.Conv2d(3, 4, 4, padding="same"), nn.Conv2d(4, 4, 3, padding="valid")),
+            0,
+            ["CONV_2D"],
+        ),
+        "uncounted": (nn.AvgPool2d(3, 2, 1, count_include_pad=False), 0, ["AVERAGE_POOL_2D"]),
+        "counted": (nn.AvgPool2d(3, 2, 1), 0, ["PAD", "AVERAGE_POOL_2D"]),
+        "ceil": (nn.MaxPool2d((3, 2), (3, 2), (1, 0), ceil_mode=True), 0, ["MAX_POOL_2D"]),
+        "adaptive": (nn.AdaptiveAvgPool2d((11, 3)), 0, ["AVERAGE_POOL_2D"]),
+        "adaptive_max": (nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(3, 2)), 0, ["MAX_POOL_2D"]),
+        "asymmetric": (nn.Sequential(nn.ConstantPad2d((0, 1, 2, 0), 1.5), nn.Conv2d(3, 4, 3, 2)), 0, ["PAD"]),
+    }
+
+
+PARTS = [
+    "residual",
+    "scaled",
+    "norm_after_flatten",
+    "norm_first",
+    "hard_swish",
+    "hard_sigmoid",
+    "same",
+    "uncounted",
+    "counted",
+    "ceil",
+    "adaptive",
+    "adaptive_max",
+    "asymmetric",
+]
+
+
+def part(torch: Any, name: str) -> tuple[Any, int, list[str]]:
+    torch.manual_seed(0)
+    module, norms, wanted = torch_parts(torch)[name]
+    for inner in module.modules():
+        if hasattr(inner, "running_mean"):
+            inner.running_mean.normal_()
+            inner.running_var.uniform_(0.5, 2)
+    return module.eval(), norms, wanted
+
+
+@TORCH
+@pytest.mark.parametrize("name", PARTS)
+def test_torch_part(name: str, tmp_path: Path) -> None:
+    torch = import_module("torch")
+    module, norms, wanted = part(torch, name)
+    torch.export.save(torch.export.export(module, (torch.zeros(1, 3, 11, 9),)), tmp_path / "net.pt2")
+    assert set(wanted) <= set(check(load_model(tmp_path / "net.pt2"), "PyTorch", norms))
+
+
+@TORCH
+@ONNX
+@pytest.mark.parametrize("opset", [11, 17])
+@pytest.mark.parametrize("name", PARTS)
+def test_onnx_part(name: str, opset: int, tmp_path: Path) -> None:
+    torch = import_module("torch")
+    module, norms, wanted = part(torch, name)
+    torch.onnx.export(
+        module,
+        (torch.zeros(1, 3, 11, 9),),
+        str(tmp_path / "net.onnx"),
+        dynamo=False,
+        opset_version=opset,
+        training=torch.onnx.TrainingMode.PRESERVE,
+        do_constant_folding=False,
+    )
+    found = check(load_model(tmp_path / "net.onnx"), "onnx", norms)
+    assert set(wanted) <= set(found)
+    if name == "hard_swish":
+        assert "MUL" not in found
+
+
+@TORCH
+def test_torch_pooling_that_is_refused(tmp_path: Path) -> None:
+    torch = import_module("torch")
+    for module, said in (
+        (torch.nn.AvgPool2d(2, ceil_mode=True), "averaging in ceil_mode"),
+        (torch.nn.AvgPool2d(3, 1, (1, 0), count_include_pad=False), "does not count padding"),
+        (torch.nn.AdaptiveAvgPool2d(4), "do not divide into 4 x 4"),
+    ):
+        torch.export.save(torch.export.export(module, (torch.zeros(1, 3, 11, 9),)), tmp_path / "net.pt2")
+        with pytest.raises(ModelError, match=said):
+            load_model(tmp_path / "net.pt2")
 
 
 def onnx_model(onnx: Any) -> Any:

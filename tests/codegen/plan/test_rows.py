@@ -12,54 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from models import ModelBuilder
 from operator_cases import examples, seeds
+from partly_tiled import assert_equals, graph_of, with_unit
 from random_graphs import OUT, networks
 
 from driftc.codegen.api import Compiled, compile
 from driftc.codegen.emit.emit import emit
-from driftc.codegen.errors import ModelError
 from driftc.codegen.graph import Graph
-from driftc.codegen.lower import lower
-from driftc.codegen.options import Options
 from driftc.codegen.plan.candidates import by_rows
-from driftc.codegen.plan.check import check
-from driftc.codegen.plan.plan import Loop, Plan, static_calls
-from driftc.codegen.plan.propose import arrange, untiled
+from driftc.codegen.plan.plan import Loop, static_calls
+from driftc.codegen.plan.propose import untiled
 from driftc.codegen.plan.roll import roll
-from driftc.codegen.plan.search import Candidate
 from driftc.simulator.engines import engine
-from driftc.simulator.reference import PlanRun, run_graph
 
 IMAGE = (1, 12, 9, 4)
-
-
-def graph_of(builder: ModelBuilder) -> Graph | None:
-    with tempfile.TemporaryDirectory() as name:
-        path = Path(name) / "net.tflite"
-        path.write_bytes(builder.build())
-        try:
-            return lower(path, Options(planner="greedy")).graph
-        except ModelError:
-            return None  # nothing but views
-
-
-def streamed(graph: Graph, candidate: Candidate) -> Plan:
-    """The Plan in which `candidate` alone is streamed."""
-    units = untiled(graph)
-    unit = candidate.make()
-    assert unit is not None
-    return arrange(graph, [*units[: candidate.first], unit, *units[candidate.stop :]], "greedy")
-
-
-def assert_equals(graph: Graph, plan: Plan) -> None:
-    check(plan)
-    random = np.random.default_rng(5)
-    inputs = [random.integers(-128, 128, tensor.shape).astype(np.int8) for tensor in graph.inputs]
-    values = run_graph(graph, inputs)
-    outputs, layers = PlanRun(plan, poison=0xA5).run(inputs)
-    for tensor, output in zip(plan.output_tensors, outputs, strict=True):
-        np.testing.assert_array_equal(output, values[tensor.name].reshape(output.shape))
-    for tensor, layer in zip(plan.layers, layers, strict=True):
-        np.testing.assert_array_equal(layer, values[tensor.name].reshape(layer.shape))
 
 
 @given(networks(), seeds)
@@ -70,7 +35,7 @@ def test_any_stretch_of_any_graph(builder: ModelBuilder, seed: int) -> None:
         return
     found = list(by_rows(graph, untiled(graph)))
     for number in np.random.default_rng(seed).permutation(len(found))[:3]:
-        plan = streamed(graph, found[number])
+        plan = with_unit(graph, found[number])
         assert_equals(graph, plan)
         for call in static_calls(plan.program):
             assert call.rows.count == 1 or call.rows.count == call.outputs[0].shape[0]
@@ -117,7 +82,7 @@ def test_whole_networks(builder: ModelBuilder) -> None:
     assert graph is not None
     units = untiled(graph)
     (whole,) = [c for c in by_rows(graph, units) if (c.first, c.stop) == (0, len(units))]
-    plan = streamed(graph, whole)
+    plan = with_unit(graph, whole)
     assert_equals(graph, plan)
     assert whole.private <= plan.pieces[0].private, "the search must not leave out what it thinks too large"
 
@@ -153,7 +118,7 @@ def convolutions(*strides: int) -> Graph:
 def test_lines_are_as_many_as_the_next_window_has() -> None:
     graph = convolutions(1, 1)
     (found,) = by_rows(graph, untiled(graph))
-    plan = streamed(graph, found)
+    plan = with_unit(graph, found)
     lines = next(buffer for buffer in plan.buffers() if not buffer.whole_rows)
     assert lines.rows == 3
     assert plan.pieces[0].private == 3 * 9 * 4
@@ -162,7 +127,7 @@ def test_lines_are_as_many_as_the_next_window_has() -> None:
 def test_a_stride_moves_the_loop_by_two_rows() -> None:
     graph = convolutions(1, 2)
     (found,) = by_rows(graph, untiled(graph))
-    loops = [statement for statement in streamed(graph, found).program if isinstance(statement, Loop)]
+    loops = [statement for statement in with_unit(graph, found).program if isinstance(statement, Loop)]
     assert [len(loop.body) for loop in loops] == [3]
     assert [dict(call.rows.start.factors)["i"] for call in loops[0].body] == [2, 2, 1]  # type: ignore[union-attr]
 
@@ -170,7 +135,7 @@ def test_a_stride_moves_the_loop_by_two_rows() -> None:
 def test_rolled_calls_are_the_same_calls() -> None:
     graph = convolutions(1, 2, 1)
     found = next(c for c in by_rows(graph, untiled(graph)) if (c.first, c.stop) == (0, 3))
-    plan = streamed(graph, found)
+    plan = with_unit(graph, found)
     flat = [(call.operator.name, call.box(variables).row0) for call, variables in plan.calls()]
     assert len(flat) == len(set(flat)) == 12 + 6 + 6
     assert len(plan.program) < len(flat)
@@ -180,7 +145,7 @@ def test_rolled_calls_are_the_same_calls() -> None:
 def test_one_function_for_all_rows_of_a_layer() -> None:
     graph = convolutions(1, 2, 1)
     found = next(c for c in by_rows(graph, untiled(graph)) if (c.first, c.stop) == (0, 3))
-    plan = streamed(graph, found)
+    plan = with_unit(graph, found)
     code = emit(plan, source="net.tflite", sha256="0" * 64)["net.c"]
     assert code.count("static void ") == 3
     assert code.count("int row0)") == 3

@@ -1,0 +1,54 @@
+"""Reading ONNX nodes, and running a model of one sample beside the import."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from driftc.codegen.frontends.builder import Pair
+
+
+def fix_batch(model: Any) -> None:
+    """One sample: the first axis of inputs and outputs is 1, so that every shape can be inferred."""
+    constants = {tensor.name for tensor in model.graph.initializer}
+    for port in (*model.graph.input, *model.graph.output):
+        shape = port.type.tensor_type.shape
+        if port.name not in constants and shape.dim:
+            shape.dim[0].dim_value = 1
+
+
+def session(onnx: Any, model: Any) -> Any:
+    """ONNX Runtime where it is installed, else the reference of onnx itself, which is slow."""
+    try:
+        import onnxruntime
+    except ImportError:
+        from onnx.reference import ReferenceEvaluator
+
+        # Before opset 14 it mixes the sample's own mean and variance in, by this momentum.
+        plain = onnx.ModelProto.FromString(model.SerializeToString())
+        for node in plain.graph.node:
+            if node.op_type == "BatchNormalization":
+                kept = [stored for stored in node.attribute if stored.name != "momentum"]
+                del node.attribute[:]
+                node.attribute.extend([*kept, onnx.helper.make_attribute("momentum", 1.0)])
+        return ReferenceEvaluator(plain)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def label_of(node: Any) -> str:
+    """The path that exporters make of modules, without the operator at its end: '/conv1/Conv' gives 'conv1'."""
+    path = str(node.name or node.output[0]).strip("/")
+    parent, _, last = path.rpartition("/")
+    return parent if parent and last == node.op_type else path
+
+
+def attribute(node: Any, name: str, default: Any) -> Any:
+    from onnx.helper import get_attribute_value
+
+    return next((get_attribute_value(a) for a in node.attribute if a.name == name), default)
+
+
+def pair(node: Any, name: str) -> Pair:
+    values = [int(n) for n in attribute(node, name, [1, 1])]
+    return (values[0], values[1]) if len(values) == 2 else (values[0], 1)
