@@ -189,7 +189,7 @@ def json_option(command: Command) -> Command:
     is_flag=False,
     flag_value="calibrated",
     metavar="[METHOD]",
-    help="Normalise each sample by its own statistics: calibrated (the default; needs TensorFlow), fixed, iabn or lean.",
+    help="Normalise each sample by its own statistics: calibrated (default; needs TensorFlow), fixed, iabn or lean.",
 )
 @click.option(
     "--adapt-layers",

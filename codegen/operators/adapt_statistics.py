@@ -59,7 +59,8 @@ class AdaptStatistics(Operator):
         "Linear form: R = spread, with 2^floor, as a share of the source's, Q.16: 2^-lift of it, at most 2^31 - 1, "
         "times ratio / 2^19, below 2^27; moved = w * belief * (R - 1), each product below 2^45, rounded down; "
         "multiplier = 2^(level - log2(1 + moved) / 2), 1 + moved at least 2^-16; "
-        "mean = centre + w * (gain * S / 2^shift - rest); with soft shrinkage w = 1, and both moves are nearer to 0 by calm. w = 0 leaves nothing of S and Q. "
+        "mean = centre + w * (gain * S / 2^shift - rest); with soft shrinkage w = 1, and both moves are nearer to 0 by "
+        "calm. w = 0 leaves nothing of S and Q. "
         "offset = base - multiplier * mean / 2^12 in Q.16, 53-bit product rounded down, saturated to +-2^30."
     )
 
