@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from models import autoencoder_model, keyword_model, residual_model
+from models import ModelBuilder, autoencoder_model, keyword_model, residual_model
 from numpy.typing import NDArray
 
 from driftc.codegen.adaptation import fixed, iabn, lean
@@ -112,6 +112,23 @@ def test_every_tensor_is_exact_on_every_engine(model: Path, method: str, tmp_pat
     assert found.samples == 6
     kinds = [tensor.dtype.name for tensor in made.lowered.plan.layers]
     assert {"int8", "int32", "int64"} == set(kinds)
+
+
+@pytest.mark.parametrize("method", ["whole", "lean-mean", "iabn"])
+def test_sums_of_64_bits_are_exact_on_every_engine(method: str, tmp_path: Path) -> None:
+    random = np.random.default_rng(2)
+    builder = ModelBuilder()
+    x = builder.input("x", (1, 48, 48, 18), scale=0.05, zero_point=-3)
+    weights, scales = random.integers(-127, 128, (6, 3, 3, 18)), random.uniform(0.002, 0.02, 6)
+    bias = random.integers(-500, 500, 6)
+    builder.output(builder.conv_2d(x, weights, bias, weight_scale=scales, out_scale=0.5, out_zero_point=5, name="conv"))
+    path = tmp_path / "wide.tflite"
+    path.write_bytes(builder.build())
+    made = compiled(path, method)
+    assert made.lowered.graph.operators[0].outputs[1].dtype == np.int64
+    engines = ["numpy", *(name for name in ("host", "unicorn") if engine(name).missing_for("cortex-m4") is None)]
+    found = made.verify(engines=engines, random=2, sanitize=True)
+    assert found.first_difference is None, str(found.first_difference)
 
 
 def test_references_compare_the_models_own_operators(model: Path) -> None:
