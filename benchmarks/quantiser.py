@@ -250,7 +250,11 @@ def main(names: tuple[str, ...], verify: int) -> None:
             def show(what: str, done: int, total: int, bar: Progress = bar, task: TaskID = task) -> None:
                 bar.update(task, description=what, completed=done, total=total)
 
-            row = measure(case, Path(folder), show, verify)
+            try:
+                row = measure(case, Path(folder), show, verify)
+            except driftc.DriftcError as problem:
+                click.echo(f"{case.name:18} {problem}")
+                continue
         accuracies = "".join(f"{100 * value:7.2f}%" for value in row.accuracy) or " " * 24
         click.echo(f"{row.name:18}{row.seconds:7.1f} s{accuracies:24}", nl=False)
         click.echo("".join(f"{value:{width}.1f}" for value, width in zip(row.decibels, (9, 7), strict=False)), nl=False)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import driftc
 from driftc.codegen.adaptation.constants import Adaptation
 from driftc.codegen.adaptation.find import find, method_named
+from driftc.codegen.adaptation.known import known
 from driftc.codegen.emit.emit import adapts, emit, emit_selftest
 from driftc.codegen.emit.program import step_names
 from driftc.codegen.errors import DataError, ToolError, UsageError
@@ -25,6 +26,7 @@ from driftc.codegen.folder import RECORD, read_record, write_folder
 from driftc.codegen.graph import Graph
 from driftc.codegen.lower import Lowered, lower, memories_of, planned, read
 from driftc.codegen.names import model_name
+from driftc.codegen.operators.live import PRECISIONS
 from driftc.codegen.options import Options
 from driftc.codegen.passes.border import border
 from driftc.codegen.plan.choose import Point, pareto
@@ -69,6 +71,7 @@ def compile(
     adapt: str | None = None,
     adapt_layers: str = "all",
     adapt_budget: float | None = None,
+    adapt_precision: str | None = None,
     adapt_constants: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Compiled:
@@ -88,12 +91,16 @@ def compile(
     `adapt` names a method ("fixed", ...): the layers in `adapt_layers` ("all", a share, names, or "auto": the best that
     add at most `adapt_budget` percent to the instructions, 12 if None) then normalise each sample by its own
     statistics, with constants found on the samples in `calibrate` (real values are divided by
-    `settings.input_divisor`), or read from `adapt_constants`.
+    `settings.input_divisor`), or read from `adapt_constants`. A float model's normalisations keep what they learnt in
+    training. `adapt_precision` is that of values before normalisation: "int8", "int16" or "int32" (None: that of
+    `adapt_constants`, else "int8").
 
     Raises ModelError (the file), FitError (the board or `ram`), UsageError (the options) or ToolError (a missing tool).
     """
     options = Options(name, board, core, match, float_io, planner, cc, optimize, ram, minimize, overhead, feed)
     found = _load_board(board)
+    if adapt_precision is not None and adapt_precision not in PRECISIONS:
+        raise UsageError(f"adapt precision '{adapt_precision}' is none of {', '.join(PRECISIONS)}")
     path = Path(model)
     quantized = None
     if calibrate is not None and (adapt is None or path.suffix != ".tflite"):  # else the samples are for adapting alone
@@ -105,10 +112,20 @@ def compile(
         notes: list[str] = []
         if adapt_constants is not None:
             adaptation = Adaptation.read(Path(adapt_constants))
+            adaptation = replace(adaptation, precision=adapt_precision or adaptation.precision)
         elif adapt is not None:
             divisor = settings.input_divisor if settings else 1.0
             adaptation, notes = _adaptation(
-                file, options, adapt, adapt_layers, adapt_budget, calibrate, divisor, progress
+                file,
+                options,
+                adapt,
+                adapt_layers,
+                adapt_budget,
+                adapt_precision or "int8",
+                calibrate,
+                divisor,
+                progress,
+                quantized,
             )
         lowered = lower(file, options, watch, path.name, adaptation)
         compiled = Compiled(file.read_bytes(), options, lowered)
@@ -427,11 +444,13 @@ def _adaptation(
     method: str,
     layers: str,
     budget: float | None,
+    precision: str,
     data: str | Path | None,
     divisor: float,
     progress: Callable[[int, int], None] | None,
+    quantized: Quantized | None,
 ) -> tuple[Adaptation, list[str]]:
-    """The constants of `method`, found on the calibration data."""
+    """The constants of `method`, found on the calibration data. `quantized`: where `path` was made of a float model."""
     from driftc.simulator import data as source
 
     method_named(method)
@@ -439,7 +458,8 @@ def _adaptation(
         raise UsageError(f"--adapt {method}: needs --calibrate FILE, samples of what the model was trained on")
     _, model = read(path, options)
     samples = source.load(Path(data), border(model).inputs, divisor=divisor)
-    return find(model, method, layers, samples, progress, budget)
+    norms = known(quantized, model) if quantized else None
+    return find(model, method, layers, samples, progress, norms, precision, budget)
 
 
 def _load_board(name: str | None) -> Board | None:

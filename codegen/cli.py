@@ -205,6 +205,11 @@ def json_option(command: Command) -> Command:
     help="With --adapt-layers auto: how many more instructions, estimated (default 12).",
 )
 @click.option(
+    "--adapt-precision",
+    type=click.Choice(["int8", "int16", "int32"]),
+    help="Values before normalisation: int8 (the default), int16 (twice the bytes) or int32 (four times).",
+)
+@click.option(
     "--adapt-constants",
     type=click.Path(path_type=Path),
     metavar="FILE.json",
@@ -243,6 +248,7 @@ def compile(
     adapt: str | None,
     adapt_layers: str,
     adapt_budget: float | None,
+    adapt_precision: str | None,
     adapt_constants: Path | None,
     float_io: bool,
     measure: bool | None,
@@ -288,6 +294,7 @@ def compile(
             adapt=adapt,
             adapt_layers=adapt_layers,
             adapt_budget=adapt_budget,
+            adapt_precision=adapt_precision,
             adapt_constants=adapt_constants,
             progress=progress,
         )

@@ -81,6 +81,12 @@ DRIFTC_INLINE int32_t driftc_clamp_wide(int64_t value)
     return value < -limit ? -limit : value > limit ? limit : (int32_t)value;
 }
 
+/* (M * value / 2^shift + O) / 2^16, rounded down, for values finer than int8; within +-2^30. */
+DRIFTC_INLINE int32_t driftc_affine(int32_t multiplier, int32_t value, int shift, int32_t offset)
+{
+    return driftc_clamp_wide(((((int64_t)multiplier * value) >> shift) + offset) >> 16);
+}
+
 DRIFTC_INLINE int driftc_leading_zeros_fast(uint32_t x)
 {
 #if defined(__GNUC__)
@@ -310,7 +316,7 @@ DRIFTC_SHARED void driftc_adapt_shrunk_wide(const driftc_adapt_t *layer, const d
 
 /* How a layer's means say how far the sample is to be trusted: rows of slope (Q.10 for each 2^shift of S), rest Q.10. */
 typedef struct {
-    const int16_t *table;
+    const int32_t *table;
     int32_t channels;
     int shift;
     int32_t factor; /* of the distance, less 2^right: Q.16 of the power of two that is left */
@@ -318,7 +324,7 @@ typedef struct {
     int32_t rate; /* Q.14 */
 } driftc_trust_t;
 
-DRIFTC_INLINE int64_t driftc_away(const driftc_trust_t *layer, const int16_t *row, int64_t sum)
+DRIFTC_INLINE int64_t driftc_away(const driftc_trust_t *layer, const int32_t *row, int64_t sum)
 {
     const int64_t away = ((sum * row[0] + ((int64_t)1 << (layer->shift - 1))) >> layer->shift) - row[1];
     const int32_t near = away < -16384 ? -16384 : away > 16384 ? 16384 : (int32_t)away;

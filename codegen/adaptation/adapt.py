@@ -6,7 +6,7 @@ next layer reads keeps its name, type and quantisation.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from driftc.codegen.adaptation import linear
 from driftc.codegen.adaptation.constants import Adaptation, Constants
+from driftc.codegen.adaptation.known import Normalisation
 from driftc.codegen.adaptation.linear import int16, scaled
 from driftc.codegen.errors import ModelError, UsageError
 from driftc.codegen.graph import Graph, Quantization, Tensor
@@ -27,27 +28,33 @@ from driftc.codegen.operators.adapt_statistics import (
 )
 from driftc.codegen.operators.adapt_trust import AdaptTrust
 from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.depthwise_conv_2d import DepthwiseConv2D
 from driftc.codegen.operators.live import live, recentred, sums_type, unfit
 from driftc.codegen.operators.powers import exp2_inverse, log2
+from driftc.codegen.operators.tensor_statistics import LARGEST_VALUE, TensorStatistics
 from driftc.codegen.operators.weighted import Weighted
 
+FINER = {"int8": 1, "int16": 256, "int32": 1}  # int32 by a power of two of each channel's own
 LARGEST_GAIN = 16.0  # steps of the output for one of the int8 values before it, at the source's statistics
 INT32, INT64 = np.dtype(np.int32), np.dtype(np.int64)
 
 
-def candidates(graph: Graph) -> dict[str, str | None]:
-    """Each layer with weights, in program order -> why it cannot be live, or None."""
-    return {operator.name: unfit(operator) for operator in graph.operators if isinstance(operator, Weighted)}
+def candidates(graph: Graph, known: Mapping[str, Normalisation] | None = None) -> dict[str, str | None]:
+    """Each layer with weights, in program order -> why it cannot be live, or None. `known`: these alone."""
+    layers = [op for op in graph.operators if (op.name in known if known else isinstance(op, Weighted))]
+    return {operator.name: unfit(operator) for operator in layers}
 
 
-def chosen(graph: Graph, wanted: str) -> list[str]:
+def chosen(graph: Graph, wanted: str, known: Mapping[str, Normalisation] | None = None) -> list[str]:
     """The layers that `wanted` names: "all", a share of those there are ("0.5": the first half), or NAME,NAME.
 
+    Only layers in `known` are considered where there are any; they go by the normalisation's name too.
     Raises UsageError for a layer that does not exist or cannot be live, with the reason and the candidates.
     """
-    found = candidates(graph)
+    found = candidates(graph, known)
     able = [name for name, problem in found.items() if problem is None]
-    listed = ", ".join(able) or "none"
+    titles = {name: norm.name for name, norm in (known or {}).items()}
+    listed = ", ".join(titles.get(name, name) for name in able) or "none"
     if not able:
         reasons = "; ".join(f"{name}: {problem}" for name, problem in found.items())
         raise ModelError(f"{graph.source}: no layer can be normalised live: {reasons or 'none has weights'}")
@@ -59,6 +66,7 @@ def chosen(graph: Graph, wanted: str) -> list[str]:
             raise UsageError(f"--adapt-layers {wanted}: a share is above 0 and at most 1")
         return able[: max(1, round(share * len(able)))]
     labels = {operator.label: operator.name for operator in graph.operators}
+    labels |= {title: name for name, title in titles.items()}
     names = [labels.get(name.strip(), name.strip()) for name in wanted.split(",")]
     for name in names:
         if name not in found:
@@ -94,14 +102,15 @@ def adapt(graph: Graph, adaptation: Adaptation) -> Graph:
             operators.append(operator)
             continue
         assert isinstance(operator, Weighted)
-        made = _live_layer(operator, constants, names)
+        make = _live_tensor if scales_alone(operator, constants) else _live_layer
+        made = make(operator, constants, adaptation.precision, names)
         for part in made:
             part.check()
         operators += made
     return graph.with_operators(operators)
 
 
-def _live_layer(operator: Weighted, constants: Constants, names: _Unique) -> list[Operator]:
+def _live_layer(operator: Weighted, constants: Constants, precision: str, names: _Unique) -> list[Operator]:
     (result,) = operator.outputs
     channels = operator.channels
     if constants.dm.size != channels:
@@ -109,40 +118,31 @@ def _live_layer(operator: Weighted, constants: Constants, names: _Unique) -> lis
     step = np.broadcast_to(operator.inputs[0].scale * operator.quantization.scale.astype(np.float64), (channels,))
     centre = np.rint(constants.mean / step).astype(np.int64)
     bias = recentred(operator, centre)
-    level = np.log2(constants.var + constants.eps)
-    form = constants.form
-    gain = constants.gamma * np.exp2(-(level if form.linear else constants.dv * level + constants.cv) / 2)
-    unit = _units(constants, step, replace(operator, bias=bias).largest_sum, result.scale, gain)
+    gain = _gain(constants)
+    unit = _units(constants, step, replace(operator, bias=bias).largest_sum, result.scale, gain, FINER[precision])
+    if precision == "int32":
+        shift = np.ceil(np.log2(unit / step)).clip(0, 31)
+        unit, value = step * np.exp2(shift), step
+    else:
+        shift = np.broadcast_to(np.log2(FINER[precision]), (channels,))
+        value = (unit / FINER[precision]).astype(np.float32)
+        unit = value.astype(np.float64) * FINER[precision]
 
     def tensor(suffix: str, dtype: np.dtype[Any], shape: tuple[int, ...] = (channels,)) -> Tensor:
         label = f"{result.label or result.name}/{suffix}"
         return Tensor(names.tensor(label), shape, dtype, label=label)
 
     values = replace(
-        tensor("prenorm", result.dtype, result.shape),
-        quantization=Quantization(unit.astype(np.float32), np.zeros(channels, np.int64), len(result.shape) - 1),
+        tensor("prenorm", np.dtype(precision), result.shape),
+        quantization=Quantization(value.astype(np.float32), np.zeros(channels, np.int64), len(result.shape) - 1),
     )
-    unit = unit.astype(np.float32).astype(np.float64)
     sums = tensor("sums", sums_type(replace(operator, bias=bias)))
     squares = tensor("squares", INT64)
     producer = live(operator, bias, (values, sums, squares))
     multiplier, offset = tensor("multiplier", INT32), tensor("offset", INT32)
     sizes = producer.pixels, producer.largest_sum
-    trusted: list[Operator] = []
-    if form.trust:
-        found = linear.trust(*sizes, constants, step, centre)
-        name, weight = names.operator(f"{operator.name}_trust"), tensor("trust", INT32, (1,))
-        trusted = [AdaptTrust(name=name, inputs=(sums,), outputs=(weight,), label=operator.label, **found)]
-    if form.linear:
-        fixed = linear.fixed_point(*sizes, constants, step, centre, unit, result.scale, result.zero_point)
-    else:
-        fixed = _fixed_point(*sizes, constants, step, centre, unit, result, gain)
-    statistics = AdaptStatistics(
-        name=names.operator(f"{operator.name}_statistics"),
-        inputs=(sums, squares, *(output for part in trusted for output in part.outputs)),
-        outputs=(multiplier, offset),
-        label=operator.label,
-        **fixed,
+    statistics = _statistics(
+        operator, constants, sizes, step, centre, unit, (sums, squares), (multiplier, offset), names
     )
     affine = AdaptAffine(
         name=names.operator(f"{operator.name}_affine"),
@@ -150,19 +150,111 @@ def _live_layer(operator: Weighted, constants: Constants, names: _Unique) -> lis
         outputs=(result,),
         label=operator.label,
         bounds=operator.range,
+        shift=None if precision == "int8" else shift.astype(np.int8),
     )
-    return [producer, *trusted, statistics, affine]
+    return [producer, *statistics, affine]
 
 
-def _units(constants: Constants, step: Any, largest: int, scale: float, gain: Any) -> Any:
-    """What one step of the int8 values is worth, per channel: reach / 127.
+def scales_alone(operator: Operator, constants: Constants) -> bool:
+    """It is a normalisation of its own: each value times a positive number. Then it can read int8 as it is."""
+    if not isinstance(operator, DepthwiseConv2D) or operator.outputs[0].shape != operator.inputs[0].shape:
+        return False
+    if operator.kernel != (1, 1) or operator.weights.data is None or operator.weights.data.min() <= 0:
+        return False
+    return bool(np.all(_gain(constants) * _steps(operator)[0] <= LARGEST_GAIN * operator.outputs[0].scale))
+
+
+def _live_tensor(operator: Operator, constants: Constants, _: str, names: _Unique) -> list[Operator]:
+    """The normalisation of the int8 tensor that `operator` reads, which it need not scale first."""
+    assert isinstance(operator, DepthwiseConv2D)
+    (x,), (result,) = operator.inputs, operator.outputs
+    channels = operator.channels
+    step, centre = _steps(operator)
+
+    def tensor(suffix: str, dtype: np.dtype[Any]) -> Tensor:
+        label = f"{result.label or result.name}/{suffix}"
+        return Tensor(names.tensor(label), (channels,), dtype, label=label)
+
+    sums, squares = tensor("sums", INT32), tensor("squares", INT64)
+    multiplier, offset = tensor("multiplier", INT32), tensor("offset", INT32)
+    gathered = TensorStatistics(name=operator.name, inputs=(x,), outputs=(sums, squares), label=operator.label)
+    sizes = gathered.pixels, LARGEST_VALUE
+    statistics = _statistics(
+        operator, constants, sizes, step, centre, step, (sums, squares), (multiplier, offset), names
+    )
+    affine = AdaptAffine(
+        name=names.operator(f"{operator.name}_affine"),
+        inputs=(x, multiplier, offset),
+        outputs=(result,),
+        label=operator.label,
+        bounds=operator.range,
+    )
+    return [gathered, *statistics, affine]
+
+
+def _statistics(
+    operator: Weighted,
+    constants: Constants,
+    sizes: tuple[int, int],
+    step: Any,
+    centre: Any,
+    unit: Any,
+    given: tuple[Tensor, Tensor],
+    results: tuple[Tensor, Tensor],
+    names: _Unique,
+) -> list[Operator]:
+    """ADAPT_STATISTICS, behind ADAPT_TRUST where the method needs it. `sizes`: pixels, largest accumulator."""
+    (result,), form = operator.outputs, constants.form
+    trusted: list[Operator] = []
+    if form.trust:
+        label = f"{result.label or result.name}/trust"
+        trusted = [
+            AdaptTrust(
+                name=names.operator(f"{operator.name}_trust"),
+                inputs=given[:1],
+                outputs=(Tensor(names.tensor(label), (1,), INT32, label=label),),
+                label=operator.label,
+                **linear.trust(*sizes, constants, step, centre),
+            )
+        ]
+    if form.linear:
+        fixed = linear.fixed_point(*sizes, constants, step, centre, unit, result.scale, result.zero_point)
+    else:
+        fixed = _fixed_point(*sizes, constants, step, centre, unit, result, _gain(constants))
+    statistics = AdaptStatistics(
+        name=names.operator(f"{operator.name}_statistics"),
+        inputs=(*given, *(output for part in trusted for output in part.outputs)),
+        outputs=results,
+        label=operator.label,
+        **fixed,
+    )
+    return [*trusted, statistics]
+
+
+def _steps(operator: DepthwiseConv2D) -> tuple[Any, Any]:
+    """What one step of the input is worth behind the 1x1 weights, and how many such steps its zero is from theirs."""
+    assert operator.weights.data is not None
+    unit = operator.inputs[0].scale * operator.quantization.scale.astype(np.float64)
+    weights = operator.weights.data.reshape(-1).astype(np.float64)
+    return weights * unit, operator.raw_bias / weights - operator.inputs[0].zero_point
+
+
+def _gain(constants: Constants) -> Any:
+    """The slope of the normalisation at the source's statistics."""
+    level = np.log2(constants.var + constants.eps)
+    return constants.gamma * np.exp2(-(level if constants.form.linear else constants.dv * level + constants.cv) / 2)
+
+
+def _units(constants: Constants, step: Any, largest: int, scale: float, gain: Any, finer: int) -> Any:
+    """What one step of int8 values is worth, per channel: reach / 127. The values may be so many times `finer`.
 
     Not so much that a step moves the output by more than LARGEST_GAIN: what lies further out is beyond the output's
     range anyway. Not so little that the producer would have to scale up, or that the mean of accumulators up to
     `largest` would leave 2^30 in Q.12.
     """
     unit = np.minimum(constants.reach / 127, LARGEST_GAIN * scale / gain)
-    least = np.maximum(largest * np.maximum(np.abs(constants.dm), 1.0) * 2.0 ** (MEAN_FRACTION - 29.9), 2.1)
+    moved = largest * np.maximum(np.abs(constants.dm), 1.0) * 2.0 ** (MEAN_FRACTION - 29.9)
+    least = np.maximum(moved, 2.1 if finer == 1 else 1.001 * finer)
     return np.maximum(unit, least * step)
 
 

@@ -8,7 +8,7 @@ live layer adds, a lower bound of what the model takes without. No compiler take
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 
 import numpy as np
@@ -18,6 +18,7 @@ from driftc.codegen.adaptation import fixed
 from driftc.codegen.adaptation.adapt import adapt
 from driftc.codegen.adaptation.calibration import measure
 from driftc.codegen.adaptation.constants import Adaptation
+from driftc.codegen.adaptation.known import Normalisation
 from driftc.codegen.errors import UsageError
 from driftc.codegen.graph import Array, Graph, Tensor
 from driftc.codegen.operators.base import Operator
@@ -58,11 +59,17 @@ def taken(operator: Operator) -> float:
 
 
 def within(
-    graph: Graph, able: Sequence[str], samples: Sequence[tuple[Array, ...]], budget: float, progress: Progress | None
+    graph: Graph,
+    able: Sequence[str],
+    samples: Sequence[tuple[Array, ...]],
+    budget: float,
+    progress: Progress | None,
+    norms: Mapping[str, Normalisation] | None = None,
 ) -> list[str]:
     """Of the layers `able`, in program order, the best that add at most `budget` percent to `graph` together.
 
-    `graph` is int8 to int8, `samples` what it takes. Raises UsageError where not one layer fits.
+    `graph` is int8 to int8, `samples` what it takes, `norms` what a float model knows of its layers.
+    Raises UsageError where not one layer fits.
     """
     operators = {operator.name: operator for operator in graph.operators}
     fused = graph
@@ -78,7 +85,7 @@ def within(
         raise UsageError(
             f"--adapt-budget {budget:g}: no layer can be live for so little; {least} alone adds about {share:.2g} %"
         )
-    gains = benefits(graph, able, samples[:SEEN], progress)
+    gains = benefits(graph, able, samples[:SEEN], progress, norms)
     chosen: set[str] = set()
     for name in sorted(able, key=lambda name: -gains[name] / costs[name]):
         if costs[name] <= room:
@@ -88,10 +95,14 @@ def within(
 
 
 def benefits(
-    graph: Graph, able: Sequence[str], samples: Sequence[tuple[Array, ...]], progress: Progress | None = None
+    graph: Graph,
+    able: Sequence[str],
+    samples: Sequence[tuple[Array, ...]],
+    progress: Progress | None = None,
+    norms: Mapping[str, Normalisation] | None = None,
 ) -> dict[str, float]:
     """By how much each layer, live by itself, brings the outputs on shifted samples closer to those on the samples."""
-    sources = measure(graph, able, samples)
+    sources = measure(graph, able, samples, None, norms or {})
     bad = [shifted(sample, graph.inputs, number) for number, sample in enumerate(samples)]
     wanted = _outputs(graph, samples)
     apart = _distance(_outputs(graph, bad), wanted)

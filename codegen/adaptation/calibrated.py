@@ -39,9 +39,10 @@ def fit(
     measured: Callable[[], Mapping[str, Source]],
     samples: list[tuple[Array, ...]],
     progress: Callable[[int, int], None] | None = None,
+    real: Graph | None = None,
 ) -> dict[str, Constants]:
-    """`graph` is int8 to int8, `samples` what it takes, `measured` the sources of the layers that are to be live.
-
+    """`graph` is int8 to int8, `samples` what it takes, `measured` the sources of the layers that are to be live;
+    `real` the float Graph that it was made of, which is then what the adapted network is to agree with.
     Raises UsageError or ToolError where it cannot be fitted, before anything is measured.
     """
     tf = tensorflow()
@@ -52,6 +53,7 @@ def fit(
             f"[1, H, W, 1 or 3], not {list(tensor.shape)}; choose another method"
         )
     network = Network(graph)
+    source_network = Network(real) if real else network
     sources = measured()
     low = (-128 - tensor.zero_point) * tensor.scale
     span = 255 * tensor.scale
@@ -70,7 +72,7 @@ def fit(
             return x
         source, (m0, s0, l0, t0) = sources[name], known[name]
         dm, bm, dv, bv = learnt[name]
-        mean, variance = tf.nn.moments(x, (1, 2), keepdims=True)
+        mean, variance = tf.nn.moments(x, range(1, len(x.shape) - 1), keepdims=True)
         mu = source.mean.astype(np.float32) + s0 * (dm * (mean - m0) / s0 + bm)
         moved = t0 * (dv * (tf.math.log(variance + source.eps.astype(np.float32)) - l0) / t0 + bv)
         return tf.exp(-moved / 2) * (x - mu) + source.mean.astype(np.float32)
@@ -78,7 +80,7 @@ def fit(
     @tf.function  # type: ignore[untyped-decorator]
     def step(both: Any, rate: Any, number: Any) -> Any:
         count = both.shape[0] // 2
-        wanted = tf.nn.softmax(network.run(both[:count] * span + low))
+        wanted = tf.nn.softmax(source_network.run(both[:count] * span + low))
         with tf.GradientTape() as tape:
             found = tf.nn.log_softmax(network.run(both * span + low, normalise))
             apart = tf.reduce_sum(wanted * (tf.math.log(wanted + 1e-9) - found[count:]), 1)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from driftc.codegen.adaptation.known import Normalisation
 from driftc.codegen.graph import Array, Graph
 from driftc.codegen.operators.live import statistics
 from driftc.codegen.operators.weighted import Int64, Weighted
@@ -30,11 +31,13 @@ class Source:
     var: Floats
     reach: Floats  # largest |x - mean| seen
     step: Floats  # one unit of the accumulator
+    floor: Floats  # eps, as it should be
 
     @property
     def eps(self) -> Floats:
-        """A thousandth of the source variance, and never less than the accumulator resolves."""
-        return np.asarray(np.maximum(self.var * FLOOR, self.step**2 / self.pixels))
+        """As the device adds it: a power of two, and never less than the accumulator resolves."""
+        unit = self.step**2 / self.pixels
+        return np.asarray(unit * np.exp2(np.rint(np.log2(np.maximum(self.floor / unit, 1.0)))))
 
 
 def measure(
@@ -42,15 +45,20 @@ def measure(
     layers: Collection[str],
     samples: Sequence[Sequence[Array]],
     progress: Callable[[int, int], None] | None = None,
+    known: Mapping[str, Normalisation] | None = None,
 ) -> dict[str, Source]:
-    """The Source of each of `layers` (operator names). Statistics are exact: integers until the last step."""
+    """The Source of each of `layers` (operator names). Statistics are exact: integers until the last step.
+
+    Mean, variance and eps are those in `known`; of other layers those of the samples, and a thousandth of the variance.
+    """
     seen: dict[str, _Seen] = {}
     for number, sample in enumerate(samples):
         _run(graph, layers, sample, seen)
         if progress is not None:
             progress(number + 1, len(samples))
     operators = {operator.name: operator for operator in graph.operators}
-    return {name: seen[name].source(operators[name]) for name in layers}
+    norms = known or {}
+    return {name: seen[name].source(operators[name], norms.get(name)) for name in layers}
 
 
 def _run(graph: Graph, layers: Collection[str], sample: Sequence[Array], seen: dict[str, _Seen]) -> None:
@@ -89,21 +97,26 @@ class _Seen:
         self.low = low if self.low is None else np.minimum(self.low, low)
         self.high = high if self.high is None else np.maximum(self.high, high)
 
-    def source(self, operator: object) -> Source:
+    def source(self, operator: object, known: Normalisation | None) -> Source:
         assert isinstance(operator, Weighted)
         assert self.low is not None and self.high is not None
         step = np.float64(operator.inputs[0].scale) * operator.quantization.scale.astype(np.float64)
         step = np.broadcast_to(step, (operator.channels,))
         means = np.stack(self.sums) / self.pixels
         powers = np.stack(self.squares) / self.pixels
-        mean = means.mean(axis=0)
-        var = np.maximum(powers.mean(axis=0) - mean**2, 0.0)
+        if known is None:
+            mean = means.mean(axis=0)
+            var = np.maximum(powers.mean(axis=0) - mean**2, 0.0)
+            mean, var, floor = mean * step, var * step**2, var * step**2 * FLOOR
+        else:
+            mean, var, floor = known.mean, known.var, known.eps
         return Source(
             self.pixels,
             means * step,
             np.maximum(powers - means**2, 0.0) * step**2,
-            mean * step,
-            var * step**2,
-            np.maximum(self.high - mean, mean - self.low) * step,
+            mean,
+            var,
+            np.maximum(self.high * step - mean, mean - self.low * step),
             step,
+            floor,
         )

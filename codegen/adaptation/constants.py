@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.errors import DataError
+from driftc.codegen.operators.live import PRECISIONS
 
 Floats = NDArray[np.float64]
 FORMAT = 1
@@ -92,16 +93,25 @@ ARRAYS = tuple(field.name for field in fields(Constants) if field.name != "form"
 
 @dataclass(frozen=True, eq=False)
 class Adaptation:
-    """Which layers of a model are live: operator name -> constants. `method` says where they came from."""
+    """Which layers of a model are live: operator name -> constants. `method` says where they came from.
+
+    `precision` is that of their values before normalisation: int8, int16 or int32.
+    """
 
     method: str
     sha256: str  # of the model file
     layers: dict[str, Constants]
+    precision: str = "int8"
 
     def as_text(self) -> str:
         """The file's text: the same for the same constants, on every machine."""
         layers = {name: constants.as_json() for name, constants in self.layers.items()}
-        head = {"driftc_adaptation": FORMAT, "method": self.method, "sha256": self.sha256}
+        head = {
+            "driftc_adaptation": FORMAT,
+            "method": self.method,
+            "precision": self.precision,
+            "sha256": self.sha256,
+        }
         return json.dumps({**head, "layers": layers}, indent=1) + "\n"
 
     @classmethod
@@ -122,4 +132,7 @@ class Adaptation:
             except (KeyError, TypeError, ValueError) as problem:
                 what = f"'{problem.args[0]}' is missing" if isinstance(problem, KeyError) else str(problem)
                 raise DataError(f"{path.name}: layer '{name}': {what}") from None
-        return cls(str(data.get("method", "")), str(data.get("sha256", "")), layers)
+        precision = str(data.get("precision", "int8"))
+        if precision not in PRECISIONS:
+            raise DataError(f"{path.name}: precision '{precision}' is none of {', '.join(PRECISIONS)}")
+        return cls(str(data.get("method", "")), str(data.get("sha256", "")), layers, precision)

@@ -13,6 +13,7 @@ from driftc.codegen.adaptation.adapt import chosen
 from driftc.codegen.adaptation.auto import BUDGET, within
 from driftc.codegen.adaptation.calibration import Source, measure
 from driftc.codegen.adaptation.constants import Adaptation, Constants
+from driftc.codegen.adaptation.known import Known
 from driftc.codegen.errors import DataError, UsageError
 from driftc.codegen.graph import Array, Graph
 from driftc.codegen.passes.border import border
@@ -25,7 +26,7 @@ FEWEST, ENOUGH = 16, 500  # calibration samples: below the first refused, below 
 
 Progress = Callable[[int, int], None]
 Measured = Callable[[], Mapping[str, Source]]  # the sources of the chosen layers; takes its time
-Fit = Callable[[Graph, Measured, "list[tuple[Array, ...]]", Progress | None], dict[str, Constants]]
+Fit = Callable[[Graph, Measured, "list[tuple[Array, ...]]", Progress | None, Graph | None], dict[str, Constants]]
 
 
 @cache
@@ -43,7 +44,9 @@ def methods() -> dict[str, Fit]:
 
 
 def _layer_by_layer(constants: Callable[[Source], Constants]) -> Fit:
-    return lambda graph, measured, samples, progress: {name: constants(source) for name, source in measured().items()}
+    return lambda graph, measured, samples, progress, real: {
+        name: constants(source) for name, source in measured().items()
+    }
 
 
 def find(
@@ -52,15 +55,18 @@ def find(
     layers: str,
     samples: Samples,
     progress: Progress | None = None,
+    known: Known | None = None,
+    precision: str = "int8",
     budget: float | None = None,
 ) -> tuple[Adaptation, list[str]]:
     """The constants of each chosen layer, and what the user should know.
 
-    `graph` as the file has it; `samples` for the inputs of its `border`; `budget` in percent, for the layers "auto".
-    Raises UsageError or DataError.
+    `graph` as the file has it; `samples` for the inputs of its `border`; `known` where it was made of a float model;
+    `budget` in percent, for the layers "auto". Raises UsageError or DataError.
     """
     fit = method_named(method)
-    names = chosen(graph, "all" if layers == "auto" else layers)
+    norms = known.layers if known else {}
+    names = chosen(graph, "all" if layers == "auto" else layers, norms)
     if budget is not None and layers != "auto":
         raise UsageError("--adapt-budget: is what --adapt-layers auto keeps within; give both")
     if budget is not None and not 0 < budget <= 1000:
@@ -70,17 +76,23 @@ def find(
             f"{samples.described}: {len(samples)} calibration samples; {FEWEST} are needed, better {ENOUGH}"
         )
     notes = []
+    if known is not None and not norms:
+        notes.append(
+            f"{graph.source}: has no batch normalisation; its layers adapt from their statistics on the samples"
+        )
     if len(samples) < ENOUGH:
         notes.append(
             f"{samples.described}: {len(samples)} calibration samples; below {ENOUGH} the constants are uncertain"
         )
     inner = border(graph)
+    real = known.real if known else None
+    quantized = samples.quantized
     if layers == "auto":
         able, percent = len(names), BUDGET if budget is None else budget
-        names = within(inner, names, samples.quantized, percent, progress)
+        names = within(inner, names, quantized, percent, progress, norms)
         notes.append(f"live within {percent:g} % more instructions: {len(names)} of {able} layers: {', '.join(names)}")
-    found = fit(inner, lambda: measure(inner, names, samples.quantized, progress), samples.quantized, progress)
-    return Adaptation(method, graph.sha256, found), notes
+    found = fit(inner, lambda: measure(inner, names, quantized, progress, norms), quantized, progress, real)
+    return Adaptation(method, graph.sha256, found, precision), notes
 
 
 def method_named(method: str) -> Fit:

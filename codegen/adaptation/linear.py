@@ -56,11 +56,11 @@ def trust(pixels: int, largest: int, known: Constants, step: Any, centre: Any) -
     deviation = np.sqrt(known.var + known.eps)
     one = 2.0**DEVIATION_FRACTION
     slope, shift = scaled(known.dm * step / (pixels * deviation) * one)
-    rest = np.rint(_rest(known, step, centre) / deviation * one).clip(-(2**15), 2**15 - 1).astype(np.int16)
+    rest = np.rint(_rest(known, step, centre) / deviation * one).clip(-(2**24), 2**24)
     real = np.log2(np.e) / (len(slope) if known.form.mean else 1) / 16  # Q.20 to Q.16
     right = 15 - int(np.frexp(real)[1])
     return {
-        "table": np.stack([slope, rest], axis=1),
+        "table": np.stack([slope, rest], axis=1).astype(np.int32),
         "shift": shift,
         "factor": min(round(float(real) * 2.0**right), 2**15 - 1),
         "right": right,

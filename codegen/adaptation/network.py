@@ -1,7 +1,7 @@
-"""The int8 Graph as a differentiable float network, for methods that fit their constants. Needs TensorFlow.
+"""A Graph, float or int8, as a differentiable network, for methods that fit their constants. Needs TensorFlow.
 
-Values are real numbers, as many samples at once as one likes. Rounding is left out; saturation is not: every tensor
-is clipped to what its int8 can hold.
+Values are real numbers, as many samples at once as one likes. Of int8, rounding is left out; saturation is not: every
+tensor is clipped to what its int8 can hold.
 """
 
 from __future__ import annotations
@@ -11,24 +11,29 @@ from typing import Any
 
 import numpy as np
 
-from driftc.codegen.errors import ToolError, UsageError
+from driftc.codegen.errors import UsageError
+from driftc.codegen.frontends.extras import load_extra
 from driftc.codegen.graph import Graph, Tensor
-from driftc.codegen.operators.base import Operator, Windowed
+from driftc.codegen.operators.base import Activation, Operator, Windowed
+from driftc.codegen.operators.concatenation import Concatenation
 from driftc.codegen.operators.conv_2d import Conv2D
 from driftc.codegen.operators.depthwise_conv_2d import DepthwiseConv2D
+from driftc.codegen.operators.leaky_relu import LeakyRelu
+from driftc.codegen.operators.pad import Pad
+from driftc.codegen.operators.softmax import Softmax
+from driftc.codegen.operators.strided_slice import StridedSlice
+from driftc.codegen.operators.transpose import Transpose
 from driftc.codegen.operators.weighted import Weighted
+from driftc.codegen.passes.dequantize import dequantized, float_operator
 
+CEILINGS = {Activation.RELU6: 6.0, Activation.RELU_N1_TO_1: 1.0}
 Values = Any  # a tf.Tensor
 Normalise = Callable[[str, Values], Values]  # layer name, values before normalisation -> after it
 
 
 def tensorflow() -> Any:
     """The module, imported when a fit begins and not before. Raises ToolError where it is absent."""
-    try:
-        import tensorflow
-    except ImportError:
-        raise ToolError('fitting constants needs TensorFlow: pip install "driftc[keras]"') from None
-    return tensorflow
+    return load_extra("tensorflow", "keras", "fitting constants")
 
 
 class Network:
@@ -50,12 +55,12 @@ class Network:
         self._weights = {op.name: _real_weights(op) for op in operators if isinstance(op, Weighted)}
 
     def run(self, x: Values, normalise: Normalise | None = None) -> Values:
-        """Logits of the samples `x` [samples, ...]. `normalise` sees each convolution, before its activation."""
+        """Logits of the samples `x` [samples, ...]. `normalise` sees each layer with weights, before its activation."""
         values = {self._input.name: x}
         for operator in self._operators:
             given = [self._value(tensor, values) for tensor in operator.inputs]
             result = getattr(self, f"_{operator.kind.lower()}")(operator, *given)
-            if normalise is not None and isinstance(operator, Conv2D | DepthwiseConv2D):
+            if normalise is not None and isinstance(operator, Weighted):
                 result = normalise(operator.name, result)
             values[operator.outputs[0].name] = self._clipped(operator, result)
         return self._tf.reshape(values[self._output.name], (x.shape[0], -1))
@@ -63,16 +68,22 @@ class Network:
     def _value(self, tensor: Tensor, values: Mapping[str, Values]) -> Values:
         if tensor.data is None:
             return values[tensor.name]
-        real = (
-            (tensor.data.astype(np.float32) - tensor.zero_point) * tensor.scale if tensor.quantization else tensor.data
-        )
-        return self._tf.constant(real, self._tf.float32)
+        return self._tf.constant(dequantized(tensor).data, self._tf.float32)
 
     def _clipped(self, operator: Operator, result: Values) -> Values:
         tensor = operator.outputs[0]
+        if tensor.quantization is None:
+            return self._activated(getattr(operator, "activation", Activation.NONE), result)
         low, high = getattr(operator, "range", (-128, 127))
         real = (np.array([low, high]) - tensor.zero_point) * tensor.scale
         return self._tf.clip_by_value(result, real[0], real[1])
+
+    def _activated(self, activation: Activation, x: Values) -> Values:
+        if activation is Activation.RELU:
+            return self._tf.nn.relu(x)
+        if activation is Activation.NONE:
+            return x
+        return self._tf.clip_by_value(x, 0.0 if activation is Activation.RELU6 else -1.0, CEILINGS[activation])
 
     # --- one method an operator, named after its kind ---
 
@@ -85,10 +96,9 @@ class Network:
         weights, bias = self._weights[op.name]
         kernel = self._tf.constant(weights[0].reshape(*op.kernel, -1, op.multiplicity))
         padded = self._padded(op, x)
-        if op.stride[0] != op.stride[1]:
-            raise UsageError(f"{op.name}: constants cannot be fitted through unequal strides of DEPTHWISE_CONV_2D yet")
-        strides = (1, *op.stride, 1)
-        return self._tf.nn.depthwise_conv2d(padded, kernel, strides, "VALID", dilations=op.dilation) + bias
+        step = min(op.stride) if max(op.dilation) == 1 else 1  # unequal strides: every pixel of one axis, then some
+        made = self._tf.nn.depthwise_conv2d(padded, kernel, (1, step, step, 1), "VALID", dilations=op.dilation)
+        return made[:, :: op.stride[0] // step, :: op.stride[1] // step] + bias
 
     def _fully_connected(self, op: Weighted, x: Values) -> Values:
         weights, bias = self._weights[op.name]
@@ -121,6 +131,25 @@ class Network:
         axes = getattr(op, "axes", ())
         return self._tf.reshape(self._tf.reduce_mean(x, axes), (x.shape[0], *op.outputs[0].shape[1:]))
 
+    def _concatenation(self, op: Concatenation, *x: Values) -> Values:
+        return self._tf.concat(x, op.axis)
+
+    def _pad(self, op: Pad, x: Values) -> Values:
+        tensor = op.outputs[0]
+        fill = op.real if tensor.quantization is None else (op.value - tensor.zero_point) * tensor.scale
+        return self._tf.pad(x, op.paddings, constant_values=fill)
+
+    def _strided_slice(self, op: StridedSlice, x: Values) -> Values:
+        for axis, (first, count, step) in enumerate(zip(op.begin, op.counts, op.strides, strict=True)):
+            x = x if axis == 0 else self._tf.gather(x, range(first, first + count * step, step), axis=axis)
+        return self._reshape(op, x)
+
+    def _transpose(self, op: Transpose, x: Values) -> Values:
+        return self._tf.transpose(x, op.permutation)
+
+    def _softmax(self, op: Softmax, x: Values) -> Values:
+        return self._tf.nn.softmax(op.beta * x)
+
     def _reshape(self, op: Operator, x: Values) -> Values:
         return self._tf.reshape(x, (x.shape[0], *op.outputs[0].shape[1:]))
 
@@ -132,6 +161,15 @@ class Network:
     def _relu6(self, _: Operator, x: Values) -> Values:
         return self._tf.nn.relu6(x)
 
+    def _leaky_relu(self, op: LeakyRelu, x: Values) -> Values:
+        return self._tf.nn.leaky_relu(x, op.alpha)
+
+    def _hard_swish(self, _: Operator, x: Values) -> Values:
+        return x * self._tf.nn.relu6(x + 3) / 6
+
+    def _quantize(self, _: Operator, x: Values) -> Values:
+        return x
+
     def _logistic(self, _: Operator, x: Values) -> Values:
         return self._tf.sigmoid(x)
 
@@ -141,11 +179,7 @@ class Network:
 
 def _real_weights(op: Weighted) -> tuple[Any, Any]:
     """Weights and bias as float32, per channel scale applied."""
-    assert op.weights.data is not None
-    if isinstance(op, Conv2D) and op.groups != 1:
-        raise UsageError(f"{op.name}: constants cannot be fitted through grouped convolutions yet")
-    scale = op.quantization.scale.astype(np.float32)
-    shape = [1] * op.weights.data.ndim
-    shape[op.channel_axis] = -1
-    weights = op.weights.data.astype(np.float32) * scale.reshape(shape)
-    return weights, (op.raw_bias * np.float64(op.inputs[0].scale) * scale).astype(np.float32)
+    made = float_operator(op) if op.weights.quantization else op
+    assert isinstance(made, Weighted) and made.weights.data is not None
+    bias = np.zeros(op.channels, np.float32) if made.bias is None or made.bias.data is None else made.bias.data
+    return made.weights.data.astype(np.float32), bias.astype(np.float32).reshape(-1)

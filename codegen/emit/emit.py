@@ -115,6 +115,7 @@ def environment() -> Any:
         c_type=access.c_type,
         comment=comment,
         to_int8=text.to_int8,
+        to_values=text.to_values,
         any=any,
         element=access.element,
         minus=access.minus,

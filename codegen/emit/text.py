@@ -86,10 +86,32 @@ def requantized(value: str, multiplier: Multiplier, largest: int, zero: int, bou
 def to_int8(op: Operator, total: str, channel: str | int) -> str:
     """The C that turns the finished sum `total` of output channel `channel` into int8."""
     assert isinstance(op, Weighted)
+    multiplier, shift = _scale(op, channel)
+    low, high = op.range
+    return f"{op.scaler}({total}, {multiplier}, {shift}, {op.zero_out}, {low}, {high})"
+
+
+def to_values(op: Operator, total: str, channel: str | int) -> str:
+    """The C that turns it into what ADAPT_AFFINE reads: int8, int16, or the sum itself."""
+    assert isinstance(op, Weighted)
+    kind = op.outputs[0].dtype.name
+    if kind == "int8":
+        return to_int8(op, total, channel)
+    if kind == "int32":
+        return total
+    multiplier, shift = _scale(op, channel)
+    low, high = op.range
+    scaled = f"driftc_scale({total}, {multiplier}, {shift})"
+    if op.scaler == "driftc_to_int8":
+        scaled = f"driftc_shift_right_short(driftc_multiply_high_short({total}, {multiplier}), {shift})"
+    return f"(int16_t)driftc_clamp({scaled}, {low}, {high})"
+
+
+def _scale(op: Weighted, channel: str | int) -> tuple[str, str]:
+    """Multiplier and shift: literals, or elements of the layer's constants."""
     stored = op.constants()
     scale = {
         key: f"{op.name}_{key}[{channel}]" if key in stored else _number(int(data[0]))
         for key, data in op.scale_constants().items()
     }
-    low, high = op.range
-    return f"{op.scaler}({total}, {scale['multiplier']}, {scale['shift']}, {op.zero_out}, {low}, {high})"
+    return scale["multiplier"], scale["shift"]

@@ -1,20 +1,25 @@
-"""ADAPT_AFFINE: out = clamp((multiplier[c] * in + offset[c]) / 2^16), rounding and zero point in the offset."""
+"""ADAPT_AFFINE: out = clamp((multiplier[c] * in / 2^shift[c] + offset[c]) / 2^16); the offset holds the zero point."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from driftc.codegen.graph import Shape, Tensor
 from driftc.codegen.operators.base import Array, Box, Operator, Tiling, cut
+from driftc.codegen.operators.live import PRECISIONS
 from driftc.codegen.operators.walk import Walk, broadcast
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class AdaptAffine(Operator):
-    """Inputs: int8 values before normalisation, int32 multiplier and offset (Q15.16) of each channel. In place."""
+    """Inputs: values before normalisation (int8, int16 or int32), int32 multiplier and offset (Q15.16) of each channel.
+
+    `shift`, int8 [channels]: the multiplier is of 2^shift of the values. None with int8. In place.
+    """
 
     codes = ("ADAPT_AFFINE",)
     in_files = False
@@ -24,14 +29,32 @@ class AdaptAffine(Operator):
     arithmetic = (
         "int32: (multiplier * in + offset) >> 16, rounded down; the offset holds the half that makes it round to "
         "nearest, and the zero point. |multiplier| <= 2^22, |in| <= 2^7, |offset| <= 2^30, so the sum stays below "
-        "2^31. Clamp to the layer's activation."
+        "2^31. Clamp to the layer's activation. Values in int16 or int32 (--adapt-precision): 54-bit product, shifted "
+        "down by 1 to 31, the offset added in 64 bits."
     )
 
     bounds: tuple[int, int]
+    shift: NDArray[np.int8] | None = field(default=None, repr=False)
+
+    def check(self) -> None:
+        super().check()
+        kind = self.inputs[0].dtype.name
+        if kind not in PRECISIONS or (self.shift is None) != (kind == "int8"):
+            self.refuse(f"values before normalisation are {kind}")
+        if self.shift is not None and (self.shift.min() < 0 or self.shift.max() > 31):
+            self.refuse("its shifts leave the ranges that the fixed-point arithmetic is made for")
 
     @property
     def int8_tensors(self) -> tuple[Tensor, ...]:
-        return (self.inputs[0], self.outputs[0])
+        return self.outputs
+
+    @property
+    def one_shift(self) -> int | None:
+        """The shift of every channel, where they have one."""
+        return None if self.shift is None or np.ptp(self.shift) > 0 else int(self.shift[0])
+
+    def constants(self) -> dict[str, Array]:
+        return {} if self.shift is None or self.one_shift is not None else {"shift": self.shift}
 
     def infer(self) -> tuple[Shape, ...]:
         return (self.inputs[0].shape,)
@@ -41,7 +64,8 @@ class AdaptAffine(Operator):
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         values, multiplier, offset = (np.asarray(value, np.int64) for value in inputs)
-        return (np.clip((values * multiplier + offset) >> 16, *self.bounds).astype(np.int8),)
+        product = values * multiplier if self.shift is None else values * multiplier >> self.shift.astype(np.int64)
+        return (np.clip((product + offset) >> 16, *self.bounds).astype(np.int8),)
 
     def walk(self, backward: bool = False) -> Walk | None:
         return broadcast(self.outputs[0].shape, [tensor.shape for tensor in self.inputs])
@@ -59,4 +83,5 @@ class AdaptAffine(Operator):
             self,
             inputs=(cut(values, box), *(replace(tensor, shape=(channels,)) for tensor in rest)),
             outputs=(cut(self.outputs[0], box),),
+            shift=None if self.shift is None else self.shift[box.channel0 : box.channel1],
         )

@@ -21,8 +21,8 @@ LARGEST = 32 * ONE  # of the exponent
 class AdaptTrust(Operator):
     """Input: sums S (int32 or int64). Output: w, int32 [1], Q.16 from 0 (the source alone) to 1.
 
-    A row of `table` for each channel, int16: slope (times 2^-shift: Q.10 standard deviations for each unit of S), rest
-    (Q.10; what S = 0 is away from the source).
+    A row of `table` for each channel, int32: slope, 16 bits (times 2^-shift: Q.10 standard deviations for each unit
+    of S), rest (Q.10; what S = 0 is away from the source).
     """
 
     codes = ("ADAPT_TRUST",)
@@ -36,7 +36,7 @@ class AdaptTrust(Operator):
         "w = 1 - q. Each step is monotone, so w never grows with D; w = 1 for D = 0; with the power and d = 1, w = 0."
     )
 
-    table: NDArray[np.int16] = field(repr=False)  # [channels, 2]
+    table: NDArray[np.int32] = field(repr=False)  # [channels, 2]
     shift: int  # of the slopes, 1 to 61
     factor: int  # below 2^15: log2(e), or that divided by the channels, times 2^(right - 4)
     right: int

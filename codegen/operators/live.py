@@ -1,7 +1,8 @@
-"""Live producers: a convolution that also gives the sums and the sums of squares of its exact int32 accumulators.
+"""Live producers: layers with weights that also give sums and sums of squares of their exact int32 accumulators.
 
-Its int8 output is the layer before normalisation and activation, with one scale a channel and zero point 0;
-ADAPT_AFFINE turns it into what the next layer expects. codegen/adaptation makes them; no model file holds one.
+The first output is the layer before normalisation and activation: int8 or int16 with one scale a channel and zero
+point 0, or the int32 accumulators themselves. ADAPT_AFFINE turns it into what the next layer expects.
+codegen/adaptation makes them; no model file holds one.
 """
 
 from __future__ import annotations
@@ -18,15 +19,17 @@ from driftc.codegen.graph import Quantization, Shape, Tensor
 from driftc.codegen.operators.base import Activation, Array, Box, Operator, Tiling
 from driftc.codegen.operators.conv_2d import Conv2D
 from driftc.codegen.operators.depthwise_conv_2d import DepthwiseConv2D
+from driftc.codegen.operators.fully_connected import FullyConnected
 from driftc.codegen.operators.walk import Walk
 from driftc.codegen.operators.weighted import Int64, Weighted
 
+PRECISIONS = ("int8", "int16", "int32")  # of the values before normalisation
 LARGEST_MAP = 1 << 15  # pixels; the square of a remainder by them fits int32
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Live(Weighted):
-    """Mixed into a convolution. Outputs: int8 values; `sums`, int32 (int64 where they may need it); `squares`, int64.
+    """Mixed into a layer with weights. Outputs: values; `sums`, int32 (int64 where they may need it); `squares`, int64.
 
     Worst case: with n pixels and accumulators up to L, |sums| <= n L and squares <= n L^2; both are checked to fit.
     """
@@ -38,20 +41,26 @@ class Live(Weighted):
     def epilogue(self) -> str:
         return "statistics"
 
+    @property
+    def in_int8(self) -> bool:
+        return self.outputs[0].dtype == np.int8
+
     @cached_property
     def factor(self) -> Int64:
         """`real_multiplier` in Q.32, per channel: below 2^31, since one int8 step is two units of the sums or more."""
         return np.asarray(np.rint(self.real_multiplier * 2.0**32), np.int64)
 
     def scaled(self, sums: Int64) -> Int64:
-        """No reference rounds these values, so they are rounded once: a product below 2^62, and its high word."""
-        return np.asarray((sums * self.factor + (1 << 31)) >> 32, np.int64)
+        """int8: no reference rounds these values, so they are rounded once: the high word of a product below 2^62."""
+        return np.asarray((sums * self.factor + (1 << 31)) >> 32, np.int64) if self.in_int8 else super().scaled(sums)
 
     def scale_constants(self) -> dict[str, Array]:
-        return {"multiplier": self.factor.astype(np.int32)}
+        if self.in_int8:
+            return {"multiplier": self.factor.astype(np.int32)}
+        return {} if self.outputs[0].dtype == np.int32 else super().scale_constants()
 
     def constants(self) -> dict[str, Array]:
-        return super().constants() | self.scale_constants()
+        return super().constants() | (self.scale_constants() if self.in_int8 else {})
 
     @property
     def zero_out(self) -> int:
@@ -66,7 +75,7 @@ class Live(Weighted):
 
     @property
     def int8_tensors(self) -> tuple[Tensor, ...]:
-        return (self.inputs[0], self.outputs[0])
+        return (self.inputs[0],)
 
     @property
     def pixels(self) -> int:
@@ -81,9 +90,13 @@ class Live(Weighted):
         problem = unfit(self)
         if problem is not None:
             self.refuse(f"cannot be normalised live: {problem}")
-        if self.factor.min() < 0 or self.factor.max() >= 2**31:
+        values, sums, squares = self.outputs
+        if values.dtype.name not in PRECISIONS:
+            self.refuse(f"values before normalisation are {values.dtype.name}")
+        if self.in_int8 and (self.factor.min() < 0 or self.factor.max() >= 2**31):
             self.refuse("a step of its int8 values is less than two units of its sums")
-        sums, squares = self.outputs[1:]
+        if values.dtype == np.int16 and np.any(self.multiplier.shift > 0):
+            self.refuse("would have to scale its sums up")
         if sums.dtype != sums_type(self) or squares.dtype != np.int64:
             self.refuse(f"statistics are {sums.dtype.name} and {squares.dtype.name}")
 
@@ -101,7 +114,9 @@ class Live(Weighted):
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         accumulators = self.accumulate(inputs[0])
         sums, squares = statistics(accumulators)
-        values = self.requantise(accumulators).reshape(self.outputs[0].shape)
+        kind = self.outputs[0].dtype
+        scaled = accumulators if kind == np.int32 else np.clip(self.scaled(accumulators), *self.range)
+        values = scaled.astype(kind).reshape(self.outputs[0].shape)
         return values, sums.astype(self.outputs[1].dtype), squares
 
     def part(self, box: Box, reduce: range | None = None) -> Self:
@@ -128,11 +143,25 @@ class LiveDepthwiseConv2D(Live, DepthwiseConv2D):
     """DEPTHWISE_CONV_2D with statistics."""
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LiveFullyConnected(Live, FullyConnected):
+    """FULLY_CONNECTED over the pixels of a map, with statistics."""
+
+    tiling: ClassVar[Tiling] = Tiling.NONE
+
+
 def live(operator: Weighted, bias: Tensor, outputs: tuple[Tensor, Tensor, Tensor]) -> Live:
     """`operator` with another bias and three outputs, its activation left to ADAPT_AFFINE."""
-    kind = LiveDepthwiseConv2D if isinstance(operator, DepthwiseConv2D) else LiveConv2D
+    kinds: dict[type[Weighted], type[Live]] = {
+        DepthwiseConv2D: LiveDepthwiseConv2D,
+        FullyConnected: LiveFullyConnected,
+        Conv2D: LiveConv2D,
+    }
+    kind = next(made for base, made in kinds.items() if isinstance(operator, base))
     kept = {field.name: getattr(operator, field.name) for field in fields(operator)}
-    changed = {"bias": bias, "outputs": outputs, "activation": Activation.NONE, "bounds": None}
+    limits = np.iinfo(outputs[0].dtype)
+    bounds = (int(limits.min), int(limits.max))
+    changed = {"bias": bias, "outputs": outputs, "activation": Activation.NONE, "bounds": bounds, "litert": False}
     return kind(**{**kept, **changed})
 
 
@@ -144,15 +173,15 @@ def statistics(accumulators: Int64) -> tuple[Int64, Int64]:
 
 def sums_type(operator: Weighted) -> np.dtype[Any]:
     """int32 wherever no input can make a channel's sum, and one number of pixels more, leave it."""
-    _, height, width, _ = operator.outputs[0].shape
+    height, width, _ = operator.outputs[0].hwc
     return np.dtype(np.int32 if height * width * (operator.largest_sum + 1) <= INT32_MAX else np.int64)
 
 
 def unfit(operator: Operator) -> str | None:
     """Why `operator` cannot become a live producer; None where it can."""
-    if not isinstance(operator, Conv2D | DepthwiseConv2D):
-        return "only CONV_2D and DEPTHWISE_CONV_2D have maps to take statistics of"
-    _, height, width, _ = operator.outputs[0].shape
+    if not isinstance(operator, Conv2D | DepthwiseConv2D | FullyConnected):
+        return f"no statistics are taken of {operator.kind}"
+    height, width, _ = operator.outputs[0].hwc
     if height * width == 1:
         return "its map is 1 x 1: one value has no variance"
     if height * width > LARGEST_MAP:

@@ -9,7 +9,7 @@ from driftc.codegen.operators.base import Box, Operator, Tiling
 from driftc.codegen.plan.channels import Path, fans_in, fans_out, widths
 from driftc.codegen.plan.cost import CALL, SUM
 from driftc.codegen.plan.propose import views_of
-from driftc.codegen.plan.rows import Stream, summed
+from driftc.codegen.plan.rows import Stream
 from driftc.codegen.plan.search import Candidate
 from driftc.codegen.plan.unit import Unit
 
@@ -29,7 +29,7 @@ def by_rows(graph: Graph, order: Sequence[Unit]) -> Iterator[Candidate]:
             if not stream.possible:
                 break  # what cannot be streamed cannot be part of anything longer either
             if len(results) < len(part):
-                extra = CALL * (sum(map(_calls, part)) - len(part))
+                extra = CALL * (sum(map(stream.turns, part)) - len(part))
                 yield Candidate(first, stop, "rows", midway(stream), extra, stream.unit)
 
 
@@ -49,18 +49,13 @@ def _inner(readers: Sequence[int], first: int, stop: int) -> bool:
     return bool(readers) and all(first <= reader < stop for reader in readers)
 
 
-def _calls(operator: Operator) -> int:
-    """Of its rows, or of the rows that it sums."""
-    return (operator.inputs if summed(operator) else operator.outputs)[0].hwc[0]
-
-
 def midway(stream: Stream) -> int:
     """Bytes of the rows that `stream` holds in the middle of the last operator that has more than one: no less will do.
 
     From there upwards each operator has made what the next one needs, and keeps what the next one's next row needs.
     """
     operators = stream.operators
-    last = max((n for n, operator in enumerate(operators) if _calls(operator) > 1), default=0)
+    last = max((n for n, operator in enumerate(operators) if stream.turns(operator) > 1), default=0)
     whole = {tensor.name for tensor in stream.results}
     done = {operators[last].outputs[0].name: operators[last].outputs[0].hwc[0] // 2}
     kept: dict[str, int] = {}
@@ -68,7 +63,7 @@ def midway(stream: Stream) -> int:
         operator, name = operators[number], operators[number].outputs[0].name
         if number > last or name not in done:
             continue
-        for tensor, now, then in _rows(operator, done[name], number == last):
+        for tensor, now, then in _rows(stream, operator, done[name], number == last):
             if tensor.name in stream.maker:
                 done[tensor.name] = max(done.get(tensor.name, 0), now)
                 kept[tensor.name] = min(kept.get(tensor.name, then), then)
@@ -80,14 +75,15 @@ def midway(stream: Stream) -> int:
     )
 
 
-def _rows(operator: Operator, made: int, during: bool) -> Iterator[tuple[Tensor, int, int]]:
+def _rows(stream: Stream, operator: Operator, made: int, during: bool) -> Iterator[tuple[Tensor, int, int]]:
     """When `made` rows of the output are there: the rows that are there of each input, and the first still needed.
 
     `during`: while the next row is computed.
     """
-    if summed(operator):
-        half = operator.inputs[0].hwc[0] // 2 if during else operator.inputs[0].hwc[0] * (made > 0)
-        yield operator.inputs[0], half, half
+    source = stream.summed(operator)
+    if source is not None:
+        half = source.hwc[0] // 2 if during else source.hwc[0] * (made > 0)
+        yield source, half, half
         return
     height, _, channels = operator.outputs[0].hwc
     before = operator.needs(Box(made - 1, made, 0, channels)) if made else None

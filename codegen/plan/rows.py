@@ -8,7 +8,7 @@ the row of a result asks for them, as late as can be, and so the line buffers ar
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from driftc.codegen.graph import Tensor
 from driftc.codegen.operators.base import Box, Operator, Tiling
+from driftc.codegen.operators.fully_connected import FullyConnected
 from driftc.codegen.operators.row_input import RowInput
 from driftc.codegen.plan.pack import Pack
 from driftc.codegen.plan.plan import Affine, Buffer, Call, Span, Statement
@@ -52,8 +53,29 @@ class Stream:
             tensor.data is None and tensor.name not in self.maker and self.views.get(tensor.name) in self.maker
             for tensor in operator.inputs
         )
+        if self._flattened(operator) is not None:
+            return operator.epilogue == "requantize"
         by_rows = Tiling.ROWS in operator.tiling or operator.sums_rows
         return by_rows and len(operator.outputs) == 1 and operator.epilogue == "requantize" and not whole
+
+    def _flattened(self, operator: Operator) -> Tensor | None:
+        """The map made here that `operator`, a dense layer, reads as one row of values."""
+        if not isinstance(operator, FullyConnected) or operator.rows != 1 or operator.inputs[0].hwc[:2] != (1, 1):
+            return None
+        name = operator.inputs[0].name
+        root = self.views.get(name, name)
+        return self.operators[self.maker[root]].outputs[0] if root in self.maker else None
+
+    def summed(self, operator: Operator) -> Tensor | None:
+        """The tensor whose rows `operator` adds up one by one to its only row; None where it does not."""
+        tensor = self._flattened(operator)
+        if tensor is None and operator.inputs and operator.sums_rows:
+            tensor = operator.inputs[0]
+        return tensor if tensor is not None and tensor.hwc[0] > 1 else None
+
+    def turns(self, operator: Operator) -> int:
+        """How many calls compute it."""
+        return (self.summed(operator) or operator.outputs[0]).hwc[0]
 
     @cached_property
     def maker(self) -> dict[str, int]:
@@ -87,19 +109,15 @@ class Stream:
 
     def _row(self, number: int, row: int) -> list[Piece]:
         """What gives row `row`."""
-        operator = self.operators[number]
-        return (
-            [Piece(number, source) for source in range(operator.inputs[0].hwc[0])]
-            if summed(operator)
-            else [Piece(number, row)]
-        )
+        source = self.summed(self.operators[number])
+        return [Piece(number, row)] if source is None else [Piece(number, n) for n in range(source.hwc[0])]
 
     def reads(self, piece: Piece) -> list[tuple[str, int, int]]:
         """Tensors made here that `piece` reads, and the rows [first, stop) of them."""
         operator = self.operators[piece.operator]
-        if summed(operator):
-            name = operator.inputs[0].name
-            return [(name, piece.row, piece.row + 1)] if name in self.maker else []
+        source = self.summed(operator)
+        if source is not None:
+            return [(source.name, piece.row, piece.row + 1)] if source.name in self.maker else []
         needs = operator.needs(Box(piece.row, piece.row + 1, 0, operator.outputs[0].hwc[2]))
         pairs = zip(operator.inputs, needs, strict=True)
         return [(t.name, box.row0, box.row1) for t, box in pairs if t.name in self.maker and box.row1 > box.row0]
@@ -118,7 +136,7 @@ class Stream:
                 rows[name] = max(rows[name], len(made[name]) - first)
                 last[name] |= dict.fromkeys(range(first, stop), time)
             operator = self.operators[piece.operator]
-            if not summed(operator):
+            if self.summed(operator) is None:
                 made[operator.outputs[0].name].append(time)
                 continue
             output = operator.outputs[0]
@@ -127,7 +145,7 @@ class Stream:
                 during = np.zeros(count, np.bool_)
                 found[sums.name] = sums, during
             during[time] = True
-            if piece.row == operator.inputs[0].hwc[0] - 1:
+            if piece.row == self.turns(operator) - 1:
                 during[np.flatnonzero(during)[0] : time] = True
                 made[output.name].append(time)
         for name, number in self.maker.items():
@@ -156,13 +174,18 @@ class Stream:
 
     def _call(self, piece: Piece, made: Mapping[str, Buffer], places: Places) -> Call:
         operator = self.operators[piece.operator]
-        inputs = tuple(made.get(tensor.name) or places.whole(tensor) for tensor in operator.inputs)
+        flattened = self._flattened(operator)
+        if flattened is None:
+            inputs = tuple(made.get(tensor.name) or places.whole(tensor) for tensor in operator.inputs)
+        else:
+            inputs = (_as_values(made[flattened.name], operator.inputs[0]),)
         output = made[operator.outputs[0].name]
         every = Span.of(0, output.shape[2])
         layer = None if isinstance(operator, RowInput) else places.layer(operator)
-        if not summed(operator):
+        if self.summed(operator) is None:
             return Call(operator, inputs, (output,), _one(piece.row), every, operator.epilogue, layer=layer)
-        final = piece.row == inputs[0].shape[0] - 1
+        values = 1 if flattened is None else flattened.hwc[1] * flattened.hwc[2]
+        final = piece.row == self.turns(operator) - 1
         return Call(
             operator,
             inputs,
@@ -170,16 +193,20 @@ class Stream:
             Span.of(0, 1),
             every,
             "finish" if final else "accumulate",
-            _one(piece.row),
+            Span(Affine(piece.row * values), values),  # rows, or the values of one
             made[f"{operator.outputs[0].name} sums"],
             layer=layer if final else None,
         )
 
 
+def _as_values(lines: Buffer, tensor: Tensor) -> Buffer:
+    """`lines` as one row of values: value c at `c mod kept`, as row y is at `y mod rows`."""
+    item = lines.dtype.itemsize
+    kept = lines.rows * lines.shape[1] * lines.shape[2]
+    return replace(
+        lines, name=tensor.name, shape=tensor.hwc, strides=(kept * item, kept * item, item), rows=1, kept=kept
+    )
+
+
 def _one(row: int) -> Span:
     return Span(Affine(row), 1)
-
-
-def summed(operator: Operator) -> bool:
-    """One row of output from more rows of the input, which can be added up one by one."""
-    return bool(operator.inputs) and operator.sums_rows and operator.inputs[0].hwc[0] > 1

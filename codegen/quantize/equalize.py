@@ -23,12 +23,16 @@ FURTHEST = 16.0  # a factor's largest distance from the others, either way
 TENSOR = 0.75  # how much the tensor counts beside the weights that read it: its rounding is the larger noise
 
 
-def equalize(graph: Graph, inputs: Sequence[Array]) -> Graph:
-    """`inputs` are samples: how far each channel reaches is measured on them."""
+def equalize(graph: Graph, inputs: Sequence[Array]) -> tuple[Graph, dict[str, NDArray[np.float64]]]:
+    """`inputs` are samples: how far each channel reaches is measured on them.
+
+    With the Graph comes what each layer's channels were divided by: operator name -> [channels].
+    """
     reach = _reach(graph, inputs)
     readers = graph.consumers()
     leaving = {tensor.name for tensor in graph.outputs}
     changed: dict[str, Weighted] = {}
+    divided: dict[str, NDArray[np.float64]] = {}
     for operator in graph.operators:
         output = operator.outputs[0].name
         if not isinstance(operator, Weighted) or output in leaving or len(readers.get(output, [])) != 1:
@@ -41,8 +45,9 @@ def equalize(graph: Graph, inputs: Sequence[Array]) -> Graph:
         assert isinstance(second, Conv2D | DepthwiseConv2D)
         factors = _factors(reach[output], second)
         changed[first.name] = _divided(first, factors)
+        divided[first.name] = factors
         changed[second.name] = _multiplied(second, factors)
-    return graph.with_operators([changed.get(operator.name, operator) for operator in graph.operators])
+    return graph.with_operators([changed.get(operator.name, operator) for operator in graph.operators]), divided
 
 
 def _pairs(operator: Weighted, follower: Operator) -> bool:

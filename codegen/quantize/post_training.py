@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from driftc.codegen.errors import UsageError
 from driftc.codegen.evaluate import batches, trace
@@ -51,9 +52,15 @@ class Settings:
 
 @dataclass(frozen=True, eq=False)
 class Quantized:
-    """`real` is the model as imported, `graph` the int8 one, `model` the bytes of its .tflite."""
+    """`real` is the model as imported, `graph` the int8 one, `model` the bytes of its .tflite.
+
+    Between them, `prepared` is float still, folded and equalised; `factors` is what equalisation divided the channels
+    of a layer by, under its operator's name.
+    """
 
     real: Graph
+    prepared: Graph
+    factors: Mapping[str, NDArray[np.float64]]
     graph: Graph
     model: bytes
     losses: tuple[Loss, ...]
@@ -106,14 +113,17 @@ def quantize_graph(
     see("fold", folded)
     prepared = activate(folded)
     notes = [*real.notes, *samples.notes]
+    factors: dict[str, NDArray[np.float64]] = {}
     if settings.equalize or (settings.equalize is None and _has_depthwise(prepared)):
-        evened = equalize(prepared, samples.first(SAMPLES))
+        evened, found = equalize(prepared, samples.first(SAMPLES))
+        even = True
         if settings.equalize is None:
-            plain, even = (_heard(graph, samples.first(TRIAL), settings) for graph in (prepared, evened))
-            chosen = "used" if even > plain else "not used"
-            notes.append(f"equalisation {chosen}: {even:g} dB at the output with it, {plain:g} dB without")
-            evened = evened if even > plain else prepared
-        prepared = evened
+            heard = [_heard(graph, samples.first(TRIAL), settings) for graph in (prepared, evened)]
+            even = heard[1] > heard[0]
+            chosen = "used" if even else "not used"
+            notes.append(f"equalisation {chosen}: {heard[1]:g} dB at the output with it, {heard[0]:g} dB without")
+        if even:
+            prepared, factors = evened, found
     prepared.check()
     see("activate", prepared)
     graph, losses = _quantized(prepared, samples.inputs, samples.first(SAMPLES), settings, progress)
@@ -123,7 +133,7 @@ def quantize_graph(
         operator.check()
     graph.check()
     see("quantize", graph)
-    return Quantized(real, graph, write(graph), tuple(losses), tuple(notes))
+    return Quantized(real, prepared, factors, graph, write(graph), tuple(losses), tuple(notes))
 
 
 def _quantized(

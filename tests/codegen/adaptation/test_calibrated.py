@@ -88,11 +88,11 @@ def test_only_images_are_shifted_yet(tmp_path: Path) -> None:
 
 def test_without_tensorflow(graph: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorflow", None)
-    with pytest.raises(ToolError, match="needs TensorFlow"):
+    with pytest.raises(ToolError, match="needs tensorflow"):
         Network(graph)
     (tmp_path / "ic.tflite").write_bytes(residual_model())
     np.save(tmp_path / "x.npy", np.zeros((16, 16, 16, 3), np.int8))
-    with pytest.raises(ToolError, match="needs TensorFlow"):
+    with pytest.raises(ToolError, match="needs tensorflow"):
         compile(tmp_path / "ic.tflite", adapt="calibrated", calibrate=tmp_path / "x.npy", measure=False)
 
 

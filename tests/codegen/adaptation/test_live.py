@@ -274,7 +274,7 @@ def test_fixed_through_the_api(model: Path, tmp_path: Path) -> None:
         ({"adapt": "fixed"}, UsageError, "needs --calibrate"),
         ({"adapt": "fast"}, UsageError, "unknown method; driftc has calibrated, fixed, iabn, lean"),
         ({"adapt": "fixed", "adapt_layers": "nowhere"}, UsageError, "no layer 'nowhere'; it could be "),
-        ({"adapt": "fixed", "adapt_layers": "dense"}, UsageError, "dense: only CONV_2D"),
+        ({"adapt": "fixed", "adapt_layers": "dense"}, UsageError, "dense: its map is 1 x 1"),
         ({"adapt": "fixed", "adapt_layers": "1.5"}, UsageError, "above 0 and at most 1"),
     ],
 )
@@ -293,7 +293,7 @@ def test_too_few_samples(model: Path, tmp_path: Path) -> None:
 def test_a_model_without_maps(tmp_path: Path) -> None:
     path = tmp_path / "ad.tflite"
     path.write_bytes(autoencoder_model())
-    with pytest.raises(ModelError, match="no layer can be normalised live: dense_1: only CONV_2D"):
+    with pytest.raises(ModelError, match="no layer can be normalised live: dense_1: its map is 1 x 1"):
         compile(path, measure=False, adapt="fixed", calibrate=calibration(tmp_path, path, 16))
 
 

@@ -22,7 +22,7 @@ def kernel(rate: float, power: bool, rows: int = 4, shift: int = 10, largest: in
         name="k",
         inputs=(Tensor("s", (rows,), np.dtype(np.int64)),),
         outputs=(Tensor("w", (1,), np.dtype(np.int32)),),
-        table=np.tile(np.array([1 << 10, 0], np.int16), (rows, 1)),
+        table=np.tile(np.array([1 << 10, 0], np.int32), (rows, 1)),
         shift=shift,
         factor=FACTOR,
         right=RIGHT,

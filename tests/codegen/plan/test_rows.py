@@ -66,11 +66,16 @@ def chains(draw: st.DrawFn) -> ModelBuilder:
         else:
             pool = builder.max_pool_2d if kind == "max_pool" else builder.average_pool_2d
             x = pool(x, kernel, stride=stride, padding=padding)
-    end = draw(st.sampled_from(["map", "mean", "pool"]))
+    end = draw(st.sampled_from(["map", "mean", "pool", "dense"]))
     if end == "mean":
         x = builder.mean(x, [1, 2], keep_dims=draw(st.booleans()), **OUT)
     elif end == "pool":
         x = builder.average_pool_2d(x, (x.shape[1], x.shape[2]), padding="VALID")
+    elif end == "dense":
+        length = int(np.prod(x.shape))
+        x = builder.reshape(x, (1, length))
+        x = builder.fully_connected(x, random.integers(-127, 128, (5, length)), weight_scale=0.002, **OUT)
+        x = builder.fully_connected(x, random.integers(-127, 128, (3, 5)), weight_scale=0.01, **OUT)
     builder.output(x)
     return builder
 

@@ -120,7 +120,7 @@ def test_bias_correction_takes_the_mean_error_out() -> None:
 def test_equalization_keeps_the_reals_and_evens_the_channels() -> None:
     graph = activate(fold(separable()))
     x = [samples(32)]
-    even = equalize(graph, x)
+    even, _ = equalize(graph, x)
     assert np.allclose(evaluate(graph, x)[0], evaluate(even, x)[0], atol=1e-4)
 
     def noise(settings: Settings) -> float:

@@ -1,0 +1,233 @@
+"""Float models whose own normalisation stays live: what it knows of its source, and the same bytes on every engine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from float_models import MODELS, Net, needs, samples
+
+from driftc.codegen.adaptation import fixed
+from driftc.codegen.adaptation.adapt import adapt, chosen
+from driftc.codegen.adaptation.calibration import measure
+from driftc.codegen.adaptation.constants import Adaptation
+from driftc.codegen.adaptation.find import find
+from driftc.codegen.adaptation.known import Known, known
+from driftc.codegen.adaptation.network import Network
+from driftc.codegen.api import Compiled
+from driftc.codegen.errors import UsageError
+from driftc.codegen.evaluate import evaluate, trace
+from driftc.codegen.graph import Array, Graph, Tensor
+from driftc.codegen.lower import lower
+from driftc.codegen.operators.adapt_affine import AdaptAffine
+from driftc.codegen.operators.base import Activation
+from driftc.codegen.operators.batch_normalization import BatchNormalization
+from driftc.codegen.operators.live import PRECISIONS, Live
+from driftc.codegen.operators.tensor_statistics import TensorStatistics
+from driftc.codegen.operators.weighted import Weighted
+from driftc.codegen.options import Options
+from driftc.codegen.quantize.calibration import check
+from driftc.codegen.quantize.post_training import Quantized, Settings, quantize_graph
+from driftc.simulator.data import Samples
+from driftc.simulator.data import load as load_samples
+from driftc.simulator.engines import engine
+from driftc.simulator.reference import run_graph
+
+
+def mirrored(net: Net, x: Tensor) -> Tensor:
+    """A normalisation that turns every second channel's sign."""
+    channels = x.shape[-1]
+    signs = np.where(np.arange(channels) % 2, -1.0, 1.0)
+    ones = np.ones(channels)
+    return net.batch_norm("mirrored", x, gamma=signs, beta=0.2 * ones, mean=0.1 * ones, variance=ones, epsilon=1e-3)
+
+
+def anywhere() -> Graph:
+    """Normalisation as the first layer, after an activation, after an addition, after a dense layer over a map."""
+    net = Net(7)
+    x = net.normalize(net.input("image", (1, 12, 10, 3)))
+    x = net.normalize(net.activate(net.convolve(x, 8, padding="same")))
+    y = net.activate(mirrored(net, net.convolve(x, 8, padding="same")))
+    x = net.activate(net.normalize(net.plus(x, y)))
+    x = net.reshape("pixels", x, (1, 120, 8))
+    x = net.activate(net.normalize(net.connect(x, 6)))
+    x = net.reshape("map", x, (1, 12, 10, 6))
+    return net.graph([net.connect(net.mean("mean", x, (1, 2), keep_dims=False), 4)])
+
+
+class Model:
+    """A float model, quantised, as a file, with what is known of its normalisations."""
+
+    def __init__(self, real: Graph, folder: Path, settings: Settings | None = None) -> None:
+        self.quantized: Quantized = quantize_graph(real, check(real, [samples()], "x.npz"), settings or Settings())
+        self.path = folder / "net.tflite"
+        self.path.write_bytes(self.quantized.model)
+        self.graph = lower(self.path, Options()).model
+        self.known: Known = known(self.quantized, self.graph)
+        self.data = folder / "x.npy"
+        np.save(self.data, samples())
+
+    @property
+    def samples(self) -> Samples:
+        return load_samples(self.data, self.graph.inputs)
+
+    def compiled(self, adaptation: Adaptation) -> Compiled:
+        return Compiled(self.path.read_bytes(), Options(), lower(self.path, Options(), adaptation=adaptation))
+
+
+REALS = {**MODELS, "anywhere": anywhere}
+
+
+@pytest.fixture(params=["residual", "separable", "anywhere"])
+def model(request: pytest.FixtureRequest, tmp_path: Path) -> Model:
+    return Model(REALS[request.param](), tmp_path)
+
+
+def test_folded_statistics_normalise_as_the_models_own(model: Model) -> None:
+    """With the mean and variance of the samples, in float: before folding on x, after it on what folding made of x."""
+    x = [samples(8)]
+    own = {op.outputs[0].name: (op, given[0]) for op, given, _ in trace(model.quantized.real, x)}
+    pairs = zip(model.quantized.graph.operators, model.graph.operators, strict=True)
+    read = {ours.name: theirs.name for ours, theirs in pairs}
+    compared = 0
+    for operator, given, _ in trace(model.quantized.prepared, x):
+        norm = model.known.layers.get(read[operator.name])
+        if norm is None or not isinstance(operator, Weighted):
+            continue
+        ((bn, before),) = [(op, v) for op, v in own.values() if (op.label or op.name) == norm.name]
+        assert isinstance(bn, BatchNormalization)
+        values = replace(operator, activation=Activation.NONE).float_spec(given[0])[0]
+        wanted = bn.gamma * _normal(before, bn.epsilon) + bn.beta
+        factors = model.quantized.factors.get(operator.name, np.ones(len(bn.gamma)))
+        found = np.sqrt(norm.var + norm.eps) * _normal(values, norm.eps) + norm.mean
+        assert np.allclose(found * factors, wanted, atol=2e-3)
+        compared += 1
+    assert compared >= 5
+
+
+def _normal(x: Array, eps: Array | float) -> Array:
+    """By the mean and variance of each sample."""
+    axes = tuple(range(1, x.ndim - 1))
+    x = x.astype(np.float64)
+    return np.asarray((x - x.mean(axis=axes, keepdims=True)) / np.sqrt(x.var(axis=axes, keepdims=True) + eps))
+
+
+def test_only_normalisations_stay_live_and_go_by_their_names(model: Model) -> None:
+    names = chosen(model.graph, "all", model.known.layers)
+    assert names
+    assert set(names) <= set(model.known.layers)
+    first = model.known.layers[names[0]].name
+    assert chosen(model.graph, first, model.known.layers) == names[:1]
+    with pytest.raises(UsageError, match="no layer 'dense'; it could be norm_"):
+        chosen(model.graph, "dense", model.known.layers)
+
+
+def test_source_statistics_are_the_models_own(model: Model) -> None:
+    names = chosen(model.graph, "all", model.known.layers)
+    sources = measure(model.graph, names, model.samples.quantized, known=model.known.layers)
+    for name in names:
+        source, norm = sources[name], model.known.layers[name]
+        assert np.array_equal(source.mean, norm.mean)
+        assert np.array_equal(source.var, norm.var)
+        units = np.log2(source.eps * source.pixels / source.step**2)
+        assert np.allclose(units, np.rint(units))  # as the device adds it
+        assert np.all((source.eps <= norm.eps * 1.5) | (source.eps <= source.step**2 / source.pixels * 1.01))
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_every_tensor_is_exact_on_every_engine(model: Model, precision: str, tmp_path: Path) -> None:
+    found, _ = find(model.graph, "fixed", "all", model.samples, None, model.known, precision)
+    made = model.compiled(found)
+    live = [op for op in made.lowered.graph.operators if isinstance(op, Live)]
+    assert len(live) + sum(isinstance(op, TensorStatistics) for op in made.lowered.graph.operators) == len(found.layers)
+    assert live
+    assert {op.outputs[0].dtype.name for op in live} == {precision}
+    engines = ["numpy", *(name for name in ("host", "unicorn") if engine(name).missing_for("cortex-m4") is None)]
+    verified = made.verify(random=3, engines=engines, sanitize=True)
+    assert verified.first_difference is None, str(verified.first_difference)
+    made.write(tmp_path / "out")
+    assert Compiled.load(tmp_path / "out").sources == made.sources
+
+
+def test_finer_values_follow_the_float_model_more_nearly(model: Model) -> None:
+    """Without trust in the sample it is the source model: the finer its values, the nearer."""
+    names = chosen(model.graph, "all", model.known.layers)
+    sources = measure(model.graph, names, model.samples.quantized, known=model.known.layers)
+    layers = {name: fixed.constants(source, 0.0) for name, source in sources.items()}
+    wanted = evaluate(model.quantized.real, [samples()])[0]
+    errors = {}
+    for precision in PRECISIONS:
+        made = model.compiled(Adaptation("fixed", model.graph.sha256, layers, precision))
+        graph = made.lowered.graph
+        (tensor,) = graph.outputs
+        given = np.concatenate([run_graph(graph, sample)[tensor.name] for sample in model.samples.quantized])
+        real = (given.astype(np.float64) - tensor.zero_point) * tensor.scale
+        errors[precision] = float(np.sqrt(np.mean((real - wanted) ** 2)))
+    assert errors["int16"] < errors["int8"]
+    assert errors["int32"] <= errors["int16"] * 1.1
+
+
+def test_positions_that_read_int8_as_it_is(tmp_path: Path) -> None:
+    model = Model(anywhere(), tmp_path)
+    found, _ = find(model.graph, "fixed", "all", model.samples, None, model.known)
+    kinds = [op.kind for op in model.compiled(found).lowered.graph.operators]
+    assert kinds.count("TENSOR_STATISTICS") == 3  # first, after the activation, after the addition
+    assert kinds.count("ADAPT_STATISTICS") == len(model.known.layers) == 5
+
+
+def test_a_normalisation_that_turns_signs_scales_first(tmp_path: Path) -> None:
+    net = Net(8)
+    x = net.activate(mirrored(net, net.input("image", (1, 12, 10, 3))))
+    model = Model(net.graph([net.connect(net.mean("mean", x, (1, 2), keep_dims=False), 4)]), tmp_path)
+    found, _ = find(model.graph, "fixed", "all", model.samples, None, model.known)
+    made = model.compiled(found)
+    assert [isinstance(op, Live) for op in made.lowered.graph.operators[:1]] == [True]
+    assert made.verify(random=2, engines=["numpy"]).first_difference is None
+
+
+def test_int8_normalised_as_it_is_follows_the_equations(tmp_path: Path) -> None:
+    model = Model(anywhere(), tmp_path)
+    found, _ = find(model.graph, "fixed", "all", model.samples, None, model.known)
+    graph = adapt(model.graph, found)
+    values = run_graph(graph, model.samples.quantized[0])
+    readers = {op.name: op for op in model.graph.operators}
+    for position, operator in enumerate(graph.operators):
+        if not isinstance(operator, TensorStatistics):
+            continue
+        known_, affine = found.layers[operator.name], graph.operators[position + 2]
+        assert isinstance(affine, AdaptAffine)
+        given = values[operator.inputs[0].name].astype(np.float64)
+        weights = readers[operator.name]
+        assert isinstance(weights, Weighted)
+        step = weights.inputs[0].scale * weights.quantization.scale.astype(np.float64)
+        x = weights.accumulate(given).reshape(-1, weights.channels) * step
+        level = known_.dv * np.log2(x.var(axis=0) + known_.eps) + known_.cv
+        mu = known_.dm * x.mean(axis=0) + known_.cm
+        y = known_.gamma * np.exp2(-level / 2) * (x - mu) + known_.beta
+        wanted = np.clip(y / affine.outputs[0].scale + affine.outputs[0].zero_point, *affine.bounds)
+        result = values[affine.outputs[0].name].reshape(-1, weights.channels)
+        assert np.abs(result - wanted).max() <= 0.5 + 0.25  # rounding, and the constants'
+
+
+@needs("tensorflow", "keras")
+@pytest.mark.parametrize("name", REALS)
+def test_network_runs_float_graphs(name: str) -> None:
+    real = REALS[name]()
+    graph = quantize_graph(real, check(real, [samples()], "x.npz"), Settings()).prepared
+    x = samples(6)
+    results = {op.outputs[0].name: result for op, _, (result, *_) in trace(graph, [x])}
+    last = graph.operators[-1]
+    logits = results[(last.inputs if last.kind == "SOFTMAX" else last.outputs)[0].name]
+    assert np.allclose(np.asarray(Network(graph).run(x)), logits, atol=1e-3)
+
+
+def test_a_model_without_normalisation_adapts_from_its_samples(tmp_path: Path) -> None:
+    net = Net(2)
+    x = net.activate(net.convolve(net.input("image", (1, 12, 10, 3)), 6, padding="same"))
+    real = net.graph([net.connect(net.mean("mean", x, (1, 2), keep_dims=False), 4)])
+    model = Model(real, tmp_path)
+    found, notes = find(model.graph, "fixed", "all", model.samples, None, model.known)
+    assert len(found.layers) == 1
+    assert any("has no batch normalisation" in note for note in notes)
