@@ -27,6 +27,11 @@ DRIFTC_INLINE driftc_wide_t driftc_narrow(int64_t value)
     return found;
 }
 
+DRIFTC_INLINE void driftc_add_square(driftc_wide_t *sum, int32_t value)
+{
+    *sum = driftc_narrow(driftc_wide(*sum) + (int64_t)value * value);
+}
+
 /* One copy of the code in a program; compiled apart, it has the registers to itself. */
 #if defined(__GNUC__)
 #define DRIFTC_SHARED static __attribute__((noinline, unused))
@@ -55,8 +60,7 @@ DRIFTC_SHARED void driftc_gather(const int32_t *restrict sum, const int32_t *end
 
         *values++ = driftc_prenorm(one, *multiplier++);
         *sums++ += one;
-        *squares = driftc_narrow(driftc_wide(*squares) + (int64_t)one * one);
-        squares++;
+        driftc_add_square(squares++, one);
     }
 }
 
@@ -70,7 +74,7 @@ DRIFTC_SHARED void driftc_gather_wide(const int32_t *restrict sum, const int32_t
 
         *values++ = driftc_prenorm(one, *multiplier++);
         *sums = driftc_narrow(driftc_wide(*sums) + one);
-        *squares = driftc_narrow(driftc_wide(*squares) + (int64_t)one * one);
+        driftc_add_square(squares, one);
     }
 }
 
