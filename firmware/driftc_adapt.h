@@ -60,7 +60,8 @@ DRIFTC_SHARED void driftc_gather(const int32_t *restrict sum, const int32_t *end
 
         *values++ = driftc_prenorm(one, *multiplier++);
         *sums++ += one;
-        driftc_add_square(squares++, one);
+        *squares = driftc_narrow(driftc_wide(*squares) + (int64_t)one * one);
+        squares++;
     }
 }
 
@@ -74,7 +75,7 @@ DRIFTC_SHARED void driftc_gather_wide(const int32_t *restrict sum, const int32_t
 
         *values++ = driftc_prenorm(one, *multiplier++);
         *sums = driftc_narrow(driftc_wide(*sums) + one);
-        driftc_add_square(squares, one);
+        *squares = driftc_narrow(driftc_wide(*squares) + (int64_t)one * one);
     }
 }
 
