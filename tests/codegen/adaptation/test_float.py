@@ -135,9 +135,17 @@ def test_source_statistics_are_the_models_own(model: Model) -> None:
         assert np.all((source.eps <= norm.eps * 1.5) | (source.eps <= source.step**2 / source.pixels * 1.01))
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
-def test_every_tensor_is_exact_on_every_engine(model: Model, precision: str, tmp_path: Path) -> None:
-    found, _ = find(model.graph, "fixed", "all", model.samples, None, model.known, precision)
+EVERY = [
+    *(("fixed", precision) for precision in PRECISIONS),
+    ("lean-mean", "int8"),
+    ("lean", "int16"),
+    ("iabn", "int32"),
+]
+
+
+@pytest.mark.parametrize(("method", "precision"), EVERY)
+def test_every_tensor_is_exact_on_every_engine(model: Model, method: str, precision: str, tmp_path: Path) -> None:
+    found, _ = find(model.graph, method, "all", model.samples, None, model.known, precision)
     made = model.compiled(found)
     live = [op for op in made.lowered.graph.operators if isinstance(op, Live)]
     assert len(live) + sum(isinstance(op, TensorStatistics) for op in made.lowered.graph.operators) == len(found.layers)
@@ -148,6 +156,13 @@ def test_every_tensor_is_exact_on_every_engine(model: Model, precision: str, tmp
     assert verified.first_difference is None, str(verified.first_difference)
     made.write(tmp_path / "out")
     assert Compiled.load(tmp_path / "out").sources == made.sources
+
+
+def test_auto_takes_of_the_normalisations_alone(model: Model) -> None:
+    found, notes = find(model.graph, "fixed", "auto", model.samples, None, model.known, budget=100.0)
+    assert found.layers
+    assert set(found.layers) <= set(model.known.layers)
+    assert f"{len(found.layers)} of {len(chosen(model.graph, 'all', model.known.layers))} layers" in notes[-1]
 
 
 def test_finer_values_follow_the_equations_more_nearly(model: Model) -> None:
