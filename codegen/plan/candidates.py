@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 from driftc.codegen.graph import Graph, Tensor
 from driftc.codegen.operators.base import Box, Operator, Tiling
@@ -30,7 +31,7 @@ def by_rows(graph: Graph, order: Sequence[Unit]) -> Iterator[Candidate]:
                 break  # what cannot be streamed cannot be part of anything longer either
             if len(results) < len(part):
                 extra = CALL * (sum(map(stream.turns, part)) - len(part))
-                yield Candidate(first, stop, "rows", midway(stream), extra, stream.unit)
+                yield Candidate(first, stop, "rows", midway(stream), extra, stream.unit, partial(_bytes, stream))
 
 
 def _readers(graph: Graph, operators: Sequence[Operator], views: dict[str, str]) -> dict[str, list[int]]:
@@ -47,6 +48,10 @@ def _readers(graph: Graph, operators: Sequence[Operator], views: dict[str, str])
 def _inner(readers: Sequence[int], first: int, stop: int) -> bool:
     """Read by operators [first, stop) alone."""
     return bool(readers) and all(first <= reader < stop for reader in readers)
+
+
+def _bytes(stream: Stream) -> int:
+    return stream.pack.bytes
 
 
 def midway(stream: Stream) -> int:

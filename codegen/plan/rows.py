@@ -118,6 +118,9 @@ class Stream:
         source = self.summed(operator)
         if source is not None:
             return [(source.name, piece.row, piece.row + 1)] if source.name in self.maker else []
+        flattened = self._flattened(operator)  # of one row, or it would be summed
+        if flattened is not None:
+            return [(flattened.name, 0, 1)]
         needs = operator.needs(Box(piece.row, piece.row + 1, 0, operator.outputs[0].hwc[2]))
         pairs = zip(operator.inputs, needs, strict=True)
         return [(t.name, box.row0, box.row1) for t, box in pairs if t.name in self.maker and box.row1 > box.row0]
