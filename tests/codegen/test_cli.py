@@ -396,7 +396,7 @@ def test_boards_operators_and_doctor(tmp_path: Path) -> None:
     [
         (
             "compile",
-            "--output --board --name --match --planner --float-io --adapt --adapt-layers "
+            "--output --board --name --match --planner --float-io --adapt --adapt-layers --adapt-budget "
             "--adapt-constants --measure --no-measure --dump-after "
             f"--calibrate {CALIBRATION} {TARGET}",
         ),
