@@ -70,6 +70,7 @@ def compile(
     watch: Watch | None = None,
     adapt: str | None = None,
     adapt_layers: str = "all",
+    adapt_budget: float | None = None,
     adapt_precision: str | None = None,
     adapt_constants: str | Path | None = None,
     progress: Progress | None = None,
@@ -87,8 +88,9 @@ def compile(
     extra `sim` is installed). `watch` sees the Graph or Plan after each stage. With `calibrate` and `settings` a float
     model becomes int8 as in `quantize`; `progress(done, total)` counts its samples.
 
-    `adapt` names a method ("fixed", ...): the layers in `adapt_layers` ("all", a share, or names) then normalise each
-    sample by its own statistics, with constants found on the samples in `calibrate` (real values are divided by
+    `adapt` names a method ("fixed", ...): the layers in `adapt_layers` ("all", a share, names, or "auto": the best that
+    add at most `adapt_budget` percent to the instructions, 12 if None) then normalise each sample by its own
+    statistics, with constants found on the samples in `calibrate` (real values are divided by
     `settings.input_divisor`), or read from `adapt_constants`. A float model's normalisations keep what they learnt in
     training. `adapt_precision` is that of values before normalisation: "int8", "int16" or "int32" (None: that of
     `adapt_constants`, else "int8").
@@ -114,7 +116,16 @@ def compile(
         elif adapt is not None:
             divisor = settings.input_divisor if settings else 1.0
             adaptation, notes = _adaptation(
-                file, options, adapt, adapt_layers, adapt_precision or "int8", calibrate, divisor, progress, quantized
+                file,
+                options,
+                adapt,
+                adapt_layers,
+                adapt_budget,
+                adapt_precision or "int8",
+                calibrate,
+                divisor,
+                progress,
+                quantized,
             )
         lowered = lower(file, options, watch, path.name, adaptation)
         compiled = Compiled(file.read_bytes(), options, lowered)
@@ -432,6 +443,7 @@ def _adaptation(
     options: Options,
     method: str,
     layers: str,
+    budget: float | None,
     precision: str,
     data: str | Path | None,
     divisor: float,
@@ -447,7 +459,7 @@ def _adaptation(
     _, model = read(path, options)
     samples = source.load(Path(data), border(model).inputs, divisor=divisor)
     norms = known(quantized, model) if quantized else None
-    return find(model, method, layers, samples, progress, norms, precision)
+    return find(model, method, layers, samples, progress, norms, precision, budget)
 
 
 def _load_board(name: str | None) -> Board | None:

@@ -189,14 +189,20 @@ def json_option(command: Command) -> Command:
     is_flag=False,
     flag_value="calibrated",
     metavar="[METHOD]",
-    help="Normalise each sample by its own statistics: calibrated (the default; needs TensorFlow) or fixed.",
+    help="Normalise each sample by its own statistics: calibrated (default; needs TensorFlow), fixed, iabn or lean.",
 )
 @click.option(
     "--adapt-layers",
     default="all",
     show_default=True,
-    metavar="all|SHARE|NAME,NAME",
-    help="Which layers: a share counts from the input.",
+    metavar="all|auto|SHARE|NAME,NAME",
+    help="Which layers: a share counts from the input; auto takes the best within --adapt-budget.",
+)
+@click.option(
+    "--adapt-budget",
+    type=float,
+    metavar="PERCENT",
+    help="With --adapt-layers auto: how many more instructions, estimated (default 12).",
 )
 @click.option(
     "--adapt-precision",
@@ -241,6 +247,7 @@ def compile(
     pareto: bool,
     adapt: str | None,
     adapt_layers: str,
+    adapt_budget: float | None,
     adapt_precision: str | None,
     adapt_constants: Path | None,
     float_io: bool,
@@ -286,6 +293,7 @@ def compile(
             watch=watch,
             adapt=adapt,
             adapt_layers=adapt_layers,
+            adapt_budget=adapt_budget,
             adapt_precision=adapt_precision,
             adapt_constants=adapt_constants,
             progress=progress,

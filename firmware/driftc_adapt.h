@@ -32,6 +32,53 @@ DRIFTC_INLINE void driftc_add_square(driftc_wide_t *sum, int32_t value)
     *sum = driftc_narrow(driftc_wide(*sum) + (int64_t)value * value);
 }
 
+/* One copy of the code in a program; compiled apart, it has the registers to itself. */
+#if defined(__GNUC__)
+#define DRIFTC_SHARED static __attribute__((noinline, unused))
+#else
+#define DRIFTC_SHARED static inline
+#endif
+
+/* Clamped to int8. */
+DRIFTC_INLINE int8_t driftc_saturate(int32_t value)
+{
+    return (int8_t)((int8_t)value == value ? value : (value >> 31) ^ 127);
+}
+
+/* The finished sum of an accumulator as int8: one rounding, of its product with a multiplier in Q.32. */
+DRIFTC_INLINE int8_t driftc_prenorm(int32_t sum, int32_t multiplier)
+{
+    return driftc_saturate((int32_t)(((int64_t)sum * multiplier + ((int64_t)1 << 31)) >> 32));
+}
+
+/* The finished sums of one pixel: each becomes int8, and it and its square are added to its channel's statistics. */
+DRIFTC_SHARED void driftc_gather(const int32_t *restrict sum, const int32_t *end, const int32_t *restrict multiplier,
+                                 int8_t *restrict values, int32_t *restrict sums, driftc_wide_t *restrict squares)
+{
+    for (; sum < end; sum++) {
+        const int32_t one = *sum;
+
+        *values++ = driftc_prenorm(one, *multiplier++);
+        *sums++ += one;
+        *squares = driftc_narrow(driftc_wide(*squares) + (int64_t)one * one);
+        squares++;
+    }
+}
+
+/* The same for sums that need more than 32 bits. */
+DRIFTC_SHARED void driftc_gather_wide(const int32_t *restrict sum, const int32_t *end, const int32_t *restrict multiplier,
+                                      int8_t *restrict values, driftc_wide_t *restrict sums,
+                                      driftc_wide_t *restrict squares)
+{
+    for (; sum < end; sum++, sums++, squares++) {
+        const int32_t one = *sum;
+
+        *values++ = driftc_prenorm(one, *multiplier++);
+        *sums = driftc_narrow(driftc_wide(*sums) + one);
+        *squares = driftc_narrow(driftc_wide(*squares) + (int64_t)one * one);
+    }
+}
+
 DRIFTC_INLINE int32_t driftc_clamp_wide(int64_t value)
 {
     const int32_t limit = 1 << 30;
@@ -162,6 +209,176 @@ static inline void driftc_adapt_wide(const driftc_adapt_t *layer, const driftc_w
         multiplier[c] = found;
         offset[c] = driftc_adapt_offset(row, sum, found, layer->shift);
     }
+}
+
+/* The linear form: not log2 of the variance is moved but the variance, as its share R (Q.16) of the source's.
+ * floor, level, base, centre, gain as above. lift: 2^-lift * spread, at most 2^31 - 1, times ratio / 2^19 is R.
+ * belief Q.14: R - 1 and the mean are moved by it. rest Q.8: what the mean of S = 0 is moved too much.
+ * calm Q.7, in driftc_adapt_shrunk alone: what the mean is moved is this nearer to 0. */
+enum {
+    DRIFTC_LINEAR_FLOOR,
+    DRIFTC_LINEAR_LEVEL,
+    DRIFTC_LINEAR_LIFT,
+    DRIFTC_LINEAR_RATIO,
+    DRIFTC_LINEAR_BELIEF,
+    DRIFTC_LINEAR_BASE,
+    DRIFTC_LINEAR_CENTRE,
+    DRIFTC_LINEAR_GAIN,
+    DRIFTC_LINEAR_REST,
+    DRIFTC_LINEAR_CALM
+};
+
+/* x, nearer to 0 by `calm`. */
+DRIFTC_INLINE int32_t driftc_shrink(int32_t x, int32_t calm)
+{
+    return x > calm ? x - calm : x < -calm ? x + calm : 0;
+}
+
+/* 2^-lift * x, at most 2^31 - 1, for x below 2^63. */
+DRIFTC_INLINE int32_t driftc_lifted(uint64_t x, int lift)
+{
+    const uint64_t most = INT32_MAX;
+
+    if (lift >= 0)
+        return (int32_t)(x >> lift > most ? most : x >> lift);
+    return (int32_t)(x > most >> -lift ? most : x << -lift);
+}
+
+/* M and O of one channel. Trust is Q.16; `calm` of the variance Q.16, of the mean Q.12. Literals cost nothing. */
+DRIFTC_INLINE void driftc_adapt_linear(const driftc_adapt_t *layer, const int16_t *row, int64_t sum, int64_t spread,
+                                       int32_t trust, int32_t calm, int32_t calm_mean, int32_t *multiplier,
+                                       int32_t *offset)
+{
+    const int32_t lifted = driftc_lifted((uint64_t)spread + ((uint64_t)1 << row[DRIFTC_LINEAR_FLOOR]), row[DRIFTC_LINEAR_LIFT]);
+    const int32_t away = driftc_shrink((int32_t)(((int64_t)lifted * row[DRIFTC_LINEAR_RATIO]) >> 19) - 65536, calm);
+    const int32_t believed = (int32_t)(((int64_t)away * row[DRIFTC_LINEAR_BELIEF]) >> 14);
+    const int32_t share = 65536 + (int32_t)(((int64_t)believed * trust) >> 16);
+    const int32_t above = driftc_log2(share < 1 ? 1 : (uint64_t)(uint32_t)share) - layer->power;
+    const int32_t found = driftc_exp2(row[DRIFTC_LINEAR_LEVEL] * 32 - ((above + 1) >> 1));
+    const int32_t all = (int32_t)((sum * row[DRIFTC_LINEAR_GAIN] + ((int64_t)1 << (layer->shift - 1))) >> layer->shift);
+    const int32_t moved = driftc_shrink(all - row[DRIFTC_LINEAR_REST] * 16, calm_mean);
+    const int32_t mean = row[DRIFTC_LINEAR_CENTRE] * 16 + (int32_t)(((int64_t)moved * trust + (1 << 15)) >> 16);
+
+    *multiplier = found;
+    *offset = driftc_clamp_wide(row[DRIFTC_LINEAR_BASE] * 4096 - (((int64_t)found * mean) >> 12));
+}
+
+/* Multiplier and offset of every channel, moved by `trust` (Q.16). */
+DRIFTC_SHARED void driftc_adapt_trusted(const driftc_adapt_t *layer, const int32_t *sums, const driftc_wide_t *squares,
+                                        int32_t trust, int32_t *multiplier, int32_t *offset)
+{
+    const int16_t *row = layer->table;
+
+    for (int c = 0; c < layer->channels; c++, row += DRIFTC_LINEAR_CALM) {
+        const int32_t sum = sums[c];
+        const int64_t spread = driftc_spread(sum, driftc_wide(squares[c]), layer->pixels);
+
+        driftc_adapt_linear(layer, row, sum, spread, trust, 0, 0, multiplier + c, offset + c);
+    }
+}
+
+/* The same for sums that need more than 32 bits. */
+DRIFTC_SHARED void driftc_adapt_trusted_wide(const driftc_adapt_t *layer, const driftc_wide_t *sums, const driftc_wide_t *squares,
+                                             int32_t trust, int32_t *multiplier, int32_t *offset)
+{
+    const int16_t *row = layer->table;
+
+    for (int c = 0; c < layer->channels; c++, row += DRIFTC_LINEAR_CALM) {
+        const int64_t sum = driftc_wide(sums[c]);
+        const int64_t spread = driftc_spread_wide(sum, driftc_wide(squares[c]), layer->pixels);
+
+        driftc_adapt_linear(layer, row, sum, spread, trust, 0, 0, multiplier + c, offset + c);
+    }
+}
+
+/* Multiplier and offset of every channel, moved by what lies beyond `calm` (Q.16, of the variance). */
+DRIFTC_SHARED void driftc_adapt_shrunk(const driftc_adapt_t *layer, const int32_t *sums, const driftc_wide_t *squares,
+                                       int32_t calm, int32_t *multiplier, int32_t *offset)
+{
+    const int16_t *row = layer->table;
+
+    for (int c = 0; c < layer->channels; c++, row += DRIFTC_LINEAR_CALM + 1) {
+        const int32_t sum = sums[c];
+        const int64_t spread = driftc_spread(sum, driftc_wide(squares[c]), layer->pixels);
+
+        driftc_adapt_linear(layer, row, sum, spread, 65536, calm, row[DRIFTC_LINEAR_CALM] * 32, multiplier + c, offset + c);
+    }
+}
+
+/* The same for sums that need more than 32 bits. */
+DRIFTC_SHARED void driftc_adapt_shrunk_wide(const driftc_adapt_t *layer, const driftc_wide_t *sums, const driftc_wide_t *squares,
+                                            int32_t calm, int32_t *multiplier, int32_t *offset)
+{
+    const int16_t *row = layer->table;
+
+    for (int c = 0; c < layer->channels; c++, row += DRIFTC_LINEAR_CALM + 1) {
+        const int64_t sum = driftc_wide(sums[c]);
+        const int64_t spread = driftc_spread_wide(sum, driftc_wide(squares[c]), layer->pixels);
+
+        driftc_adapt_linear(layer, row, sum, spread, 65536, calm, row[DRIFTC_LINEAR_CALM] * 32, multiplier + c, offset + c);
+    }
+}
+
+/* How a layer's means say how far the sample is to be trusted: rows of slope (Q.10 for each 2^shift of S), rest Q.10. */
+typedef struct {
+    const int32_t *table;
+    int32_t channels;
+    int shift;
+    int32_t factor; /* of the distance, less 2^right: Q.16 of the power of two that is left */
+    int right;
+    int32_t rate; /* Q.14 */
+} driftc_trust_t;
+
+DRIFTC_INLINE int64_t driftc_away(const driftc_trust_t *layer, const int32_t *row, int64_t sum)
+{
+    const int64_t away = ((sum * row[0] + ((int64_t)1 << (layer->shift - 1))) >> layer->shift) - row[1];
+    const int32_t near = away < -16384 ? -16384 : away > 16384 ? 16384 : (int32_t)away;
+
+    return near * near;
+}
+
+/* The squared distance of the means from the source's, Q.20. */
+DRIFTC_SHARED int64_t driftc_distance(const driftc_trust_t *layer, const int32_t *sums)
+{
+    int64_t distance = 0;
+
+    for (int c = 0; c < layer->channels; c++)
+        distance += driftc_away(layer, layer->table + 2 * c, sums[c]);
+    return distance;
+}
+
+/* The same for sums that need more than 32 bits. */
+DRIFTC_SHARED int64_t driftc_distance_wide(const driftc_trust_t *layer, const driftc_wide_t *sums)
+{
+    int64_t distance = 0;
+
+    for (int c = 0; c < layer->channels; c++)
+        distance += driftc_away(layer, layer->table + 2 * c, driftc_wide(sums[c]));
+    return distance;
+}
+
+/* d = 1 - 2^-x, Q.16 */
+DRIFTC_INLINE int32_t driftc_divergence(const driftc_trust_t *layer, int64_t distance)
+{
+    const int64_t x = (distance * layer->factor) >> layer->right;
+
+    return 65536 - driftc_exp2(x > 32 * 65536 ? -(32 * 65536) : -(int32_t)x);
+}
+
+/* 1 - d^rate, Q.16 */
+DRIFTC_SHARED int32_t driftc_trust_power(const driftc_trust_t *layer, int64_t distance)
+{
+    const int32_t d = driftc_divergence(layer, distance);
+
+    if (d == 0)
+        return 65536;
+    return 65536 - driftc_exp2((int32_t)(((int64_t)layer->rate * (driftc_log2((uint32_t)d) - 16 * 65536) + (1 << 13)) >> 14));
+}
+
+/* 1 - rate * d, Q.16 */
+DRIFTC_SHARED int32_t driftc_trust_product(const driftc_trust_t *layer, int64_t distance)
+{
+    return 65536 - ((layer->rate * driftc_divergence(layer, distance)) >> 14);
 }
 
 #endif

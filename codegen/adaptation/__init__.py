@@ -2,5 +2,6 @@
 
 A method turns what calibration measured of a layer into that layer's `Constants`; the device kernel is shared
 (operators/adapt_statistics.py).
-A module that defines `constants` (of one layer) or `fit` (of all) is a method by existing in this folder.
+A module that defines `constants` (of one layer) or `fit` (of all) is a method by existing in this folder;
+`VARIANTS` names further readings of it: name -> arguments of `constants`.
 """

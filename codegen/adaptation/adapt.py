@@ -11,21 +11,22 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from driftc.codegen.adaptation import linear
 from driftc.codegen.adaptation.constants import Adaptation, Constants
 from driftc.codegen.adaptation.known import Normalisation
+from driftc.codegen.adaptation.linear import int16, scaled
 from driftc.codegen.errors import ModelError, UsageError
 from driftc.codegen.graph import Graph, Quantization, Tensor
 from driftc.codegen.operators.adapt_affine import AdaptAffine
 from driftc.codegen.operators.adapt_statistics import (
     COLUMNS,
-    FRACTIONS,
     MEAN_FRACTION,
     OUTPUT_FRACTION,
     AdaptStatistics,
     steps,
 )
+from driftc.codegen.operators.adapt_trust import AdaptTrust
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.depthwise_conv_2d import DepthwiseConv2D
 from driftc.codegen.operators.live import live, recentred, sums_type, unfit
@@ -139,12 +140,9 @@ def _live_layer(operator: Weighted, constants: Constants, precision: str, names:
     squares = tensor("squares", INT64)
     producer = live(operator, bias, (values, sums, squares))
     multiplier, offset = tensor("multiplier", INT32), tensor("offset", INT32)
-    statistics = AdaptStatistics(
-        name=names.operator(f"{operator.name}_statistics"),
-        inputs=(sums, squares),
-        outputs=(multiplier, offset),
-        label=operator.label,
-        **_fixed_point(producer.pixels, producer.largest_sum, constants, step, centre, unit, result, gain),
+    sizes = producer.pixels, producer.largest_sum
+    statistics = _statistics(
+        operator, constants, sizes, step, centre, unit, (sums, squares), (multiplier, offset), names
     )
     affine = AdaptAffine(
         name=names.operator(f"{operator.name}_affine"),
@@ -154,7 +152,7 @@ def _live_layer(operator: Weighted, constants: Constants, precision: str, names:
         bounds=operator.range,
         shift=None if precision == "int8" else shift.astype(np.int8),
     )
-    return [producer, statistics, affine]
+    return [producer, *statistics, affine]
 
 
 def scales_alone(operator: Operator, constants: Constants) -> bool:
@@ -180,12 +178,9 @@ def _live_tensor(operator: Operator, constants: Constants, _: str, names: _Uniqu
     sums, squares = tensor("sums", INT32), tensor("squares", INT64)
     multiplier, offset = tensor("multiplier", INT32), tensor("offset", INT32)
     gathered = TensorStatistics(name=operator.name, inputs=(x,), outputs=(sums, squares), label=operator.label)
-    statistics = AdaptStatistics(
-        name=names.operator(f"{operator.name}_statistics"),
-        inputs=(sums, squares),
-        outputs=(multiplier, offset),
-        label=operator.label,
-        **_fixed_point(gathered.pixels, LARGEST_VALUE, constants, step, centre, step, result, _gain(constants)),
+    sizes = gathered.pixels, LARGEST_VALUE
+    statistics = _statistics(
+        operator, constants, sizes, step, centre, step, (sums, squares), (multiplier, offset), names
     )
     affine = AdaptAffine(
         name=names.operator(f"{operator.name}_affine"),
@@ -194,7 +189,46 @@ def _live_tensor(operator: Operator, constants: Constants, _: str, names: _Uniqu
         label=operator.label,
         bounds=operator.range,
     )
-    return [gathered, statistics, affine]
+    return [gathered, *statistics, affine]
+
+
+def _statistics(
+    operator: Weighted,
+    constants: Constants,
+    sizes: tuple[int, int],
+    step: Any,
+    centre: Any,
+    unit: Any,
+    given: tuple[Tensor, Tensor],
+    results: tuple[Tensor, Tensor],
+    names: _Unique,
+) -> list[Operator]:
+    """ADAPT_STATISTICS, behind ADAPT_TRUST where the method needs it. `sizes`: pixels, largest accumulator."""
+    (result,), form = operator.outputs, constants.form
+    trusted: list[Operator] = []
+    if form.trust:
+        label = f"{result.label or result.name}/trust"
+        trusted = [
+            AdaptTrust(
+                name=names.operator(f"{operator.name}_trust"),
+                inputs=given[:1],
+                outputs=(Tensor(names.tensor(label), (1,), INT32, label=label),),
+                label=operator.label,
+                **linear.trust(*sizes, constants, step, centre),
+            )
+        ]
+    if form.linear:
+        fixed = linear.fixed_point(*sizes, constants, step, centre, unit, result.scale, result.zero_point)
+    else:
+        fixed = _fixed_point(*sizes, constants, step, centre, unit, result, _gain(constants))
+    statistics = AdaptStatistics(
+        name=names.operator(f"{operator.name}_statistics"),
+        inputs=(*given, *(output for part in trusted for output in part.outputs)),
+        outputs=results,
+        label=operator.label,
+        **fixed,
+    )
+    return [*trusted, statistics]
 
 
 def _steps(operator: DepthwiseConv2D) -> tuple[Any, Any]:
@@ -207,7 +241,8 @@ def _steps(operator: DepthwiseConv2D) -> tuple[Any, Any]:
 
 def _gain(constants: Constants) -> Any:
     """The slope of the normalisation at the source's statistics."""
-    return constants.gamma * np.exp2(-(constants.dv * np.log2(constants.var + constants.eps) + constants.cv) / 2)
+    level = np.log2(constants.var + constants.eps)
+    return constants.gamma * np.exp2(-(level if constants.form.linear else constants.dv * level + constants.cv) / 2)
 
 
 def _units(constants: Constants, step: Any, largest: int, scale: float, gain: Any, finer: int) -> Any:
@@ -230,29 +265,23 @@ def _fixed_point(
 
     `level` makes the multiplier exact where the sample's variance is the source's.
     """
-    slope = constants.dm * step / (pixels * unit) * 2.0**MEAN_FRACTION  # for each unit of the sum
-    shift = min(max(15 - int(np.frexp(np.abs(slope).max())[1]), 1), 61)
+    moved, shift = scaled(constants.dm * step / (pixels * unit) * 2.0**MEAN_FRACTION)  # for each unit of the sum
     floor = np.rint(np.log2(constants.eps * pixels / step**2)).clip(0, 61).astype(np.int64)
     powers = log2(np.rint(constants.var * pixels / step**2).astype(np.int64) + (np.int64(1) << floor))
     power = int(powers.min() + powers.max()) // 2
-    decay = _int16(constants.dv / 2, "decay")
+    decay = int16(constants.dv / 2, "decay")
     level = np.array([exp2_inverse(float(wanted)) for wanted in gain * unit / result.scale])
     level += steps(decay.astype(np.int64), powers - power)
     columns = {
         "floor": floor.astype(np.int16),
-        "level": _int16(level / 2.0**OUTPUT_FRACTION, "level"),
+        "level": int16(level / 2.0**OUTPUT_FRACTION, "level"),
         "decay": decay,
-        "base": _int16(result.zero_point + constants.beta / result.scale + 0.5, "base"),
-        "centre": _int16((constants.dm * step * centre + constants.cm - step * centre) / unit, "centre"),
-        "gain": np.rint(slope * 2.0**shift).clip(-(2**15), 2**15 - 1).astype(np.int16),
+        "base": int16(result.zero_point + constants.beta / result.scale + 0.5, "base"),
+        "centre": int16((constants.dm * step * centre + constants.cm - step * centre) / unit, "centre"),
+        "gain": moved,
     }
     table = np.stack([columns[name] for name in COLUMNS], axis=1)
     return {"pixels": pixels, "table": table, "power": power, "shift": shift, "largest_sum": pixels * largest}
-
-
-def _int16(real: Any, column: str) -> NDArray[np.int16]:
-    """Rounded to the column's fraction, saturated."""
-    return np.asarray(np.rint(real * 2.0 ** FRACTIONS[column]).clip(-(2**15), 2**15 - 1), np.int16)
 
 
 class _Unique:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,34 @@ from driftc.codegen.operators.live import PRECISIONS
 
 Floats = NDArray[np.float64]
 FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a method does beyond `Constants`' equations; a device kernel has only what its method needs.
+
+    `linear`: not the logarithm of the variance is moved but the variance itself, and both by the trust w:
+        mu = mu_s + w * (dm * mu_i + cm - mu_s)        var = var_s + w * dv * (var_i - var_s)
+    `shrink` k: what lies within k standard errors of the source moves nothing, what lies further out by the rest.
+    `trust`: w = 1 - q by the divergence d of the layer, 0 for the source, to 1: q is d^rate ("power") or rate * d
+    ("product"); w = 1 where it is "". `mean`: d is of the mean over the channels, not of their sum.
+    """
+
+    linear: bool = False
+    shrink: float = 0.0
+    trust: str = ""
+    rate: float = 0.0
+    mean: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where a value is of the wrong type, or no kernel has the combination."""
+        for name, kind in (("linear", bool), ("mean", bool), ("trust", str), ("shrink", float), ("rate", float)):
+            if type(getattr(self, name)) is not kind:
+                raise ValueError(f"form: '{name}' must be {kind.__name__}")
+        if self.trust not in ("", "power", "product") or not 0 <= self.rate <= 1 or not 0 <= self.shrink <= 100:
+            raise ValueError("form: trust is power or product, rate 0 to 1, shrink 0 to 100")
+        if (self.trust or self.shrink) and not (self.linear and bool(self.trust) != bool(self.shrink)):
+            raise ValueError("form: trust and shrink are for the linear form, one of them at a time")
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,14 +66,16 @@ class Constants:
     mean: Floats
     var: Floats
     reach: Floats
+    form: Form = Form()
 
-    def as_json(self) -> dict[str, list[float]]:
-        return {field.name: getattr(self, field.name).tolist() for field in fields(self)}
+    def as_json(self) -> dict[str, Any]:
+        found = {name: getattr(self, name).tolist() for name in ARRAYS}
+        return found if self.form == Form() else {**found, "form": asdict(self.form)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Constants:
         """Raises ValueError unless every array is there, finite, of one length, and in its range."""
-        arrays = {field.name: np.asarray(data[field.name], np.float64) for field in fields(cls)}
+        arrays = {name: np.asarray(data[name], np.float64) for name in ARRAYS}
         if len({array.shape for array in arrays.values()}) != 1 or arrays["dm"].ndim != 1:
             raise ValueError("the arrays differ in length")
         for name, array in arrays.items():
@@ -55,7 +85,10 @@ class Constants:
                 raise ValueError(f"'{name}' must be positive")
         if np.any(arrays["var"] < 0):
             raise ValueError("'var' must not be negative")
-        return cls(**arrays)
+        return cls(**arrays, form=Form(**data.get("form", {})))
+
+
+ARRAYS = tuple(field.name for field in fields(Constants) if field.name != "form")
 
 
 @dataclass(frozen=True, eq=False)

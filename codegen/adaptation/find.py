@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 import driftc.codegen.adaptation as package
 from driftc.codegen.adaptation.adapt import chosen
+from driftc.codegen.adaptation.auto import BUDGET, within
 from driftc.codegen.adaptation.calibration import Source, measure
 from driftc.codegen.adaptation.constants import Adaptation, Constants
 from driftc.codegen.adaptation.known import Known
@@ -37,7 +38,8 @@ def methods() -> dict[str, Fit]:
         if callable(defined.get("fit")):
             found[module.name] = defined["fit"]
         elif callable(defined.get("constants")):
-            found[module.name] = _layer_by_layer(defined["constants"])
+            for name, arguments in defined.get("VARIANTS", {module.name: {}}).items():
+                found[name] = _layer_by_layer(partial(defined["constants"], **arguments))
     return dict(sorted(found.items()))
 
 
@@ -55,15 +57,20 @@ def find(
     progress: Progress | None = None,
     known: Known | None = None,
     precision: str = "int8",
+    budget: float | None = None,
 ) -> tuple[Adaptation, list[str]]:
     """The constants of each chosen layer, and what the user should know.
 
-    `graph` as the file has it; `samples` for the inputs of its `border`; `known` where it was made of a float model.
-    Raises UsageError or DataError.
+    `graph` as the file has it; `samples` for the inputs of its `border`; `known` where it was made of a float model;
+    `budget` in percent, for the layers "auto". Raises UsageError or DataError.
     """
     fit = method_named(method)
     norms = known.layers if known else {}
-    names = chosen(graph, layers, norms)
+    names = chosen(graph, "all" if layers == "auto" else layers, norms)
+    if budget is not None and layers != "auto":
+        raise UsageError("--adapt-budget: is what --adapt-layers auto keeps within; give both")
+    if budget is not None and not 0 < budget <= 1000:
+        raise UsageError(f"--adapt-budget {budget:g}: percent of the instructions, above 0 and at most 1000")
     if len(samples) < FEWEST:
         raise DataError(
             f"{samples.described}: {len(samples)} calibration samples; {FEWEST} are needed, better {ENOUGH}"
@@ -80,6 +87,10 @@ def find(
     inner = border(graph)
     real = known.real if known else None
     quantized = samples.quantized
+    if layers == "auto":
+        able, percent = len(names), BUDGET if budget is None else budget
+        names = within(inner, names, quantized, percent, progress, norms)
+        notes.append(f"live within {percent:g} % more instructions: {len(names)} of {able} layers: {', '.join(names)}")
     found = fit(inner, lambda: measure(inner, names, quantized, progress, norms), quantized, progress, real)
     return Adaptation(method, graph.sha256, found, precision), notes
 

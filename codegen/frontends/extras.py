@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -14,8 +13,6 @@ def load_extra(module: str, extra: str, title: str) -> Any:
     """The module, or ToolError naming the extra that brings it."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow writes about the machine on standard error
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-    with suppress(ImportError):  # loaded after TensorFlow, its solver ends in a segmentation fault
-        import_module("ortools.sat.python.cp_model")
     try:
         return import_module(module)
     except ImportError:

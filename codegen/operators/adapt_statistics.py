@@ -20,8 +20,11 @@ from driftc.codegen.operators.walk import Walk
 
 LIMIT = 1 << 30  # of the offset, and of what moves a mean
 COLUMNS = ("floor", "level", "decay", "base", "centre", "gain")
-FRACTIONS = {"level": 11, "decay": 14, "base": 4, "centre": 8}
+LINEAR = ("floor", "level", "lift", "ratio", "belief", "base", "centre", "gain", "rest")
+SHRUNK = (*LINEAR, "calm")
+FRACTIONS = {"level": 11, "decay": 14, "base": 4, "centre": 8, "belief": 14, "rest": 8, "calm": 7}
 OUTPUT_FRACTION = 16  # of multiplier and offset
+LARGEST = np.int64(2**31 - 1)
 MEAN_FRACTION = 12  # of the mean, in steps of the int8 values
 
 
@@ -31,6 +34,10 @@ class AdaptStatistics(Operator):
 
     A row of `table` for each channel, int16: floor (2^floor is added to the spread), level Q4.11, decay Q1.14,
     base Q11.4, centre Q7.8, gain (times 2^-shift: steps of the int8 values, Q.12, for each unit of S).
+
+    In the `linear` form there is either a third input, the trust w (int32 [1], Q.16), or `calm`, soft shrinkage, with
+    a column of its own for the mean, Q8.7; and instead of decay: lift, ratio (spread * ratio / 2^(lift + 19): Q.16
+    share of the source's), belief Q1.14, rest Q7.8 (taken off what moves the mean).
     """
 
     codes = ("ADAPT_STATISTICS",)
@@ -40,6 +47,8 @@ class AdaptStatistics(Operator):
     per_channel = True
     compared: ClassVar[str] = "the specification alone; no reference adapts"
     arithmetic = (
+        "The layer's int8 values before it: (sum * multiplier + 2^31) >> 32, multiplier Q.32 below 2^31, product below "
+        "2^62, one rounding, clamped. "
         "Per channel, integers alone. spread = Q - S^2 / n, rounded up, exact: with S = m n + r it is "
         "Q - m (S + r) - floor(r^2 / n), and no term exceeds n (L + 1)^2 < 2^62, L the largest accumulator. "
         "above = log2(spread + 2^floor) - power in Q6.16, log2 linear between 17 exact knots: at most 0.00073 too "
@@ -47,6 +56,11 @@ class AdaptStatistics(Operator):
         "between 17 knots: at most 0.00024 of it too large; saturated to 2^6. "
         "mean = centre + gain * S / 2^shift in Q.12, product below 2^62, rounded; the moved part is below 2^30 for "
         "every input. "
+        "Linear form: R = spread, with 2^floor, as a share of the source's, Q.16: 2^-lift of it, at most 2^31 - 1, "
+        "times ratio / 2^19, below 2^27; moved = w * belief * (R - 1), each product below 2^45, rounded down; "
+        "multiplier = 2^(level - log2(1 + moved) / 2), 1 + moved at least 2^-16; "
+        "mean = centre + w * (gain * S / 2^shift - rest); with soft shrinkage w = 1, and both moves are nearer to 0 by "
+        "calm. w = 0 leaves nothing of S and Q. "
         "offset = base - multiplier * mean / 2^12 in Q.16, 53-bit product rounded down, saturated to +-2^30."
     )
 
@@ -55,6 +69,12 @@ class AdaptStatistics(Operator):
     power: int  # Q.16: what log2 is counted from
     shift: int  # of the gains, 1 to 61
     largest_sum: int  # no |S| is larger
+    linear: bool = False
+    calm: int = 0  # of the variance, Q.16
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return COLUMNS if not self.linear else LINEAR if len(self.inputs) == 3 else SHRUNK
 
     def check(self) -> None:
         super().check()
@@ -62,7 +82,17 @@ class AdaptStatistics(Operator):
         moved = self.largest_sum * int(gains.max(initial=0))
         floors = self.column("floor")
         fits = moved < 2**62 and 1 <= self.shift <= 61 and (moved >> self.shift) + 1 < LIMIT
-        if not fits or not 0 <= self.power < 2**22 or floors.min(initial=0) < 0 or floors.max(initial=0) > 61:
+        if self.linear:
+            lift, ratio, belief = (self.column(name) for name in ("lift", "ratio", "belief"))
+            fits = fits and lift.min(initial=0) >= -20 and lift.max(initial=0) <= 43 and 0 <= self.calm < 2**30
+            fits = fits and min(ratio.min(initial=0), belief.min(initial=0)) >= 0
+        if (
+            not fits
+            or self.table.shape[1] != len(self.columns)
+            or not 0 <= self.power < 2**22
+            or floors.min(initial=0) < 0
+            or floors.max(initial=0) > 61
+        ):
             self.refuse("its constants leave the ranges that the fixed-point arithmetic is made for")
 
     @property
@@ -70,7 +100,7 @@ class AdaptStatistics(Operator):
         return ()
 
     def column(self, name: str) -> Int64:
-        return self.table[:, COLUMNS.index(name)].astype(np.int64)
+        return self.table[:, self.columns.index(name)].astype(np.int64)
 
     def constants(self) -> dict[str, Array]:
         return {"table": self.table}
@@ -81,10 +111,11 @@ class AdaptStatistics(Operator):
     def walk(self, backward: bool = False) -> Walk | None:
         """Channel by channel."""
         steps = np.arange(self.inputs[0].size).reshape(1, 1, -1)
-        return Walk((steps, steps), (steps, steps))
+        trust = [np.full((1, 1, 1), -1, np.int64)] * (len(self.inputs) - 2)  # read before all else
+        return Walk((steps, steps, *trust), (steps, steps))
 
     def needs(self, box: Box, reduce: range | None = None) -> tuple[Box, ...]:
-        return (box,) * len(self.inputs)
+        return (box, box, *(Box(0, 1, 0, 1) for _ in self.inputs[2:]))
 
     def part(self, box: Box, reduce: range | None = None) -> Self:
         if reduce is not None:
@@ -92,21 +123,44 @@ class AdaptStatistics(Operator):
         channels = slice(box.channel0, box.channel1)
         inputs, outputs = (
             tuple(replace(tensor, shape=(box.channel1 - box.channel0,)) for tensor in tensors)
-            for tensors in (self.inputs, self.outputs)
+            for tensors in (self.inputs[:2], self.outputs)
         )
-        return replace(self, inputs=inputs, outputs=outputs, table=self.table[channels])
+        return replace(self, inputs=(*inputs, *self.inputs[2:]), outputs=outputs, table=self.table[channels])
 
     def summary(self) -> str:
         return f"multiplier and offset of each channel from its statistics over {self.pixels} pixels"
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
-        sums, squares = (np.asarray(value, np.int64) for value in inputs)
-        above = log2(spread(sums, squares, self.pixels) + (np.int64(1) << self.column("floor"))) - self.power
-        multiplier = exp2((self.column("level") << 5) - steps(self.column("decay"), above))
+        sums, squares, *rest = (np.asarray(value, np.int64) for value in inputs)
+        trust = rest[0] if rest else np.array([1 << 16])
+        power = spread(sums, squares, self.pixels) + (np.int64(1) << self.column("floor"))
+        decay = self.column("decay") if not self.linear else np.array([1 << 13])
+        above = log2(self.share(power, trust) if self.linear else power) - self.power
+        multiplier = exp2((self.column("level") << 5) - steps(decay, above))
         moved = (sums * self.column("gain") + (np.int64(1) << (self.shift - 1))) >> self.shift
+        if self.linear:
+            moved = moved - (self.column("rest") << 4)
+            if "calm" in self.columns:
+                moved = shrink(moved, self.column("calm") << 5)
+            moved = (moved * trust + (1 << 15)) >> 16
         mean = (self.column("centre") << 4) + moved
         offset = np.clip((self.column("base") << 12) - ((multiplier * mean) >> MEAN_FRACTION), -LIMIT, LIMIT)
         return multiplier.astype(np.int32), offset.astype(np.int32)
+
+    def share(self, power: Int64, trust: Int64) -> Int64:
+        """The variance to normalise with, as a share of the source's, Q.16; `power` is the spread with its floor."""
+        lift = self.column("lift")
+        left = np.maximum(-lift, 0)
+        lifted = np.where(lift >= 0, power >> np.maximum(lift, 0), np.minimum(power, LARGEST >> left) << left)
+        lifted = np.where((lift < 0) & (power > LARGEST >> left), LARGEST, np.minimum(lifted, LARGEST))
+        away = shrink(((lifted * self.column("ratio")) >> 19) - (1 << 16), np.array([self.calm]))
+        believed = (away * self.column("belief")) >> 14
+        return np.asarray(np.maximum((1 << 16) + ((believed * trust) >> 16), 1), np.int64)
+
+
+def shrink(x: Int64, calm: Int64) -> Int64:
+    """Soft shrinkage: nearer to 0 by `calm`."""
+    return np.asarray(np.sign(x) * np.maximum(np.abs(x) - calm, 0), np.int64)
 
 
 def steps(decay: Int64, above: Int64) -> Int64:

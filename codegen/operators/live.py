@@ -8,6 +8,7 @@ codegen/adaptation makes them; no model file holds one.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -41,6 +42,27 @@ class Live(Weighted):
         return "statistics"
 
     @property
+    def in_int8(self) -> bool:
+        return self.outputs[0].dtype == np.int8
+
+    @cached_property
+    def factor(self) -> Int64:
+        """`real_multiplier` in Q.32, per channel: below 2^31, since one int8 step is two units of the sums or more."""
+        return np.asarray(np.rint(self.real_multiplier * 2.0**32), np.int64)
+
+    def scaled(self, sums: Int64) -> Int64:
+        """int8: no reference rounds these values, so they are rounded once: the high word of a product below 2^62."""
+        return np.asarray((sums * self.factor + (1 << 31)) >> 32, np.int64) if self.in_int8 else super().scaled(sums)
+
+    def scale_constants(self) -> dict[str, Array]:
+        if self.in_int8:
+            return {"multiplier": self.factor.astype(np.int32)}
+        return {} if self.outputs[0].dtype == np.int32 else super().scale_constants()
+
+    def constants(self) -> dict[str, Array]:
+        return super().constants() | (self.scale_constants() if self.in_int8 else {})
+
+    @property
     def zero_out(self) -> int:
         return 0
 
@@ -54,9 +76,6 @@ class Live(Weighted):
     @property
     def int8_tensors(self) -> tuple[Tensor, ...]:
         return (self.inputs[0],)
-
-    def scale_constants(self) -> dict[str, Array]:
-        return {} if self.outputs[0].dtype == np.int32 else super().scale_constants()
 
     @property
     def pixels(self) -> int:
@@ -74,7 +93,9 @@ class Live(Weighted):
         values, sums, squares = self.outputs
         if values.dtype.name not in PRECISIONS:
             self.refuse(f"values before normalisation are {values.dtype.name}")
-        if values.dtype != np.int32 and np.any(self.multiplier.shift > 0):
+        if self.in_int8 and (self.factor.min() < 0 or self.factor.max() >= 2**31):
+            self.refuse("a step of its int8 values is less than two units of its sums")
+        if values.dtype == np.int16 and np.any(self.multiplier.shift > 0):
             self.refuse("would have to scale its sums up")
         if sums.dtype != sums_type(self) or squares.dtype != np.int64:
             self.refuse(f"statistics are {sums.dtype.name} and {squares.dtype.name}")

@@ -21,8 +21,7 @@ from driftc.codegen.operators.fully_connected import FullyConnected
 from driftc.codegen.operators.row_input import RowInput
 from driftc.codegen.plan.block import Block
 from driftc.codegen.plan.pack import Pack
-from driftc.codegen.plan.plan import Affine, Buffer, Call, Span, Statement
-from driftc.codegen.plan.roll import roll
+from driftc.codegen.plan.plan import Affine, Buffer, Call, Span
 from driftc.codegen.plan.unit import Places, Unit, tiled
 
 
@@ -126,6 +125,9 @@ class Stream:
         source = self.summed(operator)
         if source is not None:
             return [(source.name, piece.row, piece.row + 1)] if source.name in self.maker else []
+        flattened = self._flattened(operator)  # of one row, or it would be summed
+        if flattened is not None:
+            return [(flattened.name, 0, 1)]
         needs = operator.needs(Box(piece.row, piece.row + 1, 0, operator.outputs[0].hwc[2]))
         pairs = zip(operator.inputs, needs, strict=True)
         return [(t.name, box.row0, box.row1) for t, box in pairs if t.name in self.maker and box.row1 > box.row0]
@@ -172,17 +174,17 @@ class Stream:
     def pack(self) -> Pack:
         return Pack(f"{self.computed[0].name}..{self.computed[-1].name} rows", self.buffers)
 
-    def program(self, places: Places) -> tuple[Statement, ...]:
+    def calls(self, places: Places) -> list[Call]:
         made = {tensor.name: places.whole(tensor) for tensor in self.results}
         made |= self.pack.placed(places)
-        return roll([call for piece in self.pieces for call in self._calls(piece, made, places)])
+        return [call for piece in self.pieces for call in self._calls(piece, made, places)]
 
     def unit(self) -> Unit | None:
         """None where an operator cannot be computed by rows."""
         if not self.possible:
             return None
         macs = sum(operator.macs for operator in self.operators)
-        return tiled(self.computed, self.program, self.pack.blocks, self.results, self.views, macs, "rows")
+        return tiled(self.computed, self.calls, self.pack.blocks, self.results, self.views, macs, "rows")
 
     def _calls(self, piece: Piece, made: Mapping[str, Buffer], places: Places) -> list[Call]:
         operator = self.operators[piece.operator]

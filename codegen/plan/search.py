@@ -33,7 +33,7 @@ class Candidate:
     """A unit that computes the operators at positions [first, stop) of an order, made when it is needed.
 
     It keeps at least `private` bytes to itself and takes about `instructions` more than its operators do whole.
-    `make` may find that it cannot be done: None.
+    `weigh` finds what it does keep, where that is quicker than `make`, which may find that it cannot be done: None.
     """
 
     first: int
@@ -42,6 +42,7 @@ class Candidate:
     private: int
     instructions: float
     make: Callable[[], Unit | None]
+    weigh: Callable[[], int] | None = None
 
 
 class Edge:
@@ -52,19 +53,41 @@ class Edge:
         self.bytes = memory
         self.instructions = candidate.instructions
         self.unit = unit
+        self.weighed = False
         self.barred = False
 
 
 class Label(NamedTuple):
-    """The best known way to a position, in its own balance of bytes and instructions."""
+    """The best known way to a position, in its own balance of bytes and instructions: `edge` after `before`."""
 
     bytes: int
     instructions: float
-    edges: tuple[Edge, ...]
+    edge: Edge | None = None
+    before: Label | None = None
+
+    @property
+    def edges(self) -> list[Edge]:
+        found: list[Edge] = []
+        label: Label | None = self
+        while label is not None and label.edge is not None:
+            found.append(label.edge)
+            label = label.before
+        return found[::-1]
 
     @property
     def units(self) -> list[Unit]:
         return [edge.unit for edge in self.edges if edge.unit is not None]
+
+
+def _best(labels: Sequence[Label]) -> list[Label]:
+    """Those that no other beats, the fewest bytes first; of equals, what came first."""
+    found: list[Label] = []
+    least = math.inf
+    for label in sorted(labels, key=lambda label: label[:2]):
+        if label.instructions < least:
+            found.append(label)
+            least = label.instructions
+    return found
 
 
 class Roads:
@@ -87,7 +110,7 @@ class Roads:
         self.costs = [of_unit(unit, views) for unit in order]
         self.edges: list[list[Edge]] = [[self._whole(n)] for n in range(len(order))]
         for candidate in candidates:
-            self.edges[candidate.first].append(Edge(candidate, self._least(candidate)))
+            self.edges[candidate.first].append(Edge(candidate, self._least(candidate, candidate.private)))
 
     def _whole(self, position: int) -> Edge:
         unit = self.order[position]
@@ -108,7 +131,7 @@ class Roads:
             if self.first[name] < first <= self.last[name] and name not in used
         )
 
-    def _least(self, candidate: Candidate) -> int:
+    def _least(self, candidate: Candidate, private: int) -> int:
         """From below: inputs and outputs overlap as far as blocks can."""
         first, stop = candidate.first, candidate.stop
         made = {name for unit in self.order[first:stop] for name in unit.step.writes}
@@ -116,26 +139,27 @@ class Roads:
         writes = {name for name in made if self.last[name] >= stop}
         distances = {(source, target): ANYWHERE for source in reads for target in writes}
         step = Step(tuple(sorted(reads)), (*sorted(writes), ""), distances)
-        return self.held(first, stop, step, {**self.sizes, "": candidate.private})
+        return self.held(first, stop, step, {**self.sizes, "": private})
 
-    def front(self) -> list[Label]:
-        """All that is best in its balance, the fewest bytes first, by what is known of the edges."""
-        labels: list[list[Label]] = [[] for _ in range(len(self.order) + 1)]
-        labels[0] = [Label(self.start, 0.0, ())]
+    def front(self, limit: float = math.inf) -> list[Label]:
+        """All that is best in its balance within `limit` bytes, the fewest bytes first, as far as edges are known."""
+        arrived: list[list[Label]] = [[] for _ in range(len(self.order) + 1)]
+        arrived[0] = [Label(self.start, 0.0)]
         for position, edges in enumerate(self.edges):
+            here = _best(arrived[position])
             for edge in edges:
-                target = labels[edge.candidate.stop]
-                for label in labels[position] if not edge.barred else ():
-                    most, total = max(label.bytes, edge.bytes), label.instructions + edge.instructions
-                    if not any(other.bytes <= most and other.instructions <= total for other in target):
-                        target[:] = [o for o in target if o.bytes < most or o.instructions < total]
-                        target.append(Label(most, total, (*label.edges, edge)))
-        return sorted(labels[-1], key=lambda label: label[:2])
+                if edge.barred or edge.bytes > limit:
+                    continue
+                arrived[edge.candidate.stop] += [
+                    Label(max(label.bytes, edge.bytes), label.instructions + edge.instructions, edge, label)
+                    for label in here
+                ]
+        return [label for label in _best(arrived[-1]) if label.bytes <= limit]
 
     def cheapest(self, limit: int) -> Iterator[Label]:
         """Roads within `limit` bytes, the fewest instructions first; each needs fewer bytes than the one before."""
         while True:
-            within = [label for label in self.front() if label.bytes <= limit]
+            within = self.front(limit)
             if not within:
                 return
             if self.exact(within[-1]):
@@ -153,13 +177,21 @@ class Roads:
                 most = math.nextafter(within[0].instructions, -math.inf)
 
     def exact(self, label: Label) -> bool:
-        """Make the units of `label`'s road; True where they all were there."""
+        """Know more of `label`'s road; True where all its units are made."""
         found = True
         for edge in label.edges:
-            if edge.unit is None and not edge.barred:
+            if edge.unit is None:
                 found = False
-                self._make(edge)
+                self._look(edge)
         return found
+
+    def _look(self, edge: Edge) -> None:
+        """Weigh a candidate that was only estimated, or make its unit."""
+        if edge.weighed or edge.candidate.weigh is None:
+            self._make(edge)
+            return
+        edge.weighed = True
+        edge.bytes = self._least(edge.candidate, edge.candidate.weigh())
 
     def _make(self, edge: Edge) -> None:
         unit = edge.candidate.make()

@@ -7,7 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from commands import driftc
-from models import ModelBuilder
+from models import ModelBuilder, residual_model
 
 from driftc.codegen.api import Compiled, compile
 from driftc.codegen.arena_report import arena_page
@@ -65,3 +65,30 @@ def test_names_from_the_model_are_escaped(tmp_path: Path) -> None:
 
 def test_report_of_no_folder(tmp_path: Path) -> None:
     assert "not a folder that driftc compile wrote" in driftc("report", "none", cwd=tmp_path, code=2).stderr
+
+
+def test_page_of_layers_in_parts(tmp_path: Path) -> None:
+    (tmp_path / "ic.tflite").write_bytes(residual_model())
+    driftc("compile", "ic.tflite", "--no-measure", "--minimize", "ram", "-o", "ic", cwd=tmp_path)
+    driftc("report", "ic", cwd=tmp_path)
+    page = (tmp_path / "ic-report.html").read_text(encoding="utf-8")
+    compiled = Compiled.load(tmp_path / "ic")
+    (unit, *_) = [unit for unit in compiled.report["units"] if unit["kind"] == "rows"]
+    drawing = drawn(page)[0]
+    assert "rows" in {box.get("class") for box in drawing.iter("rect")}
+    assert f"{unit['layers'][0]}..{unit['layers'][-1]} (rows)" in page
+    assert re.search(r"<td>\d+ of \d+ rows</td>", page), "what a line buffer keeps"
+    assert "No plan that driftc knows needs less RAM." in page
+
+
+def test_page_of_a_plan_says_what_less_ram_costs(tmp_path: Path) -> None:
+    (tmp_path / "ic.tflite").write_bytes(residual_model())
+    driftc("compile", "ic.tflite", "--no-measure", "-o", "ic", cwd=tmp_path)
+    driftc("report", "ic", cwd=tmp_path)
+    page = (tmp_path / "ic-report.html").read_text(encoding="utf-8")
+    least = re.search(r"the least is --ram (\d+)", page)
+    assert least is not None
+    done = driftc("compile", "ic.tflite", "--no-measure", "--ram", least[1], "-o", "least", cwd=tmp_path)
+    found = re.search(r"arena ([\d,]+) B", done.stdout)
+    assert found is not None
+    assert int(found[1].replace(",", "")) <= int(least[1])

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from commands import driftc, driftc_json
-from models import ModelBuilder, keyword_model
+from models import ModelBuilder, keyword_model, residual_model
 
 from driftc.codegen.api import Compiled
 from driftc.codegen.api import compile as compile_model
@@ -396,7 +396,7 @@ def test_boards_operators_and_doctor(tmp_path: Path) -> None:
     [
         (
             "compile",
-            "--output --board --name --match --planner --float-io --adapt --adapt-layers "
+            "--output --board --name --match --planner --float-io --adapt --adapt-layers --adapt-budget "
             "--adapt-constants --measure --no-measure --dump-after "
             f"--calibrate {CALIBRATION} {TARGET}",
         ),
@@ -454,3 +454,17 @@ def test_help_loads_neither_numpy_nor_the_compiler() -> None:
 )
 def test_bad_use_is_2(kws: Path, arguments: tuple[str, ...], problem: str) -> None:
     assert problem in driftc(*arguments, cwd=kws, code=2).stderr
+
+
+def test_ram_against_instructions(tmp_path: Path) -> None:
+    (tmp_path / "ic.tflite").write_bytes(residual_model())
+    found = driftc_json("compile", "ic.tflite", "--no-measure", "--pareto", "-o", "ic", cwd=tmp_path)
+    sizes = [point["arena_bytes"] for point in found["pareto"]]
+    assert sizes[0] == found["arena_bytes"]
+    assert sizes == sorted(set(sizes), reverse=True)
+    printed = driftc("compile", "ic.tflite", "--no-measure", "--pareto", "-o", "ic", cwd=tmp_path).stdout
+    assert re.findall(r"^--ram (\d+)", printed, re.MULTILINE) == [str(size) for size in sizes[1:]]
+    tight = ("--no-measure", "--ram", str(sizes[-1]))
+    assert driftc_json("compile", "ic.tflite", *tight, "-o", "ic", cwd=tmp_path)["arena_bytes"] == sizes[-1]
+    done = driftc("compile", "ic.tflite", "--no-measure", "--ram", str(sizes[-1] - 1), "-o", "ic", cwd=tmp_path, code=1)
+    assert f"cannot be met: the least is {sizes[-1]:,} B" in done.stderr

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from models import autoencoder_model, keyword_model, residual_model
+from models import ModelBuilder, autoencoder_model, keyword_model, residual_model
 from numpy.typing import NDArray
 
-from driftc.codegen.adaptation import fixed
+from driftc.codegen.adaptation import fixed, iabn, lean
 from driftc.codegen.adaptation.adapt import adapt, chosen
 from driftc.codegen.adaptation.calibration import Source, measure
 from driftc.codegen.adaptation.constants import Adaptation, Constants
@@ -22,6 +23,7 @@ from driftc.codegen.graph import Graph
 from driftc.codegen.lower import lower
 from driftc.codegen.operators.adapt_affine import AdaptAffine
 from driftc.codegen.operators.adapt_statistics import AdaptStatistics
+from driftc.codegen.operators.adapt_trust import AdaptTrust
 from driftc.codegen.operators.live import Live
 from driftc.codegen.operators.weighted import Weighted
 from driftc.codegen.options import Options
@@ -53,31 +55,54 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return path
 
 
-def adaptation(path: Path, alpha: float, count: int = 16) -> tuple[Adaptation, dict[str, Source]]:
+METHODS: dict[str, Callable[[Source], Constants]] = {
+    "fixed": partial(fixed.constants, alpha=0.3),
+    "whole": partial(fixed.constants, alpha=1.0),
+    **{name: partial(lean.constants, **arguments) for name, arguments in lean.VARIANTS.items()},
+    "lean-eager": partial(lean.constants, tau=0.1),
+    "iabn": iabn.constants,
+    "iabn-eager": partial(iabn.constants, k=0.1),
+}
+
+
+def adapted(path: Path, constants: Callable[[Source], Constants], count: int = 16) -> Adaptation:
     graph = lower(path, Options()).model
     sources = measure(graph, chosen(graph, "all"), samples_of(graph, count))
-    layers = {name: fixed.constants(source, alpha) for name, source in sources.items()}
-    return Adaptation("fixed", graph.sha256, layers), sources
+    return Adaptation("test", graph.sha256, {name: constants(source) for name, source in sources.items()})
 
 
-def compiled(path: Path, alpha: float) -> Compiled:
-    found, _ = adaptation(path, alpha)
+def adaptation(path: Path, alpha: float, count: int = 16) -> Adaptation:
+    return adapted(path, partial(fixed.constants, alpha=alpha), count)
+
+
+def compiled(path: Path, method: float | str) -> Compiled:
+    found = adapted(path, METHODS[method]) if isinstance(method, str) else adaptation(path, method)
     return Compiled(path.read_bytes(), Options(), lower(path, Options(), adaptation=found))
 
 
 def live_layers(graph: Graph) -> Iterator[tuple[Live, AdaptStatistics, AdaptAffine]]:
-    """The three operators of each."""
+    """The three operators of each, ADAPT_TRUST aside."""
     for position, operator in enumerate(graph.operators):
         if isinstance(operator, Live):
-            statistics, affine = graph.operators[position + 1 : position + 3]
+            rest = [part for part in graph.operators[position + 1 :] if not isinstance(part, AdaptTrust)]
+            statistics, affine = rest[:2]
             assert isinstance(statistics, AdaptStatistics)
             assert isinstance(affine, AdaptAffine)
             yield operator, statistics, affine
 
 
-@pytest.mark.parametrize("alpha", [0.3, 1.0])
-def test_every_tensor_is_exact_on_every_engine(model: Path, alpha: float, tmp_path: Path) -> None:
-    made = compiled(model, alpha)
+def statistics_of(graph: Graph, operator: Live, statistics: AdaptStatistics, values: dict[str, Any]) -> list[Any]:
+    """What ADAPT_STATISTICS gives, by the equations' own order: after ADAPT_TRUST, where there is one."""
+    made = {part.outputs[0].name: part for part in graph.operators if isinstance(part, AdaptTrust)}
+    given = dict(zip((t.name for t in operator.outputs), operator.spec(values[operator.inputs[0].name]), strict=True))
+    for tensor in statistics.inputs[2:]:
+        (given[tensor.name],) = made[tensor.name].spec(given[made[tensor.name].inputs[0].name])
+    return [given[operator.outputs[0].name], *statistics.spec(*(given[t.name] for t in statistics.inputs))]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_tensor_is_exact_on_every_engine(model: Path, method: str, tmp_path: Path) -> None:
+    made = compiled(model, method)
     graph = made.lowered.graph
     given = np.concatenate([sample[0] for sample in samples_of(graph, 2, seed=9) + hostile(graph)])
     np.savez(tmp_path / "data.npz", x=given)
@@ -87,6 +112,23 @@ def test_every_tensor_is_exact_on_every_engine(model: Path, alpha: float, tmp_pa
     assert found.samples == 6
     kinds = [tensor.dtype.name for tensor in made.lowered.plan.layers]
     assert {"int8", "int32", "int64"} == set(kinds)
+
+
+@pytest.mark.parametrize("method", ["whole", "lean-mean", "iabn"])
+def test_sums_of_64_bits_are_exact_on_every_engine(method: str, tmp_path: Path) -> None:
+    random = np.random.default_rng(2)
+    builder = ModelBuilder()
+    x = builder.input("x", (1, 48, 48, 18), scale=0.05, zero_point=-3)
+    weights, scales = random.integers(-127, 128, (6, 3, 3, 18)), random.uniform(0.002, 0.02, 6)
+    bias = random.integers(-500, 500, 6)
+    builder.output(builder.conv_2d(x, weights, bias, weight_scale=scales, out_scale=0.5, out_zero_point=5, name="conv"))
+    path = tmp_path / "wide.tflite"
+    path.write_bytes(builder.build())
+    made = compiled(path, method)
+    assert made.lowered.graph.operators[0].outputs[1].dtype == np.int64
+    engines = ["numpy", *(name for name in ("host", "unicorn") if engine(name).missing_for("cortex-m4") is None)]
+    found = made.verify(engines=engines, random=2, sanitize=True)
+    assert found.first_difference is None, str(found.first_difference)
 
 
 def test_references_compare_the_models_own_operators(model: Path) -> None:
@@ -100,21 +142,22 @@ def test_references_compare_the_models_own_operators(model: Path) -> None:
     assert any("tflm cannot adapt" in note for note in found.notes)
 
 
-def test_without_trust_it_is_the_folded_model(model: Path) -> None:
+@pytest.mark.parametrize("method", [0.0, "lean-nothing", "iabn-nothing"])
+def test_without_trust_it_is_the_folded_model(model: Path, method: float | str) -> None:
     """Each live layer, given what the folded one was given: off by what rounding to int8 before the affine can do.
 
     With one output step for each `gain` steps before it: gain / 2 from that rounding, 1/2 from the folded model's own,
     1/2 from this one's, and a sixteenth for the constants.
     """
-    found, _ = adaptation(model, 0.0)
+    nothing = {"lean-nothing": partial(lean.constants, tau=1.0), "iabn-nothing": partial(iabn.constants, k=90.0)}
+    found = adapted(model, nothing[method]) if isinstance(method, str) else adaptation(model, method)
     plain = lower(model, Options()).model
     graph = adapt(plain, found)
     for sample in samples_of(plain, 16):  # what was calibrated with: nothing saturates
         values = run_graph(plain, sample)
         for operator, statistics, affine in live_layers(graph):
             (source,) = (op for op in plain.operators if op.name == operator.name)
-            results = operator.spec(values[operator.inputs[0].name])
-            (given,) = affine.spec(results[0], *statistics.spec(*results[1:]))
+            (given,) = affine.spec(*statistics_of(graph, operator, statistics, values))
             (wanted,) = source.spec(values[operator.inputs[0].name])
             scales = operator.outputs[0].quantization
             assert scales is not None
@@ -122,9 +165,27 @@ def test_without_trust_it_is_the_folded_model(model: Path) -> None:
             assert np.all(np.abs(given.astype(int) - wanted) <= bound)
 
 
-def test_the_kernel_is_the_equations(model: Path) -> None:
+def moved(known: Constants, mean: Any, var: Any, pixels: int) -> tuple[Any, Any]:
+    """Mean, and variance with eps, to normalise with: the equations in float64."""
+    form, source = known.form, known.var + known.eps
+    if not form.linear:
+        return known.dm * mean + known.cm, np.exp2(known.dv * np.log2(var + known.eps) + known.cv)
+    mu, wide = known.dm * mean + known.cm - known.mean, known.dv * (var - known.var)
+
+    def soft(x: Any, calm: Any) -> Any:
+        return np.sign(x) * np.maximum(np.abs(x) - form.shrink * calm, 0)
+
+    mu, wide = soft(mu, np.sqrt(source / pixels)), soft(wide, source * np.sqrt(2 / (pixels - 1)))
+    distance = np.mean(mu**2 / source) if form.mean else np.sum(mu**2 / source)
+    d = 1 - np.exp(-distance)
+    w = 1 - {"": 0.0, "power": d**form.rate, "product": form.rate * d}[form.trust]
+    return known.mean + w * mu, source + w * wide
+
+
+@pytest.mark.parametrize("method", [name for name in METHODS if name != "whole"])
+def test_the_kernel_is_the_equations(model: Path, method: str) -> None:
     """Multiplier and offset against the real equations in float64."""
-    found, _ = adaptation(model, 0.5)
+    found = adapted(model, METHODS[method])
     plain = lower(model, Options()).model
     graph = adapt(plain, found)
     values = run_graph(graph, samples_of(plain, 1, seed=5)[0])
@@ -135,9 +196,8 @@ def test_the_kernel_is_the_equations(model: Path) -> None:
         x = operator.accumulate(values[operator.inputs[0].name]).reshape(-1, operator.channels).astype(np.float64)
         step = operator.inputs[0].scale * operator.quantization.scale.astype(np.float64)
         x = (x + (source.raw_bias - operator.raw_bias)) * step
-        mu = known.dm * x.mean(axis=0) + known.cm
-        level = known.dv * np.log2(x.var(axis=0) + known.eps) + known.cv
-        y = known.gamma * np.exp2(-level / 2) * (x - mu) + known.beta
+        mu, power = moved(known, x.mean(axis=0), x.var(axis=0), len(x))
+        y = known.gamma / np.sqrt(power) * (x - mu) + known.beta
         low, high = affine.bounds
         wanted = np.clip(y / affine.outputs[0].scale + affine.outputs[0].zero_point, low, high)
         given = values[affine.outputs[0].name].reshape(-1, operator.channels)
@@ -146,8 +206,9 @@ def test_the_kernel_is_the_equations(model: Path) -> None:
         assert np.all(np.abs(given - wanted)[inside] <= (unit / 2 + 0.5 + 0.25 + np.zeros_like(wanted))[inside])
 
 
-def test_same_sample_same_result_whatever_came_before(model: Path) -> None:
-    made = compiled(model, 1.0)
+@pytest.mark.parametrize("method", ["whole", "lean-eager", "iabn-eager"])
+def test_same_sample_same_result_whatever_came_before(model: Path, method: str) -> None:
+    made = compiled(model, method)
     graph = made.lowered.graph
     ordinary = samples_of(graph, 20, seed=21)
     random = np.random.default_rng(1)
@@ -168,8 +229,9 @@ def test_same_sample_same_result_whatever_came_before(model: Path) -> None:
     assert np.array_equal(alone, expected[:3])
 
 
-def test_constants_survive_the_folder(model: Path, tmp_path: Path) -> None:
-    made = compiled(model, 0.3)
+@pytest.mark.parametrize("method", ["fixed", "lean-mean", "iabn"])
+def test_constants_survive_the_folder(model: Path, method: str, tmp_path: Path) -> None:
+    made = compiled(model, method)
     made.write(tmp_path / "out")
     again = Compiled.load(tmp_path / "out")
     assert again.sources == made.sources
@@ -210,7 +272,7 @@ def test_fixed_through_the_api(model: Path, tmp_path: Path) -> None:
     ("options", "error", "message"),
     [
         ({"adapt": "fixed"}, UsageError, "needs --calibrate"),
-        ({"adapt": "fast"}, UsageError, "unknown method; driftc has calibrated, fixed"),
+        ({"adapt": "fast"}, UsageError, "unknown method; driftc has calibrated, fixed, iabn, lean"),
         ({"adapt": "fixed", "adapt_layers": "nowhere"}, UsageError, "no layer 'nowhere'; it could be "),
         ({"adapt": "fixed", "adapt_layers": "dense"}, UsageError, "dense: its map is 1 x 1"),
         ({"adapt": "fixed", "adapt_layers": "1.5"}, UsageError, "above 0 and at most 1"),
@@ -236,7 +298,7 @@ def test_a_model_without_maps(tmp_path: Path) -> None:
 
 
 def test_constants_of_another_model(model: Path, tmp_path: Path) -> None:
-    found, _ = adaptation(model, 0.3)
+    found = adaptation(model, 0.3)
     (tmp_path / "other.json").write_text(replace(found, sha256="0" * 64).as_text())
     with pytest.raises(UsageError, match="was made for another model"):
         compile(model, measure=False, adapt_constants=tmp_path / "other.json")
@@ -252,6 +314,9 @@ def test_damaged_constants(model: Path, tmp_path: Path, text: str) -> None:
 def test_constants_are_checked() -> None:
     ones = {name: [1.0, 1.0] for name in ("dm", "cm", "dv", "cv", "gamma", "beta", "eps", "mean", "var", "reach")}
     assert Constants.from_json(ones).dm.tolist() == [1.0, 1.0]
+    for form in ({"trust": "power"}, {"linear": 1}, {"linear": True, "trust": "much"}, {"linear": True, "rate": 2.0}):
+        with pytest.raises(ValueError, match="form: "):
+            Constants.from_json({**ones, "form": form})
     for name, value in (("eps", [0.0, 1.0]), ("var", [-1.0, 1.0]), ("cm", [float("nan"), 0.0]), ("dv", [1.0])):
         with pytest.raises(ValueError):
             Constants.from_json({**ones, name: value})

@@ -25,11 +25,14 @@ from driftc.simulator.reference import PlanRun, run_graph
 pytest.importorskip("ortools", reason="ortools is not installed")
 
 
-def planned(builder: ModelBuilder, folder: Path, planner: str = "optimal") -> tuple[Lowered, bytes]:
+IN_PARTS = Options(minimize="ram", overhead=1000.0)
+
+
+def planned(builder: ModelBuilder, folder: Path, options: Options = Options()) -> tuple[Lowered, bytes]:  # noqa: B008
     """The lowered model, checked by `check`; a bare view of inputs is not compiled and is drawn again."""
     data = builder.build()
     (folder / "net.tflite").write_bytes(data)
-    return lower(folder / "net.tflite", Options(planner=planner)), data
+    return lower(folder / "net.tflite", options), data
 
 
 def images(builder: ModelBuilder) -> list[Array]:
@@ -43,7 +46,7 @@ def test_numpy_on_the_plans_bytes(builder: ModelBuilder) -> None:
     with tempfile.TemporaryDirectory() as name:
         try:
             found, _ = planned(builder, Path(name))
-            quick, _ = planned(builder, Path(name), "greedy")
+            quick, _ = planned(builder, Path(name), Options(planner="greedy"))
         except ModelError:
             return  # nothing but views
     assert found.plan.bound <= found.plan.arena_bytes <= quick.plan.arena_bytes
@@ -108,15 +111,16 @@ def dead_bytes(plan: Plan) -> list[tuple[int, int, int]]:
     return found
 
 
-@given(networks(most=8))
+@pytest.mark.parametrize("options", [Options(), IN_PARTS], ids=["whole", "in parts"])
+@given(builder=networks(most=8))
 @examples(8)
-def test_c_reads_no_dead_byte(builder: ModelBuilder) -> None:
+def test_c_reads_no_dead_byte(options: Options, builder: ModelBuilder) -> None:
     """Before each layer all bytes outside its buffers are overwritten, and poisoned for AddressSanitizer."""
     sanitize = () if c_compiler().kind == "zig" else ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         try:
-            found, data = planned(builder, folder)
+            found, data = planned(builder, folder, options)
         except ModelError:
             return
         compiled = Compiled(data, Options(), found)

@@ -22,7 +22,7 @@ from driftc.codegen.options import Options
 from driftc.codegen.plan import candidates
 from driftc.codegen.plan.check import check
 from driftc.codegen.plan.choose import Goal, choose
-from driftc.codegen.plan.propose import untiled
+from driftc.codegen.plan.propose import arrange, untiled
 from driftc.codegen.plan.search import Edge, Roads
 from driftc.simulator.reference import PlanRun, run_graph
 
@@ -108,6 +108,31 @@ def test_numpy_on_the_bytes_of_searched_plans(builder: ModelBuilder) -> None:
                 np.testing.assert_array_equal(layer, values[tensor.name].reshape(layer.shape))
 
 
+@given(networks(most=8))
+@examples(40)
+def test_every_candidate_computes_the_graph(builder: ModelBuilder) -> None:
+    """Alone among whole operators, whether a search would take it or not."""
+    with tempfile.TemporaryDirectory() as name:
+        graph = graph_of(builder, Path(name))
+    if graph is None:
+        return
+    random = np.random.default_rng(4)
+    inputs = [random.integers(-128, 128, tensor.shape).astype(np.int8) for tensor in builder.inputs]
+    values = run_graph(graph, inputs)
+    order = untiled(graph)
+    for candidate in candidates.candidates(graph, order):
+        unit = candidate.make()
+        if unit is None:
+            continue
+        plan = arrange(graph, [*order[: candidate.first], unit, *order[candidate.stop :]], "greedy")
+        check(plan)
+        outputs, layers = PlanRun(plan, poison=0xA5).run(inputs)
+        for tensor, output in zip(plan.output_tensors, outputs, strict=True):
+            np.testing.assert_array_equal(output, values[tensor.name].reshape(output.shape))
+        for tensor, layer in zip(plan.layers, layers, strict=True):
+            np.testing.assert_array_equal(layer, values[tensor.name].reshape(layer.shape))
+
+
 def tall(folder: Path) -> Path:
     """A chain whose middle is large: rows help it."""
     rng = np.random.default_rng(11)
@@ -186,3 +211,22 @@ def test_folder_reloads_to_the_same_c(tmp_path: Path) -> None:
 def test_options_that_mean_nothing(options: dict[str, object], problem: str) -> None:
     with pytest.raises(UsageError, match=problem):
         Options(**options)  # type: ignore[arg-type]
+
+
+def test_a_dense_layer_behind_a_flattened_map_of_one_row(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    builder = ModelBuilder()
+    x = builder.input("x", (1, 1, 6, 2), scale=0.05, zero_point=3)
+    x = builder.conv_2d(x, rng.integers(-127, 128, (8, 1, 1, 2)), weight_scale=0.01, out_scale=0.05, out_zero_point=3)
+    x = builder.conv_2d(x, rng.integers(-127, 128, (8, 1, 3, 8)), weight_scale=0.01, out_scale=0.05, out_zero_point=3)
+    x = builder.reshape(x, (1, 48))
+    weights = rng.integers(-127, 128, (4, 48))
+    builder.output(builder.fully_connected(x, weights, weight_scale=0.01, out_scale=0.05, out_zero_point=3))
+    graph = graph_of(builder, tmp_path)
+    assert graph is not None
+    order = untiled(graph)
+    for candidate in candidates.candidates(graph, order):
+        unit = candidate.make()
+        if unit is not None:
+            units = [*order[: candidate.first], unit, *order[candidate.stop :]]
+            check(arrange(graph, units, "greedy"))

@@ -1,0 +1,148 @@
+"""--adapt-layers auto: the layers that do most for shifted samples, within a budget of instructions.
+
+What a layer does is measured on the int8 Graph itself, without labels: how much closer to the outputs on the samples
+the outputs on shifted copies come when this layer alone is live (the fixed blend). What it costs is a model of the
+generated C on a Cortex-M4 at -O2, which benchmarks/adaptation.py holds against the emulator: an upper bound of what a
+live layer adds, a lower bound of what the model takes without. No compiler takes part: every machine chooses alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftc.codegen.adaptation import fixed
+from driftc.codegen.adaptation.adapt import adapt
+from driftc.codegen.adaptation.calibration import measure
+from driftc.codegen.adaptation.constants import Adaptation
+from driftc.codegen.adaptation.known import Normalisation
+from driftc.codegen.errors import UsageError
+from driftc.codegen.graph import Array, Graph, Tensor
+from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.conv_2d import Conv2D
+from driftc.codegen.operators.depthwise_conv_2d import DepthwiseConv2D
+from driftc.codegen.operators.weighted import Weighted
+from driftc.codegen.passes import PASSES
+
+BUDGET = 12.0  # percent
+SEEN = 16  # samples that are shifted: enough to rank layers
+SEED = 0
+# Instructions that a live layer adds, at most: for each output element, pixel and channel, and once.
+PER_ELEMENT, PER_PIXEL, PER_CHANNEL, PER_LAYER = 14.5, 36, 140, 300
+# Instructions of an unadapted layer, at least: for each multiply-accumulate, and output element.
+CONVOLUTION, DEPTHWISE, DENSE, FINISHED, OTHER = 2.6, 4.0, 2.0, 12, 3
+
+Progress = Callable[[int, int], None]
+
+
+def added(operator: Operator) -> float:
+    """The most instructions that `operator`, a convolution, takes more when it is live."""
+    height, width, channels = operator.outputs[0].hwc
+    pixels = height * width
+    return pixels * channels * PER_ELEMENT + pixels * PER_PIXEL + channels * PER_CHANNEL + PER_LAYER
+
+
+def taken(operator: Operator) -> float:
+    """The least instructions that `operator` takes as it is."""
+    size = operator.outputs[0].size
+    if operator.view:
+        return 0
+    if not isinstance(operator, Weighted):
+        return OTHER * size
+    kinds = {Conv2D: CONVOLUTION, DepthwiseConv2D: DEPTHWISE}
+    return operator.macs * next((rate for kind, rate in kinds.items() if isinstance(operator, kind)), DENSE) + (
+        FINISHED * size
+    )
+
+
+def within(
+    graph: Graph,
+    able: Sequence[str],
+    samples: Sequence[tuple[Array, ...]],
+    budget: float,
+    progress: Progress | None,
+    norms: Mapping[str, Normalisation] | None = None,
+) -> list[str]:
+    """Of the layers `able`, in program order, the best that add at most `budget` percent to `graph` together.
+
+    `graph` is int8 to int8, `samples` what it takes, `norms` what a float model knows of its layers.
+    Raises UsageError where not one layer fits.
+    """
+    operators = {operator.name: operator for operator in graph.operators}
+    fused = graph
+    for step in PASSES.values():
+        fused = step(fused)
+    room = budget / 100 * sum(taken(operator) for operator in fused.operators)
+    costs = {name: added(operators[name]) for name in able}
+    if sum(costs.values()) <= room:
+        return list(able)
+    least = min(able, key=lambda name: costs[name])
+    if costs[least] > room:
+        share = 100 * costs[least] * budget / 100 / room
+        raise UsageError(
+            f"--adapt-budget {budget:g}: no layer can be live for so little; {least} alone adds about {share:.2g} %"
+        )
+    gains = benefits(graph, able, samples[:SEEN], progress, norms)
+    chosen: set[str] = set()
+    for name in sorted(able, key=lambda name: -gains[name] / costs[name]):
+        if costs[name] <= room:
+            chosen.add(name)
+            room -= costs[name]
+    return [name for name in able if name in chosen]
+
+
+def benefits(
+    graph: Graph,
+    able: Sequence[str],
+    samples: Sequence[tuple[Array, ...]],
+    progress: Progress | None = None,
+    norms: Mapping[str, Normalisation] | None = None,
+) -> dict[str, float]:
+    """By how much each layer, live by itself, brings the outputs on shifted samples closer to those on the samples."""
+    sources = measure(graph, able, samples, None, norms or {})
+    bad = [shifted(sample, graph.inputs, number) for number, sample in enumerate(samples)]
+    wanted = _outputs(graph, samples)
+    apart = _distance(_outputs(graph, bad), wanted)
+    found: dict[str, float] = {}
+    for name in able:
+        live = adapt(graph, Adaptation("fixed", graph.sha256, {name: fixed.constants(sources[name])}))
+        found[name] = apart - _distance(_outputs(live, bad), wanted)
+        if progress is not None:
+            progress(len(found), len(able))
+    return found
+
+
+def shifted(sample: tuple[Array, ...], tensors: Sequence[Tensor], number: int) -> tuple[Array, ...]:
+    """A copy with less contrast, another level and noise: what any kind of sensor may do."""
+    random = np.random.default_rng((SEED, number))
+    contrast, level, noise = random.uniform(0.3, 0.8), random.uniform(-40, 40), random.uniform(4, 20)
+    found: list[Array] = []
+    for values, tensor in zip(sample, tensors, strict=True):
+        if tensor.dtype != np.int8:
+            found.append(values)
+            continue
+        real = values.astype(np.float64)
+        moved = contrast * (real - real.mean()) + real.mean() + level + random.normal(0, noise, values.shape)
+        found.append(np.clip(np.rint(moved), -128, 127).astype(np.int8))
+    return tuple(found)
+
+
+def _outputs(graph: Graph, samples: Sequence[tuple[Array, ...]]) -> list[list[NDArray[np.int64]]]:
+    """Of each sample, each output in steps of its quantisation."""
+    found = []
+    for sample in samples:
+        values: dict[str, Array] = {t.name: v.reshape(t.shape) for t, v in zip(graph.inputs, sample, strict=True)}
+        for operator in graph.operators:
+            arguments = [values[t.name] if t.data is None else t.data for t in operator.inputs]
+            values |= {t.name: v for t, v in zip(operator.outputs, operator.spec(*arguments), strict=True)}
+        found.append([values[tensor.name].astype(np.int64) for tensor in graph.outputs])
+    return found
+
+
+def _distance(found: list[list[NDArray[np.int64]]], wanted: list[list[NDArray[np.int64]]]) -> float:
+    """The mean over the samples of the summed absolute differences."""
+    pairs = zip(chain.from_iterable(found), chain.from_iterable(wanted), strict=True)
+    return sum(int(np.abs(a - b).sum()) for a, b in pairs) / len(found)

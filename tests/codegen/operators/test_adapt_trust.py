@@ -1,0 +1,127 @@
+"""The map from a layer's distance to the trust in a sample: monotone, exact at its ends, near the real one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from operator_cases import few
+
+from driftc.codegen.errors import ModelError
+from driftc.codegen.graph import Tensor
+from driftc.codegen.operators.adapt_statistics import SHRUNK, AdaptStatistics, shrink
+from driftc.codegen.operators.adapt_trust import AdaptTrust
+
+ONE = 1 << 16
+FACTOR, RIGHT = round(np.log2(np.e) / 16 * 2**18), 18
+
+
+def kernel(rate: float, power: bool, rows: int = 4, shift: int = 10, largest: int = 1 << 20) -> AdaptTrust:
+    return AdaptTrust(
+        name="k",
+        inputs=(Tensor("s", (rows,), np.dtype(np.int64)),),
+        outputs=(Tensor("w", (1,), np.dtype(np.int32)),),
+        table=np.tile(np.array([1 << 10, 0], np.int32), (rows, 1)),
+        shift=shift,
+        factor=FACTOR,
+        right=RIGHT,
+        rate=round(rate * 2**14),
+        power=power,
+        largest_sum=largest,
+    )
+
+
+@pytest.mark.parametrize("power", [True, False])
+@pytest.mark.parametrize("rate", [0.0, 0.3, 0.9, 1.0])
+def test_the_map_is_monotone_and_near_the_real_one(rate: float, power: bool) -> None:
+    """Every distance up to 25 that the map can tell apart, exhaustively, and the largest."""
+    steps = np.arange(0, 25 << 20, 16, dtype=np.int64)
+    w = kernel(rate, power).trust(np.append(steps, 4 << 28))
+    assert w.min() >= 0
+    assert w[0] == ONE
+    assert np.all(np.diff(w) <= 0)
+    assert w[-1] == (0 if power else ONE - ((round(rate * 2**14) * ONE) >> 14))
+    d = -np.expm1(-steps / 2.0**20)
+    q = np.where(d > 0, np.maximum(d, 1e-9) ** rate, 0) if power else rate * d
+    wide = d > 2.0**-6  # a power of a small d has a steep map, and d only 16 bits
+    assert np.abs(w[:-1] / ONE - (1 - q))[wide].max() < 0.002
+
+
+@few
+@given(st.lists(st.integers(-(1 << 20), 1 << 20), min_size=4, max_size=4), st.booleans(), st.integers(0, 3))
+def test_a_mean_further_out_is_never_trusted_more(sums: list[int], power: bool, channel: int) -> None:
+    op = kernel(0.9, power)
+    op.check()
+    further = list(sums)
+    further[channel] *= 2
+    (near,), (far,) = (op.spec(np.array(given))[0] for given in (sums, further))
+    assert 0 <= far <= near <= ONE
+
+
+def test_constants_out_of_range_are_refused() -> None:
+    for op in (kernel(0.9, True, largest=1 << 60), kernel(0.9, True, shift=0), kernel(1.1, True)):
+        with pytest.raises(ModelError, match="leave the ranges"):
+            op.check()
+
+
+def statistics(row: list[int], trust: bool, pixels: int, shift: int, calm: int = 0) -> AdaptStatistics:
+    def tensor(name: str, dtype: type) -> Tensor:
+        return Tensor(name, (1,), np.dtype(dtype))
+
+    third = (tensor("w", np.int32),) if trust else ()
+    return AdaptStatistics(
+        name="k",
+        inputs=(tensor("s", np.int64), tensor("q", np.int64), *third),
+        outputs=(tensor("m", np.int32), tensor("o", np.int32)),
+        pixels=pixels,
+        table=np.array([row if trust else [*row, 100]], np.int16),
+        power=16 << 16,
+        shift=shift,
+        largest_sum=pixels << 20,
+        linear=True,
+        calm=calm,
+    )
+
+
+@few
+@given(st.integers(2, 32768), st.integers(-(2**20), 2**20), st.integers(0, 2**40), st.integers(-20, 43), st.data())
+def test_without_trust_nothing_of_the_sample_is_left(
+    pixels: int, mean: int, more: int, lift: int, data: st.DataObject
+) -> None:
+    total = mean * pixels
+    squares = min(mean * total + more, pixels << 40)
+    row = [
+        data.draw(st.integers(0, 61)),
+        0,
+        lift,
+        *(data.draw(st.integers(0, 2**15 - 1)) for _ in range(2)),
+        80,
+        25,
+        9,
+        7,
+    ]
+    op = statistics(row, trust=True, pixels=pixels, shift=20)
+    op.check()
+    found = [op.spec(np.array([total]), np.array([squares]), np.array([0])) for total in (total, 0)]
+    for multiplier, offset in found:
+        assert (multiplier.item(), offset.item()) == (ONE, 80 * 4096 - 25 * 16 * 16)
+    op.spec(np.array([total]), np.array([squares]), np.array([ONE]))
+
+
+@few
+@given(st.integers(2, 32768), st.integers(0, 2**40), st.integers(-20, 43), st.integers(0, 2**15 - 1))
+def test_the_variance_moves_as_exact_arithmetic_has_it(pixels: int, more: int, lift: int, belief: int) -> None:
+    op = statistics([0, 0, lift, 20000, belief, 0, 0, 0, 0], trust=True, pixels=pixels, shift=20)
+    w = 40000
+    lifted = min(more + 1 >> lift if lift >= 0 else more + 1 << -lift, 2**31 - 1)
+    away = (lifted * 20000 >> 19) - ONE
+    wanted = max(ONE + ((away * belief >> 14) * w >> 16), 1)
+    assert op.share(np.array([more + 1]), np.array([w])).tolist() == [wanted]
+    assert wanted < 2**31
+
+
+def test_soft_shrinkage() -> None:
+    x = np.array([-7, -3, -2, 0, 2, 3, 7])
+    assert shrink(x, np.array([2])).tolist() == [-5, -1, 0, 0, 0, 1, 5]
+    assert SHRUNK[-1] == "calm"
