@@ -23,6 +23,7 @@ def by_rows(graph: Graph, order: Sequence[Unit]) -> Iterator[Candidate]:
     views = views_of(graph)
     operators = [unit.operators[0] for unit in order]
     readers = _readers(graph, operators, views)
+    variants = _Blocks(operators, readers)
     for first in range(len(operators)):
         for stop in range(first + 2, len(operators) + 1):
             part = operators[first:stop]
@@ -33,52 +34,56 @@ def by_rows(graph: Graph, order: Sequence[Unit]) -> Iterator[Candidate]:
             if len(results) < len(part):
                 extra = CALL * (sum(map(stream.turns, part)) - len(part))
                 yield Candidate(first, stop, "rows", midway(stream), extra, stream.unit, partial(_bytes, stream))
-                yield from _in_blocks(stream, readers, first)
+                for stages in variants(part, first):
+                    yield _in_blocks(Stream(stages, stream.results, views), first, stop)
 
 
 SCRATCH = (512, 1024, 2048, 4096)  # bytes for the wide rows of a block, that are tried
 
 
-def _in_blocks(stream: Stream, readers: Mapping[str, Sequence[int]], first: int) -> Iterator[Candidate]:
-    """The same stretch with its inverted bottlenecks as blocks, wherever their wide rows as lines exceed a limit."""
-    part = stream.operators
-    stop = first + len(part)
-    inner = [_inner(readers[operator.outputs[0].name], first, stop) for operator in part]
-    single = [ok and len(readers[op.outputs[0].name]) == 1 for ok, op in zip(inner, part, strict=True)]
-    places = [n for n in range(len(part) - 2) if is_block(part[n : n + 3], single[n : n + 3])]
-    if places and (first > 0 and places[0] > 0):
-        return  # begins where a block does, or where the model does
-    known: set[tuple[int, ...]] = set()
-    for limit in SCRATCH if places else ():
-        stages: list[Operator] = []
-        widths_of: list[int] = []
-        number = 0
-        while number < len(part):
-            three = part[number : number + 3]
-            width = _width(three, limit) if number in places else 0
-            stages += [Block.of(three, width)] if width else [part[number]]
-            widths_of.append(width)
-            number += 3 if width else 1
-        if not any(widths_of) or tuple(widths_of) in known:
-            continue
-        known.add(tuple(widths_of))
-        found = Stream(tuple(stages), stream.results, stream.views)
-        blocks = [stage for stage in stages if isinstance(stage, Block)]
-        again = MAC * sum(block.macs - sum(op.macs for op in block.parts) for block in blocks)
-        calls = sum(block.calls_each * block.outputs[0].hwc[0] for block in blocks)
-        weigh = partial(_bytes, found)
-        yield Candidate(first, stop, "rows", midway(found), again + CALL * calls, found.unit, weigh)
+class _Blocks:
+    """Where inverted bottlenecks are in the order, and in which tiles each is a block under each limit of SCRATCH."""
+
+    def __init__(self, operators: Sequence[Operator], readers: Mapping[str, Sequence[int]]) -> None:
+        self.found: dict[int, list[Block | None]] = {}
+        single = [readers[operator.outputs[0].name] == [n + 1] for n, operator in enumerate(operators)]
+        for n in range(len(operators) - 2):
+            if is_block(operators[n : n + 3], single[n : n + 3]):
+                self.found[n] = [_fitting(operators[n : n + 3], limit) for limit in SCRATCH]
+
+    def __call__(self, part: Sequence[Operator], first: int) -> Iterator[tuple[Operator, ...]]:
+        """The stages of a stretch with its inverted bottlenecks as blocks, where their wide rows exceed a limit."""
+        places = [n for n in self.found if first <= n <= first + len(part) - 3]
+        if not places or (first > 0 and places[0] != first):
+            return  # others begin where a block does, or where the model does
+        known: set[tuple[int, ...]] = set()
+        for number in range(len(SCRATCH)):
+            stages: list[Operator] = []
+            place = first
+            while place < first + len(part):
+                block = self.found[place][number] if place in places else None
+                stages.append(block or part[place - first])
+                place += 3 if block else 1
+            key = tuple(map(id, stages))
+            if len(stages) < len(part) and key not in known:
+                known.add(key)
+                yield tuple(stages)
 
 
-def _width(operators: Sequence[Operator], limit: int) -> int:
-    """The widest tile of a block whose scratch is within `limit`; 0 where its wide rows as lines are no more."""
+def _fitting(operators: Sequence[Operator], limit: int) -> Block | None:
+    """In the widest tiles whose scratch is within `limit`; None where its wide rows as lines are no more."""
     channels = operators[1].outputs[0].hwc[2]
-    block = Block.of(operators, channels)
-    wide, _ = block.scratch[:2]
-    if wide.bytes <= limit:
-        return 0
-    fitting = (w for w in widths(channels) if sum(b.bytes for b in Block.of(operators, w).scratch[:2]) <= limit)
-    return next(fitting, min(4, channels - 1))
+    if Block.of(operators, channels).scratch[0].bytes <= limit or channels < 2:
+        return None
+    tried = [Block.of(operators, width) for width in widths(channels)]
+    return next((b for b in tried if sum(buffer.bytes for buffer in b.scratch[:2]) <= limit), tried[-1])
+
+
+def _in_blocks(stream: Stream, first: int, stop: int) -> Candidate:
+    blocks = [stage for stage in stream.operators if isinstance(stage, Block)]
+    again = MAC * sum(block.macs - sum(op.macs for op in block.parts) for block in blocks)
+    calls = sum(block.calls_each * block.outputs[0].hwc[0] for block in blocks)
+    return Candidate(first, stop, "rows", midway(stream), again + CALL * calls, stream.unit, partial(_bytes, stream))
 
 
 def _readers(graph: Graph, operators: Sequence[Operator], views: dict[str, str]) -> dict[str, list[int]]:

@@ -21,8 +21,7 @@ from driftc.codegen.graph import Tensor
 from driftc.codegen.operators.base import Box, Operator, Tiling
 from driftc.codegen.operators.gather import Gather
 from driftc.codegen.plan.pack import Pack
-from driftc.codegen.plan.plan import Affine, Buffer, Call, Span, Statement
-from driftc.codegen.plan.roll import roll
+from driftc.codegen.plan.plan import Affine, Buffer, Call, Span
 from driftc.codegen.plan.unit import Places, Unit, tiled
 
 COUNTS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128)  # of tiles that are tried
@@ -146,11 +145,11 @@ class Path:
         if not self.possible:
             return None
         macs = sum(operator.macs for operator in self.operators)
-        return tiled(self.operators, self.program, self.pack.blocks, self.results, self.views, macs, "channels")
+        return tiled(self.operators, self.calls, self.pack.blocks, self.results, self.views, macs, "channels")
 
-    def program(self, places: Places) -> tuple[Statement, ...]:
+    def calls(self, places: Places) -> list[Call]:
         made = {tensor.name: places.whole(tensor) for tensor in self.results} | self.pack.placed(places)
-        return roll(list(self._calls(made, places)))
+        return list(self._calls(made, places))
 
     def _calls(self, made: Mapping[str, Buffer], places: Places) -> Iterator[Call]:
         assert self.tiles is not None

@@ -44,7 +44,8 @@ def of_unit(unit: Unit, views: Mapping[str, str]) -> float:
     """Of all that `unit` runs, wherever it lies."""
     names = (*unit.step.reads, *unit.step.writes)
     layers = {tensor.name: 0 for operator in unit.operators for tensor in operator.outputs}
-    return instructions(unit.program(Places({name: (name, 0) for name in names}, views, layers)))
+    places = Places({name: (name, 0) for name in names}, views, layers)
+    return instructions(unit.calls(places) if unit.calls else unit.program(places))
 
 
 def of_call(call: Call) -> float:

@@ -21,8 +21,7 @@ from driftc.codegen.operators.fully_connected import FullyConnected
 from driftc.codegen.operators.row_input import RowInput
 from driftc.codegen.plan.block import Block
 from driftc.codegen.plan.pack import Pack
-from driftc.codegen.plan.plan import Affine, Buffer, Call, Span, Statement
-from driftc.codegen.plan.roll import roll
+from driftc.codegen.plan.plan import Affine, Buffer, Call, Span
 from driftc.codegen.plan.unit import Places, Unit, tiled
 
 
@@ -175,17 +174,17 @@ class Stream:
     def pack(self) -> Pack:
         return Pack(f"{self.computed[0].name}..{self.computed[-1].name} rows", self.buffers)
 
-    def program(self, places: Places) -> tuple[Statement, ...]:
+    def calls(self, places: Places) -> list[Call]:
         made = {tensor.name: places.whole(tensor) for tensor in self.results}
         made |= self.pack.placed(places)
-        return roll([call for piece in self.pieces for call in self._calls(piece, made, places)])
+        return [call for piece in self.pieces for call in self._calls(piece, made, places)]
 
     def unit(self) -> Unit | None:
         """None where an operator cannot be computed by rows."""
         if not self.possible:
             return None
         macs = sum(operator.macs for operator in self.operators)
-        return tiled(self.computed, self.program, self.pack.blocks, self.results, self.views, macs, "rows")
+        return tiled(self.computed, self.calls, self.pack.blocks, self.results, self.views, macs, "rows")
 
     def _calls(self, piece: Piece, made: Mapping[str, Buffer], places: Places) -> list[Call]:
         operator = self.operators[piece.operator]

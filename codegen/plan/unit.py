@@ -17,7 +17,8 @@ from driftc.codegen.operators.base import Box, Operator
 from driftc.codegen.operators.walk import NEVER
 from driftc.codegen.plan.overlap import Distance, distance, of_walk
 from driftc.codegen.plan.place import aligned
-from driftc.codegen.plan.plan import CONSTANTS, Buffer, Call, Statement, unrolled
+from driftc.codegen.plan.plan import CONSTANTS, Buffer, Call, Statement
+from driftc.codegen.plan.roll import roll
 from driftc.codegen.plan.schedule import Step
 
 
@@ -67,6 +68,7 @@ class Unit:
     macs: int
     private: Mapping[str, int] = field(default_factory=dict)
     kind: str = ""  # "": a whole operator; else how the parts are cut, for reports
+    calls: Callable[[Places], Sequence[Call]] | None = None  # of `program`, before they are rolled into loops
 
 
 def whole(operator: Operator, views: Mapping[str, str]) -> Unit:
@@ -95,17 +97,17 @@ def whole(operator: Operator, views: Mapping[str, str]) -> Unit:
 
 def tiled(
     operators: Sequence[Operator],
-    program: Callable[[Places], tuple[Statement, ...]],
+    calls: Callable[[Places], Sequence[Call]],
     private: Sequence[Buffer],
     results: Sequence[Tensor],
     views: Mapping[str, str],
     macs: int,
     kind: str,
 ) -> Unit:
-    """`operators` computed in parts by `program`, whose own buffers are `private` (offsets ignored, names unique).
+    """`operators` computed in parts by `calls`, which are in order and have literal starts.
 
-    `results` are the tensors that it leaves whole for others; every computed tensor that it reads and does not compute
-    itself must be whole as well.
+    `private` are its own buffers (offsets ignored, names unique), `results` the tensors that it leaves whole for
+    others; every computed tensor that it reads and does not compute itself must be whole as well.
     """
     made = {tensor.name for operator in operators for tensor in operator.outputs}
     read = {
@@ -117,13 +119,14 @@ def tiled(
     sizes = {buffer.name: aligned(buffer.bytes) for buffer in private}
     writes = (*(tensor.name for tensor in results), *sizes)
     apart = _apart([*read.values(), *results], private, operators, views)
-    calls = list(unrolled(program(apart), {}))
+    flat = calls(apart)
     distances = {
-        (source, result.name): _of_calls(calls, apart.whole(tensor), apart.whole(result))
+        (source, result.name): _of_calls(flat, apart.whole(tensor), apart.whole(result))
         for source, tensor in read.items()
         for result in results
     }
-    return Unit(tuple(operators), Step(tuple(read), writes, distances), program, macs, sizes, kind)
+    step = Step(tuple(read), writes, distances)
+    return Unit(tuple(operators), step, lambda places: roll(calls(places)), macs, sizes, kind, calls)
 
 
 def _apart(
@@ -135,13 +138,13 @@ def _apart(
     return Places({name: (name, 0) for name in names}, views, layers)
 
 
-def _of_calls(calls: Sequence[tuple[Call, dict[str, int]]], source: Buffer, target: Buffer) -> Distance:
+def _of_calls(calls: Sequence[Call], source: Buffer, target: Buffer) -> Distance:
     """From the order of the calls alone: a call that reads `source` and writes `target` is taken to write first."""
     read = np.full(source.shape, NEVER, np.int64)
     written = np.full(target.shape, 2 * len(calls), np.int64)
-    for number, (call, variables) in enumerate(calls):
-        box = call.box(variables)
-        needs = call.operator.needs(box, call.reduce.at(variables) if call.reduce else None)
+    for number, call in enumerate(calls):
+        box = call.box({})
+        needs = call.operator.needs(box, call.reduce.at({}) if call.reduce else None)
         for buffer, need in zip(call.inputs, needs, strict=True):
             if buffer.region == source.region:
                 # a view of it has the same bytes in another shape: all of it, then
@@ -151,7 +154,7 @@ def _of_calls(calls: Sequence[tuple[Call, dict[str, int]]], source: Buffer, targ
             continue
         for place, buffer in enumerate(call.outputs):
             if buffer.region == target.region:
-                part = written[_slices(call.written(place, variables))]
+                part = written[_slices(call.written(place, {}))]
                 np.minimum(part, 2 * number, out=part)
     return of_walk(read.reshape(-1), written.reshape(-1), source.dtype.itemsize, target.dtype.itemsize)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from driftc.codegen.graph import Graph, Tensor
 from driftc.codegen.operators.base import Box, Operator, Tiling
 from driftc.codegen.plan.cost import CALL
-from driftc.codegen.plan.plan import Buffer, Call, Span, Statement
+from driftc.codegen.plan.plan import Buffer, Call, Span
 from driftc.codegen.plan.propose import views_of
 from driftc.codegen.plan.search import Candidate
 from driftc.codegen.plan.unit import Places, Unit, tiled
@@ -87,7 +87,7 @@ class Rows:
     def unit(self) -> Unit | None:
         lines = {operator.outputs[0].name: b for operator, b in zip(self.operators, self.buffers, strict=False)}
 
-        def program(places: Places) -> tuple[Statement, ...]:
+        def calls(places: Places) -> tuple[Call, ...]:
             def at(tensor: Tensor) -> Buffer:
                 return places.private(lines[tensor.name]) if tensor.name in lines else places.whole(tensor)
 
@@ -106,4 +106,4 @@ class Rows:
 
         made = sum(operator.macs for operator in self.operators)
         results = [self.operators[-1].outputs[0]]
-        return tiled(self.operators, program, self.buffers, results, views_of(self.graph), made, "rows")
+        return tiled(self.operators, calls, self.buffers, results, views_of(self.graph), made, "rows")

@@ -1,0 +1,122 @@
+"""Inverted bottlenecks whose wide rows are made anew: the bytes stay, the RAM goes, the MACs are counted as made."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from models import ModelBuilder
+from operator_cases import examples, seeds
+from partly_tiled import assert_equals, graph_of, with_unit
+from random_graphs import OUT
+
+from driftc.codegen.api import Compiled
+from driftc.codegen.graph import Graph
+from driftc.codegen.lower import lower
+from driftc.codegen.options import Options
+from driftc.codegen.plan.block import Block
+from driftc.codegen.plan.candidates import by_rows
+from driftc.codegen.plan.propose import untiled
+from driftc.codegen.plan.search import Candidate
+from driftc.simulator.engines import engine
+
+
+@st.composite
+def bottlenecks(draw: st.DrawFn) -> ModelBuilder:
+    """One to three blocks, some with a stride, some with a residual addition, on narrow maps."""
+    random = np.random.default_rng(draw(seeds))
+    builder = ModelBuilder()
+    x = builder.input("x", (1, draw(st.integers(6, 13)), draw(st.integers(3, 6)), 4), scale=0.05, zero_point=3)
+    for number in range(draw(st.integers(1, 3))):
+        wide = 4 * draw(st.sampled_from([2, 3, 6]))
+        stride = draw(st.integers(1, 2))
+        y = builder.conv_2d(x, random.integers(-127, 128, (wide, 1, 1, 4)), weight_scale=0.01, name=f"e{number}", **OUT)
+        filters = random.integers(-127, 128, (1, 3, 3, wide))
+        y = builder.depthwise_conv_2d(y, filters, weight_scale=0.02, stride=stride, name=f"d{number}", **OUT)
+        y = builder.conv_2d(y, random.integers(-127, 128, (4, 1, 1, wide)), weight_scale=0.01, name=f"p{number}", **OUT)
+        x = builder.add(x, y, **OUT) if y.shape == x.shape and draw(st.booleans()) else y
+    builder.output(x)
+    return builder
+
+
+def in_blocks(graph: Graph) -> list[Candidate]:
+    """The candidates in which a bottleneck is a block."""
+    return [c for c in by_rows(graph, untiled(graph)) if _blocks(c)]
+
+
+def _blocks(candidate: Candidate) -> list[Block]:
+    stream = candidate.weigh.args[0]  # type: ignore[union-attr]
+    return [stage for stage in stream.operators if isinstance(stage, Block)]
+
+
+@pytest.fixture(autouse=True)
+def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the size of the models here."""
+    monkeypatch.setattr("driftc.codegen.plan.candidates.SCRATCH", (24, 60, 150))
+
+
+@given(bottlenecks(), seeds)
+@examples(60)
+def test_any_network_of_blocks(builder: ModelBuilder, seed: int) -> None:
+    graph = graph_of(builder)
+    assert graph is not None
+    found = in_blocks(graph)
+    for number in np.random.default_rng(seed).permutation(len(found))[:3]:
+        plan = with_unit(graph, found[number])
+        assert_equals(graph, plan)
+        unit = next(piece for piece in plan.pieces if piece.kind)
+        assert unit.private >= found[number].private
+        made = sum(
+            call.rows.count
+            * call.channels.count
+            * call.operator.macs
+            // (call.outputs[0].shape[0] * call.outputs[0].shape[2])
+            for call, _ in plan.calls()
+            if call.operator.name.startswith("e") and call.operator.name in unit.operators
+        )
+        counted = unit.macs - sum(
+            op.macs for op in graph.operators if op.name in unit.operators and not op.name.startswith("e")
+        )
+        assert made == counted
+
+
+def test_a_block_needs_less_and_computes_more() -> None:
+    random = np.random.default_rng(1)
+    builder = ModelBuilder()
+    x = builder.input("x", (1, 12, 12, 4), scale=0.05)
+    y = builder.conv_2d(x, random.integers(-127, 128, (24, 1, 1, 4)), weight_scale=0.01, **OUT)
+    y = builder.depthwise_conv_2d(y, random.integers(-127, 128, (1, 3, 3, 24)), weight_scale=0.02, **OUT)
+    builder.output(builder.conv_2d(y, random.integers(-127, 128, (4, 1, 1, 24)), weight_scale=0.01, **OUT))
+    graph = graph_of(builder)
+    assert graph is not None
+    lines = next(c for c in by_rows(graph, untiled(graph)) if c.stop == 3 and not _blocks(c))
+    plain = with_unit(graph, lines).pieces[0]
+    for candidate in in_blocks(graph):
+        (block,) = _blocks(candidate)
+        piece = with_unit(graph, candidate).pieces[0]
+        assert piece.private < plain.private
+        assert piece.macs - plain.macs == 12 * 12 * 4 * 24 * (3 * 12 - 2 - 12) // 12
+        assert block.width < 24
+
+
+@given(bottlenecks())
+@examples(4)
+def test_c_of_blocks(builder: ModelBuilder) -> None:
+    for name in ("host", "unicorn"):
+        if (absent := engine(name).missing_for("cortex-m4")) is not None:
+            pytest.skip(f"{name}: {absent}")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "net.tflite"
+        path.write_bytes(builder.build())
+        lowered = lower(path, Options(planner="greedy"))
+        found = in_blocks(lowered.graph)
+        if not found:
+            return
+        made = Compiled(path.read_bytes(), Options(), replace(lowered, plan=with_unit(lowered.graph, found[-1])))
+        done = made.verify(engines=["numpy", "host", "unicorn"], random=1, sanitize=True)
+        assert done.first_difference is None, str(done.first_difference)
