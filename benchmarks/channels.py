@@ -3,8 +3,8 @@
     python benchmarks/channels.py [--verify]
 
 The FDT paper (arXiv 2303.17878) reports 76.2 % and 18.1 % less RAM on two such models without naming their shapes.
-They are rebuilt with random weights in the usual public ones. `before` places whole tensors as the paper does, none over
-another's bytes; `overlapping` is driftc untiled; `channels` allows channel tiles alone, `all ways` rows as well.
+They are rebuilt with random weights in the usual public ones. `before` places whole tensors as the paper does, none
+over another's bytes; `overlapping` is driftc untiled; `channels` allows channel tiles alone, `all ways` rows as well.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from models import ModelBuilder, Tensor
 
 OPTIONS = Options(planner="greedy")
-Model = Callable[[], ModelBuilder]
 
 
 def new_model() -> ModelBuilder:
@@ -91,7 +90,7 @@ def dense_keywords() -> ModelBuilder:
     return builder
 
 
-MODELS: dict[str, Model] = {
+MODELS: dict[str, Callable[[], ModelBuilder]] = {
     "text, 250 tokens, embedding 16": lambda: text(250, 16, 16),
     "text, 256 tokens, embedding 16": lambda: text(256, 16, 16),
     "text, 250 tokens, embedding 32": lambda: text(250, 32, 32),
