@@ -4,8 +4,9 @@
                                     [--methods none,fixed,...] [--set RATE=... --set CLEAN=...] [--out build/robustness]
 
 Every number is that of the generated C on the host, which `driftc verify` holds to the specification and to the cores.
-Results are kept in --out, one file for each method, kind and severity: a run that is cut goes on where it was. A CSV
-and a plot of accuracy against severity lie beside them. `full` believes each sample's own statistics alone.
+Results are kept in --out, one file for each method, kind and severity: a run that is cut goes on where it was; after a
+change of driftc or of the corruptions, take another folder. A CSV and a plot of accuracy against severity lie beside
+them. `full` believes each sample's own statistics alone.
 
 Split: images 0..4999 of a fixed permutation of the JPEG test set are `dev`, for tuning; `table` is the rest.
 Calibration: 3,000 of the shared lossless training images; the other 1,000 are a clean set, as are ic01's 200 and the
@@ -96,6 +97,8 @@ def _compile(model: str, method: str, data: Path, folder: Path) -> driftc.Compil
         return driftc.compile(path, calibrate=None if path.suffix == ".tflite" else data, **common)
     if method != "full":
         return driftc.compile(path, calibrate=data, adapt=method, **common)
+    if not (folder / "fixed").is_dir():
+        _compile(model, "fixed", data, folder).write(folder / "fixed")
     known = json.loads((folder / "fixed" / "adaptation.json").read_text())
     for layer in known["layers"].values():
         for gain, constant in (("dm", "cm"), ("dv", "cv")):
@@ -117,7 +120,9 @@ def right(model: driftc.Compiled, images: Images, labels: NDArray[np.int64], kep
     found = model.simulate(data, engine="host")
     data.unlink()
     chosen = np.array([int(np.argmax(output[0].reshape(-1))) for output in found.outputs])
-    np.save(kept, chosen == labels)
+    part = kept.with_suffix(".part.npy")
+    np.save(part, chosen == labels)
+    part.replace(kept)  # whole or not at all
     return np.asarray(chosen == labels)
 
 
