@@ -73,6 +73,7 @@ def compile(
     adapt_budget: float | None = None,
     adapt_precision: str | None = None,
     adapt_constants: str | Path | None = None,
+    augment: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Compiled:
     """Compile an int8 .tflite file, or a float model with sample inputs to calibrate it with, to C.
@@ -92,8 +93,9 @@ def compile(
     add at most `adapt_budget` percent to the instructions, 12 if None) then normalise each sample by its own
     statistics, with constants found on the samples in `calibrate` (real values are divided by
     `settings.input_divisor`), or read from `adapt_constants`. A float model's normalisations keep what they learnt in
-    training. `adapt_precision` is that of values before normalisation: "int8", "int16" or "int32" (None: that of
-    `adapt_constants`, else "int8").
+    training. `augment` is how "calibrated" shifts samples: "image", "spectrum", "motion" (None: as the input's shape
+    says), or a .npz of shifted samples. `adapt_precision` is that of values before normalisation: "int8", "int16" or
+    "int32" (None: that of `adapt_constants`, else "int8").
 
     Raises ModelError (the file), FitError (the board or `ram`), UsageError (the options) or ToolError (a missing tool).
     """
@@ -101,6 +103,8 @@ def compile(
     found = _load_board(board)
     if adapt_precision is not None and adapt_precision not in PRECISIONS:
         raise UsageError(f"adapt precision '{adapt_precision}' is none of {', '.join(PRECISIONS)}")
+    if augment is not None and (adapt is None or adapt_constants is not None):
+        raise UsageError(f"--augment {augment}: shifts samples while --adapt finds constants, which is not asked for")
     path = Path(model)
     quantized = None
     if calibrate is not None and (adapt is None or path.suffix != ".tflite"):  # else the samples are for adapting alone
@@ -124,6 +128,7 @@ def compile(
                 adapt_precision or "int8",
                 calibrate,
                 divisor,
+                None if augment is None else str(augment),
                 progress,
                 quantized,
             )
@@ -447,6 +452,7 @@ def _adaptation(
     precision: str,
     data: str | Path | None,
     divisor: float,
+    augment: str | None,
     progress: Callable[[int, int], None] | None,
     quantized: Quantized | None,
 ) -> tuple[Adaptation, list[str]]:
@@ -459,7 +465,7 @@ def _adaptation(
     _, model = read(path, options)
     samples = source.load(Path(data), border(model).inputs, divisor=divisor)
     norms = known(quantized, model) if quantized else None
-    return find(model, method, layers, samples, progress, norms, precision, budget)
+    return find(model, method, layers, samples, progress, norms, precision, budget, augment, divisor)
 
 
 def _load_board(name: str | None) -> Board | None:

@@ -215,6 +215,11 @@ def json_option(command: Command) -> Command:
     metavar="FILE.json",
     help="Take the constants from here: the adaptation.json of a compiled folder.",
 )
+@click.option(
+    "--augment",
+    metavar="image|spectrum|motion|FILE.npz",
+    help="How calibrated shifts samples, or a file of shifted ones (default: by the input's shape).",
+)
 @click.option("--float-io", is_flag=True, help="Also write NAME_invoke_float, which takes and gives real values.")
 @click.option(
     "--measure/--no-measure",
@@ -250,6 +255,7 @@ def compile(
     adapt_budget: float | None,
     adapt_precision: str | None,
     adapt_constants: Path | None,
+    augment: str | None,
     float_io: bool,
     measure: bool | None,
     calibrate: Path | None,
@@ -296,6 +302,7 @@ def compile(
             adapt_budget=adapt_budget,
             adapt_precision=adapt_precision,
             adapt_constants=adapt_constants,
+            augment=augment,
             progress=progress,
         )
     for note in compiled.notes:

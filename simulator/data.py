@@ -171,6 +171,16 @@ def read(path: Path, inputs: Sequence[Tensor]) -> list[Array]:
     return _columns(path, _Arrays(path), inputs)
 
 
+def integers(path: Path, key: str, count: int) -> NDArray[np.int64] | None:
+    """The array `key` of the file, None where there is none. Raises DataError unless it is integers [count]."""
+    found = _Arrays(path).get(key)
+    if found is None:
+        return None
+    if found.shape != (count,) or found.dtype.kind not in "iu":
+        raise DataError(f"{path.name}: '{key}' is {found.dtype}{list(found.shape)}; expected integers [{count}]")
+    return found.astype(np.int64)
+
+
 def _columns(path: Path, arrays: Mapping[str, Array], inputs: Sequence[Tensor]) -> list[Array]:
     return [_column(path, arrays, tensor, alone=len(inputs) == 1) for tensor in inputs]
 

@@ -7,6 +7,11 @@ that the adapted network says of a shifted sample what the source network says o
     mu = mu_s + s0 (d z + b)                               ln var = ln var_s + t0 (d z + b)
     loss = KL(source(clean) || adapted(shifted)) + CLEAN * KL(source(clean) || adapted(clean))
 
+Where the shifted samples are the user's own, and copies of none that is known unshifted, the first term is that the
+adapted network decides on each, and over all of them as the source does over clean ones (SHOT, Liang et al. 2020):
+
+    mean H(adapted(shifted)) + KL(mean adapted(shifted) || mean source(clean))
+
 The network's own weights stay as they are; no labels. Start: the fixed blend. Adam with cosine decay, seeded.
 """
 
@@ -18,16 +23,16 @@ from typing import Any
 
 import numpy as np
 
-from driftc.codegen.adaptation import augment, fixed
+from driftc.codegen.adaptation import fixed
+from driftc.codegen.adaptation.augment import Shifts, unit
 from driftc.codegen.adaptation.calibration import Source
 from driftc.codegen.adaptation.constants import Constants
 from driftc.codegen.adaptation.network import Network, tensorflow
-from driftc.codegen.errors import UsageError
 from driftc.codegen.graph import Array, Graph
 
 EPOCHS = 10
 STEPS = 230  # at least, where the samples are few
-BATCH = 128  # samples, each once as it is and once shifted
+BATCH = 128  # samples as they are, and as many shifted
 RATE = 0.01
 CLEAN = 1.0  # weight of the clean term
 START = 0.3
@@ -38,33 +43,29 @@ def fit(
     graph: Graph,
     measured: Callable[[], Mapping[str, Source]],
     samples: list[tuple[Array, ...]],
+    shifts: Shifts,
     progress: Callable[[int, int], None] | None = None,
     real: Graph | None = None,
 ) -> dict[str, Constants]:
     """`graph` is int8 to int8, `samples` what it takes, `measured` the sources of the layers that are to be live;
-    `real` the float Graph that it was made of, which is then what the adapted network is to agree with.
-    Raises UsageError or ToolError where it cannot be fitted, before anything is measured.
+    `shifts` the shifted ones; `real` the float Graph that it was made of, which is then what the adapted network is to
+    agree with. Raises UsageError or ToolError where it cannot be fitted, before anything is measured.
     """
     tf = tensorflow()
     (tensor,) = graph.inputs
-    if len(tensor.shape) != 4 or tensor.shape[3] not in (1, 3):
-        raise UsageError(
-            f"{graph.source}: calibrated needs shifted copies of the samples, and knows how to shift images "
-            f"[1, H, W, 1 or 3], not {list(tensor.shape)}; choose another method"
-        )
     network = Network(graph)
     source_network = Network(real) if real else network
     sources = measured()
     low = (-128 - tensor.zero_point) * tensor.scale
     span = 255 * tensor.scale
-    clean = (np.concatenate([sample[0] for sample in samples]).astype(np.float32) + 128) / np.float32(255)
+    clean = unit(samples)
     learnt = {
         name: [tf.Variable(start, dtype=tf.float32) for start in _start(source)] for name, source in sources.items()
     }
     variables = [variable for group in learnt.values() for variable in group]
     known = {name: _standard(source) for name, source in sources.items()}
     random = np.random.default_rng(SEED)
-    batches = max(1, len(clean) // BATCH)
+    batches = max(1, len(shifts.of) // BATCH)
     moments = [(tf.Variable(tf.zeros_like(v)), tf.Variable(tf.zeros_like(v))) for v in variables]
 
     def normalise(name: str, x: Any) -> Any:
@@ -83,7 +84,12 @@ def fit(
         wanted = tf.nn.softmax(source_network.run(both[:count] * span + low))
         with tf.GradientTape() as tape:
             found = tf.nn.log_softmax(network.run(both * span + low, normalise))
-            apart = tf.reduce_sum(wanted * (tf.math.log(wanted + 1e-9) - found[count:]), 1)
+            if shifts.paired:
+                apart = tf.reduce_sum(wanted * (tf.math.log(wanted + 1e-9) - found[count:]), 1)
+            else:
+                mean = tf.reduce_mean(tf.exp(found[count:]), 0)
+                apart = tf.reduce_sum(mean * tf.math.log((mean + 1e-9) / (tf.reduce_mean(wanted, 0) + 1e-9)))
+                apart -= tf.reduce_sum(tf.exp(found[count:]) * found[count:], 1)
             spoilt = tf.reduce_sum(wanted * (tf.math.log(wanted + 1e-9) - found[:count]), 1)
             loss = tf.reduce_mean(apart) + CLEAN * tf.reduce_mean(spoilt)
         for variable, gradient, (first, second) in zip(variables, tape.gradient(loss, variables), moments, strict=True):
@@ -96,9 +102,9 @@ def fit(
     total = max(EPOCHS * batches, STEPS)
     for number in range(total):
         if number % batches == 0:
-            order = random.permutation(len(clean))
-        part = clean[order[number % batches * BATCH :][:BATCH]]
-        both = np.concatenate([part, augment.image(part, random)])
+            order = random.permutation(len(shifts.of))
+        part = order[number % batches * BATCH :][:BATCH]
+        both = np.concatenate([clean[shifts.of[part]], shifts.copies(part, random)])
         rate = RATE * 0.5 * (1 + np.cos(np.pi * number / total))
         step(tf.constant(both), tf.constant(rate, tf.float32), tf.constant(number + 1.0, tf.float32))
         if progress is not None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache, partial
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import driftc.codegen.adaptation as package
 from driftc.codegen.adaptation.adapt import chosen
+from driftc.codegen.adaptation.augment import Shifts, shifts
 from driftc.codegen.adaptation.auto import BUDGET, within
 from driftc.codegen.adaptation.calibration import Source, measure
 from driftc.codegen.adaptation.constants import Adaptation, Constants
@@ -26,27 +29,31 @@ FEWEST, ENOUGH = 16, 500  # calibration samples: below the first refused, below 
 
 Progress = Callable[[int, int], None]
 Measured = Callable[[], Mapping[str, Source]]  # the sources of the chosen layers; takes its time
-Fit = Callable[[Graph, Measured, "list[tuple[Array, ...]]", Progress | None, Graph | None], dict[str, Constants]]
+Fit = Callable[
+    [Graph, Measured, "list[tuple[Array, ...]]", Shifts, Progress | None, Graph | None], dict[str, Constants]
+]
+
+
+@dataclass(frozen=True)
+class Method:
+    """What finds the constants of every live layer: all together with shifted samples, or each from its Source."""
+
+    fit: Fit | None = None
+    constants: Callable[[Source], Constants] | None = None
 
 
 @cache
-def methods() -> dict[str, Fit]:
-    """Name -> what finds the constants of every live layer."""
-    found: dict[str, Fit] = {}
+def methods() -> dict[str, Method]:
+    """By name."""
+    found: dict[str, Method] = {}
     for module in pkgutil.iter_modules(package.__path__):
         defined = vars(import_module(f"{package.__name__}.{module.name}"))
         if callable(defined.get("fit")):
-            found[module.name] = defined["fit"]
+            found[module.name] = Method(defined["fit"])
         elif callable(defined.get("constants")):
             for name, arguments in defined.get("VARIANTS", {module.name: {}}).items():
-                found[name] = _layer_by_layer(partial(defined["constants"], **arguments))
+                found[name] = Method(constants=partial(defined["constants"], **arguments))
     return dict(sorted(found.items()))
-
-
-def _layer_by_layer(constants: Callable[[Source], Constants]) -> Fit:
-    return lambda graph, measured, samples, progress, real: {
-        name: constants(source) for name, source in measured().items()
-    }
 
 
 def find(
@@ -58,13 +65,18 @@ def find(
     known: Known | None = None,
     precision: str = "int8",
     budget: float | None = None,
+    augment: str | None = None,
+    divisor: float = 1.0,
 ) -> tuple[Adaptation, list[str]]:
     """The constants of each chosen layer, and what the user should know.
 
     `graph` as the file has it; `samples` for the inputs of its `border`; `known` where it was made of a float model;
-    `budget` in percent, for the layers "auto". Raises UsageError or DataError.
+    `budget` in percent, for the layers "auto"; `augment` and `divisor` as in `shifts`, for methods that learn.
+    Raises UsageError or DataError.
     """
-    fit = method_named(method)
+    how = method_named(method)
+    if augment is not None and how.fit is None:
+        raise UsageError(f"--augment {augment}: the method {method} learns nothing from shifted samples")
     norms = known.layers if known else {}
     names = chosen(graph, "all" if layers == "auto" else layers, norms)
     if budget is not None and layers != "auto":
@@ -85,17 +97,30 @@ def find(
             f"{samples.described}: {len(samples)} calibration samples; below {ENOUGH} the constants are uncertain"
         )
     inner = border(graph)
-    real = known.real if known else None
     quantized = samples.quantized
+    shifted = shifts(augment, inner, quantized, divisor) if how.fit else None
+    if shifted and not shifted.paired:
+        notes.append(
+            f"{Path(augment or '').name}: not as many samples as there are calibration samples, and no 'index': taken "
+            "as copies of none of them"
+        )
     if layers == "auto":
         able, percent = len(names), BUDGET if budget is None else budget
         names = within(inner, names, quantized, percent, progress, norms)
         notes.append(f"live within {percent:g} % more instructions: {len(names)} of {able} layers: {', '.join(names)}")
-    found = fit(inner, lambda: measure(inner, names, quantized, progress, norms), quantized, progress, real)
+
+    def measured() -> Mapping[str, Source]:
+        return measure(inner, names, quantized, progress, norms)
+
+    if how.fit is not None and shifted is not None:
+        found = how.fit(inner, measured, quantized, shifted, progress, known.real if known else None)
+    else:
+        assert how.constants is not None
+        found = {name: how.constants(source) for name, source in measured().items()}
     return Adaptation(method, graph.sha256, found, precision), notes
 
 
-def method_named(method: str) -> Fit:
+def method_named(method: str) -> Method:
     """Raises UsageError, naming the methods that there are."""
     found = methods()
     if method not in found:

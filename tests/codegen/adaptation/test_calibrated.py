@@ -8,14 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from models import keyword_model, residual_model
+from models import residual_model
 
-from driftc.codegen.adaptation import augment, calibrated, fixed
+from driftc.codegen.adaptation import calibrated, fixed
 from driftc.codegen.adaptation.adapt import chosen
+from driftc.codegen.adaptation.augment import Shifts, shifts
 from driftc.codegen.adaptation.calibration import measure
 from driftc.codegen.adaptation.network import Network
 from driftc.codegen.api import compile
-from driftc.codegen.errors import ToolError, UsageError
+from driftc.codegen.errors import ToolError
 from driftc.codegen.graph import Array, Graph
 from driftc.codegen.lower import lower
 from driftc.codegen.options import Options
@@ -56,7 +57,7 @@ def test_fit_starts_at_the_fixed_blend(
     monkeypatch.setattr(calibrated, "EPOCHS", 0)
     monkeypatch.setattr(calibrated, "STEPS", 0)
     sources = measure(graph, chosen(graph, "all"), samples)
-    for name, constants in calibrated.fit(graph, lambda: sources, samples).items():
+    for name, constants in calibrated.fit(graph, lambda: sources, samples, shifts(None, graph, samples)).items():
         start = fixed.constants(sources[name])
         for key in ("dm", "cm", "dv", "cv"):
             assert np.allclose(getattr(constants, key), getattr(start, key), rtol=1e-4, atol=1e-4)
@@ -68,22 +69,26 @@ def test_fit_moves_and_repeats(graph: Graph, samples: list[tuple[Array, ...]], m
     monkeypatch.setattr(calibrated, "EPOCHS", 0)
     names = chosen(graph, "all")
     sources = measure(graph, names, samples)
-    first, second = (calibrated.fit(graph, lambda: sources, samples) for _ in range(2))
+    how = shifts(None, graph, samples)
+    first, second = (calibrated.fit(graph, lambda: sources, samples, how) for _ in range(2))
     assert any(np.abs(first[name].dm - 0.3).max() > 0.01 for name in names)
     assert all(np.allclose(first[name].cv, second[name].cv, atol=1e-5) for name in names)
 
 
 @needs_tensorflow
-def test_only_images_are_shifted_yet(tmp_path: Path) -> None:
-    path = tmp_path / "kws.tflite"
-    path.write_bytes(keyword_model(channels=8))
-    made = lower(path, Options()).model
-    inputs = made.inputs[0]
-    strange = Graph(
-        made.name, made.operators, (type(inputs)("x", (1, 4), inputs.dtype, inputs.quantization),), made.outputs
+def test_unpaired_samples_fit(graph: Graph, samples: list[tuple[Array, ...]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibrated, "STEPS", 5)
+    monkeypatch.setattr(calibrated, "EPOCHS", 0)
+    sources = measure(graph, chosen(graph, "all"), samples)
+    paired = shifts(None, graph, samples)
+    unpaired = Shifts(paired.of, paired.copies, paired=False)
+    first, second, other = (
+        calibrated.fit(graph, lambda: sources, samples, how) for how in (unpaired, unpaired, paired)
     )
-    with pytest.raises(UsageError, match="knows how to shift images"):
-        calibrated.fit(strange, dict, [])
+    for name in sources:
+        assert np.isfinite(first[name].dm).all()
+        assert np.allclose(first[name].cv, second[name].cv, atol=1e-5)
+    assert any(np.abs(first[name].dm - other[name].dm).max() > 0.01 for name in sources)
 
 
 def test_without_tensorflow(graph: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,13 +99,3 @@ def test_without_tensorflow(graph: Graph, tmp_path: Path, monkeypatch: pytest.Mo
     np.save(tmp_path / "x.npy", np.zeros((16, 16, 16, 3), np.int8))
     with pytest.raises(ToolError, match="needs tensorflow"):
         compile(tmp_path / "ic.tflite", adapt="calibrated", calibrate=tmp_path / "x.npy", measure=False)
-
-
-def test_augmentation_is_seeded_and_stays_in_range() -> None:
-    x = np.random.default_rng(2).random((12, 8, 8, 3)).astype(np.float32)
-    first, second = (augment.image(x, np.random.default_rng(7)) for _ in range(2))
-    assert np.array_equal(first, second)
-    assert first.dtype == np.float32
-    assert first.min() >= 0
-    assert first.max() <= 1
-    assert all(np.abs(a - b).max() > 0 for a, b in zip(first, x, strict=True))

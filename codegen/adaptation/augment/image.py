@@ -1,27 +1,15 @@
-"""Shifted copies of calibration samples, for fitting. Seeded: the same samples and seed give the same copies."""
+"""image: noise, blur, brightness, contrast, as cameras, weather and light do."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
-Random = np.random.Generator
+from driftc.codegen.adaptation.augment.kind import Floats, Kind, Random, one_or_two
 
 
-def image(samples: Floats, random: Random) -> Floats:
-    """Each of [samples, H, W, C] in 0..1 shifted by one kind of `IMAGE`, one in five by two of them; stays in 0..1."""
-    shifted = np.empty_like(samples)
-    kinds = len(IMAGE)
-    for number, sample in enumerate(samples):
-        first = int(random.integers(kinds))
-        result = IMAGE[first](sample, random)
-        if random.random() < 0.2:
-            result = IMAGE[(first + 1 + int(random.integers(kinds - 1))) % kinds](result, random)
-        shifted[number] = np.clip(result, 0.0, 1.0)
-    return shifted
+def shifted(samples: Floats, random: Random) -> Floats:
+    """Each of [samples, H, W, C] in 0..1 shifted by one kind of `WAYS`, one in five by two of them; stays in 0..1."""
+    return np.asarray(np.clip(one_or_two(WAYS, samples, random), 0.0, 1.0), np.float32)
 
 
 def _noise(x: Floats, random: Random) -> Floats:
@@ -50,4 +38,16 @@ def _contrast(x: Floats, random: Random) -> Floats:
     return np.asarray((x - mean) * random.uniform(0.15, 0.8) + mean, np.float32)
 
 
-IMAGE: tuple[Callable[[Floats, Random], Floats], ...] = (_noise, _blur, _brightness, _contrast)
+WAYS = (_noise, _blur, _brightness, _contrast)
+
+
+def _takes(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 4 and shape[3] in (1, 3)
+
+
+def _likely(shape: tuple[int, ...]) -> bool:
+    """Colour, or square."""
+    return _takes(shape) and min(shape[1:3]) > 1 and (shape[3] == 3 or shape[1] == shape[2])
+
+
+KIND = Kind("[1, H, W, 1 or 3]", _takes, _likely, lambda samples, zero: shifted)
