@@ -56,7 +56,8 @@ class PlanRun:
             if call.layer is not None:
                 for number, (buffer, part) in enumerate(zip(call.outputs, parts, strict=True)):
                     target = layers[call.layer + number]
-                    target[part.row0 : part.row1, :, part.channel0 : part.channel1] = self.read(buffer, part)
+                    pixels = slice(buffer.pixel0, buffer.pixel0 + buffer.shape[1])
+                    target[part.row0 : part.row1, pixels, part.channel0 : part.channel1] = self.read(buffer, part)
         outputs = [
             self.read(buffer, _whole(buffer)).reshape(tensor.shape)
             for buffer, tensor in zip(self.plan.outputs, self.plan.output_tensors, strict=True)
@@ -64,8 +65,8 @@ class PlanRun:
         return outputs, layers
 
     def _call(self, call: Call, box: Box, parts: list[Box], reduce: range | None) -> None:
-        part = call.operator.part(box, reduce)
-        needed = call.operator.needs(box, reduce)
+        part = call.kernel.part(box, reduce)
+        needed = call.kernel.needs(box, reduce)
         arguments = [
             self.read(buffer, window).reshape(tensor.shape)
             for buffer, window, tensor in zip(call.inputs, needed, part.inputs, strict=True)

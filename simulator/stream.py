@@ -11,7 +11,7 @@ import numpy as np
 from driftc.codegen.errors import DataError, ToolError
 from driftc.simulator.engine import Array, Layer, Program, Sample
 
-HEADER = struct.Struct("<6i")
+HEADER = struct.Struct("<8i")
 OUTPUTS, TICKS, STACK = -1, -2, -3
 
 STATUS = {
@@ -58,13 +58,13 @@ class Run:
 
 @dataclass
 class _Tensor:
-    """A layer's output while it is put together from rows and slices of channels."""
+    """A layer's output while it is put together from rows, pixels and slices of channels."""
 
     values: Array
-    shown: Array = field(init=False)  # rows x channels
+    shown: Array = field(init=False)  # rows x pixels x channels
 
     def __post_init__(self) -> None:
-        self.shown = np.zeros((self.values.shape[0], self.values.shape[2]), bool)
+        self.shown = np.zeros(self.values.shape, bool)
 
 
 class Decoder:
@@ -83,7 +83,7 @@ class Decoder:
         self._buffer += data
         done, at = [], 0
         while len(self._buffer) - at >= HEADER.size:
-            kind, row0, rows, channel0, channels, size = HEADER.unpack_from(self._buffer, at)
+            kind, *box, size = HEADER.unpack_from(self._buffer, at)
             if size < 0:
                 raise self._broken(f"a frame of {size} bytes")
             end = at + HEADER.size + size
@@ -98,7 +98,7 @@ class Decoder:
             elif kind == STACK:
                 (self._stack,) = struct.unpack("<I", payload)
             else:
-                self._show(kind, row0, rows, channel0, channels, payload)
+                self._show(kind, box, payload)
         del self._buffer[:at]
         return done
 
@@ -107,24 +107,27 @@ class Decoder:
         if self._buffer or self._tensors:
             raise self._broken("the program ended within a sample")
 
-    def _show(self, index: int, row0: int, rows: int, channel0: int, channels: int, payload: bytes) -> None:
+    def _show(self, index: int, box: Sequence[int], payload: bytes) -> None:
+        """`box` is the first and the number of rows, of pixels, of channels."""
         if not 0 <= index < len(self._program.layers):
             raise self._broken(f"a frame of kind {index}")
         layer = self._program.layers[index]
-        height, width, depth = layer.hwc
         dtype = layer.dtype.newbyteorder("<")
-        inside = 0 <= row0 <= row0 + rows <= height and 0 <= channel0 <= channel0 + channels <= depth
-        if not inside or len(payload) != rows * width * channels * dtype.itemsize:
+        firsts, counts = box[::2], box[1::2]
+        spans = list(zip(firsts, counts, layer.hwc, strict=True))
+        inside = all(0 <= first <= first + count <= extent for first, count, extent in spans)
+        if not inside or len(payload) != int(np.prod(counts)) * dtype.itemsize:
+            height, width, depth = layer.hwc
             raise self._broken(
-                f"layer {layer.name} of {height} x {width} x {depth}: rows {row0}+{rows}, "
-                f"channels {channel0}+{channels}, {len(payload)} bytes"
+                f"layer {layer.name} of {height} x {width} x {depth}: rows {box[0]}+{box[1]}, "
+                f"pixels {box[2]}+{box[3]}, channels {box[4]}+{box[5]}, {len(payload)} bytes"
             )
         tensor = self._tensors.get(index)
         if tensor is None:
             tensor = self._tensors[index] = _Tensor(np.zeros(layer.hwc, layer.dtype))
-        values = np.frombuffer(payload, dtype).reshape(rows, width, channels)
-        tensor.values[row0 : row0 + rows, :, channel0 : channel0 + channels] = values
-        tensor.shown[row0 : row0 + rows, channel0 : channel0 + channels] = True
+        where = tuple(slice(first, first + count) for first, count, _ in spans)
+        tensor.values[where] = np.frombuffer(payload, dtype).reshape(counts)
+        tensor.shown[where] = True
 
     def _finish(self, payload: bytes) -> Run:
         expected = sum(int(np.prod(port.shape)) * port.dtype.itemsize for port in self._program.outputs)
@@ -148,8 +151,8 @@ class Decoder:
 
     def _whole(self, layer: Layer, tensor: _Tensor) -> Array:
         if not tensor.shown.all():
-            row, channel = np.argwhere(~tensor.shown)[0]
-            raise self._broken(f"layer {layer.name}: row {row}, channel {channel} was never shown")
+            row, pixel, channel = np.argwhere(~tensor.shown)[0]
+            raise self._broken(f"layer {layer.name}: row {row}, pixel {pixel}, channel {channel} was never shown")
         return tensor.values
 
     def _broken(self, what: str) -> ToolError:

@@ -15,6 +15,7 @@ from driftc.codegen.operators.weighted import Int64, Weighted
 
 Floats = NDArray[np.float64]
 FLOOR = 2.0**-10  # eps, as a share of the source variance
+AT_ONCE = 32  # samples
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,29 +53,34 @@ def measure(
     Mean, variance and eps are those in `known`; of other layers those of the samples, and a thousandth of the variance.
     """
     seen: dict[str, _Seen] = {}
-    for number, sample in enumerate(samples):
-        _run(graph, layers, sample, seen)
+    for start in range(0, len(samples), AT_ONCE):
+        some = samples[start : start + AT_ONCE]
+        _run(graph, layers, [np.stack(arrays) for arrays in zip(*some, strict=True)], seen)
         if progress is not None:
-            progress(number + 1, len(samples))
+            progress(start + len(some), len(samples))
     operators = {operator.name: operator for operator in graph.operators}
     norms = known or {}
     return {name: seen[name].source(operators[name], norms.get(name)) for name in layers}
 
 
-def _run(graph: Graph, layers: Collection[str], sample: Sequence[Array], seen: dict[str, _Seen]) -> None:
-    """One inference; accumulators are seen on the way."""
-    values: dict[str, Array] = {
-        tensor.name: value.reshape(tensor.shape) for tensor, value in zip(graph.inputs, sample, strict=True)
-    }
+def _run(graph: Graph, layers: Collection[str], samples: Sequence[Array], seen: dict[str, _Seen]) -> None:
+    """One inference of each of `samples`, [n, ...] for each input; accumulators are seen on the way."""
+    count = len(samples[0])
+    values = dict(zip((tensor.name for tensor in graph.inputs), samples, strict=True))
     for operator in graph.operators:
-        arguments = [values[t.name] if t.data is None else t.data for t in operator.inputs]
-        if operator.name in layers:
-            assert isinstance(operator, Weighted)
-            accumulators = operator.accumulate(arguments[0])
-            seen.setdefault(operator.name, _Seen()).add(accumulators)
-            values[operator.outputs[0].name] = operator.requantise(accumulators).reshape(operator.outputs[0].shape)
-        else:
-            values |= {t.name: v for t, v in zip(operator.outputs, operator.spec(*arguments), strict=True)}
+        if isinstance(operator, Weighted):
+            (result,) = operator.outputs
+            x = values[operator.inputs[0].name].reshape(-1, *operator.inputs[0].shape[1:])
+            accumulators = operator.accumulate_many(x).reshape(count, -1, operator.channels)
+            if operator.name in layers:
+                seen.setdefault(operator.name, _Seen()).add(accumulators)
+            values[result.name] = operator.requantise(accumulators).reshape(count, *result.shape)
+            continue
+        found = [
+            operator.spec(*(values[t.name][n].reshape(t.shape) if t.data is None else t.data for t in operator.inputs))
+            for n in range(count)
+        ]
+        values |= {t.name: np.stack(parts) for t, parts in zip(operator.outputs, zip(*found, strict=True), strict=True)}
 
 
 class _Seen:
@@ -88,12 +94,13 @@ class _Seen:
         self.high: Int64 | None = None
 
     def add(self, accumulators: Int64) -> None:
-        flat = accumulators.reshape(-1, accumulators.shape[-1])
-        sums, squares = statistics(accumulators)
-        self.pixels = len(flat)
-        self.sums.append(sums)
-        self.squares.append(squares)
-        low, high = flat.min(axis=0), flat.max(axis=0)
+        """Of n samples: [n, pixels, channels]."""
+        self.pixels = accumulators.shape[1]
+        for sample in accumulators:
+            sums, squares = statistics(sample)
+            self.sums.append(sums)
+            self.squares.append(squares)
+        low, high = accumulators.min(axis=(0, 1)), accumulators.max(axis=(0, 1))
         self.low = low if self.low is None else np.minimum(self.low, low)
         self.high = high if self.high is None else np.maximum(self.high, high)
 

@@ -68,7 +68,7 @@ class Model:
     outputs: tuple[Port, ...]
     steps: tuple[str, ...]
     fed: Fed | None  # the input that arrives row by row
-    layers: tuple[tuple[int, int], ...]  # pixels a row and bytes an element of each hook layer
+    layers: tuple[int, ...]  # bytes an element of each hook layer
 
     @property
     def given(self) -> list[Port]:
@@ -132,11 +132,11 @@ def emit(plan: Plan, *, source: str, sha256: str, float_border: bool = False, fl
 
     The float translation unit is made where the model had float at its border, or on request (`float_io`).
     """
-    made, by_call = functions(plan)
+    made = functions(plan)
     arrays = constants(plan)
     model = _model(plan, source, sha256, float_border or float_io, float_io)
     template = environment().get_template
-    steps = [in_step(statement, by_call) for statement in plan.program] if plan.fed is None else []
+    steps = [in_step(statement, made) for statement in plan.program] if plan.fed is None else []
     layers = [_function(function) for function in made]
     name = plan.name
     found = {
@@ -179,7 +179,7 @@ def constants(plan: Plan) -> list[text.ConstantArray]:
     """Every array in flash, in the order of use: the operators' own, then constant inputs, then what is shared."""
     found: dict[str, text.ConstantArray] = {}
     outside: dict[str, tuple[str, Array]] = {}
-    for function in functions(plan)[0]:
+    for function in functions(plan):
         owner = function.op.name
         for key, data in function.op.constants().items():
             layout = " x ".join(str(n) for n in data.shape) if data.ndim > 1 else ""
@@ -205,7 +205,7 @@ def constant_bytes(plan: Plan) -> dict[str, int]:
 
 
 def _model(plan: Plan, source: str, sha256: str, float_io: bool, float_wrapper: bool) -> Model:
-    made, by_call = functions(plan)
+    made = functions(plan)
     major, minor, patch = (int(part) for part in driftc.__version__.split(".")[:3])
     used = {b.region for b in plan.buffers() if b.region != CONSTANTS}
     return Model(
@@ -217,15 +217,15 @@ def _model(plan: Plan, source: str, sha256: str, float_io: bool, float_wrapper: 
         regions=plan.regions,
         used_regions=tuple(region.name for region in plan.regions if region.name in used),
         constant_bytes=sum(constant_bytes(plan).values()),
-        macs=sum({id(f.op): f.op.macs for f in made}.values()),
+        macs=sum({id(f.call.operator): f.call.operator.macs for f in made}.values()),
         adapts=adapts(plan),
         float_io=float_io,
         float_wrapper=float_wrapper and _one_quantised(plan.input_tensors) and _one_quantised(plan.output_tensors),
         inputs=_ports(plan, "input", plan.inputs, plan.input_tensors),
         outputs=_ports(plan, "output", plan.outputs, plan.output_tensors),
         steps=step_names(plan),
-        fed=fed_of(plan, by_call),
-        layers=tuple((tensor.hwc[1], tensor.dtype.itemsize) for tensor in plan.layers),
+        fed=fed_of(plan, made),
+        layers=tuple(tensor.dtype.itemsize for tensor in plan.layers),
     )
 
 

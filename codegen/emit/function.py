@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,8 @@ from driftc.codegen.emit.access import Range, c_type, inside
 from driftc.codegen.operators.base import Operator, Windowed
 from driftc.codegen.operators.row_input import RowInput
 from driftc.codegen.plan.plan import Buffer, Call, Plan, Span, static_calls
+
+Kind = tuple[object, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +27,7 @@ class Function:
 
     @property
     def op(self) -> Operator:
-        return self.call.operator
+        return self.call.kernel
 
     @property
     def x(self) -> Buffer:
@@ -120,9 +123,22 @@ def names(stem: str, count: int) -> list[str]:
     return [stem] if count == 1 else [f"{stem}{number}" for number in range(count)]
 
 
-def functions(plan: Plan) -> tuple[list[Function], dict[int, Function]]:
-    """The functions of a Plan in program order, and the function of each Call by id."""
-    groups: dict[tuple[object, ...], list[Call]] = {}
+class Functions:
+    """The functions of a Plan, in program order."""
+
+    def __init__(self, found: dict[Kind, Function]) -> None:
+        self._found = found
+
+    def __iter__(self) -> Iterator[Function]:
+        return iter(self._found.values())
+
+    def of(self, call: Call) -> Function:
+        """The one that `call`, of the Plan's program or moved from there, runs."""
+        return self._found[_shape_class(call)]
+
+
+def functions(plan: Plan) -> Functions:
+    groups: dict[Kind, list[Call]] = {}
     for call in static_calls(plan.program):
         if isinstance(call.operator, RowInput):
             continue  # the entry point copies the row
@@ -130,24 +146,21 @@ def functions(plan: Plan) -> tuple[list[Function], dict[int, Function]]:
     parts: dict[str, int] = {}
     for calls in groups.values():
         parts[calls[0].operator.name] = parts.get(calls[0].operator.name, 0) + 1
-    found: list[Function] = []
-    by_call: dict[int, Function] = {}
+    found: dict[Kind, Function] = {}
     number: dict[str, int] = {}
-    for calls in groups.values():
+    for kind, calls in groups.items():
         stem = calls[0].operator.name
         number[stem] = number.get(stem, 0) + 1
         name = stem if parts[stem] == 1 else f"{stem}_part{number[stem]}"
         call = calls[0]
-        function = Function(
+        found[kind] = Function(
             name,
             call,
             _range([call.rows for call in calls], "row0"),
             _range([call.channels for call in calls], "channel0"),
             _range([call.reduce for call in calls if call.reduce], "from") if call.reduce else None,
         )
-        found.append(function)
-        by_call.update({id(call): function for call in calls})
-    return found, by_call
+    return Functions(found)
 
 
 def _range(spans: list[Span], parameter: str) -> Range:
@@ -157,17 +170,22 @@ def _range(spans: list[Span], parameter: str) -> Range:
     return Range(spans[0].start.constant if alike else parameter, spans[0].count)
 
 
-def _shape_class(call: Call) -> tuple[object, ...]:
+def _shape_class(call: Call) -> Kind:
     """Calls with equal values here differ in pointers and origins alone."""
 
     def span(value: Span | None) -> object:
         return None if value is None else value.count
 
     def shape(buffer: Buffer | None) -> object:
-        return None if buffer is None else (buffer.strides, buffer.rows, buffer.kept, np.dtype(buffer.dtype).str)
+        if buffer is None:
+            return None
+        return buffer.shape[1], buffer.strides, buffer.rows, buffer.kept, np.dtype(buffer.dtype).str
+
+    sides = call.kernel.padding[2:] if isinstance(call.kernel, Windowed) else ()
 
     return (
         id(call.operator),
+        sides,
         call.epilogue,
         span(call.rows),
         span(call.channels),

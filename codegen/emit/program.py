@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from driftc.codegen.emit import access
-from driftc.codegen.emit.function import Function
+from driftc.codegen.emit.function import Functions
 from driftc.codegen.plan.feed import Stretch, feed
 from driftc.codegen.plan.plan import CONSTANTS, Buffer, Call, Loop, Plan, Statement
-
-Functions = Mapping[int, Function]  # the function of each Call by id
 
 
 @dataclass(frozen=True)
@@ -34,24 +31,23 @@ def step_names(plan: Plan) -> tuple[str, ...]:
     return tuple(step_name(statement) for statement in plan.program)
 
 
-def fed_of(plan: Plan, by_call: Functions) -> Fed | None:
+def fed_of(plan: Plan, functions: Functions) -> Fed | None:
     """None where the input is given whole."""
     if plan.fed is None:
         return None
     kept = plan.inputs[plan.fed]
     height, width, channels = kept.shape
     found = feed(plan)
-    by_call = {**by_call, **{copy: by_call[id(call)] for copy, call in found.origin.items()}}
     body: list[str] = []
     for stretch in found.stretches:
-        inner = _stretch(stretch, by_call)
+        inner = _stretch(stretch, functions)
         if inner:
             stop = stretch.first + stretch.turns * len(stretch.parts)
             terms = [f"y >= {stretch.first}"] if stretch.first else []
             terms += [f"y < {stop}"] if stop < height else []
             condition = f"y == {stretch.first}" if stop == stretch.first + 1 else " && ".join(terms) or "1"
             body += [f"if ({condition}) {{", *(f"    {line}".rstrip() for line in inner), "}"]
-    rest = [line for statement in found.rest for line in lines_of(statement, by_call)]
+    rest = [line for statement in found.rest for line in lines_of(statement, functions)]
     where = access.offset(kept, "y")
     target = pointer(kept) if where == 0 else f"{pointer(kept)} + {where}"
     return Fed(
@@ -66,9 +62,9 @@ def fed_of(plan: Plan, by_call: Functions) -> Fed | None:
     )
 
 
-def _stretch(stretch: Stretch, by_call: Functions) -> list[str]:
+def _stretch(stretch: Stretch, functions: Functions) -> list[str]:
     """The lines for its rows `y`."""
-    parts = [[line for call in part for line in lines_of(call, by_call)] for part in stretch.parts]
+    parts = [[line for statement in part for line in lines_of(statement, functions)] for part in stretch.parts]
     if not any(parts):
         return []
     count, since = len(parts), f"(y - {stretch.first})" if stretch.first else "y"
@@ -93,19 +89,19 @@ def step_name(statement: Statement) -> str:
     return inner[0] if len(inner) == 1 else f"{inner[0]}..{inner[-1]}"
 
 
-def in_step(statement: Statement, by_call: Functions) -> str:
+def in_step(statement: Statement, functions: Functions) -> str:
     """A case of NAME_step."""
-    return "".join(f"        {line}\n" if line else "\n" for line in lines_of(statement, by_call))
+    return "".join(f"        {line}\n" if line else "\n" for line in lines_of(statement, functions))
 
 
-def lines_of(statement: Statement, by_call: Functions) -> list[str]:
+def lines_of(statement: Statement, functions: Functions) -> list[str]:
     """What runs `statement`, and the hook's lines."""
     if isinstance(statement, Loop):
         v = statement.variable
         head = f"for (int {v} = {statement.start}; {v} < {statement.stop}; {v} += {statement.step}) {{"
-        inner = [line for part in statement.body for line in lines_of(part, by_call)]
+        inner = [line for part in statement.body for line in lines_of(part, functions)]
         return [head, *(f"    {line}" for line in inner), "}"]
-    function = by_call[id(statement)]
+    function = functions.of(statement)
     buffers = [*statement.inputs, *statement.outputs, *([statement.sums] if statement.sums else [])]
     pointers = {id(buffer): pointer(buffer) for buffer in buffers}
     lines = [f"{function.name}({function.arguments(statement, pointers)});"]
@@ -123,12 +119,14 @@ def _trace(call: Call, number: int, buffer: Buffer) -> list[str]:
     row = rows.start.literal if rows.start.literal is not None else str(rows.start)
     channel = channels.start.literal if channels.start.literal is not None else str(channels.start)
     item = buffer.dtype.itemsize
-    if (not buffer.whole_rows and rows.count > 1) or buffer.strides[0] != buffer.shape[1] * buffer.strides[1]:
+    _, width, _ = buffer.shape
+    if rows.count > 1 and (not buffer.whole_rows or buffer.strides[0] != width * buffer.strides[1]):
         raise NotImplementedError(f"{call.operator.name}: rows of a circular buffer are traced one at a time")
-    where = access.times(access.offset(buffer, row, 0, channel), item)
+    where = access.times(access.offset(buffer, row, call.seen, channel), item)
     start = pointer(buffer)
     data = start if where == 0 else f"{start} + {where}" if item == 1 else f"(const int8_t *){start} + {where}"
-    return [f"TRACE({layer}, {data}, {row}, {rows.count}, {channel}, {channels.count}, {buffer.strides[1]});"]
+    pixels = f"{buffer.pixel0 + call.seen}, {width - call.seen}"
+    return [f"TRACE({layer}, {data}, {row}, {rows.count}, {pixels}, {channel}, {channels.count}, {buffer.strides[1]});"]
 
 
 def pointer(buffer: Buffer, prefix: str = "") -> str:

@@ -250,6 +250,11 @@ def cut(tensor: Tensor, box: Box) -> Tensor:
     return replace(tensor, shape=(1, box.row1 - box.row0, width, box.channel1 - box.channel0))
 
 
+def _strip(tensor: Tensor, pixels: int) -> Tensor:
+    height, _, channels = tensor.hwc
+    return replace(tensor, shape=(1, height, pixels, channels))
+
+
 class Windowed(Operator):
     """Helpers shared by operators that slide a window: convolution, depthwise convolution, pooling.
 
@@ -286,6 +291,30 @@ class Windowed(Operator):
         last = (row1 - 1) * self.stride[0] - self.padding[0] + self.reach[0]
         inside = (max(0, min(first, height)), max(0, min(last, height)))
         return (*inside, inside[0] - first, last - inside[1])
+
+    def input_pixels(self, pixels: range) -> tuple[range, int, int]:
+        """For output pixels `pixels` of a row: the input pixels, and the padding left and right of them."""
+        width = self.inputs[0].hwc[1]
+        first = pixels.start * self.stride[1] - self.padding[2]
+        last = (pixels.stop - 1) * self.stride[1] - self.padding[2] + self.reach[1]
+        inside = range(max(0, min(first, width)), max(0, min(last, width)))
+        return inside, inside.start - first, last - inside.stop
+
+    def strip(self, pixels: range) -> Self:
+        """The operator that computes `pixels` of each row from exactly the pixels that they need, made once."""
+        if pixels not in self._strips:
+            read, left, right = self.input_pixels(pixels)
+            changes: dict[str, Any] = {
+                "inputs": (_strip(self.inputs[0], len(read)), *self.inputs[1:]),
+                "outputs": (_strip(self.outputs[0], len(pixels)),),
+                "padding": (*self.padding[:2], left, right),
+            }
+            self._strips[pixels] = replace(self, **changes)
+        return self._strips[pixels]
+
+    @cached_property
+    def _strips(self) -> dict[range, Self]:
+        return {}
 
     def scheme(self) -> int:
         """The padding as a .tflite file names it: 0 is SAME, 1 is VALID."""

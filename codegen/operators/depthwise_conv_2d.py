@@ -102,7 +102,7 @@ class DepthwiseConv2D(Windowed, Weighted):
     def float_sums(self, x: Array) -> Array:
         assert self.weights.data is not None
         windows = self.float_windows(x)
-        sums = np.zeros((*windows.shape[:3], self.channels), np.float32)
+        sums = np.zeros((*windows.shape[:3], self.channels), x.dtype)
         for ky in range(self.kernel[0]):
             for kx in range(self.kernel[1]):
                 tap = windows[:, :, :, ky, kx]

@@ -176,8 +176,16 @@ class Weighted(Operator):
         scaled = self.scaled(sums) + self.zero_out
         return np.clip(scaled, low, high).astype(np.int8)
 
+    def accumulate_many(self, x: Array) -> Int64:
+        """`accumulate` of n samples [n, ...], in the float that holds every sum exactly."""
+        exact = np.float32 if self.largest_sum < 1 << 24 else np.float64
+        assert self.weights.data is not None
+        real = replace(self, weights=replace(self.weights, data=self.weights.data.astype(exact)))
+        sums = real.float_sums(x.astype(exact) - self.inputs[0].zero_point)
+        return sums.astype(np.int64) + self.raw_bias
+
     def float_sums(self, x: Array) -> Array:
-        """`accumulate` on real values, n samples at a time, without the bias."""
+        """`accumulate` on real values, n samples at a time, without the bias, in the precision of `x`."""
         raise NotImplementedError
 
     def float_spec(self, *inputs: Array) -> tuple[Array, ...]:

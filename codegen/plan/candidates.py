@@ -9,7 +9,7 @@ from driftc.codegen.graph import Graph, Tensor
 from driftc.codegen.operators.base import Box, Operator, Tiling
 from driftc.codegen.plan.block import Block, is_block
 from driftc.codegen.plan.channels import Path, fans_in, fans_out, widths
-from driftc.codegen.plan.cost import CALL, MAC, SUM
+from driftc.codegen.plan.cost import CALL, SUM
 from driftc.codegen.plan.propose import views_of
 from driftc.codegen.plan.rows import Stream
 from driftc.codegen.plan.search import Candidate
@@ -38,52 +38,73 @@ def by_rows(graph: Graph, order: Sequence[Unit]) -> Iterator[Candidate]:
                     yield _in_blocks(Stream(stages, stream.results, views), first, stop)
 
 
-SCRATCH = (512, 1024, 2048, 4096)  # bytes for the wide rows of a block, that are tried
+SCRATCH = (512, 1024, 2048, 4096)  # bytes for what a block keeps while it makes a row, that are tried
+STRIPS = (1, 2, 3, 4, 6, 8)  # into which its rows are cut
 
 
 class _Blocks:
-    """Where inverted bottlenecks are in the order, and in which tiles each is a block under each limit of SCRATCH."""
+    """Where inverted bottlenecks are in the order, and how each is a block under each limit of SCRATCH."""
 
     def __init__(self, operators: Sequence[Operator], readers: Mapping[str, Sequence[int]]) -> None:
-        self.found: dict[int, list[Block | None]] = {}
+        self.found: dict[int, list[Block | None]] = {}  # by the number of the expansion
+        self.longer: dict[int, list[Block | None]] = {}  # by the number of the convolution before it
         single = [readers[operator.outputs[0].name] == [n + 1] for n, operator in enumerate(operators)]
-        for n in range(len(operators) - 2):
-            if is_block(operators[n : n + 3], single[n : n + 3]):
-                self.found[n] = [_fitting(operators[n : n + 3], limit) for limit in SCRATCH]
+        for found, count in ((self.found, 3), (self.longer, 4)):
+            for n in range(len(operators) - count + 1):
+                if is_block(operators[n : n + count], single[n : n + count]):
+                    found[n] = [_fitting(operators[n : n + count], limit) for limit in SCRATCH]
 
     def __call__(self, part: Sequence[Operator], first: int) -> Iterator[tuple[Operator, ...]]:
-        """The stages of a stretch with its inverted bottlenecks as blocks, where their wide rows exceed a limit."""
-        places = [n for n in self.found if first <= n <= first + len(part) - 3]
+        """The stages of a stretch with its inverted bottlenecks as blocks, where that saves RAM under a limit."""
+        stop = first + len(part)
+        places = [n for n in self.found if first <= n <= stop - 3]
         if not places or (first > 0 and places[0] != first):
             return  # others begin where a block does, or where the model does
         known: set[tuple[int, ...]] = set()
         for number in range(len(SCRATCH)):
-            stages: list[Operator] = []
-            place = first
-            while place < first + len(part):
-                block = self.found[place][number] if place in places else None
-                stages.append(block or part[place - first])
-                place += 3 if block else 1
-            key = tuple(map(id, stages))
-            if len(stages) < len(part) and key not in known:
-                known.add(key)
-                yield tuple(stages)
+            for longer in ({}, self.longer):
+                stages: list[Operator] = []
+                place = first
+                while place < stop:
+                    block = longer[place][number] if place in longer and place + 4 <= stop else None
+                    if block is None and place in places:
+                        block = self.found[place][number]
+                    stages.append(block or part[place - first])
+                    place += len(block.parts) if block else 1
+                key = tuple(map(id, stages))
+                if len(stages) < len(part) and key not in known:
+                    known.add(key)
+                    yield tuple(stages)
 
 
 def _fitting(operators: Sequence[Operator], limit: int) -> Block | None:
-    """In the widest tiles whose scratch is within `limit`; None where its wide rows as lines are no more."""
-    channels = operators[1].outputs[0].hwc[2]
-    if Block.of(operators, channels).scratch[0].bytes <= limit or channels < 2:
-        return None
-    tried = [Block.of(operators, width) for width in widths(channels)]
-    return next((b for b in tried if sum(buffer.bytes for buffer in b.scratch[:2]) <= limit), tried[-1])
+    """The cheapest whose scratch is within `limit`, or the smallest; None where lines of wide rows need no more."""
+    depthwise = operators[-2]
+    channels = depthwise.outputs[0].hwc[2]
+    ways = [(n, width) for n in STRIPS for width in (widths(channels) if len(operators) == 3 else [channels])]
+    tried = [Block.of(operators, width, n) for n, width in ways if n <= depthwise.outputs[0].hwc[1]]
+    sizes = [sum(buffer.bytes for buffer in block.scratch) for block in tried]
+    within = [n for n, size in enumerate(sizes) if size <= limit]
+    if within:
+        best = min(within, key=lambda n: (tried[n].extra, sizes[n]))
+    else:
+        best = min(range(len(tried)), key=lambda n: (sizes[n], tried[n].extra))
+    block = tried[best]
+    rows = max(stop - first for first, stop in block.windows)
+    apart = _rows_of(block.expand.outputs[0], rows) + _rows_of(depthwise.outputs[0], 1)
+    narrow = _rows_of(block.expand.inputs[0], 1)
+    if block.before:
+        return block if sizes[best] < apart + narrow else None
+    return block if sizes[best] + narrow * rows < apart + narrow else None
+
+
+def _rows_of(tensor: Tensor, rows: int) -> int:
+    return rows * tensor.bytes // tensor.hwc[0]
 
 
 def _in_blocks(stream: Stream, first: int, stop: int) -> Candidate:
-    blocks = [stage for stage in stream.operators if isinstance(stage, Block)]
-    again = MAC * sum(block.macs - sum(op.macs for op in block.parts) for block in blocks)
-    calls = sum(block.calls_each * block.outputs[0].hwc[0] for block in blocks)
-    return Candidate(first, stop, "rows", midway(stream), again + CALL * calls, stream.unit, partial(_bytes, stream))
+    extra = sum(stage.extra for stage in stream.operators if isinstance(stage, Block))
+    return Candidate(first, stop, "rows", midway(stream), extra, stream.unit, partial(_bytes, stream))
 
 
 def _readers(graph: Graph, operators: Sequence[Operator], views: dict[str, str]) -> dict[str, list[int]]:

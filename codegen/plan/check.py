@@ -31,7 +31,7 @@ def check(plan: Plan) -> None:
         number = numbers.setdefault(root, len(numbers) + 1)
         _, width, channels = buffer.shape
         rows = np.arange(box.row0, box.row1)[:, None, None]
-        element = (rows * width + np.arange(width)[None, :, None]) * channels
+        element = (rows * buffer.row_pixels + buffer.pixel0 + np.arange(width)[None, :, None]) * channels
         element = element + np.arange(box.channel0, box.channel1)[None, None, :]
         item = np.arange(buffer.dtype.itemsize)
         return buffer.byte_addresses(box), (number << 40) + element[..., None] * 8 + item
@@ -59,7 +59,7 @@ def check(plan: Plan) -> None:
     for call, variables in plan.calls():
         box = call.box(variables)
         reduce = call.reduce.at(variables) if call.reduce else None
-        for buffer, needed in zip(call.inputs, call.operator.needs(box, reduce), strict=True):
+        for buffer, needed in zip(call.inputs, call.kernel.needs(box, reduce), strict=True):
             read(buffer, needed, call.operator.name)
         parts = [call.written(number, variables) for number in range(len(call.outputs))]
         _check_overlap(plan, call, parts, reduce)
@@ -105,8 +105,8 @@ def _check_overlap(plan: Plan, call: Call, parts: list[Box], reduce: range | Non
     ]
     if not shared:
         return
-    walk = call.operator.part(box, reduce).walk(call.backward)
-    needs = call.operator.needs(box, reduce)
+    walk = call.kernel.part(box, reduce).walk(call.backward)
+    needs = call.kernel.needs(box, reduce)
     for source, target in shared:
         read, (written, part) = call.inputs[source], targets[target]
         if walk is None or written is call.sums:

@@ -50,7 +50,7 @@ def of_unit(unit: Unit, views: Mapping[str, str]) -> float:
 
 def of_call(call: Call) -> float:
     """One execution of `call`."""
-    operator = call.operator
+    operator = call.kernel
     height, width, channels = call.outputs[0].shape
     results = call.rows.count * width * call.channels.count
     share = results / (height * width * channels)

@@ -6,14 +6,13 @@ read it; where nothing streams, all of its rows are collected first.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from driftc.codegen.errors import UsageError
 from driftc.codegen.graph import Graph, Tensor
 from driftc.codegen.operators.row_input import RowInput
 from driftc.codegen.plan.plan import Affine, Call, Plan, Span, Statement, static_calls, unrolled
-from driftc.codegen.plan.roll import repeats
+from driftc.codegen.plan.roll import repeats, tiles
 
 
 def fed(graph: Graph) -> tuple[Graph, int]:
@@ -62,7 +61,7 @@ class Stretch:
 
     first: int
     turns: int
-    parts: tuple[tuple[Call, ...], ...]
+    parts: tuple[tuple[Statement, ...], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,39 +70,28 @@ class Feed:
 
     stretches: tuple[Stretch, ...]
     rest: tuple[Statement, ...]
-    origin: dict[int, Call]  # id of a call in the stretches -> the call of the program that it comes from
 
 
 def feed(plan: Plan) -> Feed:
     """The program of a row-fed Plan, cut where rows arrive."""
     last = max(n for n, s in enumerate(plan.program) if _arrives(s))
     parts: list[list[Call]] = []
-    origin: dict[int, Call] = {}
     early: list[Call] = []  # before the first row
     for call, variables in unrolled(plan.program[: last + 1], {}):
         if isinstance(call.operator, RowInput):
             parts.append([])
             continue
-        literal = _literal(call, variables)
-        origin[id(literal)] = call
-        (parts[-1] if parts else early).append(literal)
+        (parts[-1] if parts else early).append(_literal(call, variables))
     parts[0] = [*early, *parts[0]]
     stretches, place = [], 0
-    for turns, body in repeats(parts):
-        moved = tuple(tuple(calls) for calls in body)
-        for was, now in zip(_flat(parts[place : place + len(body)]), _flat(moved), strict=True):
-            origin[id(now)] = origin[id(was)]
-        stretches.append(Stretch(place, turns, moved))
+    for turns, body in repeats([tiles(calls) for calls in parts]):
+        stretches.append(Stretch(place, turns, tuple(map(tuple, body))))
         place += turns * len(body)
-    return Feed(tuple(stretches), plan.program[last + 1 :], origin)
+    return Feed(tuple(stretches), plan.program[last + 1 :])
 
 
 def _arrives(statement: Statement) -> bool:
     return any(isinstance(call.operator, RowInput) for call in static_calls((statement,)))
-
-
-def _flat(parts: Sequence[Sequence[Call]]) -> list[Call]:
-    return [call for calls in parts for call in calls]
 
 
 def _literal(call: Call, variables: dict[str, int]) -> Call:

@@ -27,6 +27,7 @@ def lives(plan: Plan) -> list[Life]:
     last: dict[str, int] = {}
 
     def touch(buffer: Buffer, step: int) -> None:
+        buffer = buffer.storage
         if buffer.region == CONSTANTS:
             return
         name = plan.views.get(buffer.name, buffer.name)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from driftc.codegen.graph import Array, Tensor
-from driftc.codegen.operators.base import Box, Operator
+from driftc.codegen.operators.base import Box, Operator, Windowed
 
 CONSTANTS = "constants"  # the region of read-only buffers: flash
 
@@ -59,12 +60,21 @@ class Span:
         return f"[{self.start}, {literal + self.count if literal is not None else f'{self.start} + {self.count}'})"
 
 
+class Strip(NamedTuple):
+    """Pixels [first, first + its width) of rows that have `total`; they lie in `storage`."""
+
+    storage: Buffer
+    first: int
+    total: int
+
+
 @dataclass(frozen=True, eq=False)
 class Buffer:
     """Where a tensor, or a part of it, lies: row y at `y mod rows`, channel c at `c mod kept`.
 
     `strides` are bytes from row to row, pixel to pixel, channel to channel. A whole tensor has rows = height and
-    kept = channels; line buffers, channel tiles and slices of a larger tensor differ in nothing else.
+    kept = channels; line buffers, channel tiles and slices of a larger tensor differ in nothing else. Of a `strip`,
+    pixel 0 is the strip's first.
     """
 
     name: str
@@ -76,6 +86,7 @@ class Buffer:
     rows: int
     kept: int
     data: Array | None = None  # the value of a buffer in CONSTANTS, whose `name` is then the array's in C
+    strip: Strip | None = None
 
     @classmethod
     def whole(cls, tensor: Tensor, region: str, offset: int) -> Buffer:
@@ -90,13 +101,15 @@ class Buffer:
         offset: int,
         *,
         rows: int | None = None,
+        pixels: int | None = None,
         kept: int | None = None,
         name: str | None = None,
         dtype: Any = None,
         data: Array | None = None,
     ) -> Buffer:
-        """Room for `rows` rows and `kept` channels of `tensor` (default: all), dense."""
+        """Room for `rows` rows, `pixels` of each and `kept` channels of `tensor` (default: all), dense."""
         height, width, channels = tensor.hwc
+        width = pixels or width
         kind = np.dtype(dtype or tensor.dtype)
         kept = kept or channels
         strides = (width * kept * kind.itemsize, kept * kind.itemsize, kind.itemsize)
@@ -109,6 +122,49 @@ class Buffer:
         """From the first to the last byte that it may use."""
         extents = zip((self.rows, self.shape[1], self.kept), self.strides, strict=True)
         return sum((count - 1) * stride for count, stride in extents) + self.dtype.itemsize
+
+    @property
+    def storage(self) -> Buffer:
+        """All that this is a strip of, or itself."""
+        return self.strip.storage if self.strip else self
+
+    @property
+    def pixel0(self) -> int:
+        """Where in the tensor's rows the first pixel is."""
+        return self.strip.first if self.strip else 0
+
+    @property
+    def row_pixels(self) -> int:
+        """Pixels in a row of the tensor."""
+        return self.strip.total if self.strip else self.shape[1]
+
+    @cached_property
+    def _strips(self) -> dict[tuple[range, int], Buffer]:
+        return {}
+
+    def pixels(self, pixels: range) -> Buffer:
+        """These pixels of each row; the same Buffer for the same pixels."""
+        height, width, channels = self.shape
+        if pixels == range(width):
+            return self
+        if (pixels, width) not in self._strips:
+            self._strips[pixels, width] = replace(
+                self,
+                offset=self.offset + pixels.start * self.strides[1],
+                shape=(height, len(pixels), channels),
+                strip=Strip(self.storage, self.pixel0 + pixels.start, self.row_pixels),
+            )
+        return self._strips[pixels, width]
+
+    def holding(self, pixels: range, total: int) -> Buffer:
+        """This room, which need not be as wide as a row, for pixels `pixels` of rows that have `total`."""
+        height, width, channels = self.shape
+        if pixels == range(width) == range(total):
+            return self
+        if (pixels, total) not in self._strips:
+            strip = Strip(self, pixels.start, total)
+            self._strips[pixels, total] = replace(self, shape=(height, len(pixels), channels), strip=strip)
+        return self._strips[pixels, total]
 
     @property
     def whole_rows(self) -> bool:
@@ -152,7 +208,8 @@ class Call:
     `epilogue` says what happens to a finished accumulator: "requantize" (to int8, the usual), "accumulate" (store or
     add into the int32 buffer `sums`), "finish" (add what is in `sums`, then requantize). `reduce` limits the input
     channels that are summed, or the input rows of an operator that `sums_rows`. `backward` takes rows and pixels from
-    the last to the first.
+    the last to the first. `pixels` are those of each row that are computed, on strips of the buffers: all where it is
+    None; the first `seen` of them another call has shown to the hook.
     """
 
     operator: Operator
@@ -165,6 +222,16 @@ class Call:
     sums: Buffer | None = None
     layer: int | None = None  # index in Plan.layers; None where the output is not complete yet
     backward: bool = False
+    pixels: range | None = None
+    seen: int = 0
+
+    @cached_property
+    def kernel(self) -> Operator:
+        """`operator`, between the strips that the call reads and writes."""
+        if self.pixels is None:
+            return self.operator
+        assert isinstance(self.operator, Windowed)
+        return self.operator.strip(self.pixels)
 
     @classmethod
     def whole(
@@ -271,7 +338,7 @@ class Plan:
         found: dict[int, Buffer] = {id(b): b for b in self.inputs}
         for call in static_calls(self.program):
             sums = (call.sums,) if call.sums else ()
-            found.update({id(b): b for b in (*call.inputs, *sums, *call.outputs)})
+            found.update({id(b.storage): b.storage for b in (*call.inputs, *sums, *call.outputs)})
         return list(found.values())
 
     @property

@@ -3,8 +3,8 @@
 Positions in an order of the operators are the nodes of a graph, units its edges: an edge from i to j computes the
 operators [i, j), and all that others need of them is whole at both ends. What is live at a node does not depend on
 the road to it, so the bytes of an edge (what passes by, what it reads, makes and keeps for itself) do not either; a
-road needs as many bytes as its fullest edge, and as many more instructions as its edges together. Labels (bytes,
-instructions) that no other of their node beats give the whole Pareto front.
+road needs as many bytes as its fullest edge, and as many more instructions as its edges together: with a limit for the
+bytes, a shortest path; over all limits, the whole Pareto front.
 
 A candidate's bytes are first estimated from below; only those on a road that is looked at become units, after which
 the search is run again. What is found first with all its edges exact is therefore the best there is.
@@ -79,17 +79,6 @@ class Label(NamedTuple):
         return [edge.unit for edge in self.edges if edge.unit is not None]
 
 
-def _best(labels: Sequence[Label]) -> list[Label]:
-    """Those that no other beats, the fewest bytes first; of equals, what came first."""
-    found: list[Label] = []
-    least = math.inf
-    for label in sorted(labels, key=lambda label: label[:2]):
-        if label.instructions < least:
-            found.append(label)
-            least = label.instructions
-    return found
-
-
 class Roads:
     """The partitions of `order`, whole operators in an order that can be executed, by `candidates`."""
 
@@ -141,40 +130,49 @@ class Roads:
         step = Step(tuple(sorted(reads)), (*sorted(writes), ""), distances)
         return self.held(first, stop, step, {**self.sizes, "": private})
 
-    def front(self, limit: float = math.inf) -> list[Label]:
-        """All that is best in its balance within `limit` bytes, the fewest bytes first, as far as edges are known."""
-        arrived: list[list[Label]] = [[] for _ in range(len(self.order) + 1)]
-        arrived[0] = [Label(self.start, 0.0)]
-        for position, edges in enumerate(self.edges):
-            here = _best(arrived[position])
-            for edge in edges:
-                if edge.barred or edge.bytes > limit:
-                    continue
-                arrived[edge.candidate.stop] += [
-                    Label(max(label.bytes, edge.bytes), label.instructions + edge.instructions, edge, label)
-                    for label in here
-                ]
-        return [label for label in _best(arrived[-1]) if label.bytes <= limit]
-
     def cheapest(self, limit: int) -> Iterator[Label]:
         """Roads within `limit` bytes, the fewest instructions first; each needs fewer bytes than the one before."""
-        while True:
-            within = self.front(limit)
-            if not within:
-                return
-            if self.exact(within[-1]):
-                yield within[-1]
-                limit = within[-1].bytes - 1
+        while (label := self._within(limit)) is not None:
+            if self.exact(label):
+                yield label
+                limit = label.bytes - 1
 
     def smallest(self, most: float = math.inf) -> Iterator[Label]:
         """Roads within `most` more instructions, the fewest bytes first; each takes fewer than the one before."""
-        while True:
-            within = [label for label in self.front() if label.instructions <= most]
-            if not within:
-                return
-            if self.exact(within[0]):
-                yield within[0]
-                most = math.nextafter(within[0].instructions, -math.inf)
+        while (label := self._smallest(most)) is not None:
+            if self.exact(label):
+                yield label
+                most = math.nextafter(label.instructions, -math.inf)
+
+    def _smallest(self, most: float) -> Label | None:
+        """The fewest bytes that allow a road within `most` more instructions, as far as edges are known."""
+        sizes = sorted({max(edge.bytes, self.start) for edges in self.edges for edge in edges if not edge.barred})
+        low, high = 0, len(sizes)
+        found: Label | None = None
+        while low < high:
+            middle = (low + high) // 2
+            label = self._within(sizes[middle])
+            if label is not None and label.instructions <= most:
+                found, high = label, middle
+            else:
+                low = middle + 1
+        return found
+
+    def _within(self, limit: int) -> Label | None:
+        """The fewest instructions within `limit` bytes, and of equals the fewest bytes, as far as edges are known."""
+        arrived: list[Label | None] = [None] * (len(self.order) + 1)
+        arrived[0] = Label(self.start, 0.0) if self.start <= limit else None
+        for label, edges in zip(arrived, self.edges, strict=False):
+            if label is None:
+                continue
+            for edge in edges:
+                if edge.barred or edge.bytes > limit:
+                    continue
+                stop, instructions = edge.candidate.stop, label.instructions + edge.instructions
+                size, there = max(label.bytes, edge.bytes), arrived[stop]
+                if there is None or (instructions, size) < (there.instructions, there.bytes):
+                    arrived[stop] = Label(size, instructions, edge, label)
+        return arrived[-1]
 
     def exact(self, label: Label) -> bool:
         """Know more of `label`'s road; True where all its units are made."""

@@ -148,7 +148,7 @@ def _of_calls(calls: Sequence[Call], source: Buffer, target: Buffer) -> Distance
         for buffer, need in zip(call.inputs, needs, strict=True):
             if buffer.region == source.region:
                 # a view of it has the same bytes in another shape: all of it, then
-                where = _slices(need) if buffer.shape == source.shape else ...
+                where = _slices(need) if buffer.storage.shape == source.shape else ...
                 read[where] = 2 * number + 1
         if call.epilogue == "accumulate":
             continue

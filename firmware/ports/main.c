@@ -51,9 +51,9 @@ static void put(const void *data, size_t bytes)
     }
 }
 
-static void put_header(int32_t kind, int32_t row0, int32_t rows, int32_t channel0, int32_t channels, int32_t bytes)
+static void put_header(int32_t kind, int32_t bytes)
 {
-    const int32_t header[6] = {kind, row0, rows, channel0, channels, bytes};
+    const int32_t header[8] = {kind, 0, 0, 0, 0, 0, 0, bytes};
 
     put(header, sizeof header);
 }
@@ -66,16 +66,16 @@ static void get(void *data, size_t bytes)
 
 #ifdef MODEL_HOOK
 
-static void on_layer(void *user, int layer, const void *data, int row0, int rows, int channel0, int channels,
-                     int pixel_stride)
+static void on_layer(void *user, int layer, const void *data, int row0, int rows, int pixel0, int pixels,
+                     int channel0, int channels, int pixel_stride)
 {
     const uint8_t *pixel = data;
-    int32_t pixels = rows * model_layers[layer].width;
-    int32_t pixel_bytes = channels * model_layers[layer].element;
+    int32_t pixel_bytes = channels * model_elements[layer];
+    const int32_t header[8] = {layer, row0, rows, pixel0, pixels, channel0, channels, rows * pixels * pixel_bytes};
 
     (void)user;
-    put_header(layer, row0, rows, channel0, channels, pixels * pixel_bytes);
-    for (int32_t i = 0; i < pixels; i++, pixel += pixel_stride)
+    put(header, sizeof header);
+    for (int32_t i = 0; i < rows * pixels; i++, pixel += pixel_stride)
         put(pixel, (size_t)pixel_bytes);
 }
 
@@ -110,9 +110,9 @@ static void run(void)
         if (depth > peak)
             peak = depth;
     }
-    put_header(FRAME_TICKS, 0, 0, 0, 0, (int32_t)sizeof ticks);
+    put_header(FRAME_TICKS, (int32_t)sizeof ticks);
     put(ticks, sizeof ticks);
-    put_header(FRAME_STACK, 0, 0, 0, 0, (int32_t)sizeof peak);
+    put_header(FRAME_STACK, (int32_t)sizeof peak);
     put(&peak, sizeof peak);
 }
 
@@ -144,7 +144,7 @@ int main(void)
     for (int32_t sample = 0; sample < samples; sample++) {
         MODEL_INPUTS(GET_INPUT)
         run();
-        put_header(FRAME_OUTPUTS, 0, 0, 0, 0, 0 MODEL_OUTPUTS(ADD_BYTES));
+        put_header(FRAME_OUTPUTS, 0 MODEL_OUTPUTS(ADD_BYTES));
         MODEL_OUTPUTS(PUT_OUTPUT)
         flush();
     }

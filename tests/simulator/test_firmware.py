@@ -101,4 +101,4 @@ def test_broken_stream_status(tmp_path: Path) -> None:
     executable = build_host(write_toy(tmp_path), trace=False)
     done = subprocess.run([str(executable)], input=b"\2\0\0\0" + bytes(50), capture_output=True, check=False)
     assert done.returncode == 3
-    assert len(done.stdout) == 24 + 4  # the first sample was whole
+    assert len(done.stdout) == 32 + 4  # the first sample was whole

@@ -84,8 +84,8 @@ def test_zig_has_no_address_sanitizer(tmp_path: Path) -> None:
 
 def test_a_layer_that_the_hook_misses_is_an_error(tmp_path: Path) -> None:
     need("cc")
-    source = SOURCE.replace("    SHOW(0, out + 4 * 4 * 3, 4, 2, 0, 1, 3);\n", "")
-    with pytest.raises(ToolError, match="layer mix: row 4, channel 0 was never shown"):
+    source = SOURCE.replace("    SHOW(0, out + 4 * 4 * 3, 4, 2, 0, 4, 0, 1, 3);\n", "")
+    with pytest.raises(ToolError, match="layer mix: row 4, pixel 0, channel 0 was never shown"):
         list(HostEngine().run(write_toy(tmp_path, source=source), toy_samples(1), trace=True))
 
 

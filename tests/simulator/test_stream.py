@@ -18,17 +18,19 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
     return write_toy(tmp_path_factory.mktemp("toy"))
 
 
-def frame(kind: int, payload: bytes, row0: int = 0, rows: int = 0, channel0: int = 0, channels: int = 0) -> bytes:
-    return struct.pack("<6i", kind, row0, rows, channel0, channels, len(payload)) + payload
+def frame(kind: int, payload: bytes, *box: int) -> bytes:
+    """`box`: the first and the number of rows, of pixels, of channels."""
+    return struct.pack("<8i", kind, *(box or [0] * 6), len(payload)) + payload
 
 
 MIX = np.arange(72, dtype=np.int8).reshape(6, 4, 3)
 WHOLE = [
-    frame(0, MIX[:4].tobytes(), 0, 4, 0, 3),
-    frame(0, MIX[4:, :, :1].tobytes(), 4, 2, 0, 1),
-    frame(0, MIX[4:, :, 1:].tobytes(), 4, 2, 1, 2),
-    frame(1, MIX.tobytes(), 0, 6, 0, 3),
-    frame(2, bytes(4), 0, 1, 0, 4),
+    frame(0, MIX[:4].tobytes(), 0, 4, 0, 4, 0, 3),
+    frame(0, MIX[4:, :, :1].tobytes(), 4, 2, 0, 4, 0, 1),
+    frame(0, MIX[4:, :, 1:].tobytes(), 4, 2, 0, 4, 1, 2),
+    frame(1, MIX[:, :3].tobytes(), 0, 6, 0, 3, 0, 3),
+    frame(1, MIX[:, 3:].tobytes(), 0, 6, 3, 1, 0, 3),
+    frame(2, bytes(4), 0, 1, 0, 1, 0, 4),
     frame(OUTPUTS, bytes([1, 2, 3, 255])),
 ]
 
@@ -48,14 +50,16 @@ def test_parts_become_tensors(program: Program, piece: int) -> None:
 @pytest.mark.parametrize(
     ("frames", "message"),
     [
-        (WHOLE[1:], "layer mix: row 0, channel 0 was never shown"),
-        (WHOLE[:2] + WHOLE[3:], "layer mix: row 4, channel 1 was never shown"),
+        (WHOLE[1:], "layer mix: row 0, pixel 0, channel 0 was never shown"),
+        (WHOLE[:2] + WHOLE[3:], "layer mix: row 4, pixel 0, channel 1 was never shown"),
         (WHOLE[3:], "layer mix was never shown"),
+        (WHOLE[:4] + WHOLE[5:], "layer scale: row 0, pixel 3, channel 0 was never shown"),
+        ([frame(0, bytes(12), 0, 1, 2, 4, 0, 3)], r"pixels 2\+4"),
         ([frame(7, b"")], "a frame of kind 7"),
-        ([frame(0, bytes(12), 5, 2, 0, 3)], r"rows 5\+2"),
-        ([frame(0, bytes(12), 0, 2, 0, 3)], "12 bytes"),
+        ([frame(0, bytes(12), 5, 2, 0, 4, 0, 3)], r"rows 5\+2"),
+        ([frame(0, bytes(12), 0, 2, 0, 4, 0, 3)], "12 bytes"),
         ([frame(OUTPUTS, bytes(5))], "5 bytes of outputs instead of 4"),
-        ([struct.pack("<6i", 0, 0, 0, 0, 0, -1)], "a frame of -1 bytes"),
+        ([struct.pack("<8i", 0, 0, 0, 0, 0, 0, 0, -1)], "a frame of -1 bytes"),
         (WHOLE[:1], "ended within a sample"),
         ([WHOLE[0][:20]], "ended within a sample"),
     ],

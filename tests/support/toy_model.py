@@ -27,8 +27,8 @@ HEADER = """\
 
 typedef struct { void *ram0; } toy_memory_t;
 #ifdef TOY_HOOK
-typedef void (*toy_hook_t)(void *user, int layer, const void *data, int row0, int rows, int channel0, int channels,
-                           int pixel_stride);
+typedef void (*toy_hook_t)(void *user, int layer, const void *data, int row0, int rows, int pixel0, int pixels,
+                           int channel0, int channels, int pixel_stride);
 #endif
 typedef struct {
     int8_t *ram0;
@@ -84,9 +84,9 @@ static void mix(toy_t *toy, const int8_t *in, int8_t *out)
                 out[(row * 4 + i) * 3 + c] = clamp((pixel[0] * mix_weights[c][0] + pixel[1] * mix_weights[c][1]) >> 2);
         }
     }
-    SHOW(0, out, 0, 4, 0, 3, 3);
-    SHOW(0, out + 4 * 4 * 3, 4, 2, 0, 1, 3);
-    SHOW(0, out + 4 * 4 * 3 + 1, 4, 2, 1, 2, 3);
+    SHOW(0, out, 0, 4, 0, 4, 0, 3, 3);
+    SHOW(0, out + 4 * 4 * 3, 4, 2, 0, 4, 0, 1, 3);
+    SHOW(0, out + 4 * 4 * 3 + 1, 4, 2, 0, 4, 1, 2, 3);
 }
 
 static void scale(toy_t *toy, int8_t *data)
@@ -94,7 +94,7 @@ static void scale(toy_t *toy, int8_t *data)
     int32_t divisor = 1 + (data[0] & 7);
     for (int i = 0; i < 72; i++)
         data[i] = (int8_t)(data[i] / divisor);
-    SHOW(1, data, 0, 6, 0, 3, 3);
+    SHOW(1, data, 0, 6, 0, 4, 0, 3, 3);
 }
 
 static void dense(toy_t *toy, const int8_t *in, int8_t *out)
@@ -106,7 +106,7 @@ static void dense(toy_t *toy, const int8_t *in, int8_t *out)
             sums[o] += in[i] * dense_weights[o][i];
     for (int o = 0; o < 4; o++)
         out[o] = clamp(sums[o] >> 5);
-    SHOW(2, out, 0, 1, 0, 4, 4);
+    SHOW(2, out, 0, 1, 0, 1, 0, 4, 4);
 }
 
 int toy_init(toy_t *toy, const toy_memory_t *memory)
@@ -164,7 +164,7 @@ typedef toy_memory_t model_memory_t;
 #endif
 #define MODEL_INPUTS(X) X(toy_input, TOY_INPUT_BYTES)
 #define MODEL_OUTPUTS(X) X(toy_output, TOY_OUTPUT_BYTES)
-static const struct { int32_t width; int32_t element; } model_layers[MODEL_LAYERS] = {{4, 1}, {4, 1}, {1, 1}};
+static const int32_t model_elements[MODEL_LAYERS] = {1, 1, 1};
 """
 
 WEIGHTS = np.random.default_rng(7).integers(-128, 128, (4, 72), dtype=np.int8)
