@@ -1,4 +1,4 @@
-"""Accuracy under shift, motion: sensors that are turned, drift, are noisy or slow, on people never seen; by the compiled C.
+"""Accuracy under shift, motion: sensors that are turned, drift, are noisy or slow, on people unseen; by the compiled C.
 
     python benchmarks/robustness_motion.py [--windows 300] [--severity 5] [--split dev|table] [--methods none,fixed,...]
                                            [--out build/robustness_motion]
@@ -9,8 +9,8 @@ subjects, nine of them, and no others: two of the four that are left are `dev`, 
 windows that were trained on.
 
 Shifts act on two sensors, accelerometer and gyroscope, of each window by itself: what the accelerometer measures is
-total acceleration, body acceleration is that without what is slower than 0.3 Hz. Each window has a generator of its own.
-Needs the extras keras and sim, and DRIFTC_DATA.
+total acceleration, body acceleration is that without what is slower than 0.3 Hz. Each window has a generator of its
+own. Needs the extras keras and sim, and DRIFTC_DATA.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -99,8 +100,9 @@ def _rotation(x: Window, random: Random, degrees: float) -> Window:
 
 def _gain(x: Window, random: Random, most: float) -> Window:
     """Each sensor's own, which goes from one value to another during the window."""
-    accelerometer, gyroscope = (np.linspace(*(1 + random.uniform(-most, most, 2)), len(x)) for _ in range(2))
-    return x * np.repeat(np.stack([accelerometer, gyroscope, accelerometer], axis=1), 3, axis=1)
+    start, end = 1 + random.uniform(-most, most, (2, 2))
+    gains = start + (end - start) * np.linspace(0, 1, len(x))[:, None]  # of accelerometer and gyroscope
+    return x * np.repeat(gains[:, [0, 1, 0]], 3, axis=1)
 
 
 def _bias(x: Window, random: Random, level: float) -> Window:
@@ -162,7 +164,7 @@ def compiled(method: str, sets: Sets, folder: Path) -> driftc.Compiled:
         path = model(folder)
         data = folder / "calibration.npz"
         np.savez(data, x=sets.calibration)
-        how = {} if method == "none" else {"adapt": method}
+        how: dict[str, Any] = {} if method == "none" else {"adapt": method}
         how |= {"augment": "motion"} if method == "calibrated" else {}
         driftc.compile(path, calibrate=data, name="har", planner="greedy", measure=False, **how).write(place)
     return driftc.Compiled.load(place)
@@ -173,7 +175,7 @@ def right(made: driftc.Compiled, windows: NDArray[np.float32], labels: NDArray[n
     data = folder / "asked.npz"
     np.savez(data, x=windows)
     found = made.simulate(data, engine="host")
-    return np.array([int(np.argmax(output[0].reshape(-1))) for output in found.outputs]) == labels
+    return np.asarray([int(np.argmax(output[0].reshape(-1))) for output in found.outputs] == labels)
 
 
 def reduction(source: Right, adapted: Right) -> tuple[float, float]:

@@ -3,9 +3,9 @@
     python examples/har_cnn.py uci_har_test.npz har_cnn.keras
     driftc compile har_cnn.keras --calibrate train.npz --adapt --augment motion
 
-The file has `x` float32 [windows, 128, 9] at 50 Hz (body acceleration in g, angular velocity in rad/s, total acceleration
-in g; x, y, z of each), `y` 0..5 and `subject`. It trains on the first part of each activity of `SUBJECTS`, as
-they were recorded: what follows in time is unseen, and so are all other subjects. Needs the extra keras.
+The file has `x` float32 [windows, 128, 9] at 50 Hz (body acceleration in g, angular velocity in rad/s, total
+acceleration in g; x, y, z of each), `y` 0..5 and `subject`. It trains on the first part of each activity of `SUBJECTS`:
+what they did later is unseen, and so are all other subjects. Needs the extra keras.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def load(path: Path) -> Windows:
 
 
 def split(windows: Windows) -> tuple[Windows, Windows]:
-    """Of `SUBJECTS`: what is trained on, and what they did later. One window between the two is left out: they overlap."""
+    """Of `SUBJECTS`: what is trained on, and what they did later. Windows overlap by half: one between is left out."""
     before = np.zeros(len(windows.y), np.bool_)
     after = before.copy()
     for subject in SUBJECTS:
@@ -58,8 +58,9 @@ def split(windows: Windows) -> tuple[Windows, Windows]:
 
 def network(classes: int) -> Any:
     """Input [128, 9], output the probability of each class."""
-    import keras
-    from keras import layers
+    from tensorflow import keras
+
+    layers = keras.layers
 
     given = keras.Input((128, 9), name="window")
     x = layers.Reshape((128, 1, 9), name="image")(given)
@@ -73,7 +74,7 @@ def network(classes: int) -> Any:
 
 def trained(windows: Windows, epochs: int = EPOCHS, seed: int = 0) -> Any:
     """The Keras model, seeded."""
-    import keras
+    from tensorflow import keras
 
     keras.utils.set_random_seed(seed)
     model = network(int(windows.y.max()) + 1)
