@@ -61,7 +61,6 @@ def network(classes: int) -> Any:
     from tensorflow import keras
 
     layers = keras.layers
-
     given = keras.Input((128, 9), name="window")
     x = layers.Reshape((128, 1, 9), name="image")(given)
     for number, (channels, stride) in enumerate(zip(CHANNELS, STRIDES, strict=True), 1):
@@ -90,9 +89,10 @@ def main() -> None:
     parser.add_argument("windows", type=Path, help=".npz of the windows")
     parser.add_argument("output", type=Path, help=".keras to write")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
+    parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     before, after = split(load(given.windows))
-    model = trained(before, given.epochs)
+    model = trained(before, given.epochs, given.seed)
     model.save(given.output)
     _, accuracy = model.evaluate(after.x, after.y, verbose=0)
     print(f"wrote {given.output}: {accuracy:.1%} of what the same subjects did later")
