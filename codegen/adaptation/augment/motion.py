@@ -15,6 +15,7 @@ from driftc.codegen.adaptation.augment.kind import Copies, Floats, Kind, Random,
 AXES = 3
 LIKELY = 9  # channels at most, unless the user says so
 TURN = np.pi / 3
+NOISE = (0.05, 1.5)  # of a sensor's spread
 
 
 def turned(x: Floats, random: Random, spread: Floats) -> Floats:
@@ -40,7 +41,9 @@ def bias(x: Floats, random: Random, spread: Floats) -> Floats:
 
 
 def noise(x: Floats, random: Random, spread: Floats) -> Floats:
-    return np.asarray(x + spread * random.normal(0, random.uniform(0.05, 0.5), x.shape), np.float32)
+    """Little as often as much: it may be more than a sensor that hardly moves shows, such as gravity taken off."""
+    level = np.exp(random.uniform(*np.log(NOISE)))
+    return np.asarray(x + spread * random.normal(0, level, x.shape), np.float32)
 
 
 def _made(samples: Floats, zero: float) -> Copies:
