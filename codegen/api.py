@@ -26,6 +26,7 @@ from driftc.codegen.folder import RECORD, read_record, write_folder
 from driftc.codegen.graph import Graph
 from driftc.codegen.lower import Lowered, lower, memories_of, planned, read
 from driftc.codegen.names import model_name
+from driftc.codegen.operators.adapt_rank import LARGEST_RANK
 from driftc.codegen.operators.live import PRECISIONS
 from driftc.codegen.options import Options
 from driftc.codegen.passes.border import border
@@ -72,6 +73,7 @@ def compile(
     adapt_layers: str = "all",
     adapt_budget: float | None = None,
     adapt_precision: str | None = None,
+    adapt_rank: int | None = None,
     adapt_constants: str | Path | None = None,
     augment: str | Path | None = None,
     progress: Progress | None = None,
@@ -95,7 +97,8 @@ def compile(
     `settings.input_divisor`), or read from `adapt_constants`. A float model's normalisations keep what they learnt in
     training. `augment` is how "calibrated" shifts samples: "image", "spectrum", "motion" (None: as the input's shape
     says), or a .npz of shifted samples. `adapt_precision` is that of values before normalisation: "int8", "int16" or
-    "int32" (None: that of `adapt_constants`, else "int8").
+    "int32" (None: that of `adapt_constants`, else "int8"). `adapt_rank`, 1 to 16, gives "calibrated" a term of that
+    rank, by which what all channels of a layer say together moves each of them (None: without).
 
     Raises ModelError (the file), FitError (the board or `ram`), UsageError (the options) or ToolError (a missing tool).
     """
@@ -105,6 +108,10 @@ def compile(
         raise UsageError(f"adapt precision '{adapt_precision}' is none of {', '.join(PRECISIONS)}")
     if augment is not None and (adapt is None or adapt_constants is not None):
         raise UsageError(f"--augment {augment}: shifts samples while --adapt finds constants, which is not asked for")
+    if adapt_rank is not None and not 1 <= adapt_rank <= LARGEST_RANK:
+        raise UsageError(f"--adapt-rank {adapt_rank}: is from 1 to {LARGEST_RANK}")
+    if adapt_rank is not None and (adapt is None or adapt_constants is not None):
+        raise UsageError(f"--adapt-rank {adapt_rank}: is learnt while --adapt finds constants, which is not asked for")
     path = Path(model)
     quantized = None
     if calibrate is not None and (adapt is None or path.suffix != ".tflite"):  # else the samples are for adapting alone
@@ -129,6 +136,7 @@ def compile(
                 calibrate,
                 divisor,
                 None if augment is None else str(augment),
+                adapt_rank or 0,
                 progress,
                 quantized,
             )
@@ -453,6 +461,7 @@ def _adaptation(
     data: str | Path | None,
     divisor: float,
     augment: str | None,
+    rank: int,
     progress: Callable[[int, int], None] | None,
     quantized: Quantized | None,
 ) -> tuple[Adaptation, list[str]]:
@@ -465,7 +474,7 @@ def _adaptation(
     _, model = read(path, options)
     samples = source.load(Path(data), border(model).inputs, divisor=divisor)
     norms = known(quantized, model) if quantized else None
-    return find(model, method, layers, samples, progress, norms, precision, budget, augment, divisor)
+    return find(model, method, layers, samples, progress, norms, precision, budget, augment, divisor, rank)
 
 
 def _load_board(name: str | None) -> Board | None:

@@ -30,7 +30,7 @@ FEWEST, ENOUGH = 16, 500  # calibration samples: below the first refused, below 
 Progress = Callable[[int, int], None]
 Measured = Callable[[], Mapping[str, Source]]  # the sources of the chosen layers; takes its time
 Fit = Callable[
-    [Graph, Measured, "list[tuple[Array, ...]]", Shifts, Progress | None, Graph | None], dict[str, Constants]
+    [Graph, Measured, "list[tuple[Array, ...]]", Shifts, Progress | None, Graph | None, int], dict[str, Constants]
 ]
 
 
@@ -67,16 +67,20 @@ def find(
     budget: float | None = None,
     augment: str | None = None,
     divisor: float = 1.0,
+    rank: int = 0,
 ) -> tuple[Adaptation, list[str]]:
     """The constants of each chosen layer, and what the user should know.
 
     `graph` as the file has it; `samples` for the inputs of its `border`; `known` where it was made of a float model;
-    `budget` in percent, for the layers "auto"; `augment` and `divisor` as in `shifts`, for methods that learn.
+    `budget` in percent, for the layers "auto"; `augment` and `divisor` as in `shifts`, `rank` of the term across
+    channels (0: none), both for methods that learn.
     Raises UsageError or DataError.
     """
     how = method_named(method)
     if augment is not None and how.fit is None:
         raise UsageError(f"--augment {augment}: the method {method} learns nothing from shifted samples")
+    if rank and how.fit is None:
+        raise UsageError(f"--adapt-rank {rank}: the method {method} has no term across channels; calibrated has")
     norms = known.layers if known else {}
     names = chosen(graph, "all" if layers == "auto" else layers, norms)
     if budget is not None and layers != "auto":
@@ -106,14 +110,14 @@ def find(
         )
     if layers == "auto":
         able, percent = len(names), BUDGET if budget is None else budget
-        names = within(inner, names, quantized, percent, progress, norms)
+        names = within(inner, names, quantized, percent, progress, norms, rank)
         notes.append(f"live within {percent:g} % more instructions: {len(names)} of {able} layers: {', '.join(names)}")
 
     def measured() -> Mapping[str, Source]:
         return measure(inner, names, quantized, progress, norms)
 
     if how.fit is not None and shifted is not None:
-        found = how.fit(inner, measured, quantized, shifted, progress, known.real if known else None)
+        found = how.fit(inner, measured, quantized, shifted, progress, known.real if known else None, rank)
     else:
         assert how.constants is not None
         found = {name: how.constants(source) for name, source in measured().items()}
