@@ -94,13 +94,13 @@ class AdaptStatistics(Operator):
         moved = self.largest_sum * int(gains.max(initial=0))
         floors = self.column("floor")
         fits = moved < 2**62 and 1 <= self.shift <= 61 and (moved >> self.shift) + 1 < LIMIT
-        if self.linear:
-            lift, ratio, belief = (self.column(name) for name in ("lift", "ratio", "belief"))
-            fits = fits and lift.min(initial=0) >= -20 and lift.max(initial=0) <= 43 and 0 <= self.calm < 2**30
-            fits = fits and min(ratio.min(initial=0), belief.min(initial=0)) >= 0
         if self.up is not None:
             fits = fits and not self.linear and self.up.shape == (len(self.table), 2, self.inputs[2].size)
             fits = fits and min(self.up_shifts) >= 1 and max(self.up_shifts) <= 61
+        elif self.linear:
+            lift, ratio, belief = (self.column(name) for name in ("lift", "ratio", "belief"))
+            fits = fits and lift.min(initial=0) >= -20 and lift.max(initial=0) <= 43 and 0 <= self.calm < 2**30
+            fits = fits and min(ratio.min(initial=0), belief.min(initial=0)) >= 0
         if (
             not fits
             or self.table.shape[1] != len(self.columns)

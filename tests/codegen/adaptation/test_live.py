@@ -307,7 +307,7 @@ def test_fixed_through_the_api(model: Path, tmp_path: Path) -> None:
         ({"adapt": "fixed", "adapt_layers": "nowhere"}, UsageError, "no layer 'nowhere'; it could be "),
         ({"adapt": "fixed", "adapt_layers": "dense"}, UsageError, "dense: its map is 1 x 1"),
         ({"adapt": "fixed", "adapt_layers": "1.5"}, UsageError, "above 0 and at most 1"),
-        ({"adapt": "fixed", "adapt_rank": 4}, UsageError, "--adapt-rank 4: the method fixed has no term across channels"),
+        ({"adapt": "fixed", "adapt_rank": 4}, UsageError, "-rank 4: the method fixed has no term across channels"),
         ({"adapt": "calibrated", "adapt_rank": 0}, UsageError, "--adapt-rank 0: is from 1 to 16"),
         ({"adapt": "calibrated", "adapt_rank": 17}, UsageError, "--adapt-rank 17: is from 1 to 16"),
         ({"adapt_rank": 4}, UsageError, "--adapt-rank 4: is learnt while --adapt finds constants"),
