@@ -1,6 +1,7 @@
 """What live layers cost: instructions, flash and arena on the emulated Cortex-M4, beside the same model unadapted.
 
-    python benchmarks/adaptation.py [--model ic|kws|vww] [--method fixed] [--layers auto --budget 12] [--rank 4] [-O 2|3|s]
+    python benchmarks/adaptation.py [--model ic|kws|vww] [--method fixed] [--rank 4] [--layers auto --budget 12]
+                                    [--core cortex-m4] [-O 2|3|s]
 
 The models are in the shared data (DRIFTC_DATA). Constants are those of `--method` on seeded random samples: what a live
 layer costs hardly depends on them. `--rank` needs `--method calibrated`. The counts are repeatable.
