@@ -28,6 +28,7 @@ from driftc.codegen.operators.adapt_trust import AdaptTrust
 from driftc.codegen.operators.live import Live
 from driftc.codegen.operators.weighted import Weighted
 from driftc.codegen.options import Options
+from driftc.codegen.plan.plan import static_calls
 from driftc.simulator.engines import engine
 from driftc.simulator.reference import run_graph
 
@@ -150,6 +151,24 @@ def test_sums_of_64_bits_are_exact_on_every_engine(method: str, tmp_path: Path) 
     engines = ["numpy", *(name for name in ("host", "unicorn") if engine(name).missing_for("cortex-m4") is None)]
     found = made.verify(engines=engines, random=2, sanitize=True)
     assert found.first_difference is None, str(found.first_difference)
+
+
+@pytest.mark.parametrize(("method", "tiled"), [("fixed", True), ("rank", False)])
+def test_what_needs_all_channels_is_computed_whole(method: str, tiled: bool, tmp_path: Path) -> None:
+    random = np.random.default_rng(2)
+    builder = ModelBuilder()
+    x = builder.input("x", (1, 8, 8, 4), scale=0.05, zero_point=-3)
+    for name, shape, scale in (("wide", (64, 1, 1, 4), 0.1), ("narrow", (2, 1, 1, 64), 0.5)):
+        weights, bias = random.integers(-127, 128, shape), random.integers(-500, 500, shape[0])
+        x = builder.conv_2d(x, weights, bias, weight_scale=np.full(shape[0], 0.01), out_scale=scale, name=name)
+    builder.output(x)
+    path = tmp_path / "wide.tflite"
+    path.write_bytes(builder.build())
+    options = Options(minimize="ram", overhead=1000.0)
+    made = Compiled(path.read_bytes(), options, lower(path, options, adaptation=adapted(path, METHODS[method])))
+    calls = [call for call in static_calls(made.lowered.plan.program) if isinstance(call.operator, Live)]
+    assert any(call.channels.count < call.operator.outputs[0].hwc[2] for call in calls) == tiled
+    assert made.verify(engines=["numpy"], random=1).bit_exact
 
 
 def test_references_compare_the_models_own_operators(model: Path) -> None:
