@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import driftc
 from driftc.codegen.adaptation.constants import Adaptation
-from driftc.codegen.adaptation.find import find, method_named
+from driftc.codegen.adaptation.find import check_rank, find, method_named
 from driftc.codegen.adaptation.known import known
 from driftc.codegen.emit.emit import adapts, emit, emit_selftest
 from driftc.codegen.emit.program import step_names
@@ -26,7 +26,6 @@ from driftc.codegen.folder import RECORD, read_record, write_folder
 from driftc.codegen.graph import Graph
 from driftc.codegen.lower import Lowered, lower, memories_of, planned, read
 from driftc.codegen.names import model_name
-from driftc.codegen.operators.adapt_rank import LARGEST_RANK
 from driftc.codegen.operators.live import PRECISIONS
 from driftc.codegen.options import Options
 from driftc.codegen.passes.border import border
@@ -108,10 +107,8 @@ def compile(
         raise UsageError(f"adapt precision '{adapt_precision}' is none of {', '.join(PRECISIONS)}")
     if augment is not None and (adapt is None or adapt_constants is not None):
         raise UsageError(f"--augment {augment}: shifts samples while --adapt finds constants, which is not asked for")
-    if adapt_rank is not None and not 1 <= adapt_rank <= LARGEST_RANK:
-        raise UsageError(f"--adapt-rank {adapt_rank}: is from 1 to {LARGEST_RANK}")
-    if adapt_rank is not None and (adapt is None or adapt_constants is not None):
-        raise UsageError(f"--adapt-rank {adapt_rank}: is learnt while --adapt finds constants, which is not asked for")
+    if adapt_rank is not None:
+        check_rank(adapt_rank, adapt if adapt_constants is None else None)
     path = Path(model)
     quantized = None
     if calibrate is not None and (adapt is None or path.suffix != ".tflite"):  # else the samples are for adapting alone

@@ -19,6 +19,7 @@ from driftc.codegen.adaptation.constants import Adaptation, Constants
 from driftc.codegen.adaptation.known import Known
 from driftc.codegen.errors import DataError, UsageError
 from driftc.codegen.graph import Array, Graph
+from driftc.codegen.operators.adapt_rank import LARGEST_RANK
 from driftc.codegen.passes.border import border
 
 if TYPE_CHECKING:
@@ -73,14 +74,12 @@ def find(
 
     `graph` as the file has it; `samples` for the inputs of its `border`; `known` where it was made of a float model;
     `budget` in percent, for the layers "auto"; `augment` and `divisor` as in `shifts`, `rank` of the term across
-    channels (0: none), both for methods that learn.
+    channels (0: none; see `check_rank`), both for methods that learn.
     Raises UsageError or DataError.
     """
     how = method_named(method)
     if augment is not None and how.fit is None:
         raise UsageError(f"--augment {augment}: the method {method} learns nothing from shifted samples")
-    if rank and how.fit is None:
-        raise UsageError(f"--adapt-rank {rank}: the method {method} has no term across channels; calibrated has")
     norms = known.layers if known else {}
     names = chosen(graph, "all" if layers == "auto" else layers, norms)
     if budget is not None and layers != "auto":
@@ -130,3 +129,13 @@ def method_named(method: str) -> Method:
     if method not in found:
         raise UsageError(f"--adapt {method}: unknown method; driftc has {', '.join(found)}")
     return found[method]
+
+
+def check_rank(rank: int, method: str | None) -> None:
+    """Raises UsageError where `method`, None where constants are not looked for, takes no such rank."""
+    if not 1 <= rank <= LARGEST_RANK:
+        raise UsageError(f"--adapt-rank {rank}: is from 1 to {LARGEST_RANK}")
+    if method is None:
+        raise UsageError(f"--adapt-rank {rank}: is learnt while --adapt finds constants, which is not asked for")
+    if method_named(method).fit is None:
+        raise UsageError(f"--adapt-rank {rank}: the method {method} has no term across channels; calibrated has")
