@@ -1,9 +1,10 @@
 """What live layers cost: instructions, flash and arena on the emulated Cortex-M4, beside the same model unadapted.
 
-    python benchmarks/adaptation.py [--model ic|kws|vww] [--method fixed] [--layers auto --budget 12] [-O 2|3|s]
+    python benchmarks/adaptation.py [--model ic|kws|vww] [--method fixed] [--rank 4] [--layers auto --budget 12]
+                                    [--core cortex-m4] [-O 2|3|s]
 
 The models are in the shared data (DRIFTC_DATA). Constants are those of `--method` on seeded random samples: what a live
-layer costs hardly depends on them. The counts are repeatable.
+layer costs hardly depends on them. `--rank` needs `--method calibrated`. The counts are repeatable.
 """
 
 from __future__ import annotations
@@ -97,9 +98,12 @@ def summary(plain: Compiled, live: Compiled) -> str:
 @click.option("--method", default="fixed", show_default=True)
 @click.option("--layers", default="all", show_default=True)
 @click.option("--budget", type=float, help="With --layers auto: percent.")
+@click.option("--rank", type=int, help="With --method calibrated: of the term across channels.")
 @click.option("--core", default="cortex-m4", show_default=True)
 @click.option("-O", "optimize", type=click.Choice(["2", "3", "s"]), default="2", show_default=True)
-def main(names: tuple[str, ...], method: str, layers: str, budget: float | None, core: str, optimize: str) -> None:
+def main(
+    names: tuple[str, ...], method: str, layers: str, budget: float | None, rank: int | None, core: str, optimize: str
+) -> None:
     data = Path(os.environ.get("DRIFTC_DATA", HERE.parent.parent / "shared" / "data"))
     common: dict[str, Any] = {"core": core, "optimize": optimize, "measure": True}
     console = Console(width=130)
@@ -108,7 +112,8 @@ def main(names: tuple[str, ...], method: str, layers: str, budget: float | None,
         plain = compile(path, **common)
         with tempfile.TemporaryDirectory() as folder:
             samples = random_samples(path, Path(folder))
-            live = compile(path, adapt=method, adapt_layers=layers, adapt_budget=budget, calibrate=samples, **common)
+            how: dict[str, Any] = {"adapt": method, "adapt_layers": layers, "adapt_budget": budget, "adapt_rank": rank}
+            live = compile(path, calibrate=samples, **how, **common)
         console.print(by_layer(f"{name}, {method}, {core}, -O{optimize}", plain, live))
         console.print(summary(plain, live) + "\n", soft_wrap=True)
 

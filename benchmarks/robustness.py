@@ -6,7 +6,7 @@
 Every number is that of the generated C on the host, which `driftc verify` holds to the specification and to the cores.
 Results are kept in --out, one file for each method, kind and severity: a run that is cut goes on where it was; after a
 change of driftc or of the corruptions, take another folder. A CSV and a plot of accuracy against severity lie beside
-them. `full` believes each sample's own statistics alone.
+them. `full` believes each sample's own statistics alone; `rank4` is `calibrated` with --adapt-rank 4.
 
 Split: images 0..4999 of a fixed permutation of the JPEG test set are `dev`, for tuning; `table` is the rest.
 Calibration: 3,000 of the shared lossless training images; the other 1,000 are a clean set, as are ic01's 200 and the
@@ -95,6 +95,9 @@ def _compile(model: str, method: str, data: Path, folder: Path) -> driftc.Compil
     common = {"name": "model", "planner": "greedy", "measure": False}
     if method == "none":
         return driftc.compile(path, calibrate=None if path.suffix == ".tflite" else data, **common)
+    if method.startswith("rank"):
+        rank = int(method.removeprefix("rank"))
+        return driftc.compile(path, calibrate=data, adapt="calibrated", adapt_rank=rank, **common)
     if method != "full":
         return driftc.compile(path, calibrate=data, adapt=method, **common)
     if not (folder / "fixed").is_dir():

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import driftc
 from driftc.codegen.adaptation.constants import Adaptation
-from driftc.codegen.adaptation.find import find, method_named
+from driftc.codegen.adaptation.find import check_rank, find, method_named
 from driftc.codegen.adaptation.known import known
 from driftc.codegen.emit.emit import adapts, emit, emit_selftest
 from driftc.codegen.emit.program import step_names
@@ -72,6 +72,7 @@ def compile(
     adapt_layers: str = "all",
     adapt_budget: float | None = None,
     adapt_precision: str | None = None,
+    adapt_rank: int | None = None,
     adapt_constants: str | Path | None = None,
     augment: str | Path | None = None,
     progress: Progress | None = None,
@@ -95,7 +96,8 @@ def compile(
     `settings.input_divisor`), or read from `adapt_constants`. A float model's normalisations keep what they learnt in
     training. `augment` is how "calibrated" shifts samples: "image", "spectrum", "motion" (None: as the input's shape
     says), or a .npz of shifted samples. `adapt_precision` is that of values before normalisation: "int8", "int16" or
-    "int32" (None: that of `adapt_constants`, else "int8").
+    "int32" (None: that of `adapt_constants`, else "int8"). `adapt_rank`, 1 to 16, gives "calibrated" a term of that
+    rank, by which what all channels of a layer say together moves each of them (None: without).
 
     Raises ModelError (the file), FitError (the board or `ram`), UsageError (the options) or ToolError (a missing tool).
     """
@@ -105,6 +107,8 @@ def compile(
         raise UsageError(f"adapt precision '{adapt_precision}' is none of {', '.join(PRECISIONS)}")
     if augment is not None and (adapt is None or adapt_constants is not None):
         raise UsageError(f"--augment {augment}: shifts samples while --adapt finds constants, which is not asked for")
+    if adapt_rank is not None:
+        check_rank(adapt_rank, adapt if adapt_constants is None else None)
     path = Path(model)
     quantized = None
     if calibrate is not None and (adapt is None or path.suffix != ".tflite"):  # else the samples are for adapting alone
@@ -129,6 +133,7 @@ def compile(
                 calibrate,
                 divisor,
                 None if augment is None else str(augment),
+                adapt_rank or 0,
                 progress,
                 quantized,
             )
@@ -453,6 +458,7 @@ def _adaptation(
     data: str | Path | None,
     divisor: float,
     augment: str | None,
+    rank: int,
     progress: Callable[[int, int], None] | None,
     quantized: Quantized | None,
 ) -> tuple[Adaptation, list[str]]:
@@ -465,7 +471,7 @@ def _adaptation(
     _, model = read(path, options)
     samples = source.load(Path(data), border(model).inputs, divisor=divisor)
     norms = known(quantized, model) if quantized else None
-    return find(model, method, layers, samples, progress, norms, precision, budget, augment, divisor)
+    return find(model, method, layers, samples, progress, norms, precision, budget, augment, divisor, rank)
 
 
 def _load_board(name: str | None) -> Board | None:

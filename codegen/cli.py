@@ -210,6 +210,12 @@ def json_option(command: Command) -> Command:
     help="Values before normalisation: int8 (the default), int16 (twice the bytes) or int32 (four times).",
 )
 @click.option(
+    "--adapt-rank",
+    type=int,
+    metavar="1..16",
+    help="With calibrated: all channels of a layer together move each of them, by a term of this rank, such as 4.",
+)
+@click.option(
     "--adapt-constants",
     type=click.Path(path_type=Path),
     metavar="FILE.json",
@@ -254,6 +260,7 @@ def compile(
     adapt_layers: str,
     adapt_budget: float | None,
     adapt_precision: str | None,
+    adapt_rank: int | None,
     adapt_constants: Path | None,
     augment: str | None,
     float_io: bool,
@@ -301,6 +308,7 @@ def compile(
             adapt_layers=adapt_layers,
             adapt_budget=adapt_budget,
             adapt_precision=adapt_precision,
+            adapt_rank=adapt_rank,
             adapt_constants=adapt_constants,
             augment=augment,
             progress=progress,

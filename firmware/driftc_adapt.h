@@ -163,20 +163,24 @@ typedef struct {
  * base Q.4, centre Q.8, gain: O = base - M * (centre + gain * S / 2^shift). */
 enum { DRIFTC_FLOOR, DRIFTC_LEVEL, DRIFTC_DECAY, DRIFTC_BASE, DRIFTC_CENTRE, DRIFTC_GAIN, DRIFTC_COLUMNS };
 
-/* M, Q.16 */
-DRIFTC_INLINE int32_t driftc_adapt_multiplier(const int16_t *row, int64_t spread, int32_t power)
+/* M, Q.16; `less` is taken off its exponent, Q.16. */
+DRIFTC_INLINE int32_t driftc_adapt_multiplier(const int16_t *row, int64_t spread, int32_t power, int32_t less)
 {
     const int32_t above = driftc_log2((uint64_t)spread + ((uint64_t)1 << row[DRIFTC_FLOOR])) - power;
 
-    return driftc_exp2(row[DRIFTC_LEVEL] * 32 - (int32_t)(((int64_t)row[DRIFTC_DECAY] * above + (1 << 13)) >> 14));
+    return driftc_exp2(row[DRIFTC_LEVEL] * 32 - (int32_t)(((int64_t)row[DRIFTC_DECAY] * above + (1 << 13)) >> 14) - less);
 }
 
-/* O, Q.16. The last factor, Q.12, fits int32. */
-DRIFTC_INLINE int32_t driftc_adapt_offset(const int16_t *row, int64_t sum, int32_t multiplier, int shift)
+/* What the mean is moved by, Q.12 */
+DRIFTC_INLINE int32_t driftc_adapt_moved(const int16_t *row, int64_t sum, int shift)
 {
-    const int32_t moved = (int32_t)((sum * row[DRIFTC_GAIN] + ((int64_t)1 << (shift - 1))) >> shift);
+    return (int32_t)((sum * row[DRIFTC_GAIN] + ((int64_t)1 << (shift - 1))) >> shift);
+}
 
-    return driftc_clamp_wide(row[DRIFTC_BASE] * 4096 - (((int64_t)multiplier * (row[DRIFTC_CENTRE] * 16 + moved)) >> 12));
+/* O, Q.16, of the mean, Q.12 */
+DRIFTC_INLINE int32_t driftc_adapt_offset(const int16_t *row, int32_t multiplier, int32_t mean)
+{
+    return driftc_clamp_wide(row[DRIFTC_BASE] * 4096 - (((int64_t)multiplier * mean) >> 12));
 }
 
 /* Multiplier and offset of every channel. Each output may lie where an input of its size does. */
@@ -188,10 +192,10 @@ static inline void driftc_adapt(const driftc_adapt_t *layer, const int32_t *sums
     for (int c = 0; c < layer->channels; c++, row += DRIFTC_COLUMNS) {
         const int32_t sum = sums[c];
         const int64_t spread = driftc_spread(sum, driftc_wide(squares[c]), layer->pixels);
-        const int32_t found = driftc_adapt_multiplier(row, spread, layer->power);
+        const int32_t found = driftc_adapt_multiplier(row, spread, layer->power, 0);
 
         multiplier[c] = found;
-        offset[c] = driftc_adapt_offset(row, sum, found, layer->shift);
+        offset[c] = driftc_adapt_offset(row, found, row[DRIFTC_CENTRE] * 16 + driftc_adapt_moved(row, sum, layer->shift));
     }
 }
 
@@ -204,10 +208,10 @@ static inline void driftc_adapt_wide(const driftc_adapt_t *layer, const driftc_w
     for (int c = 0; c < layer->channels; c++, row += DRIFTC_COLUMNS) {
         const int64_t sum = driftc_wide(sums[c]);
         const int64_t spread = driftc_spread_wide(sum, driftc_wide(squares[c]), layer->pixels);
-        const int32_t found = driftc_adapt_multiplier(row, spread, layer->power);
+        const int32_t found = driftc_adapt_multiplier(row, spread, layer->power, 0);
 
         multiplier[c] = found;
-        offset[c] = driftc_adapt_offset(row, sum, found, layer->shift);
+        offset[c] = driftc_adapt_offset(row, found, row[DRIFTC_CENTRE] * 16 + driftc_adapt_moved(row, sum, layer->shift));
     }
 }
 
@@ -379,6 +383,150 @@ DRIFTC_SHARED int32_t driftc_trust_power(const driftc_trust_t *layer, int64_t di
 DRIFTC_SHARED int32_t driftc_trust_product(const driftc_trust_t *layer, int64_t distance)
 {
     return 65536 - ((layer->rate * driftc_divergence(layer, distance)) >> 14);
+}
+
+/* How the statistics of all channels together move a layer, H = relu(A z + a): z are the mean and the log2 variance of
+ * each channel, less what the source's samples have and in their standard deviations, Q.8, within 8 of them. */
+typedef struct {
+    const int16_t *table; /* a row of DRIFTC_RANK_COLUMNS for each channel */
+    const int8_t *down;   /* A [channels][rank][2]: of the mean, of the log variance */
+    const int32_t *start; /* a [rank] */
+    int32_t channels;
+    int32_t pixels;
+    int rank;
+    int shift; /* of the slopes */
+} driftc_rank_t;
+
+/* floor: 2^floor is added to the spread. slope * S / 2^shift less rest, Q.6, is z of the mean; log_slope, Q.8, times
+ * what log2 is above log_centre, Q.9, that of the log variance. */
+enum {
+    DRIFTC_RANK_FLOOR,
+    DRIFTC_RANK_SLOPE,
+    DRIFTC_RANK_REST,
+    DRIFTC_RANK_LOG_CENTRE,
+    DRIFTC_RANK_LOG_SLOPE,
+    DRIFTC_RANK_COLUMNS
+};
+
+/* 8 standard deviations. */
+DRIFTC_INLINE int32_t driftc_rank_near(int64_t z)
+{
+    return z < -2048 ? -2048 : z > 2048 ? 2048 : (int32_t)z;
+}
+
+/* Adds what one channel says. */
+DRIFTC_INLINE void driftc_rank_add(const driftc_rank_t *layer, const int16_t *row, const int8_t *down, int64_t sum,
+                                   int64_t spread, int32_t *hidden)
+{
+    const int64_t mean = ((sum * row[DRIFTC_RANK_SLOPE] + ((int64_t)1 << (layer->shift - 1))) >> layer->shift) - row[DRIFTC_RANK_REST] * 4;
+    const int32_t above = driftc_log2((uint64_t)spread + ((uint64_t)1 << row[DRIFTC_RANK_FLOOR])) - row[DRIFTC_RANK_LOG_CENTRE] * 128;
+    const int32_t z0 = driftc_rank_near(mean);
+    const int32_t z1 = driftc_rank_near(((int64_t)above * row[DRIFTC_RANK_LOG_SLOPE] + (1 << 15)) >> 16);
+
+    for (int r = 0; r < layer->rank; r++, down += 2)
+        hidden[r] += down[0] * z0 + down[1] * z1;
+}
+
+DRIFTC_INLINE void driftc_rank_start(const driftc_rank_t *layer, int32_t *hidden)
+{
+    for (int r = 0; r < layer->rank; r++)
+        hidden[r] = layer->start[r];
+}
+
+DRIFTC_INLINE void driftc_rank_relu(const driftc_rank_t *layer, int32_t *hidden)
+{
+    for (int r = 0; r < layer->rank; r++)
+        hidden[r] = hidden[r] < 0 ? 0 : hidden[r];
+}
+
+/* H of a layer. */
+DRIFTC_SHARED void driftc_rank(const driftc_rank_t *layer, const int32_t *restrict sums, const driftc_wide_t *restrict squares,
+                               int32_t *restrict hidden)
+{
+    const int16_t *row = layer->table;
+    const int8_t *down = layer->down;
+
+    driftc_rank_start(layer, hidden);
+    for (int c = 0; c < layer->channels; c++, row += DRIFTC_RANK_COLUMNS, down += 2 * layer->rank)
+        driftc_rank_add(layer, row, down, sums[c], driftc_spread(sums[c], driftc_wide(squares[c]), layer->pixels), hidden);
+    driftc_rank_relu(layer, hidden);
+}
+
+/* The same for sums that need more than 32 bits. */
+DRIFTC_SHARED void driftc_rank_wide(const driftc_rank_t *layer, const driftc_wide_t *restrict sums,
+                                    const driftc_wide_t *restrict squares, int32_t *restrict hidden)
+{
+    const int16_t *row = layer->table;
+    const int8_t *down = layer->down;
+
+    driftc_rank_start(layer, hidden);
+    for (int c = 0; c < layer->channels; c++, row += DRIFTC_RANK_COLUMNS, down += 2 * layer->rank) {
+        const int64_t sum = driftc_wide(sums[c]);
+
+        driftc_rank_add(layer, row, down, sum, driftc_spread_wide(sum, driftc_wide(squares[c]), layer->pixels), hidden);
+    }
+    driftc_rank_relu(layer, hidden);
+}
+
+/* What H moves the channels by: B H times a channel's rate, 2^-shift of it. */
+typedef struct {
+    const int8_t *up; /* B [channels][2][rank]: of the mean, of the exponent */
+    int rank;
+    int mean_shift;
+    int log_shift;
+} driftc_up_t;
+
+/* Two columns more, behind the others. */
+enum { DRIFTC_MEAN_RATE = DRIFTC_COLUMNS, DRIFTC_LOG_RATE, DRIFTC_RANKED_COLUMNS };
+
+DRIFTC_INLINE int64_t driftc_raised(const int8_t *up, const int32_t *hidden, int rank, int rate, int shift)
+{
+    int64_t sum = 0;
+
+    for (int r = 0; r < rank; r++)
+        sum += (int64_t)hidden[r] * up[r];
+    return (sum * rate + ((int64_t)1 << (shift - 1))) >> shift;
+}
+
+/* M and O of one channel, moved by H. They may lie over what is read here. */
+DRIFTC_INLINE void driftc_adapt_one_ranked(const driftc_adapt_t *layer, const driftc_up_t *more, int c, int64_t sum,
+                                           int64_t spread, const int32_t *hidden, int32_t *multiplier, int32_t *offset)
+{
+    const int16_t *row = layer->table + DRIFTC_RANKED_COLUMNS * c;
+    const int8_t *up = more->up + 2 * more->rank * c;
+    const int64_t mean = driftc_raised(up, hidden, more->rank, row[DRIFTC_MEAN_RATE], more->mean_shift);
+    const int64_t less = driftc_raised(up + more->rank, hidden, more->rank, row[DRIFTC_LOG_RATE], more->log_shift);
+    const int32_t found = driftc_adapt_multiplier(row, spread, layer->power, driftc_clamp_wide(less));
+    const int32_t own = driftc_adapt_moved(row, sum, layer->shift);
+
+    multiplier[c] = found;
+    offset[c] = driftc_adapt_offset(row, found, driftc_clamp_wide(row[DRIFTC_CENTRE] * 16 + own + mean));
+}
+
+/* Multiplier and offset of every channel, moved by H. */
+DRIFTC_SHARED void driftc_adapt_ranked(const driftc_adapt_t *layer, const driftc_up_t *more, const int32_t *sums,
+                                       const driftc_wide_t *squares, const int32_t *hidden, int32_t *multiplier,
+                                       int32_t *offset)
+{
+    for (int c = 0; c < layer->channels; c++) {
+        const int32_t sum = sums[c];
+        const int64_t spread = driftc_spread(sum, driftc_wide(squares[c]), layer->pixels);
+
+        driftc_adapt_one_ranked(layer, more, c, sum, spread, hidden, multiplier, offset);
+    }
+}
+
+/* The same for sums that need more than 32 bits. */
+DRIFTC_SHARED void driftc_adapt_ranked_wide(const driftc_adapt_t *layer, const driftc_up_t *more,
+                                            const driftc_wide_t *sums, const driftc_wide_t *squares,
+                                            const int32_t *hidden, int32_t *multiplier, int32_t *offset)
+{
+    for (int c = 0; c < layer->channels; c++) {
+        const int64_t sum = driftc_wide(sums[c]);
+        const int64_t spread = driftc_spread_wide(sum, driftc_wide(squares[c]), layer->pixels);
+
+        driftc_adapt_one_ranked(layer, more, c, sum, spread, hidden, multiplier, offset);
+    }
 }
 
 #endif

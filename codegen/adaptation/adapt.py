@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from driftc.codegen.adaptation import linear
+from driftc.codegen.adaptation import linear, rank
 from driftc.codegen.adaptation.constants import Adaptation, Constants
 from driftc.codegen.adaptation.known import Normalisation
-from driftc.codegen.adaptation.linear import int16, scaled
+from driftc.codegen.adaptation.linear import floors, int16, scaled
 from driftc.codegen.errors import ModelError, UsageError
 from driftc.codegen.graph import Graph, Quantization, Tensor
 from driftc.codegen.operators.adapt_affine import AdaptAffine
+from driftc.codegen.operators.adapt_rank import AdaptRank
 from driftc.codegen.operators.adapt_statistics import (
     COLUMNS,
     MEAN_FRACTION,
@@ -203,18 +204,32 @@ def _statistics(
     results: tuple[Tensor, Tensor],
     names: _Unique,
 ) -> list[Operator]:
-    """ADAPT_STATISTICS, behind ADAPT_TRUST where the method needs it. `sizes`: pixels, largest accumulator."""
+    """ADAPT_STATISTICS, behind what sees all channels, where there is such. `sizes`: pixels, largest accumulator."""
     (result,), form = operator.outputs, constants.form
-    trusted: list[Operator] = []
+
+    def number(suffix: str, count: int) -> tuple[Tensor]:
+        label = f"{result.label or result.name}/{suffix}"
+        return (Tensor(names.tensor(label), (count,), INT32, label=label),)
+
+    before: list[Operator] = []
     if form.trust:
-        label = f"{result.label or result.name}/trust"
-        trusted = [
+        before = [
             AdaptTrust(
                 name=names.operator(f"{operator.name}_trust"),
                 inputs=given[:1],
-                outputs=(Tensor(names.tensor(label), (1,), INT32, label=label),),
+                outputs=number("trust", 1),
                 label=operator.label,
                 **linear.trust(*sizes, constants, step, centre),
+            )
+        ]
+    elif constants.rank is not None:
+        before = [
+            AdaptRank(
+                name=names.operator(f"{operator.name}_rank"),
+                inputs=given,
+                outputs=number("rank", constants.rank.start.size),
+                label=operator.label,
+                **rank.hidden(*sizes, constants, step, centre),
             )
         ]
     if form.linear:
@@ -223,12 +238,12 @@ def _statistics(
         fixed = _fixed_point(*sizes, constants, step, centre, unit, result, _gain(constants))
     statistics = AdaptStatistics(
         name=names.operator(f"{operator.name}_statistics"),
-        inputs=(*given, *(output for part in trusted for output in part.outputs)),
+        inputs=(*given, *(output for part in before for output in part.outputs)),
         outputs=results,
         label=operator.label,
         **fixed,
     )
-    return [*trusted, statistics]
+    return [*before, statistics]
 
 
 def _steps(operator: DepthwiseConv2D) -> tuple[Any, Any]:
@@ -266,7 +281,7 @@ def _fixed_point(
     `level` makes the multiplier exact where the sample's variance is the source's.
     """
     moved, shift = scaled(constants.dm * step / (pixels * unit) * 2.0**MEAN_FRACTION)  # for each unit of the sum
-    floor = np.rint(np.log2(constants.eps * pixels / step**2)).clip(0, 61).astype(np.int64)
+    floor = floors(pixels, constants, step)
     powers = log2(np.rint(constants.var * pixels / step**2).astype(np.int64) + (np.int64(1) << floor))
     power = int(powers.min() + powers.max()) // 2
     decay = int16(constants.dv / 2, "decay")
@@ -281,7 +296,8 @@ def _fixed_point(
         "gain": moved,
     }
     table = np.stack([columns[name] for name in COLUMNS], axis=1)
-    return {"pixels": pixels, "table": table, "power": power, "shift": shift, "largest_sum": pixels * largest}
+    found = {"pixels": pixels, "table": table, "power": power, "shift": shift, "largest_sum": pixels * largest}
+    return found if constants.rank is None else found | rank.raised(table, constants.rank, unit)
 
 
 class _Unique:

@@ -32,17 +32,19 @@ SEEN = 16  # samples that are shifted: enough to rank layers
 SEED = 0
 # Instructions that a live layer adds, at most: for each output element, pixel and channel, and once.
 PER_ELEMENT, PER_PIXEL, PER_CHANNEL, PER_LAYER = 14.5, 36, 140, 300
+PER_CHANNEL_RANKED, PER_RANK = 240, 22  # for each channel, with a rank and for each of it
 # Instructions of an unadapted layer, at least: for each multiply-accumulate, and output element.
 CONVOLUTION, DEPTHWISE, DENSE, FINISHED, OTHER = 2.6, 4.0, 2.0, 12, 3
 
 Progress = Callable[[int, int], None]
 
 
-def added(operator: Operator) -> float:
+def added(operator: Operator, rank: int = 0) -> float:
     """The most instructions that `operator`, a convolution, takes more when it is live."""
     height, width, channels = operator.outputs[0].hwc
     pixels = height * width
-    return pixels * channels * PER_ELEMENT + pixels * PER_PIXEL + channels * PER_CHANNEL + PER_LAYER
+    across = PER_CHANNEL_RANKED + rank * PER_RANK if rank else 0
+    return pixels * channels * PER_ELEMENT + pixels * PER_PIXEL + channels * (PER_CHANNEL + across) + PER_LAYER
 
 
 def taken(operator: Operator) -> float:
@@ -65,18 +67,19 @@ def within(
     budget: float,
     progress: Progress | None,
     norms: Mapping[str, Normalisation] | None = None,
+    rank: int = 0,
 ) -> list[str]:
     """Of the layers `able`, in program order, the best that add at most `budget` percent to `graph` together.
 
-    `graph` is int8 to int8, `samples` what it takes, `norms` what a float model knows of its layers.
-    Raises UsageError where not one layer fits.
+    `graph` is int8 to int8, `samples` what it takes, `norms` what a float model knows of its layers,
+    `rank` that of their term across channels. Raises UsageError where not one layer fits.
     """
     operators = {operator.name: operator for operator in graph.operators}
     fused = graph
     for step in PASSES.values():
         fused = step(fused)
     room = budget / 100 * sum(taken(operator) for operator in fused.operators)
-    costs = {name: added(operators[name]) for name in able}
+    costs = {name: added(operators[name], rank) for name in able}
     if sum(costs.values()) <= room:
         return list(able)
     least = min(able, key=lambda name: costs[name])

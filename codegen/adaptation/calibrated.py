@@ -7,6 +7,10 @@ that the adapted network says of a shifted sample what the source network says o
     mu = mu_s + s0 (d z + b)                               ln var = ln var_s + t0 (d z + b)
     loss = KL(source(clean) || adapted(shifted)) + CLEAN * KL(source(clean) || adapted(clean))
 
+With a rank, what all channels of a layer say together moves each of them too; B starts at 0, A is seeded:
+
+    d z + b + B relu(A z + a)      z there within +-8, as on the device
+
 Where the shifted samples are the user's own, and copies of none that is known unshifted, the first term is that the
 adapted network decides on each, and over all of them as the source does over clean ones (SHOT, Liang et al. 2020):
 
@@ -26,9 +30,10 @@ import numpy as np
 from driftc.codegen.adaptation import fixed
 from driftc.codegen.adaptation.augment import Shifts, unit
 from driftc.codegen.adaptation.calibration import Source
-from driftc.codegen.adaptation.constants import Constants
+from driftc.codegen.adaptation.constants import Constants, Rank
 from driftc.codegen.adaptation.network import Network, tensorflow
 from driftc.codegen.graph import Array, Graph
+from driftc.codegen.operators.adapt_rank import REACH
 
 EPOCHS = 10
 STEPS = 230  # at least, where the samples are few
@@ -46,10 +51,12 @@ def fit(
     shifts: Shifts,
     progress: Callable[[int, int], None] | None = None,
     real: Graph | None = None,
+    rank: int = 0,
 ) -> dict[str, Constants]:
     """`graph` is int8 to int8, `samples` what it takes, `measured` the sources of the layers that are to be live;
     `shifts` the shifted ones; `real` the float Graph that it was made of, which is then what the adapted network is to
-    agree with. Raises UsageError or ToolError where it cannot be fitted, before anything is measured.
+    agree with; `rank` that of the term across channels, 0 for none.
+    Raises UsageError or ToolError where it cannot be fitted, before anything is measured.
     """
     tf = tensorflow()
     (tensor,) = graph.inputs
@@ -60,7 +67,8 @@ def fit(
     span = 255 * tensor.scale
     clean = unit(samples)
     learnt = {
-        name: [tf.Variable(start, dtype=tf.float32) for start in _start(source)] for name, source in sources.items()
+        name: [tf.Variable(start, dtype=tf.float32) for start in (*_start(source), *_start_rank(source, rank, number))]
+        for number, (name, source) in enumerate(sources.items())
     }
     variables = [variable for group in learnt.values() for variable in group]
     known = {name: _standard(source) for name, source in sources.items()}
@@ -72,10 +80,16 @@ def fit(
         if name not in sources:
             return x
         source, (m0, s0, l0, t0) = sources[name], known[name]
-        dm, bm, dv, bv = learnt[name]
+        dm, bm, dv, bv, *across = learnt[name]
         mean, variance = tf.nn.moments(x, range(1, len(x.shape) - 1), keepdims=True)
-        mu = source.mean.astype(np.float32) + s0 * (dm * (mean - m0) / s0 + bm)
-        moved = t0 * (dv * (tf.math.log(variance + source.eps.astype(np.float32)) - l0) / t0 + bv)
+        zm, zv = (mean - m0) / s0, (tf.math.log(variance + source.eps.astype(np.float32)) - l0) / t0
+        om, ov = dm * zm + bm, dv * zv + bv
+        if across:
+            down, start, up = across
+            z = tf.clip_by_value(tf.concat([zm, zv], -1), -REACH, REACH)
+            rm, rv = tf.split(tf.nn.relu(z @ tf.transpose(down) + start) @ tf.transpose(up), 2, -1)
+            om, ov = om + rm, ov + rv
+        mu, moved = source.mean.astype(np.float32) + s0 * om, t0 * ov
         return tf.exp(-moved / 2) * (x - mu) + source.mean.astype(np.float32)
 
     @tf.function  # type: ignore[untyped-decorator]
@@ -133,9 +147,22 @@ def _start(source: Source) -> list[Any]:
     return [everywhere, START * (m0 - source.mean) / s0, everywhere, START * (l0 - log_source) / t0]
 
 
+def _start_rank(source: Source, rank: int, layer: int) -> list[Any]:
+    """A, a, B: nothing is moved yet. None of them without a rank."""
+    if rank == 0:
+        return []
+    count = 2 * source.mean.size
+    down = np.random.default_rng((SEED, layer)).normal(0, count**-0.5, (rank, count))
+    return [down, np.zeros(rank), np.zeros((count, rank))]
+
+
 def _constants(source: Source, standard: tuple[Any, Any, Any, Any], learnt: list[Any]) -> Constants:
     m0, s0, l0, t0 = (array.astype(np.float64) for array in standard)
-    dm, bm, dv, bv = (array.astype(np.float64) for array in learnt)
+    dm, bm, dv, bv, *across = (array.astype(np.float64) for array in learnt)
+    rank = None
+    if across:
+        down, start, up = across
+        rank = Rank(down, start, up, m0, s0, l0 / np.log(2), t0 / np.log(2))
     log_source = np.log(source.var + source.eps)
     return replace(
         fixed.constants(source),
@@ -143,4 +170,5 @@ def _constants(source: Source, standard: tuple[Any, Any, Any, Any], learnt: list
         cm=source.mean - dm * m0 + s0 * bm,
         dv=dv,
         cv=(log_source - dv * l0 + t0 * bv) / np.log(2),
+        rank=rank,
     )

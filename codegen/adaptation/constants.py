@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.errors import DataError
+from driftc.codegen.operators.adapt_rank import LARGEST_RANK
 from driftc.codegen.operators.live import PRECISIONS
 
 Floats = NDArray[np.float64]
@@ -47,13 +48,54 @@ class Form:
 
 
 @dataclass(frozen=True, eq=False)
+class Rank:
+    """What the statistics of all C channels say together of each of them, a term of rank R; float64.
+
+    With z within +-8:
+        z = [(mu_i - mean) / deviation, (log2(var_i + eps) - log_mean) / log_deviation]
+        o = up relu(down z + start)        mu += deviation * o[:C]        L += log_deviation * o[C:]
+    """
+
+    down: Floats  # A, [R, 2 C]
+    start: Floats  # a, [R]
+    up: Floats  # B, [2 C, R]
+    mean: Floats  # [C], and those below: of the statistics of the source's samples
+    deviation: Floats
+    log_mean: Floats
+    log_deviation: Floats
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where an array has another shape, or values out of range."""
+        rank, channels = self.start.size, self.mean.size
+        if not 1 <= rank <= LARGEST_RANK:
+            raise ValueError(f"rank: {rank} is not from 1 to {LARGEST_RANK}")
+        shapes = {"down": (rank, 2 * channels), "start": (rank,), "up": (2 * channels, rank)}
+        for field in fields(self):
+            array = getattr(self, field.name)
+            if array.shape != shapes.get(field.name, (channels,)):
+                raise ValueError(f"rank: '{field.name}' has shape {list(array.shape)}")
+            if not np.all(np.isfinite(array)):
+                raise ValueError(f"rank: '{field.name}' holds NaN or infinite values")
+        if not np.all(self.deviation > 0) or not np.all(self.log_deviation > 0):
+            raise ValueError("rank: deviations must be positive")
+
+    def as_json(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name).tolist() for field in fields(self)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Rank:
+        """Raises KeyError for what is missing, ValueError for what does not fit."""
+        return cls(**{field.name: np.asarray(data[field.name], np.float64) for field in fields(cls)})
+
+
+@dataclass(frozen=True, eq=False)
 class Constants:
     """One layer's constants, float64 [channels], in units of the layer's real values x before normalisation.
 
     With the mean mu_i and the variance var_i of this sample's channel:
         mu = dm * mu_i + cm        L = dv * log2(var_i + eps) + cv        y = gamma * 2^(-L / 2) * (x - mu) + beta
     `mean`, `var` are the source's, around which fixed point is most exact; `reach` is the largest |x - mean| that int8
-    must hold.
+    must hold. `rank` adds its term to mu and L.
     """
 
     dm: Floats
@@ -67,10 +109,13 @@ class Constants:
     var: Floats
     reach: Floats
     form: Form = Form()
+    rank: Rank | None = None
 
     def as_json(self) -> dict[str, Any]:
         found = {name: getattr(self, name).tolist() for name in ARRAYS}
-        return found if self.form == Form() else {**found, "form": asdict(self.form)}
+        form = {} if self.form == Form() else {"form": asdict(self.form)}
+        rank = {} if self.rank is None else {"rank": self.rank.as_json()}
+        return {**found, **form, **rank}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Constants:
@@ -85,10 +130,13 @@ class Constants:
                 raise ValueError(f"'{name}' must be positive")
         if np.any(arrays["var"] < 0):
             raise ValueError("'var' must not be negative")
-        return cls(**arrays, form=Form(**data.get("form", {})))
+        form, rank = Form(**data.get("form", {})), Rank.from_json(data["rank"]) if "rank" in data else None
+        if rank is not None and (form.linear or rank.mean.shape != arrays["dm"].shape):
+            raise ValueError("rank: is not of this many channels, or beside the linear form, which has no such term")
+        return cls(**arrays, form=form, rank=rank)
 
 
-ARRAYS = tuple(field.name for field in fields(Constants) if field.name != "form")
+ARRAYS = tuple(field.name for field in fields(Constants) if field.name not in ("form", "rank"))
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,7 @@ from driftc.codegen.adaptation.constants import Adaptation, Constants
 from driftc.codegen.adaptation.known import Known
 from driftc.codegen.errors import DataError, UsageError
 from driftc.codegen.graph import Array, Graph
+from driftc.codegen.operators.adapt_rank import LARGEST_RANK
 from driftc.codegen.passes.border import border
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ FEWEST, ENOUGH = 16, 500  # calibration samples: below the first refused, below 
 Progress = Callable[[int, int], None]
 Measured = Callable[[], Mapping[str, Source]]  # the sources of the chosen layers; takes its time
 Fit = Callable[
-    [Graph, Measured, "list[tuple[Array, ...]]", Shifts, Progress | None, Graph | None], dict[str, Constants]
+    [Graph, Measured, "list[tuple[Array, ...]]", Shifts, Progress | None, Graph | None, int], dict[str, Constants]
 ]
 
 
@@ -67,11 +68,13 @@ def find(
     budget: float | None = None,
     augment: str | None = None,
     divisor: float = 1.0,
+    rank: int = 0,
 ) -> tuple[Adaptation, list[str]]:
     """The constants of each chosen layer, and what the user should know.
 
     `graph` as the file has it; `samples` for the inputs of its `border`; `known` where it was made of a float model;
-    `budget` in percent, for the layers "auto"; `augment` and `divisor` as in `shifts`, for methods that learn.
+    `budget` in percent, for the layers "auto"; `augment` and `divisor` as in `shifts`, `rank` of the term across
+    channels (0: none; see `check_rank`), both for methods that learn.
     Raises UsageError or DataError.
     """
     how = method_named(method)
@@ -106,14 +109,14 @@ def find(
         )
     if layers == "auto":
         able, percent = len(names), BUDGET if budget is None else budget
-        names = within(inner, names, quantized, percent, progress, norms)
+        names = within(inner, names, quantized, percent, progress, norms, rank)
         notes.append(f"live within {percent:g} % more instructions: {len(names)} of {able} layers: {', '.join(names)}")
 
     def measured() -> Mapping[str, Source]:
         return measure(inner, names, quantized, progress, norms)
 
     if how.fit is not None and shifted is not None:
-        found = how.fit(inner, measured, quantized, shifted, progress, known.real if known else None)
+        found = how.fit(inner, measured, quantized, shifted, progress, known.real if known else None, rank)
     else:
         assert how.constants is not None
         found = {name: how.constants(source) for name, source in measured().items()}
@@ -126,3 +129,13 @@ def method_named(method: str) -> Method:
     if method not in found:
         raise UsageError(f"--adapt {method}: unknown method; driftc has {', '.join(found)}")
     return found[method]
+
+
+def check_rank(rank: int, method: str | None) -> None:
+    """Raises UsageError where `method`, None where constants are not looked for, takes no such rank."""
+    if not 1 <= rank <= LARGEST_RANK:
+        raise UsageError(f"--adapt-rank {rank}: is from 1 to {LARGEST_RANK}")
+    if method is None:
+        raise UsageError(f"--adapt-rank {rank}: is learnt while --adapt finds constants, which is not asked for")
+    if method_named(method).fit is None:
+        raise UsageError(f"--adapt-rank {rank}: the method {method} has no term across channels; calibrated has")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ def fixed_point(
     form = known.form
     rest, left = _rest(known, step, centre), known.mean - step * centre
     gain, shift = scaled(known.dm * step / (pixels * unit) * 2.0**MEAN_FRACTION)
-    floor = np.rint(np.log2(known.eps * pixels / step**2)).clip(0, 61).astype(np.int64)
+    floor = floors(pixels, known, step)
     source = np.rint(known.var * pixels / step**2).astype(np.int64) + (np.int64(1) << floor)
     lift = bit_length(source) - 21  # what is left of the source's is from 2^20 to 2^21
     level = [exp2_inverse(float(wanted)) for wanted in known.gamma / np.sqrt(known.var + known.eps) * unit / scale]
@@ -76,9 +77,14 @@ def scaled(real: Any) -> tuple[NDArray[np.int16], int]:
     return np.rint(real * 2.0**shift).clip(-(2**15), 2**15 - 1).astype(np.int16), shift
 
 
-def int16(real: Any, column: str) -> NDArray[np.int16]:
+def int16(real: Any, column: str, fractions: Mapping[str, int] = FRACTIONS) -> NDArray[np.int16]:
     """Rounded to the column's fraction, saturated."""
-    return np.asarray(np.rint(real * 2.0 ** FRACTIONS[column]).clip(-(2**15), 2**15 - 1), np.int16)
+    return np.asarray(np.rint(real * 2.0 ** fractions[column]).clip(-(2**15), 2**15 - 1), np.int16)
+
+
+def floors(pixels: int, known: Constants, step: Any) -> NDArray[np.int64]:
+    """2^floor is eps in units of the spread."""
+    return np.asarray(np.rint(np.log2(known.eps * pixels / step**2)).clip(0, 61), np.int64)
 
 
 def _rest(known: Constants, step: Any, centre: Any) -> Any:

@@ -22,10 +22,12 @@ LIMIT = 1 << 30  # of the offset, and of what moves a mean
 COLUMNS = ("floor", "level", "decay", "base", "centre", "gain")
 LINEAR = ("floor", "level", "lift", "ratio", "belief", "base", "centre", "gain", "rest")
 SHRUNK = (*LINEAR, "calm")
+RANKED = (*COLUMNS, "mean_rate", "log_rate")
 FRACTIONS = {"level": 11, "decay": 14, "base": 4, "centre": 8, "belief": 14, "rest": 8, "calm": 7}
 OUTPUT_FRACTION = 16  # of multiplier and offset
 LARGEST = np.int64(2**31 - 1)
 MEAN_FRACTION = 12  # of the mean, in steps of the int8 values
+LARGEST_HIDDEN = 1 << 30  # of what ADAPT_RANK gives
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -38,6 +40,9 @@ class AdaptStatistics(Operator):
     In the `linear` form there is either a third input, the trust w (int32 [1], Q.16), or `calm`, soft shrinkage, with
     a column of its own for the mean, Q8.7; and instead of decay: lift, ratio (spread * ratio / 2^(lift + 19): Q.16
     share of the source's), belief Q1.14, rest Q7.8 (taken off what moves the mean).
+
+    With `up`, B int8 [channels, 2, rank], the third input is h of ADAPT_RANK, int32 [rank], and there are two columns
+    more: B h times mean_rate, log_rate (and 2^-up_shifts) moves the mean, Q.12, and the exponent, Q.16.
     """
 
     codes = ("ADAPT_STATISTICS",)
@@ -61,6 +66,9 @@ class AdaptStatistics(Operator):
         "multiplier = 2^(level - log2(1 + moved) / 2), 1 + moved at least 2^-16; "
         "mean = centre + w * (gain * S / 2^shift - rest); with soft shrinkage w = 1, and both moves are nearer to 0 by "
         "calm. w = 0 leaves nothing of S and Q. "
+        "With ADAPT_RANK (--adapt-rank): B h, |h| <= 2^30 and rank <= 16, is below 2^41, its product with a rate below "
+        "2^56, rounded once; taken off the exponent, itself saturated to +-2^30, and added to the mean, whose sum is "
+        "saturated to +-2^30. "
         "offset = base - multiplier * mean / 2^12 in Q.16, 53-bit product rounded down, saturated to +-2^30."
     )
 
@@ -71,9 +79,13 @@ class AdaptStatistics(Operator):
     largest_sum: int  # no |S| is larger
     linear: bool = False
     calm: int = 0  # of the variance, Q.16
+    up: NDArray[np.int8] | None = field(default=None, repr=False)
+    up_shifts: tuple[int, int] = (1, 1)  # of the rates, 1 to 61
 
     @property
     def columns(self) -> tuple[str, ...]:
+        if self.up is not None:
+            return RANKED
         return COLUMNS if not self.linear else LINEAR if len(self.inputs) == 3 else SHRUNK
 
     def check(self) -> None:
@@ -82,7 +94,10 @@ class AdaptStatistics(Operator):
         moved = self.largest_sum * int(gains.max(initial=0))
         floors = self.column("floor")
         fits = moved < 2**62 and 1 <= self.shift <= 61 and (moved >> self.shift) + 1 < LIMIT
-        if self.linear:
+        if self.up is not None:
+            fits = fits and not self.linear and self.up.shape == (len(self.table), 2, self.inputs[2].size)
+            fits = fits and min(self.up_shifts) >= 1 and max(self.up_shifts) <= 61
+        elif self.linear:
             lift, ratio, belief = (self.column(name) for name in ("lift", "ratio", "belief"))
             fits = fits and lift.min(initial=0) >= -20 and lift.max(initial=0) <= 43 and 0 <= self.calm < 2**30
             fits = fits and min(ratio.min(initial=0), belief.min(initial=0)) >= 0
@@ -103,7 +118,7 @@ class AdaptStatistics(Operator):
         return self.table[:, self.columns.index(name)].astype(np.int64)
 
     def constants(self) -> dict[str, Array]:
-        return {"table": self.table}
+        return {"table": self.table} if self.up is None else {"table": self.table, "up": self.up}
 
     def infer(self) -> tuple[Shape, ...]:
         return (self.inputs[0].shape, self.inputs[0].shape)
@@ -111,11 +126,12 @@ class AdaptStatistics(Operator):
     def walk(self, backward: bool = False) -> Walk | None:
         """Channel by channel."""
         steps = np.arange(self.inputs[0].size).reshape(1, 1, -1)
-        trust = [np.full((1, 1, 1), -1, np.int64)] * (len(self.inputs) - 2)  # read before all else
-        return Walk((steps, steps, *trust), (steps, steps))
+        last = -1 if self.up is None else steps.size - 1  # trust is read before all else, h for every channel
+        whole = (np.full((1, 1, tensor.size), last, np.int64) for tensor in self.inputs[2:])
+        return Walk((steps, steps, *whole), (steps, steps))
 
     def needs(self, box: Box, reduce: range | None = None) -> tuple[Box, ...]:
-        return (box, box, *(Box(0, 1, 0, 1) for _ in self.inputs[2:]))
+        return (box, box, *(Box(0, 1, 0, tensor.size) for tensor in self.inputs[2:]))
 
     def part(self, box: Box, reduce: range | None = None) -> Self:
         if reduce is not None:
@@ -125,18 +141,19 @@ class AdaptStatistics(Operator):
             tuple(replace(tensor, shape=(box.channel1 - box.channel0,)) for tensor in tensors)
             for tensors in (self.inputs[:2], self.outputs)
         )
-        return replace(self, inputs=(*inputs, *self.inputs[2:]), outputs=outputs, table=self.table[channels])
+        up = None if self.up is None else self.up[channels]
+        return replace(self, inputs=(*inputs, *self.inputs[2:]), outputs=outputs, table=self.table[channels], up=up)
 
     def summary(self) -> str:
         return f"multiplier and offset of each channel from its statistics over {self.pixels} pixels"
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         sums, squares, *rest = (np.asarray(value, np.int64) for value in inputs)
-        trust = rest[0] if rest else np.array([1 << 16])
+        trust = rest[0] if self.linear and rest else np.array([1 << 16])
         power = spread(sums, squares, self.pixels) + (np.int64(1) << self.column("floor"))
         decay = self.column("decay") if not self.linear else np.array([1 << 13])
         above = log2(self.share(power, trust) if self.linear else power) - self.power
-        multiplier = exp2((self.column("level") << 5) - steps(decay, above))
+        exponent = (self.column("level") << 5) - steps(decay, above)
         moved = (sums * self.column("gain") + (np.int64(1) << (self.shift - 1))) >> self.shift
         if self.linear:
             moved = moved - (self.column("rest") << 4)
@@ -144,8 +161,18 @@ class AdaptStatistics(Operator):
                 moved = shrink(moved, self.column("calm") << 5)
             moved = (moved * trust + (1 << 15)) >> 16
         mean = (self.column("centre") << 4) + moved
+        if self.up is not None:
+            mean = np.clip(mean + self.raised(0, rest[0]), -LIMIT, LIMIT)
+            exponent = exponent - np.clip(self.raised(1, rest[0]), -LIMIT, LIMIT)
+        multiplier = exp2(exponent)
         offset = np.clip((self.column("base") << 12) - ((multiplier * mean) >> MEAN_FRACTION), -LIMIT, LIMIT)
         return multiplier.astype(np.int32), offset.astype(np.int32)
+
+    def raised(self, which: int, hidden: Int64) -> Int64:
+        """What h moves the mean (0; Q.12) or the exponent (1; Q.16) of each channel by."""
+        assert self.up is not None
+        rate, shift = self.column(RANKED[len(COLUMNS) + which]), self.up_shifts[which]
+        return ((self.up[:, which].astype(np.int64) @ hidden) * rate + (np.int64(1) << (shift - 1))) >> shift
 
     def share(self, power: Int64, trust: Int64) -> Int64:
         """The variance to normalise with, as a share of the source's, Q.16; `power` is the spread with its floor."""

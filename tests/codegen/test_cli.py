@@ -397,7 +397,7 @@ def test_boards_operators_and_doctor(tmp_path: Path) -> None:
         (
             "compile",
             "--output --board --name --match --planner --float-io --adapt --adapt-layers --adapt-budget "
-            "--adapt-constants --measure --no-measure --dump-after "
+            "--adapt-rank --adapt-constants --measure --no-measure --dump-after "
             f"--calibrate {CALIBRATION} {TARGET}",
         ),
         ("quantize", f"--calibrate --output --float-io {CALIBRATION} --json"),

@@ -46,6 +46,18 @@ def test_what_is_chosen_keeps_within_every_budget(graph: Graph) -> None:
     assert names == able
 
 
+def test_a_rank_costs_more_for_each_of_it(graph: Graph) -> None:
+    able, samples = chosen(graph, "all"), samples_of(graph, 2)
+    operators = [operator for operator in graph.operators if operator.name in able]
+    for operator in operators:
+        costs = [added(operator, rank) for rank in (0, 1, 8, 16)]
+        assert costs == sorted(set(costs))
+    whole = sum(taken(operator) for operator in graph.operators)
+    percent = 100 * sum(added(operator) for operator in operators) / whole * 1.001
+    assert within(graph, able, samples, percent, None) == able
+    assert len(within(graph, able, samples, percent, None, rank=16)) < len(able)
+
+
 def test_the_best_for_its_cost_comes_first(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
     able = chosen(graph, "all")
     costs = {operator.name: added(operator) for operator in graph.operators if operator.name in able}

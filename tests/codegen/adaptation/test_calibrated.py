@@ -76,6 +76,50 @@ def test_fit_moves_and_repeats(graph: Graph, samples: list[tuple[Array, ...]], m
 
 
 @needs_tensorflow
+def test_a_rank_starts_without_effect(
+    graph: Graph, samples: list[tuple[Array, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibrated, "EPOCHS", 0)
+    monkeypatch.setattr(calibrated, "STEPS", 0)
+    sources = measure(graph, chosen(graph, "all"), samples)
+    for name, constants in calibrated.fit(
+        graph, lambda: sources, samples, shifts(None, graph, samples), rank=3
+    ).items():
+        assert constants.rank is not None
+        assert constants.rank.down.shape == (3, 2 * constants.dm.size)
+        assert np.abs(constants.rank.down).max() > 0
+        assert not constants.rank.up.any()
+        assert np.allclose(constants.cm, fixed.constants(sources[name]).cm, rtol=1e-4, atol=1e-4)
+
+
+@needs_tensorflow
+def test_a_rank_is_learnt_and_repeats(
+    graph: Graph, samples: list[tuple[Array, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through the file to C: what is compiled is what was learnt."""
+    monkeypatch.setattr(calibrated, "STEPS", 5)
+    monkeypatch.setattr(calibrated, "EPOCHS", 0)
+    (tmp_path / "ic.tflite").write_bytes(residual_model())
+    np.savez(tmp_path / "x.npz", x=np.concatenate([sample[0] for sample in samples]))
+    first, second = (
+        compile(tmp_path / "ic.tflite", adapt="calibrated", adapt_rank=2, calibrate=tmp_path / "x.npz", measure=False)
+        for _ in range(2)
+    )
+    assert first.lowered.adaptation is not None
+    assert second.lowered.adaptation is not None
+    for name, constants in first.lowered.adaptation.layers.items():
+        again = second.lowered.adaptation.layers[name].rank
+        assert constants.rank is not None
+        assert again is not None
+        assert np.abs(constants.rank.up).max() > 0.01
+        assert np.allclose(constants.rank.up, again.up, atol=1e-4)
+    first.write(tmp_path / "out")
+    given = compile(tmp_path / "ic.tflite", adapt_constants=tmp_path / "out" / "adaptation.json", measure=False)
+    assert given.sources == first.sources
+    assert given.verify(engines=["numpy"], random=1).bit_exact
+
+
+@needs_tensorflow
 def test_unpaired_samples_fit(graph: Graph, samples: list[tuple[Array, ...]], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibrated, "STEPS", 5)
     monkeypatch.setattr(calibrated, "EPOCHS", 0)

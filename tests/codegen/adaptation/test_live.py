@@ -16,17 +16,19 @@ from numpy.typing import NDArray
 from driftc.codegen.adaptation import fixed, iabn, lean
 from driftc.codegen.adaptation.adapt import adapt, chosen
 from driftc.codegen.adaptation.calibration import Source, measure
-from driftc.codegen.adaptation.constants import Adaptation, Constants
+from driftc.codegen.adaptation.constants import Adaptation, Constants, Rank
 from driftc.codegen.api import Compiled, compile
 from driftc.codegen.errors import DataError, DriftcError, ModelError, UsageError
 from driftc.codegen.graph import Graph
 from driftc.codegen.lower import lower
 from driftc.codegen.operators.adapt_affine import AdaptAffine
+from driftc.codegen.operators.adapt_rank import AdaptRank
 from driftc.codegen.operators.adapt_statistics import AdaptStatistics
 from driftc.codegen.operators.adapt_trust import AdaptTrust
 from driftc.codegen.operators.live import Live
 from driftc.codegen.operators.weighted import Weighted
 from driftc.codegen.options import Options
+from driftc.codegen.plan.plan import static_calls
 from driftc.simulator.engines import engine
 from driftc.simulator.reference import run_graph
 
@@ -55,6 +57,23 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return path
 
 
+def ranked(source: Source, rank: int = 4, up: float = 0.3, alpha: float = 0.3) -> Constants:
+    """The fixed blend and a term across channels of random constants, as large as learnt ones, or larger."""
+    channels = source.mean.size
+    random = np.random.default_rng(channels)
+    logs = np.log2(source.variances + source.eps)
+    term = Rank(
+        down=random.normal(0, (2 * channels) ** -0.5, (rank, 2 * channels)),
+        start=random.normal(0, 0.5, rank),
+        up=random.normal(0, up, (2 * channels, rank)),
+        mean=source.means.mean(axis=0),
+        deviation=np.maximum(source.means.std(axis=0), np.sqrt(source.eps)),
+        log_mean=logs.mean(axis=0),
+        log_deviation=np.maximum(logs.std(axis=0), 0.02),
+    )
+    return replace(fixed.constants(source, alpha=alpha), rank=term)
+
+
 METHODS: dict[str, Callable[[Source], Constants]] = {
     "fixed": partial(fixed.constants, alpha=0.3),
     "whole": partial(fixed.constants, alpha=1.0),
@@ -62,6 +81,8 @@ METHODS: dict[str, Callable[[Source], Constants]] = {
     "lean-eager": partial(lean.constants, tau=0.1),
     "iabn": iabn.constants,
     "iabn-eager": partial(iabn.constants, k=0.1),
+    "rank": ranked,
+    "rank-eager": partial(ranked, rank=7, up=3.0, alpha=1.0),
 }
 
 
@@ -81,10 +102,10 @@ def compiled(path: Path, method: float | str) -> Compiled:
 
 
 def live_layers(graph: Graph) -> Iterator[tuple[Live, AdaptStatistics, AdaptAffine]]:
-    """The three operators of each, ADAPT_TRUST aside."""
+    """The three operators of each, ADAPT_TRUST and ADAPT_RANK aside."""
     for position, operator in enumerate(graph.operators):
         if isinstance(operator, Live):
-            rest = [part for part in graph.operators[position + 1 :] if not isinstance(part, AdaptTrust)]
+            rest = [part for part in graph.operators[position + 1 :] if not isinstance(part, AdaptTrust | AdaptRank)]
             statistics, affine = rest[:2]
             assert isinstance(statistics, AdaptStatistics)
             assert isinstance(affine, AdaptAffine)
@@ -92,11 +113,12 @@ def live_layers(graph: Graph) -> Iterator[tuple[Live, AdaptStatistics, AdaptAffi
 
 
 def statistics_of(graph: Graph, operator: Live, statistics: AdaptStatistics, values: dict[str, Any]) -> list[Any]:
-    """What ADAPT_STATISTICS gives, by the equations' own order: after ADAPT_TRUST, where there is one."""
-    made = {part.outputs[0].name: part for part in graph.operators if isinstance(part, AdaptTrust)}
+    """What ADAPT_STATISTICS gives, by the equations' own order: after ADAPT_TRUST or ADAPT_RANK, where there is one."""
+    made = {part.outputs[0].name: part for part in graph.operators if isinstance(part, AdaptTrust | AdaptRank)}
     given = dict(zip((t.name for t in operator.outputs), operator.spec(values[operator.inputs[0].name]), strict=True))
     for tensor in statistics.inputs[2:]:
-        (given[tensor.name],) = made[tensor.name].spec(given[made[tensor.name].inputs[0].name])
+        before = made[tensor.name]
+        (given[tensor.name],) = before.spec(*(given[t.name] for t in before.inputs))
     return [given[operator.outputs[0].name], *statistics.spec(*(given[t.name] for t in statistics.inputs))]
 
 
@@ -114,7 +136,7 @@ def test_every_tensor_is_exact_on_every_engine(model: Path, method: str, tmp_pat
     assert {"int8", "int32", "int64"} == set(kinds)
 
 
-@pytest.mark.parametrize("method", ["whole", "lean-mean", "iabn"])
+@pytest.mark.parametrize("method", ["whole", "lean-mean", "iabn", "rank"])
 def test_sums_of_64_bits_are_exact_on_every_engine(method: str, tmp_path: Path) -> None:
     random = np.random.default_rng(2)
     builder = ModelBuilder()
@@ -129,6 +151,24 @@ def test_sums_of_64_bits_are_exact_on_every_engine(method: str, tmp_path: Path) 
     engines = ["numpy", *(name for name in ("host", "unicorn") if engine(name).missing_for("cortex-m4") is None)]
     found = made.verify(engines=engines, random=2, sanitize=True)
     assert found.first_difference is None, str(found.first_difference)
+
+
+@pytest.mark.parametrize(("method", "tiled"), [("fixed", True), ("rank", False)])
+def test_what_needs_all_channels_is_computed_whole(method: str, tiled: bool, tmp_path: Path) -> None:
+    random = np.random.default_rng(2)
+    builder = ModelBuilder()
+    x = builder.input("x", (1, 8, 8, 4), scale=0.05, zero_point=-3)
+    for name, shape, scale in (("wide", (64, 1, 1, 4), 0.1), ("narrow", (2, 1, 1, 64), 0.5)):
+        weights, bias = random.integers(-127, 128, shape), random.integers(-500, 500, shape[0])
+        x = builder.conv_2d(x, weights, bias, weight_scale=np.full(shape[0], 0.01), out_scale=scale, name=name)
+    builder.output(x)
+    path = tmp_path / "wide.tflite"
+    path.write_bytes(builder.build())
+    options = Options(minimize="ram", overhead=1000.0)
+    made = Compiled(path.read_bytes(), options, lower(path, options, adaptation=adapted(path, METHODS[method])))
+    calls = [call for call in static_calls(made.lowered.plan.program) if isinstance(call.operator, Live)]
+    assert any(call.channels.count < call.operator.outputs[0].hwc[2] for call in calls) == tiled
+    assert made.verify(engines=["numpy"], random=1).bit_exact
 
 
 def test_references_compare_the_models_own_operators(model: Path) -> None:
@@ -169,7 +209,8 @@ def moved(known: Constants, mean: Any, var: Any, pixels: int) -> tuple[Any, Any]
     """Mean, and variance with eps, to normalise with: the equations in float64."""
     form, source = known.form, known.var + known.eps
     if not form.linear:
-        return known.dm * mean + known.cm, np.exp2(known.dv * np.log2(var + known.eps) + known.cv)
+        more, log = across(known.rank, mean, np.log2(var + known.eps))
+        return known.dm * mean + known.cm + more, np.exp2(known.dv * np.log2(var + known.eps) + known.cv + log)
     mu, wide = known.dm * mean + known.cm - known.mean, known.dv * (var - known.var)
 
     def soft(x: Any, calm: Any) -> Any:
@@ -182,7 +223,16 @@ def moved(known: Constants, mean: Any, var: Any, pixels: int) -> tuple[Any, Any]
     return known.mean + w * mu, source + w * wide
 
 
-@pytest.mark.parametrize("method", [name for name in METHODS if name != "whole"])
+def across(rank: Rank | None, mean: Any, log: Any) -> tuple[Any, Any]:
+    """What the rank term adds to the mean and to the log variance."""
+    if rank is None:
+        return 0.0, 0.0
+    z = np.concatenate([(mean - rank.mean) / rank.deviation, (log - rank.log_mean) / rank.log_deviation])
+    moved = rank.up @ np.maximum(rank.down @ z.clip(-8, 8) + rank.start, 0)
+    return rank.deviation * moved[: len(mean)], rank.log_deviation * moved[len(mean) :]
+
+
+@pytest.mark.parametrize("method", [name for name in METHODS if name not in ("whole", "rank-eager")])
 def test_the_kernel_is_the_equations(model: Path, method: str) -> None:
     """Multiplier and offset against the real equations in float64."""
     found = adapted(model, METHODS[method])
@@ -206,7 +256,7 @@ def test_the_kernel_is_the_equations(model: Path, method: str) -> None:
         assert np.all(np.abs(given - wanted)[inside] <= (unit / 2 + 0.5 + 0.25 + np.zeros_like(wanted))[inside])
 
 
-@pytest.mark.parametrize("method", ["whole", "lean-eager", "iabn-eager"])
+@pytest.mark.parametrize("method", ["whole", "lean-eager", "iabn-eager", "rank-eager"])
 def test_same_sample_same_result_whatever_came_before(model: Path, method: str) -> None:
     made = compiled(model, method)
     graph = made.lowered.graph
@@ -229,7 +279,7 @@ def test_same_sample_same_result_whatever_came_before(model: Path, method: str) 
     assert np.array_equal(alone, expected[:3])
 
 
-@pytest.mark.parametrize("method", ["fixed", "lean-mean", "iabn"])
+@pytest.mark.parametrize("method", ["fixed", "lean-mean", "iabn", "rank"])
 def test_constants_survive_the_folder(model: Path, method: str, tmp_path: Path) -> None:
     made = compiled(model, method)
     made.write(tmp_path / "out")
@@ -276,6 +326,10 @@ def test_fixed_through_the_api(model: Path, tmp_path: Path) -> None:
         ({"adapt": "fixed", "adapt_layers": "nowhere"}, UsageError, "no layer 'nowhere'; it could be "),
         ({"adapt": "fixed", "adapt_layers": "dense"}, UsageError, "dense: its map is 1 x 1"),
         ({"adapt": "fixed", "adapt_layers": "1.5"}, UsageError, "above 0 and at most 1"),
+        ({"adapt": "fixed", "adapt_rank": 4}, UsageError, "-rank 4: the method fixed has no term across channels"),
+        ({"adapt": "calibrated", "adapt_rank": 0}, UsageError, "--adapt-rank 0: is from 1 to 16"),
+        ({"adapt": "calibrated", "adapt_rank": 17}, UsageError, "--adapt-rank 17: is from 1 to 16"),
+        ({"adapt_rank": 4}, UsageError, "--adapt-rank 4: is learnt while --adapt finds constants"),
     ],
 )
 def test_bad_use(model: Path, tmp_path: Path, options: dict[str, Any], error: type[DriftcError], message: str) -> None:
@@ -317,6 +371,19 @@ def test_constants_are_checked() -> None:
     for form in ({"trust": "power"}, {"linear": 1}, {"linear": True, "trust": "much"}, {"linear": True, "rate": 2.0}):
         with pytest.raises(ValueError, match="form: "):
             Constants.from_json({**ones, "form": form})
+    rank: dict[str, Any] = {
+        **{"down": [[1.0] * 4] * 3, "start": [1.0] * 3, "up": [[1.0] * 3] * 4},
+        **{name: [1.0, 1.0] for name in ("mean", "deviation", "log_mean", "log_deviation")},
+    }
+    found = Constants.from_json({**ones, "rank": rank}).rank
+    assert found is not None
+    assert found.as_json() == rank
+    for name, value in (("up", [[1.0] * 4] * 3), ("start", [1.0]), ("deviation", [1.0, 0.0]), ("mean", [1.0, np.inf])):
+        with pytest.raises(ValueError, match="rank: "):
+            Constants.from_json({**ones, "rank": {**rank, name: value}})
+    for wrong in ({**ones, "form": {"linear": True}}, {name: [1.0] for name in ones}):
+        with pytest.raises(ValueError, match="rank: "):
+            Constants.from_json({**wrong, "rank": rank})
     for name, value in (("eps", [0.0, 1.0]), ("var", [-1.0, 1.0]), ("cm", [float("nan"), 0.0]), ("dv", [1.0])):
         with pytest.raises(ValueError):
             Constants.from_json({**ones, name: value})
