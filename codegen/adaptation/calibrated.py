@@ -42,6 +42,7 @@ RATE = 0.01
 CLEAN = 1.0  # weight of the clean term
 START = 0.3
 SEED = 0
+GAINS = True  # d is learnt; False: it is 0, so that nothing of the sample is left (benchmarks/robustness: the control)
 
 
 def fit(
@@ -70,7 +71,8 @@ def fit(
         name: [tf.Variable(start, dtype=tf.float32) for start in (*_start(source), *_start_rank(source, rank, number))]
         for number, (name, source) in enumerate(sources.items())
     }
-    variables = [variable for group in learnt.values() for variable in group]
+    still = () if GAINS else (0, 2)
+    variables = [v for group in learnt.values() for number, v in enumerate(group) if number not in still]
     known = {name: _standard(source) for name, source in sources.items()}
     random = np.random.default_rng(SEED)
     batches = max(1, len(shifts.of) // BATCH)
@@ -142,9 +144,10 @@ def _standard(source: Source) -> tuple[Any, Any, Any, Any]:
 def _start(source: Source) -> list[Any]:
     """The fixed blend: d, b of the mean; d, b of the log variance."""
     m0, s0, l0, t0 = _standard(source)
-    everywhere = np.full(source.mean.shape, START)
+    start = START if GAINS else 0.0
+    everywhere = np.full(source.mean.shape, start)
     log_source = np.log(source.var + source.eps)
-    return [everywhere, START * (m0 - source.mean) / s0, everywhere, START * (l0 - log_source) / t0]
+    return [everywhere, start * (m0 - source.mean) / s0, everywhere, start * (l0 - log_source) / t0]
 
 
 def _start_rank(source: Source, rank: int, layer: int) -> list[Any]:

@@ -1,0 +1,136 @@
+"""Accuracy under shift, each sample by itself: by the compiled C, and by the same in float.
+
+    python benchmarks/robustness [--task resnet8|resnet8-folded|resnet20|motion|audio] [--samples 300] [--severity 5]
+                                 [--split dev|table] [--rows none,fixed,...] [--set RATE=... --set CLEAN=...]
+                                 [--out build/robustness]
+
+The rows are those of rows.py. `dev` is for tuning, `table` for what is reported. Results are kept in --out, a file for
+each row, kind and severity, under a hash of driftc's and the benchmark's sources: a run that is cut goes on where it
+was. A CSV and a plot of accuracy against severity lie beside them. Needs the extras keras, sim and benchmarks (and onnx
+for resnet20), and DRIFTC_DATA.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import audio
+import click
+import images
+import motion
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress
+from rows import ROWS, Classifier, classifier
+from table import Found, plot, table, write_csv
+from task import Right, Samples, Task
+
+import driftc
+from driftc.codegen.adaptation import calibrated
+
+TASKS: dict[str, tuple[Callable[[Path], Path], Callable[[Path, str, int], Task]]] = {
+    "resnet8": (images.resnet8, images.load),
+    "resnet8-folded": (images.folded, images.load),
+    "resnet20": (images.resnet20, images.load),
+    "motion": (motion.model, motion.load),
+    "audio": (audio.model, audio.load),
+}
+
+
+def sources() -> str:
+    """A hash of what the results depend on."""
+    found = hashlib.sha256()
+    for root in (Path(driftc.__file__).parent, Path(__file__).parent):
+        for folder in ("codegen", "simulator", "templates", "firmware") if root != Path(__file__).parent else (".",):
+            for path in sorted((root / folder).rglob("*")):
+                if path.suffix in (".py", ".j2", ".c", ".h"):
+                    found.update(path.read_bytes())
+    return found.hexdigest()[:12]
+
+
+def tuned(settings: tuple[str, ...]) -> Iterator[str]:
+    """Change constants of `calibrated` for a trial; their text, for the folder's name."""
+    for setting in settings:
+        name, _, value = setting.partition("=")
+        if not hasattr(calibrated, name):
+            raise click.UsageError(f"--set {setting}: calibrated has no {name}")
+        setattr(calibrated, name, type(getattr(calibrated, name))(float(value)))
+        yield setting
+
+
+@click.command()
+@click.option("--task", "name", type=click.Choice(sorted(TASKS)), default="resnet8", show_default=True)
+@click.option("--samples", default=300, show_default=True, help="Of the split, for each kind.")
+@click.option("--severity", "severities", type=click.IntRange(1, 5), multiple=True, default=(5,), show_default=True)
+@click.option("--split", type=click.Choice(["dev", "table"]), default="dev", show_default=True)
+@click.option("--rows", default=",".join(ROWS), show_default=True)
+@click.option(
+    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="A constant of codegen/adaptation/calibrated.py."
+)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("build/robustness"), show_default=True)
+def main(
+    name: str,
+    samples: int,
+    severities: tuple[int, ...],
+    split: str,
+    rows: str,
+    settings: tuple[str, ...],
+    out: Path,
+) -> None:
+    folder = out / "_".join([name, *tuned(settings), sources()])
+    folder.mkdir(parents=True, exist_ok=True)
+    model, load = TASKS[name]
+    task = load(model(out), split, samples)
+    wanted = rows.split(",")
+    found: Found = {}
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        total = len(wanted) * (len(task.clean) + len(task.kinds) * len(severities))
+        progress = bar.add_task("", total=total)
+        for row in wanted:
+            bar.update(progress, description=row)
+            asked = Asked(row, task, folder)
+            for set_name, (x, y) in task.clean.items():
+                part = f"{split}_{len(y)}_{set_name}"
+                found[row, set_name, 0] = asked.right(lambda x=x: x, y, part)
+                bar.advance(progress)
+            for severity in severities:
+                for kind in task.kinds:
+                    _, x, y = task.base
+                    part = f"{split}_{len(y)}_{kind}_{severity}"
+                    shifted = lambda kind=kind, severity=severity: task.shifted(kind, severity)  # noqa: E731
+                    found[row, kind, severity] = asked.right(shifted, y, part)
+                    bar.advance(progress)
+    stem = f"{split}_{samples}"
+    write_csv(found, folder / f"{stem}.csv")
+    plot(found, task, wanted, severities, folder / f"{stem}.png")
+    console = Console(width=170)
+    for severity in severities:
+        count = len(task.base[2])
+        console.print(table(found, task, wanted, severity, f"{name}, {split}, {count} a kind, severity {severity}"))
+    console.print(f"{folder}: CSV and plot")
+
+
+class Asked:
+    """A row's answers, from `folder` where it was asked before."""
+
+    def __init__(self, row: str, task: Task, folder: Path) -> None:
+        self.row, self.task, self.folder = row, task, folder
+        self.kept = folder / "results" / row
+        self.kept.mkdir(parents=True, exist_ok=True)
+        self._made: Classifier | None = None
+
+    def right(self, samples: Callable[[], Samples], labels: np.ndarray, name: str) -> Right:
+        """Which samples are classified rightly."""
+        kept = self.kept / f"{name}.npy"
+        if not kept.is_file():
+            self._made = self._made or classifier(self.row, self.task, self.folder)
+            part = kept.with_suffix(".part.npy")
+            np.save(part, self._made(samples()))
+            part.replace(kept)  # whole or not at all
+        return np.asarray(np.load(kept) == labels)
+
+
+if __name__ == "__main__":
+    main()
