@@ -33,17 +33,31 @@ class Range:
 
 
 def noise(x: Floats, random: Random, known: Range) -> Floats:
-    """A stationary source beside the signal: 2 to 22 dB below its peaks, white to sloping, each cell at random."""
+    """A source beside the signal, 0 to 22 dB below its peaks, each cell at random.
+
+    Its slope is that of most noise: 17 dB down to 9 dB up from the first band to the last. In half of the copies it is
+    steady, in the others it comes and goes.
+    """
     neper = known.neper(random)
-    level = np.percentile(x, 95) - neper * random.uniform(0.5, 5.0)
-    slope = neper * random.uniform(-2.0, 2.0) * np.linspace(-0.5, 0.5, x.shape[1])
+    level = np.percentile(x, 95) / neper - random.uniform(0.0, 5.0)
+    slope = random.uniform(-4.0, 2.0) * np.linspace(-0.5, 0.5, x.shape[1])
     averaged = random.uniform(1.0, 8.0)  # periodogram bins in a band
     cells = np.log(np.maximum(random.gamma(averaged, 1 / averaged, x.shape), 1e-6))
-    return _sum(x, np.asarray(level + slope + neper * cells, np.float32), neper)
+    if random.random() < 0.5:
+        cells += random.uniform(0.0, 3.0) * _course(len(x), random)[:, None]
+    return _sum(x, np.asarray(neper * (level + slope + cells), np.float32), neper)
+
+
+def _course(count: int, random: Random) -> Floats:
+    """float32 [count], standard normal: straight lines between 2 to count / 2 points in time."""
+    points = int(random.integers(2, max(3, count // 2)))
+    values = random.normal(size=points)
+    return np.asarray(np.interp(np.linspace(0, points - 1, count), np.arange(points), values), np.float32)
 
 
 def gain(x: Floats, random: Random, known: Range) -> Floats:
-    return np.asarray(x + known.neper(random) * random.uniform(-3.0, 3.0), np.float32)
+    """22 dB down to 13 dB up: a speaker far from the microphone, or near."""
+    return np.asarray(x + known.neper(random) * random.uniform(-5.0, 3.0), np.float32)
 
 
 def band(x: Floats, random: Random, known: Range) -> Floats:

@@ -100,6 +100,23 @@ def test_noise_fills_what_is_quiet_and_leaves_what_is_loud() -> None:
     assert (made - x)[20:].mean() > 2 * (made - x)[:20].mean()
 
 
+def test_noise_is_steady_or_comes_and_goes() -> None:
+    x = np.zeros((220, 20), np.float32)
+    x[:20] = 0.9
+    random = np.random.default_rng(4)
+    levels = np.array([spectrum.noise(x, random, RANGE)[20:].mean(axis=1) for _ in range(100)])
+    wander = levels.reshape(100, 10, 20).mean(axis=2).std(axis=1)  # of tenths of the time
+    assert 25 < (wander < 0.01).sum() < 75
+    assert (wander > 0.03).sum() > 20
+
+
+def test_gain_moves_all_of_a_sample_alike_and_further_down_than_up() -> None:
+    x = np.random.default_rng(0).uniform(0.3, 0.7, (40, 20)).astype(np.float32)
+    moved = np.array([spectrum.gain(x, np.random.default_rng(seed), RANGE) - x for seed in range(50)])
+    assert np.allclose(moved, moved[:, :1, :1], atol=1e-6)
+    assert -moved.min() > moved.max() > 0
+
+
 def test_reverberation_leaves_a_tail_and_keeps_what_is_steady() -> None:
     x = np.full((40, 8), 0.1, np.float32)
     x[10] = 0.9
