@@ -85,12 +85,13 @@ def main(
     task = load(model(out), split, samples)
     wanted = rows.split(",")
     found: Found = {}
+    every: dict[str, Asked] = {}
     with Progress(console=Console(stderr=True), transient=True) as bar:
         total = len(wanted) * (len(task.clean) + len(task.kinds) * len(severities))
         progress = bar.add_task("", total=total)
         for row in wanted:
             bar.update(progress, description=row)
-            asked = Asked(row, task, folder)
+            asked = every[row] = Asked(row, task, folder)
             for set_name, (x, y) in task.clean.items():
                 part = f"{split}_{len(y)}_{set_name}"
                 found[row, set_name, 0] = asked.right(lambda x=x: x, y, part)
@@ -109,7 +110,25 @@ def main(
     for severity in severities:
         count = len(task.base[2])
         console.print(table(found, task, wanted, severity, f"{name}, {split}, {count} a kind, severity {severity}"))
+    if {"calibrated", "float64"} <= set(every):
+        console.print(agreement(every["calibrated"], every["float64"], found))
     console.print(f"{folder}: CSV and plot")
+
+
+def agreement(fixed: Asked, real: Asked, found: Found) -> str:
+    """What fixed point changes, over all that was shifted."""
+    names = [name for name in fixed.chosen if name.rsplit("_", 1)[-1].isdigit()]
+    same = np.mean([fixed.chosen[name] == real.chosen[name] for name in names])
+    points = [
+        100 * (values.mean() - found["float64", kind, severity].mean())
+        for (row, kind, severity), values in found.items()
+        if row == "calibrated" and severity
+    ]
+    count = sum(len(fixed.chosen[name]) for name in names)
+    return (
+        f"fixed point and float64 agree on {same:.2%} of {count:,}; accuracy {np.mean(points):+.2f} points, "
+        f"{min(points):+.2f} to {max(points):+.2f} by kind"
+    )
 
 
 class Asked:
@@ -120,16 +139,18 @@ class Asked:
         self.kept = folder / "results" / row
         self.kept.mkdir(parents=True, exist_ok=True)
         self._made: Classifier | None = None
+        self.chosen: dict[str, np.ndarray] = {}
 
     def right(self, samples: Callable[[], Samples], labels: np.ndarray, name: str) -> Right:
-        """Which samples are classified rightly."""
+        """Which samples are classified rightly; what each is taken for is in `chosen`, by name."""
         kept = self.kept / f"{name}.npy"
         if not kept.is_file():
             self._made = self._made or classifier(self.row, self.task, self.folder)
             part = kept.with_suffix(".part.npy")
             np.save(part, self._made(samples()))
             part.replace(kept)  # whole or not at all
-        return np.asarray(np.load(kept) == labels)
+        self.chosen[name] = np.load(kept)
+        return np.asarray(self.chosen[name] == labels)
 
 
 if __name__ == "__main__":
