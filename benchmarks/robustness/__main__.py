@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
 
 import audio
@@ -84,6 +85,7 @@ def main(
     model, load = TASKS[name]
     task = load(model(out), split, samples)
     wanted = rows.split(",")
+    shifted = cache(task.shifted)
     found: Found = {}
     every: dict[str, Asked] = {}
     with Progress(console=Console(stderr=True), transient=True) as bar:
@@ -100,8 +102,8 @@ def main(
                 for kind in task.kinds:
                     _, x, y = task.base
                     part = f"{split}_{len(y)}_{kind}_{severity}"
-                    shifted = lambda kind=kind, severity=severity: task.shifted(kind, severity)  # noqa: E731
-                    found[row, kind, severity] = asked.right(shifted, y, part)
+                    some = partial(shifted, kind, severity)
+                    found[row, kind, severity] = asked.right(some, y, part)
                     bar.advance(progress)
     stem = f"{split}_{samples}"
     write_csv(found, folder / f"{stem}.csv")
