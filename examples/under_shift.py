@@ -27,7 +27,7 @@ Spectra = NDArray[np.float32]  # [n, FRAMES, BANDS, 1]
 
 def trained(spectra: Spectra, labels: NDArray[np.int64], epochs: int) -> Any:
     """The Keras model: one convolution, two depthwise separable blocks, batch normalisation behind each convolution."""
-    import keras
+    from tensorflow import keras
 
     keras.utils.set_random_seed(SEED)
     layers = keras.layers

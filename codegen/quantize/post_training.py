@@ -21,6 +21,7 @@ from driftc.codegen.operators.dequantize import Dequantize
 from driftc.codegen.operators.quantize import Quantize
 from driftc.codegen.passes.activate import activate
 from driftc.codegen.passes.fold import fold
+from driftc.codegen.passes.sink import sink
 from driftc.codegen.quantize import calibration
 from driftc.codegen.quantize.calibration import Calibration
 from driftc.codegen.quantize.equalize import equalize
@@ -109,6 +110,7 @@ def quantize_graph(
     """`real` as a frontend gives it, with its batch normalisation."""
     see = watch or (lambda stage, graph: None)
     see("import", real)
+    real = sink(real)
     folded = fold(real)
     see("fold", folded)
     prepared = activate(folded)
