@@ -94,7 +94,7 @@ def fit(
         mu, moved = source.mean.astype(np.float32) + s0 * om, t0 * ov
         return tf.exp(-moved / 2) * (x - mu) + source.mean.astype(np.float32)
 
-    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+    @tf.function  # type: ignore[untyped-decorator]
     def said(x: Any) -> Any:
         """What the source says of samples as they are."""
         return tf.nn.softmax(source_network.run(x * span + low))
