@@ -154,10 +154,8 @@ class Stream:
                 made[operator.outputs[0].name].append(time)
                 continue
             output = operator.outputs[0]
-            if piece.row == 0:
-                sums = Buffer.part(output, "", 0, dtype=np.int32, name=f"{output.name} sums")
-                during = np.zeros(count, np.bool_)
-                found[sums.name] = sums, during
+            sums = Buffer.part(output, "", 0, dtype=np.int32, name=f"{output.name} sums")
+            _, during = found.setdefault(sums.name, (sums, np.zeros(count, np.bool_)))
             during[time] = True
             if piece.row == self.turns(operator) - 1:
                 during[np.flatnonzero(during)[0] : time] = True

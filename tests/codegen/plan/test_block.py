@@ -44,7 +44,7 @@ def bottlenecks(draw: st.DrawFn) -> ModelBuilder:
         y = builder.depthwise_conv_2d(y, filters, weight_scale=0.02, stride=stride, name=f"d{number}", **OUT)
         y = builder.conv_2d(y, random.integers(-127, 128, (4, 1, 1, wide)), weight_scale=0.01, name=f"p{number}", **OUT)
         x = builder.add(x, y, **OUT) if y.shape == x.shape and draw(st.booleans()) else y
-    builder.output(x)
+    builder.output(builder.mean(x, (1, 2), **OUT) if draw(st.booleans()) else x)
     return builder
 
 
