@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from driftc.codegen.adaptation.constants import Constants
 from driftc.codegen.adaptation.network import Network, tensorflow
 from driftc.codegen.api import Compiled
-from driftc.codegen.graph import Array, Graph
+from driftc.codegen.graph import Array, Graph, Tensor
 from driftc.codegen.operators.adapt_affine import AdaptAffine
 from driftc.codegen.operators.adapt_rank import AdaptRank
 from driftc.codegen.operators.adapt_statistics import AdaptStatistics
@@ -72,9 +72,13 @@ def _run(graph: Graph, layers: dict[str, Constants], x: Array) -> Array:
             y = slope * (layer.scale * p + layer.centre - mean) + layer.beta
             values[result.name] = np.clip(np.rint(y / result.scale) + result.zero_point, *op.bounds).astype(np.int8)
         else:
-            found = [op.spec(*(values[t.name][n].reshape(t.shape) for t in op.inputs)) for n in range(len(x))]
-            values[result.name] = np.stack([each[0] for each in found])
+            found = [op.spec(*(_given(tensor, values, n) for tensor in op.inputs))[0] for n in range(len(x))]
+            values[result.name] = np.stack(found).reshape(len(x), *result.shape[1:])
     return values[graph.outputs[0].name].reshape(len(x), -1)
+
+
+def _given(tensor: Tensor, values: dict[str, Array], sample: int) -> Array:
+    return values[tensor.name][sample].reshape(tensor.shape) if tensor.data is None else tensor.data
 
 
 def _statistics(op: Live, constants: Constants, sums: Array) -> _Moved:
