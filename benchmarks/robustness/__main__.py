@@ -43,11 +43,12 @@ TASKS: dict[str, tuple[Callable[[Path], Path], Callable[[Path, str, int], Task]]
 def sources() -> str:
     """A hash of what the results depend on."""
     found = hashlib.sha256()
-    for root in (Path(driftc.__file__).parent, Path(__file__).parent):
-        for folder in ("codegen", "simulator", "templates", "firmware") if root != Path(__file__).parent else (".",):
-            for path in sorted((root / folder).rglob("*")):
-                if path.suffix in (".py", ".j2", ".c", ".h"):
-                    found.update(path.read_bytes())
+    package = Path(driftc.__file__).parent
+    parts = [package / name for name in ("codegen", "simulator", "templates", "firmware")]
+    for folder in (*parts, Path(__file__).parent):
+        for path in sorted(folder.rglob("*")):
+            if path.suffix in (".py", ".j2", ".c", ".h"):
+                found.update(path.read_bytes())
     return found.hexdigest()[:12]
 
 

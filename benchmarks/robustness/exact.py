@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,10 +36,10 @@ def in_float64(made: Compiled, data: Path) -> Classes:
     return _batches(data, graph, lambda x: _run(graph, layers, x))
 
 
-def _batches(data: Path, graph: Graph, run: object) -> Classes:
+def _batches(data: Path, graph: Graph, run: Callable[[Array], Array]) -> Classes:
     samples = np.concatenate([sample[0] for sample in load(data, graph.inputs).quantized])
     parts = [samples[start : start + AT_ONCE] for start in range(0, len(samples), AT_ONCE)]
-    return np.concatenate([np.argmax(run(part), axis=1) for part in parts])  # type: ignore[operator]
+    return np.concatenate([np.argmax(run(part), axis=1) for part in parts])
 
 
 @dataclass(frozen=True)
@@ -107,11 +109,11 @@ def in_float(made: Compiled, data: Path) -> Classes:
     network = Network(plain)
     (tensor,) = plain.inputs
 
-    def normalise(name: str, x: object) -> object:
+    def normalise(name: str, x: Any) -> Any:
         if name not in layers:
             return x
         c = layers[name]
-        mean, variance = tf.nn.moments(x, range(1, len(x.shape) - 1), keepdims=True)  # type: ignore[attr-defined]
+        mean, variance = tf.nn.moments(x, range(1, len(x.shape) - 1), keepdims=True)
         level = c.dv * tf.math.log(variance + c.eps.astype(np.float32)) / np.log(2) + c.cv
         slope = tf.cast(c.gamma, tf.float32) * tf.exp(-level * np.log(2) / 2)
         return slope * (x - (c.dm.astype(np.float32) * mean + c.cm.astype(np.float32))) + c.beta.astype(np.float32)

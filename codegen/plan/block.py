@@ -157,17 +157,19 @@ class _Strip:
         block = self.block
         first, stop = block.windows[self.row]
         known = block.windows[self.row - 1][1] if self.row else 0  # wide rows that were made, and shown to the hook
+        narrow, wide, deep = (
+            self._narrow(),
+            self._part(block.expand, self.wide),
+            self._part(block.depthwise, self.pixels),
+        )
         for tile in block.tiles:
             channels = Span.of(tile.start, tile.stop)
             for line in range(first, stop):
-                source = self._narrow()
                 if block.before:
-                    every = Span.of(0, source.shape[2])
+                    every = Span.of(0, narrow.shape[2])
                     read = block.before.input_pixels(self.wide)[0]
-                    yield self._made(block.before, self.source.pixels(read), source, line, every, line >= known)
-                wide = self._part(block.expand, self.wide)
-                yield self._made(block.expand, source, wide, line, channels, line >= known)
-            wide, deep = self._part(block.expand, self.wide), self._part(block.depthwise, self.pixels)
+                    yield self._made(block.before, self.source.pixels(read), narrow, line, every, line >= known)
+                yield self._made(block.expand, narrow, wide, line, channels, line >= known)
             yield self._call(block.depthwise, wide, deep, channels)
             if block.sums:
                 yield self._summed(deep, channels, tile.stop == deep.shape[2])

@@ -89,15 +89,21 @@ def test_any_network_of_blocks(builder: ModelBuilder, seed: int) -> None:
         assert made == counted
 
 
-def test_a_block_needs_less_and_computes_more() -> None:
+def bottleneck(size: int) -> Graph:
+    """One on a square map."""
     random = np.random.default_rng(1)
     builder = ModelBuilder()
-    x = builder.input("x", (1, 12, 12, 4), scale=0.05)
+    x = builder.input("x", (1, size, size, 4), scale=0.05)
     y = builder.conv_2d(x, random.integers(-127, 128, (24, 1, 1, 4)), weight_scale=0.01, **OUT)
     y = builder.depthwise_conv_2d(y, random.integers(-127, 128, (1, 3, 3, 24)), weight_scale=0.02, **OUT)
     builder.output(builder.conv_2d(y, random.integers(-127, 128, (4, 1, 1, 24)), weight_scale=0.01, **OUT))
     graph = graph_of(builder)
     assert graph is not None
+    return graph
+
+
+def test_a_block_needs_less_and_computes_more() -> None:
+    graph = bottleneck(12)
     lines = next(c for c in by_rows(graph, untiled(graph)) if c.stop == 3 and not _blocks(c))
     plain = with_unit(graph, lines).pieces[0]
     for candidate in in_blocks(graph):
@@ -131,14 +137,7 @@ def test_c_of_blocks(builder: ModelBuilder) -> None:
 
 
 def test_tiles_are_a_loop_within_the_loop_over_rows() -> None:
-    random = np.random.default_rng(1)
-    builder = ModelBuilder()
-    x = builder.input("x", (1, 20, 20, 4), scale=0.05)
-    y = builder.conv_2d(x, random.integers(-127, 128, (24, 1, 1, 4)), weight_scale=0.01, **OUT)
-    y = builder.depthwise_conv_2d(y, random.integers(-127, 128, (1, 3, 3, 24)), weight_scale=0.02, **OUT)
-    builder.output(builder.conv_2d(y, random.integers(-127, 128, (4, 1, 1, 24)), weight_scale=0.01, **OUT))
-    graph = graph_of(builder)
-    assert graph is not None
+    graph = bottleneck(20)
     (first, *_) = in_blocks(graph)
     (block,) = _blocks(first)
     plan = with_unit(graph, first)
