@@ -2,7 +2,7 @@
  *
  * Integers only: no float, no square root, no division by what was measured. A layer's channel with n pixels has
  * the sums S of its accumulators and Q of their squares, both exact; from them come its multiplier M and offset O, and
- * of each value p, out = clamp((M * p + O) / 2^16). "Q.12" means 12 fraction bits.
+ * of each value p, out = clamp((M * p + O) / 2^17). "Q.12" means 12 fraction bits.
  */
 #ifndef DRIFTC_ADAPT_H
 #define DRIFTC_ADAPT_H
@@ -86,10 +86,10 @@ DRIFTC_INLINE int32_t driftc_clamp_wide(int64_t value)
     return value < -limit ? -limit : value > limit ? limit : (int32_t)value;
 }
 
-/* (M * value / 2^shift + O) / 2^16, rounded down, for values finer than int8; within +-2^30. */
+/* (M * value / 2^shift + O) / 2^17, rounded down, for values finer than int8; within +-2^30. */
 DRIFTC_INLINE int32_t driftc_affine(int32_t multiplier, int32_t value, int shift, int32_t offset)
 {
-    return driftc_clamp_wide(((((int64_t)multiplier * value) >> shift) + offset) >> 16);
+    return driftc_clamp_wide(((((int64_t)multiplier * value) >> shift) + offset) >> 17);
 }
 
 DRIFTC_INLINE int driftc_leading_zeros_fast(uint32_t x)
@@ -101,35 +101,48 @@ DRIFTC_INLINE int driftc_leading_zeros_fast(uint32_t x)
 #endif
 }
 
-/* log2(1 + i / 16) and 2^(i / 16), Q.16 */
-static const int32_t driftc_log2_knots[17] = { 0,     5732,  11136, 16248, 21098, 25711, 30109, 34312, 38336,
-                                               42196, 45904, 49472, 52911, 56229, 59434, 62534, 65536 };
-static const int32_t driftc_exp2_knots[17] = { 65536, 68438, 71468,  74632,  77936,  81386,  84990,  88752, 92682,
-                                               96785, 101070, 105545, 110218, 115098, 120194, 125515, 131072 };
+/* log2(1 + i / 16) and 2^(i / 16), Q.24 */
+static const int32_t driftc_log2_knots[17] = { 0, 1467383, 2850868, 4159533, 5401057, 6581994,
+                                               7707984, 8783912, 9814042, 10802114, 11751428, 12664911,
+                                               13545168, 14394532, 15215099, 16008758, 16777216 };
+static const int32_t driftc_exp2_knots[17] = { 16777216, 17520007, 18295684, 19105703, 19951585, 20834917,
+                                               21757357, 22720638, 23726566, 24777031, 25874004, 27019544,
+                                               28215802, 29465022, 30769550, 32131834, 33554432 };
 
-/* log2(x) in Q.16 for 1 <= x < 2^63, linear between the knots. */
+DRIFTC_INLINE uint32_t driftc_high(uint32_t a, uint32_t b)
+{
+    return (uint32_t)(((uint64_t)a * b) >> 32);
+}
+
+enum { DRIFTC_BEND = 1420 }; /* ln 2 / 2 in Q.12, and ln 2 / 32 in Q.16 */
+
+/* log2(x) in Q.24 for 1 <= x < 2^63: the line between two knots, and a parabola that is 0 at both. */
 static inline int32_t driftc_log2(uint64_t x)
 {
     const uint32_t high = (uint32_t)(x >> 32);
     const int zeros = high != 0 ? driftc_leading_zeros_fast(high) : 32 + driftc_leading_zeros_fast((uint32_t)x);
     const uint32_t top = (uint32_t)((x << zeros) >> 32);
     const int32_t *knot = driftc_log2_knots + ((top >> 27) & 15);
+    const uint32_t step = (uint32_t)(knot[1] - knot[0]);
+    const uint32_t line = driftc_high(step, top << 5);
+    const uint32_t bend = (driftc_high(line << 6, (step - line) << 6) * DRIFTC_BEND) >> 16;
 
-    return (63 - zeros) * 65536 + knot[0] + (((knot[1] - knot[0]) * (int32_t)((top >> 11) & 0xFFFF)) >> 16);
+    return (63 - zeros) * (1 << 24) + knot[0] + (int32_t)(line + bend);
 }
 
-/* 2^x in Q.16 for x in Q.16, linear between the knots; at most 2^6. */
+/* 2^x in Q.16 for x in Q.20, by the like; at most 2^7. */
 static inline int32_t driftc_exp2(int32_t x)
 {
-    const int32_t whole = x >> 16;
-    const int32_t *knot = driftc_exp2_knots + ((x >> 12) & 15);
-    const int32_t mantissa = knot[0] + (((knot[1] - knot[0]) * (x & 0xFFF)) >> 12);
+    const int32_t whole = x >> 20;
+    const uint32_t part = (uint32_t)x << 16;
+    const int32_t *knot = driftc_exp2_knots + ((x >> 16) & 15);
+    const uint32_t line = driftc_high((uint32_t)(knot[1] - knot[0]), part);
+    const uint32_t bend = (driftc_high(line, ~part) * DRIFTC_BEND) >> 16;
+    const uint32_t mantissa = (uint32_t)knot[0] + line - bend;
 
-    if (whole >= 6)
-        return 1 << 22;
-    if (whole >= 0)
-        return mantissa << whole;
-    return whole < -18 ? 0 : (mantissa + ((1 << -whole) >> 1)) >> -whole;
+    if (whole >= 7)
+        return 1 << 23;
+    return whole < -23 ? 0 : (int32_t)((mantissa + (1u << (7 - whole))) >> (8 - whole));
 }
 
 /* Q - S^2 / n, rounded up: n times the variance. Nothing on the way exceeds Q's own bound, and |S| + n fits int32. */
@@ -152,42 +165,45 @@ DRIFTC_INLINE int64_t driftc_spread_wide(int64_t sum, int64_t squares, int32_t p
 
 /* What a live layer knows of its source, read only. */
 typedef struct {
-    const int16_t *table; /* a row of DRIFTC_COLUMNS for each channel */
+    const int32_t *table; /* a row of DRIFTC_COLUMNS for each channel */
     int32_t channels;
     int32_t pixels;
-    int32_t power; /* Q.16: what log2 is counted from */
+    int32_t power; /* Q.24: what log2 is counted from */
     int shift;     /* of the gains */
 } driftc_adapt_t;
 
-/* floor: 2^floor is added to the spread. level Q.11, decay Q.14: M = 2^(level - decay * (log2(spread) - power)).
- * base Q.4, centre Q.8, gain: O = base - M * (centre + gain * S / 2^shift). */
-enum { DRIFTC_FLOOR, DRIFTC_LEVEL, DRIFTC_DECAY, DRIFTC_BASE, DRIFTC_CENTRE, DRIFTC_GAIN, DRIFTC_COLUMNS };
+/* level Q.20, decay Q.28: M = 2^(level - decay * (log2(spread + 2^floor) - power)) in Q.16, which is twice the real one;
+ * floor are the lowest 6 bits of decay. base Q.17, centre Q.16, gain: O = base - M * (centre + gain * S / 2^shift). */
+enum { DRIFTC_LEVEL, DRIFTC_DECAY, DRIFTC_BASE, DRIFTC_CENTRE, DRIFTC_GAIN, DRIFTC_COLUMNS };
 
-/* M, Q.16; `less` is taken off its exponent, Q.16. */
-DRIFTC_INLINE int32_t driftc_adapt_multiplier(const int16_t *row, int64_t spread, int32_t power, int32_t less)
+/* M, Q.17; `less` is taken off its exponent, Q.20. */
+DRIFTC_INLINE int32_t driftc_adapt_multiplier(const int32_t *row, int64_t spread, int32_t power, int32_t less)
 {
-    const int32_t above = driftc_log2((uint64_t)spread + ((uint64_t)1 << row[DRIFTC_FLOOR])) - power;
+    const int32_t above = driftc_log2((uint64_t)spread + ((uint64_t)1 << (row[DRIFTC_DECAY] & 63))) - power;
 
-    return driftc_exp2(row[DRIFTC_LEVEL] * 32 - (int32_t)(((int64_t)row[DRIFTC_DECAY] * above + (1 << 13)) >> 14) - less);
+    return driftc_exp2(row[DRIFTC_LEVEL] - (int32_t)(((int64_t)row[DRIFTC_DECAY] * above) >> 32) - less);
 }
 
-/* What the mean is moved by, Q.12 */
-DRIFTC_INLINE int32_t driftc_adapt_moved(const int16_t *row, int64_t sum, int shift)
+/* What the mean is moved by, Q.16 */
+DRIFTC_INLINE int64_t driftc_adapt_moved(const int32_t *row, int64_t sum, int shift)
 {
-    return (int32_t)((sum * row[DRIFTC_GAIN] + ((int64_t)1 << (shift - 1))) >> shift);
+    return (sum * row[DRIFTC_GAIN] + ((int64_t)1 << (shift - 1))) >> shift;
 }
 
-/* O, Q.16, of the mean, Q.12 */
-DRIFTC_INLINE int32_t driftc_adapt_offset(const int16_t *row, int32_t multiplier, int32_t mean)
+/* O, Q.17, of what moves the mean, Q.16 */
+DRIFTC_INLINE int32_t driftc_adapt_offset(const int32_t *row, int32_t multiplier, int64_t moved)
 {
-    return driftc_clamp_wide(row[DRIFTC_BASE] * 4096 - (((int64_t)multiplier * mean) >> 12));
+    const int64_t all = row[DRIFTC_CENTRE] + moved;
+    const int32_t mean = (int32_t)all == all ? (int32_t)all : (int32_t)(all >> 63) ^ INT32_MAX;
+
+    return driftc_clamp_wide(row[DRIFTC_BASE] - (((int64_t)multiplier * mean) >> 16));
 }
 
 /* Multiplier and offset of every channel. Each output may lie where an input of its size does. */
 static inline void driftc_adapt(const driftc_adapt_t *layer, const int32_t *sums, const driftc_wide_t *squares,
                                 int32_t *multiplier, int32_t *offset)
 {
-    const int16_t *row = layer->table;
+    const int32_t *row = layer->table;
 
     for (int c = 0; c < layer->channels; c++, row += DRIFTC_COLUMNS) {
         const int32_t sum = sums[c];
@@ -195,7 +211,7 @@ static inline void driftc_adapt(const driftc_adapt_t *layer, const int32_t *sums
         const int32_t found = driftc_adapt_multiplier(row, spread, layer->power, 0);
 
         multiplier[c] = found;
-        offset[c] = driftc_adapt_offset(row, found, row[DRIFTC_CENTRE] * 16 + driftc_adapt_moved(row, sum, layer->shift));
+        offset[c] = driftc_adapt_offset(row, found, driftc_adapt_moved(row, sum, layer->shift));
     }
 }
 
@@ -203,7 +219,7 @@ static inline void driftc_adapt(const driftc_adapt_t *layer, const int32_t *sums
 static inline void driftc_adapt_wide(const driftc_adapt_t *layer, const driftc_wide_t *sums, const driftc_wide_t *squares,
                                      int32_t *multiplier, int32_t *offset)
 {
-    const int16_t *row = layer->table;
+    const int32_t *row = layer->table;
 
     for (int c = 0; c < layer->channels; c++, row += DRIFTC_COLUMNS) {
         const int64_t sum = driftc_wide(sums[c]);
@@ -211,14 +227,23 @@ static inline void driftc_adapt_wide(const driftc_adapt_t *layer, const driftc_w
         const int32_t found = driftc_adapt_multiplier(row, spread, layer->power, 0);
 
         multiplier[c] = found;
-        offset[c] = driftc_adapt_offset(row, found, row[DRIFTC_CENTRE] * 16 + driftc_adapt_moved(row, sum, layer->shift));
+        offset[c] = driftc_adapt_offset(row, found, driftc_adapt_moved(row, sum, layer->shift));
     }
 }
 
+/* What a live layer of the linear form knows of its source. */
+typedef struct {
+    const int16_t *table; /* a row of columns for each channel, those below */
+    int32_t channels;
+    int32_t pixels;
+    int32_t power; /* Q.24: log2 of the source's share */
+    int shift;     /* of the gains */
+} driftc_linear_t;
+
 /* The linear form: not log2 of the variance is moved but the variance, as its share R (Q.16) of the source's.
- * floor, level, base, centre, gain as above. lift: 2^-lift * spread, at most 2^31 - 1, times ratio / 2^19 is R.
- * belief Q.14: R - 1 and the mean are moved by it. rest Q.8: what the mean of S = 0 is moved too much.
- * calm Q.7, in driftc_adapt_shrunk alone: what the mean is moved is this nearer to 0. */
+ * floor: 2^floor is added to the spread. level Q.11, base Q.4, centre Q.8, gain as above. lift: 2^-lift * spread, at
+ * most 2^31 - 1, times ratio / 2^19 is R. belief Q.14: R - 1 and the mean are moved by it. rest Q.8: what the mean of
+ * S = 0 is moved too much. calm Q.7, in driftc_adapt_shrunk alone: what the mean is moved is this nearer to 0. */
 enum {
     DRIFTC_LINEAR_FLOOR,
     DRIFTC_LINEAR_LEVEL,
@@ -249,7 +274,7 @@ DRIFTC_INLINE int32_t driftc_lifted(uint64_t x, int lift)
 }
 
 /* M and O of one channel. Trust is Q.16; `calm` of the variance Q.16, of the mean Q.12. Literals cost nothing. */
-DRIFTC_INLINE void driftc_adapt_linear(const driftc_adapt_t *layer, const int16_t *row, int64_t sum, int64_t spread,
+DRIFTC_INLINE void driftc_adapt_linear(const driftc_linear_t *layer, const int16_t *row, int64_t sum, int64_t spread,
                                        int32_t trust, int32_t calm, int32_t calm_mean, int32_t *multiplier,
                                        int32_t *offset)
 {
@@ -258,17 +283,17 @@ DRIFTC_INLINE void driftc_adapt_linear(const driftc_adapt_t *layer, const int16_
     const int32_t believed = (int32_t)(((int64_t)away * row[DRIFTC_LINEAR_BELIEF]) >> 14);
     const int32_t share = 65536 + (int32_t)(((int64_t)believed * trust) >> 16);
     const int32_t above = driftc_log2(share < 1 ? 1 : (uint64_t)(uint32_t)share) - layer->power;
-    const int32_t found = driftc_exp2(row[DRIFTC_LINEAR_LEVEL] * 32 - ((above + 1) >> 1));
+    const int32_t found = driftc_exp2(row[DRIFTC_LINEAR_LEVEL] * 512 - (above >> 5));
     const int32_t all = (int32_t)((sum * row[DRIFTC_LINEAR_GAIN] + ((int64_t)1 << (layer->shift - 1))) >> layer->shift);
     const int32_t moved = driftc_shrink(all - row[DRIFTC_LINEAR_REST] * 16, calm_mean);
     const int32_t mean = row[DRIFTC_LINEAR_CENTRE] * 16 + (int32_t)(((int64_t)moved * trust + (1 << 15)) >> 16);
 
     *multiplier = found;
-    *offset = driftc_clamp_wide(row[DRIFTC_LINEAR_BASE] * 4096 - (((int64_t)found * mean) >> 12));
+    *offset = driftc_clamp_wide(row[DRIFTC_LINEAR_BASE] * 8192 - (((int64_t)found * mean) >> 12));
 }
 
 /* Multiplier and offset of every channel, moved by `trust` (Q.16). */
-DRIFTC_SHARED void driftc_adapt_trusted(const driftc_adapt_t *layer, const int32_t *sums, const driftc_wide_t *squares,
+DRIFTC_SHARED void driftc_adapt_trusted(const driftc_linear_t *layer, const int32_t *sums, const driftc_wide_t *squares,
                                         int32_t trust, int32_t *multiplier, int32_t *offset)
 {
     const int16_t *row = layer->table;
@@ -282,7 +307,7 @@ DRIFTC_SHARED void driftc_adapt_trusted(const driftc_adapt_t *layer, const int32
 }
 
 /* The same for sums that need more than 32 bits. */
-DRIFTC_SHARED void driftc_adapt_trusted_wide(const driftc_adapt_t *layer, const driftc_wide_t *sums, const driftc_wide_t *squares,
+DRIFTC_SHARED void driftc_adapt_trusted_wide(const driftc_linear_t *layer, const driftc_wide_t *sums, const driftc_wide_t *squares,
                                              int32_t trust, int32_t *multiplier, int32_t *offset)
 {
     const int16_t *row = layer->table;
@@ -296,7 +321,7 @@ DRIFTC_SHARED void driftc_adapt_trusted_wide(const driftc_adapt_t *layer, const 
 }
 
 /* Multiplier and offset of every channel, moved by what lies beyond `calm` (Q.16, of the variance). */
-DRIFTC_SHARED void driftc_adapt_shrunk(const driftc_adapt_t *layer, const int32_t *sums, const driftc_wide_t *squares,
+DRIFTC_SHARED void driftc_adapt_shrunk(const driftc_linear_t *layer, const int32_t *sums, const driftc_wide_t *squares,
                                        int32_t calm, int32_t *multiplier, int32_t *offset)
 {
     const int16_t *row = layer->table;
@@ -310,7 +335,7 @@ DRIFTC_SHARED void driftc_adapt_shrunk(const driftc_adapt_t *layer, const int32_
 }
 
 /* The same for sums that need more than 32 bits. */
-DRIFTC_SHARED void driftc_adapt_shrunk_wide(const driftc_adapt_t *layer, const driftc_wide_t *sums, const driftc_wide_t *squares,
+DRIFTC_SHARED void driftc_adapt_shrunk_wide(const driftc_linear_t *layer, const driftc_wide_t *sums, const driftc_wide_t *squares,
                                             int32_t calm, int32_t *multiplier, int32_t *offset)
 {
     const int16_t *row = layer->table;
@@ -328,7 +353,7 @@ typedef struct {
     const int32_t *table;
     int32_t channels;
     int shift;
-    int32_t factor; /* of the distance, less 2^right: Q.16 of the power of two that is left */
+    int32_t factor; /* of the distance, less 2^right: Q.20 of the power of two that is left */
     int right;
     int32_t rate; /* Q.14 */
 } driftc_trust_t;
@@ -366,7 +391,7 @@ DRIFTC_INLINE int32_t driftc_divergence(const driftc_trust_t *layer, int64_t dis
 {
     const int64_t x = (distance * layer->factor) >> layer->right;
 
-    return 65536 - driftc_exp2(x > 32 * 65536 ? -(32 * 65536) : -(int32_t)x);
+    return 65536 - driftc_exp2(x > 32 << 20 ? -(32 << 20) : -(int32_t)x);
 }
 
 /* 1 - d^rate, Q.16 */
@@ -376,7 +401,7 @@ DRIFTC_SHARED int32_t driftc_trust_power(const driftc_trust_t *layer, int64_t di
 
     if (d == 0)
         return 65536;
-    return 65536 - driftc_exp2((int32_t)(((int64_t)layer->rate * (driftc_log2((uint32_t)d) - 16 * 65536) + (1 << 13)) >> 14));
+    return 65536 - driftc_exp2((int32_t)(((int64_t)layer->rate * (driftc_log2((uint32_t)d) - (16 << 24)) + (1 << 17)) >> 18));
 }
 
 /* 1 - rate * d, Q.16 */
@@ -419,9 +444,9 @@ DRIFTC_INLINE void driftc_rank_add(const driftc_rank_t *layer, const int16_t *ro
                                    int64_t spread, int32_t *hidden)
 {
     const int64_t mean = ((sum * row[DRIFTC_RANK_SLOPE] + ((int64_t)1 << (layer->shift - 1))) >> layer->shift) - row[DRIFTC_RANK_REST] * 4;
-    const int32_t above = driftc_log2((uint64_t)spread + ((uint64_t)1 << row[DRIFTC_RANK_FLOOR])) - row[DRIFTC_RANK_LOG_CENTRE] * 128;
+    const int32_t above = driftc_log2((uint64_t)spread + ((uint64_t)1 << row[DRIFTC_RANK_FLOOR])) - row[DRIFTC_RANK_LOG_CENTRE] * 32768;
     const int32_t z0 = driftc_rank_near(mean);
-    const int32_t z1 = driftc_rank_near(((int64_t)above * row[DRIFTC_RANK_LOG_SLOPE] + (1 << 15)) >> 16);
+    const int32_t z1 = driftc_rank_near(((int64_t)above * row[DRIFTC_RANK_LOG_SLOPE] + (1 << 23)) >> 24);
 
     for (int r = 0; r < layer->rank; r++, down += 2)
         hidden[r] += down[0] * z0 + down[1] * z1;
@@ -492,15 +517,14 @@ DRIFTC_INLINE int64_t driftc_raised(const int8_t *up, const int32_t *hidden, int
 DRIFTC_INLINE void driftc_adapt_one_ranked(const driftc_adapt_t *layer, const driftc_up_t *more, int c, int64_t sum,
                                            int64_t spread, const int32_t *hidden, int32_t *multiplier, int32_t *offset)
 {
-    const int16_t *row = layer->table + DRIFTC_RANKED_COLUMNS * c;
+    const int32_t *row = layer->table + DRIFTC_RANKED_COLUMNS * c;
     const int8_t *up = more->up + 2 * more->rank * c;
     const int64_t mean = driftc_raised(up, hidden, more->rank, row[DRIFTC_MEAN_RATE], more->mean_shift);
     const int64_t less = driftc_raised(up + more->rank, hidden, more->rank, row[DRIFTC_LOG_RATE], more->log_shift);
     const int32_t found = driftc_adapt_multiplier(row, spread, layer->power, driftc_clamp_wide(less));
-    const int32_t own = driftc_adapt_moved(row, sum, layer->shift);
 
     multiplier[c] = found;
-    offset[c] = driftc_adapt_offset(row, found, driftc_clamp_wide(row[DRIFTC_CENTRE] * 16 + own + mean));
+    offset[c] = driftc_adapt_offset(row, found, driftc_adapt_moved(row, sum, layer->shift) + mean);
 }
 
 /* Multiplier and offset of every channel, moved by H. */

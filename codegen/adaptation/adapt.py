@@ -11,17 +11,21 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from driftc.codegen.adaptation import linear, rank
 from driftc.codegen.adaptation.constants import Adaptation, Constants
 from driftc.codegen.adaptation.known import Normalisation
-from driftc.codegen.adaptation.linear import floors, int16, scaled
+from driftc.codegen.adaptation.linear import floors, scaled
 from driftc.codegen.errors import ModelError, UsageError
 from driftc.codegen.graph import Graph, Quantization, Tensor
 from driftc.codegen.operators.adapt_affine import AdaptAffine
 from driftc.codegen.operators.adapt_rank import AdaptRank
 from driftc.codegen.operators.adapt_statistics import (
     COLUMNS,
+    FLOOR,
+    FRACTIONS,
+    LINEAR_MEAN_FRACTION,
     MEAN_FRACTION,
     OUTPUT_FRACTION,
     AdaptStatistics,
@@ -31,12 +35,13 @@ from driftc.codegen.operators.adapt_trust import AdaptTrust
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.depthwise_conv_2d import DepthwiseConv2D
 from driftc.codegen.operators.live import live, recentred, sums_type, unfit
-from driftc.codegen.operators.powers import exp2_inverse, log2
+from driftc.codegen.operators.powers import POWER_FRACTION, log2
 from driftc.codegen.operators.tensor_statistics import LARGEST_VALUE, TensorStatistics
 from driftc.codegen.operators.weighted import Weighted
 
 FINER = {"int8": 1, "int16": 256, "int32": 1}  # int32 by a power of two of each channel's own
 LARGEST_GAIN = 16.0  # steps of the output for one of the int8 values before it, at the source's statistics
+LEVEL = OUTPUT_FRACTION - POWER_FRACTION  # more, where the real multiplier is 1
 INT32, INT64 = np.dtype(np.int32), np.dtype(np.int64)
 
 
@@ -264,12 +269,14 @@ def _units(constants: Constants, step: Any, largest: int, scale: float, gain: An
     """What one step of int8 values is worth, per channel: reach / 127. The values may be so many times `finer`.
 
     Not so much that a step moves the output by more than LARGEST_GAIN: what lies further out is beyond the output's
-    range anyway. Not so little that the producer would have to scale up, or that the mean of accumulators up to
-    `largest` would leave 2^30 in Q.12.
+    range anyway. Not so little that the producer would have to scale up, or that, in the linear form, the mean of
+    accumulators up to `largest` would leave 2^30 in Q.12.
     """
     unit = np.minimum(constants.reach / 127, LARGEST_GAIN * scale / gain)
-    moved = largest * np.maximum(np.abs(constants.dm), 1.0) * 2.0 ** (MEAN_FRACTION - 29.9)
-    least = np.maximum(moved, 2.1 if finer == 1 else 1.001 * finer)
+    least = 2.1 if finer == 1 else 1.001 * finer
+    if constants.form.linear:
+        moved = largest * np.maximum(np.abs(constants.dm), 1.0) * 2.0 ** (LINEAR_MEAN_FRACTION - 29.9)
+        least = np.maximum(moved, least)
     return np.maximum(unit, least * step)
 
 
@@ -280,24 +287,28 @@ def _fixed_point(
 
     `level` makes the multiplier exact where the sample's variance is the source's.
     """
-    moved, shift = scaled(constants.dm * step / (pixels * unit) * 2.0**MEAN_FRACTION)  # for each unit of the sum
+    bits = min(30, 61 - (pixels * largest).bit_length())
+    moved, shift = scaled(constants.dm * step / (pixels * unit) * 2.0**MEAN_FRACTION, bits)  # for each unit of the sum
     floor = floors(pixels, constants, step)
     powers = log2(np.rint(constants.var * pixels / step**2).astype(np.int64) + (np.int64(1) << floor))
     power = int(powers.min() + powers.max()) // 2
-    decay = int16(constants.dv / 2, "decay")
-    level = np.array([exp2_inverse(float(wanted)) for wanted in gain * unit / result.scale])
-    level += steps(decay.astype(np.int64), powers - power)
+    decay = _int32(constants.dv / 2, "decay") & ~FLOOR | floor
+    level = _int32(np.log2(gain * unit / result.scale) + LEVEL, "level") + steps(decay, powers - power)
     columns = {
-        "floor": floor.astype(np.int16),
-        "level": int16(level / 2.0**OUTPUT_FRACTION, "level"),
+        "level": level,
         "decay": decay,
-        "base": int16(result.zero_point + constants.beta / result.scale + 0.5, "base"),
-        "centre": int16((constants.dm * step * centre + constants.cm - step * centre) / unit, "centre"),
+        "base": _int32(result.zero_point + constants.beta / result.scale + 0.5, "base"),
+        "centre": _int32((constants.dm * step * centre + constants.cm - step * centre) / unit, "centre"),
         "gain": moved,
     }
-    table = np.stack([columns[name] for name in COLUMNS], axis=1)
+    table = np.stack([columns[name].astype(np.int32) for name in COLUMNS], axis=1)
     found = {"pixels": pixels, "table": table, "power": power, "shift": shift, "largest_sum": pixels * largest}
     return found if constants.rank is None else found | rank.raised(table, constants.rank, unit)
+
+
+def _int32(real: Any, column: str) -> NDArray[np.int32]:
+    """Rounded to the column's fraction, saturated."""
+    return np.asarray(np.rint(real * 2.0 ** FRACTIONS[column]).clip(-(2**31), 2**31 - 1), np.int32)
 
 
 class _Unique:

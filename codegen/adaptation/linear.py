@@ -9,8 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.adaptation.constants import Constants
-from driftc.codegen.operators.adapt_statistics import FRACTIONS, LINEAR, MEAN_FRACTION, SHRUNK
-from driftc.codegen.operators.powers import bit_length, exp2_inverse
+from driftc.codegen.operators.adapt_statistics import (
+    LINEAR,
+    LINEAR_FRACTIONS,
+    LINEAR_MEAN_FRACTION,
+    OUTPUT_FRACTION,
+    SHRUNK,
+)
+from driftc.codegen.operators.powers import LOG_FRACTION, POWER_FRACTION, bit_length
 
 DEVIATION_FRACTION = 10  # of the distance of a channel's mean, in standard deviations
 
@@ -21,15 +27,15 @@ def fixed_point(
     """x = step * (accumulator + centre) = unit * p + step * centre. The source moves nothing."""
     form = known.form
     rest, left = _rest(known, step, centre), known.mean - step * centre
-    gain, shift = scaled(known.dm * step / (pixels * unit) * 2.0**MEAN_FRACTION)
+    gain, shift = scaled(known.dm * step / (pixels * unit) * 2.0**LINEAR_MEAN_FRACTION)
     floor = floors(pixels, known, step)
     source = np.rint(known.var * pixels / step**2).astype(np.int64) + (np.int64(1) << floor)
     lift = bit_length(source) - 21  # what is left of the source's is from 2^20 to 2^21
-    level = [exp2_inverse(float(wanted)) for wanted in known.gamma / np.sqrt(known.var + known.eps) * unit / scale]
+    level = np.log2(known.gamma / np.sqrt(known.var + known.eps) * unit / scale) + (OUTPUT_FRACTION - POWER_FRACTION)
     error = np.sqrt((known.var + known.eps) / pixels)  # of the mean of so many pixels
     columns = {
         "floor": floor,
-        "level": int16(np.array(level) / 2.0**16, "level"),
+        "level": int16(level, "level"),
         "lift": lift,
         "ratio": np.rint(2.0 ** (35 + lift) / source).clip(0, 2**15 - 1),
         "belief": int16(known.dv, "belief"),
@@ -44,7 +50,7 @@ def fixed_point(
     return {
         "pixels": pixels,
         "table": np.stack([columns[name].astype(np.int16) for name in names], axis=1),
-        "power": 16 << 16,
+        "power": 16 << LOG_FRACTION,
         "shift": shift,
         "largest_sum": pixels * largest,
         "linear": True,
@@ -58,7 +64,7 @@ def trust(pixels: int, largest: int, known: Constants, step: Any, centre: Any) -
     one = 2.0**DEVIATION_FRACTION
     slope, shift = scaled(known.dm * step / (pixels * deviation) * one)
     rest = np.rint(_rest(known, step, centre) / deviation * one).clip(-(2**24), 2**24)
-    real = np.log2(np.e) / (len(slope) if known.form.mean else 1) / 16  # Q.20 to Q.16
+    real = np.log2(np.e) / (len(slope) if known.form.mean else 1)
     right = 15 - int(np.frexp(real)[1])
     return {
         "table": np.stack([slope, rest], axis=1).astype(np.int32),
@@ -71,13 +77,13 @@ def trust(pixels: int, largest: int, known: Constants, step: Any, centre: Any) -
     }
 
 
-def scaled(real: Any) -> tuple[NDArray[np.int16], int]:
-    """As int16 times 2^-shift, the same shift for all, 1 to 61."""
-    shift = min(max(15 - int(np.frexp(np.abs(real).max())[1]), 1), 61)
-    return np.rint(real * 2.0**shift).clip(-(2**15), 2**15 - 1).astype(np.int16), shift
+def scaled(real: Any, bits: int = 15) -> tuple[NDArray[np.int32], int]:
+    """As integers of so many bits and a sign, times 2^-shift, the same shift for all, 1 to 61."""
+    shift = min(max(bits - int(np.frexp(np.abs(real).max())[1]), 1), 61)
+    return np.rint(real * 2.0**shift).clip(-(2.0**bits), 2.0**bits - 1).astype(np.int32), shift
 
 
-def int16(real: Any, column: str, fractions: Mapping[str, int] = FRACTIONS) -> NDArray[np.int16]:
+def int16(real: Any, column: str, fractions: Mapping[str, int] = LINEAR_FRACTIONS) -> NDArray[np.int16]:
     """Rounded to the column's fraction, saturated."""
     return np.asarray(np.rint(real * 2.0 ** fractions[column]).clip(-(2**15), 2**15 - 1), np.int16)
 

@@ -1,4 +1,4 @@
-"""ADAPT_AFFINE: out = clamp((multiplier[c] * in / 2^shift[c] + offset[c]) / 2^16); the offset holds the zero point."""
+"""ADAPT_AFFINE: out = clamp((multiplier[c] * in / 2^shift[c] + offset[c]) / 2^17); the offset holds the zero point."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.graph import Shape, Tensor
+from driftc.codegen.operators.adapt_statistics import OUTPUT_FRACTION
 from driftc.codegen.operators.base import Array, Box, Operator, Tiling, cut
 from driftc.codegen.operators.live import PRECISIONS
 from driftc.codegen.operators.walk import Walk, broadcast
@@ -16,7 +17,7 @@ from driftc.codegen.operators.walk import Walk, broadcast
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class AdaptAffine(Operator):
-    """Inputs: values before normalisation (int8, int16 or int32), int32 multiplier and offset (Q15.16) of each channel.
+    """Inputs: values before normalisation (int8, int16 or int32), int32 multiplier and offset (Q14.17) of each channel.
 
     `shift`, int8 [channels]: the multiplier is of 2^shift of the values. None with int8. In place.
     """
@@ -27,10 +28,10 @@ class AdaptAffine(Operator):
     tiling = Tiling.ROWS | Tiling.CHANNELS
     compared: ClassVar[str] = "the specification alone; no reference adapts"
     arithmetic = (
-        "int32: (multiplier * in + offset) >> 16, rounded down; the offset holds the half that makes it round to "
-        "nearest, and the zero point. |multiplier| <= 2^22, |in| <= 2^7, |offset| <= 2^30, so the sum stays below "
-        "2^31. Clamp to the layer's activation. Values in int16 or int32 (--adapt-precision): 54-bit product, shifted "
-        "down by 1 to 31, the offset added in 64 bits."
+        "int32: (multiplier * in + offset) >> 17, rounded down; the offset holds the half that makes it round to "
+        "nearest, and the zero point. 0 <= multiplier <= 2^23, -2^7 <= in < 2^7, |offset| <= 2^30, so the sum "
+        "is int32. Clamp to the layer's activation. Values in int16 or int32 (--adapt-precision): 55-bit product, "
+        "shifted down by 1 to 31, the offset added in 64 bits."
     )
 
     bounds: tuple[int, int]
@@ -65,7 +66,7 @@ class AdaptAffine(Operator):
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         values, multiplier, offset = (np.asarray(value, np.int64) for value in inputs)
         product = values * multiplier if self.shift is None else values * multiplier >> self.shift.astype(np.int64)
-        return (np.clip((product + offset) >> 16, *self.bounds).astype(np.int8),)
+        return (np.clip((product + offset) >> OUTPUT_FRACTION, *self.bounds).astype(np.int8),)
 
     def walk(self, backward: bool = False) -> Walk | None:
         return broadcast(self.outputs[0].shape, [tensor.shape for tensor in self.inputs])

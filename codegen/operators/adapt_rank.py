@@ -39,7 +39,7 @@ class AdaptRank(Operator):
     arithmetic = (
         "Integers alone. Per channel, Q.8: z of the mean = slope * S / 2^shift - rest, product below 2^62, rounded; "
         "z of the log variance = log_slope * (log2(spread + 2^floor) - log_centre), spread and log2 as "
-        "ADAPT_STATISTICS has them, 38-bit product, rounded; both clamped to +-2^11 (8 standard deviations, as where "
+        "ADAPT_STATISTICS has them, 46-bit product, rounded; both clamped to +-2^11 (8 standard deviations, as where "
         "it is learnt). h = max(0, a + sum of A z), A int8: |a| + 2^11 * (sum of |A| of its row) is at most 2^30, "
         "which is checked, so that no order of the sum leaves int32."
     )
@@ -94,6 +94,6 @@ class AdaptRank(Operator):
         half = np.int64(1) << (self.shift - 1)
         mean = ((sums * self.column("slope") + half) >> self.shift) - (self.column("rest") << 2)
         power = log2(spread(sums, squares, self.pixels) + (np.int64(1) << self.column("floor")))
-        log = ((power - (self.column("log_centre") << 7)) * self.column("log_slope") + (1 << 15)) >> 16
+        log = ((power - (self.column("log_centre") << 15)) * self.column("log_slope") + (1 << 23)) >> 24
         reach = int(REACH) << FRACTION
         return np.asarray(np.clip(np.stack([mean, log]), -reach, reach), np.int64)

@@ -19,30 +19,35 @@ from driftc.codegen.operators.powers import exp2, log2
 from driftc.codegen.operators.walk import Walk
 
 LIMIT = 1 << 30  # of the offset, and of what moves a mean
-COLUMNS = ("floor", "level", "decay", "base", "centre", "gain")
+COLUMNS = ("level", "decay", "base", "centre", "gain")
+FLOOR = 63  # the bits of decay that are the floor
 LINEAR = ("floor", "level", "lift", "ratio", "belief", "base", "centre", "gain", "rest")
 SHRUNK = (*LINEAR, "calm")
 RANKED = (*COLUMNS, "mean_rate", "log_rate")
-FRACTIONS = {"level": 11, "decay": 14, "base": 4, "centre": 8, "belief": 14, "rest": 8, "calm": 7}
-OUTPUT_FRACTION = 16  # of multiplier and offset
+FRACTIONS = {"level": 20, "decay": 28, "base": 17, "centre": 16}
+OUTPUT_FRACTION = 17  # of multiplier and offset
+LINEAR_FRACTIONS = {"level": 11, "belief": 14, "base": 4, "centre": 8, "rest": 8, "calm": 7}
 LARGEST = np.int64(2**31 - 1)
-MEAN_FRACTION = 12  # of the mean, in steps of the int8 values
+MEAN_FRACTION = 16  # of the mean, in steps of the int8 values
+LINEAR_MEAN_FRACTION = 12
 LARGEST_HIDDEN = 1 << 30  # of what ADAPT_RANK gives
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class AdaptStatistics(Operator):
-    """Inputs: sums S (int32 or int64) and squares Q (int64) over n pixels. Outputs: int32, both Q15.16.
+    """Inputs: sums S (int32 or int64) and squares Q (int64) over n pixels. Outputs: int32, both Q14.17.
 
-    A row of `table` for each channel, int16: floor (2^floor is added to the spread), level Q4.11, decay Q1.14,
-    base Q11.4, centre Q7.8, gain (times 2^-shift: steps of the int8 values, Q.12, for each unit of S).
+    A row of `table` for each channel, int32: level Q11.20, decay Q3.28, whose lowest 6 bits are floor besides
+    (2^floor is added to the spread), base Q14.17, centre Q15.16, gain (times 2^-shift: steps of the int8 values, Q.16,
+    for each unit of S).
 
-    In the `linear` form there is either a third input, the trust w (int32 [1], Q.16), or `calm`, soft shrinkage, with
-    a column of its own for the mean, Q8.7; and instead of decay: lift, ratio (spread * ratio / 2^(lift + 19): Q.16
-    share of the source's), belief Q1.14, rest Q7.8 (taken off what moves the mean).
+    In the `linear` form, int16, floor is a column, and there is either a third input, the trust w (int32 [1], Q.16),
+    or `calm`, soft shrinkage, with a column of its own for the mean, Q8.7; level is Q4.11, base Q11.4, centre Q7.8,
+    what gain gives Q.12; and instead of decay: lift, ratio (spread * ratio / 2^(lift + 19): Q.16 share of the
+    source's), belief Q1.14, rest Q7.8 (taken off what moves the mean).
 
     With `up`, B int8 [channels, 2, rank], the third input is h of ADAPT_RANK, int32 [rank], and there are two columns
-    more: B h times mean_rate, log_rate (and 2^-up_shifts) moves the mean, Q.12, and the exponent, Q.16.
+    more: B h times mean_rate, log_rate (and 2^-up_shifts) moves the mean, Q.16, and the exponent, Q.20.
     """
 
     codes = ("ADAPT_STATISTICS",)
@@ -56,25 +61,24 @@ class AdaptStatistics(Operator):
         "2^62, one rounding, clamped. "
         "Per channel, integers alone. spread = Q - S^2 / n, rounded up, exact: with S = m n + r it is "
         "Q - m (S + r) - floor(r^2 / n), and no term exceeds n (L + 1)^2 < 2^62, L the largest accumulator. "
-        "above = log2(spread + 2^floor) - power in Q6.16, log2 linear between 17 exact knots: at most 0.00073 too "
-        "small. multiplier = 2^(level - decay * above) in Q15.16, 39-bit product rounded to Q.16; 2^x linear "
-        "between 17 knots: at most 0.00024 of it too large; saturated to 2^6. "
-        "mean = centre + gain * S / 2^shift in Q.12, product below 2^62, rounded; the moved part is below 2^30 for "
-        "every input. "
+        "above = log2(spread + 2^floor) - power in Q6.24, log2 by parabolas between 17 exact knots: within 0.0000055. "
+        "multiplier = 2^(level - decay * above), 61-bit product rounded down to Q.20, 2^x by parabolas between 17 "
+        "knots: within a millionth of it; in Q.16, of twice the real one, which is Q14.17; rounded, saturated to 2^23. "
+        "mean = centre + gain * S / 2^shift in Q.16, product below 2^62, rounded, the sum saturated to int32. "
         "Linear form: R = spread, with 2^floor, as a share of the source's, Q.16: 2^-lift of it, at most 2^31 - 1, "
         "times ratio / 2^19, below 2^27; moved = w * belief * (R - 1), each product below 2^45, rounded down; "
         "multiplier = 2^(level - log2(1 + moved) / 2), 1 + moved at least 2^-16; "
-        "mean = centre + w * (gain * S / 2^shift - rest); with soft shrinkage w = 1, and both moves are nearer to 0 by "
-        "calm. w = 0 leaves nothing of S and Q. "
-        "With ADAPT_RANK (--adapt-rank): B h, |h| <= 2^30 and rank <= 16, is below 2^41, its product with a rate below "
-        "2^56, rounded once; taken off the exponent, itself saturated to +-2^30, and added to the mean, whose sum is "
-        "saturated to +-2^30. "
-        "offset = base - multiplier * mean / 2^12 in Q.16, 53-bit product rounded down, saturated to +-2^30."
+        "mean = centre + w * (gain * S / 2^shift - rest) in Q.12, the moved part below 2^30 for every input; with "
+        "soft shrinkage w = 1, and both moves are nearer to 0 by calm. w = 0 leaves nothing of S and Q. "
+        "With ADAPT_RANK (--adapt-rank): B h, |h| <= 2^30 and rank <= 16, is below 2^41, its product with a rate of 16 "
+        "bits below 2^56, rounded once; taken off the exponent, itself saturated to +-2^30, and added to the mean "
+        "before it is saturated. "
+        "offset = base - multiplier * mean in Q.17, 54-bit product rounded down, saturated to +-2^30."
     )
 
     pixels: int
-    table: NDArray[np.int16] = field(repr=False)  # [channels, columns]
-    power: int  # Q.16: what log2 is counted from
+    table: NDArray[np.int16 | np.int32] = field(repr=False)  # [channels, columns]
+    power: int  # Q.24: what log2 is counted from
     shift: int  # of the gains, 1 to 61
     largest_sum: int  # no |S| is larger
     linear: bool = False
@@ -90,25 +94,26 @@ class AdaptStatistics(Operator):
 
     def check(self) -> None:
         super().check()
-        gains = np.abs(self.column("gain"))
-        moved = self.largest_sum * int(gains.max(initial=0))
-        floors = self.column("floor")
-        fits = moved < 2**62 and 1 <= self.shift <= 61 and (moved >> self.shift) + 1 < LIMIT
-        if self.up is not None:
-            fits = fits and not self.linear and self.up.shape == (len(self.table), 2, self.inputs[2].size)
-            fits = fits and min(self.up_shifts) >= 1 and max(self.up_shifts) <= 61
-        elif self.linear:
-            lift, ratio, belief = (self.column(name) for name in ("lift", "ratio", "belief"))
-            fits = fits and lift.min(initial=0) >= -20 and lift.max(initial=0) <= 43 and 0 <= self.calm < 2**30
-            fits = fits and min(ratio.min(initial=0), belief.min(initial=0)) >= 0
-        if (
-            not fits
-            or self.table.shape[1] != len(self.columns)
-            or not 0 <= self.power < 2**22
-            or floors.min(initial=0) < 0
-            or floors.max(initial=0) > 61
-        ):
+        kind = np.int16 if self.linear else np.int32
+        fits = self.table.dtype == kind and self.table.shape == (self.inputs[0].size, len(self.columns))
+        if not fits or not self._in_range():
             self.refuse("its constants leave the ranges that the fixed-point arithmetic is made for")
+
+    def _in_range(self) -> bool:
+        moved = self.largest_sum * int(np.abs(self.column("gain")).max(initial=0))
+        floors = self.floors
+        fits = moved < 2**62 and 1 <= self.shift <= 61 and 0 <= self.power < 2**30
+        fits = fits and floors.min(initial=0) >= 0 and floors.max(initial=0) <= 61
+        if self.linear:
+            lift, ratio, belief = (self.column(name) for name in ("lift", "ratio", "belief"))
+            fits = fits and (moved >> self.shift) + 1 < LIMIT and 0 <= self.calm < 2**30 and self.up is None
+            fits = fits and lift.min(initial=0) >= -20 and lift.max(initial=0) <= 43
+            return bool(fits and min(ratio.min(initial=0), belief.min(initial=0)) >= 0)
+        if self.up is not None:
+            fits = fits and self.up.shape == (len(self.table), 2, self.inputs[2].size)
+            fits = fits and min(self.up_shifts) >= 1 and max(self.up_shifts) <= 61
+            fits = fits and all(np.abs(self.column(rate)).max() <= 2**15 for rate in RANKED[-2:])
+        return bool(fits and np.abs(self.column("level")).max(initial=0) < 2**29)
 
     @property
     def int8_tensors(self) -> tuple[Tensor, ...]:
@@ -116,6 +121,10 @@ class AdaptStatistics(Operator):
 
     def column(self, name: str) -> Int64:
         return self.table[:, self.columns.index(name)].astype(np.int64)
+
+    @property
+    def floors(self) -> Int64:
+        return self.column("floor") if self.linear else self.column("decay") & FLOOR
 
     def constants(self) -> dict[str, Array]:
         return {"table": self.table} if self.up is None else {"table": self.table, "up": self.up}
@@ -150,26 +159,32 @@ class AdaptStatistics(Operator):
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         sums, squares, *rest = (np.asarray(value, np.int64) for value in inputs)
         trust = rest[0] if self.linear and rest else np.array([1 << 16])
-        power = spread(sums, squares, self.pixels) + (np.int64(1) << self.column("floor"))
-        decay = self.column("decay") if not self.linear else np.array([1 << 13])
+        power = spread(sums, squares, self.pixels) + (np.int64(1) << self.floors)
         above = log2(self.share(power, trust) if self.linear else power) - self.power
-        exponent = (self.column("level") << 5) - steps(decay, above)
         moved = (sums * self.column("gain") + (np.int64(1) << (self.shift - 1))) >> self.shift
         if self.linear:
+            exponent = (self.column("level") << 9) - (above >> 5)
             moved = moved - (self.column("rest") << 4)
             if "calm" in self.columns:
                 moved = shrink(moved, self.column("calm") << 5)
             moved = (moved * trust + (1 << 15)) >> 16
-        mean = (self.column("centre") << 4) + moved
-        if self.up is not None:
-            mean = np.clip(mean + self.raised(0, rest[0]), -LIMIT, LIMIT)
-            exponent = exponent - np.clip(self.raised(1, rest[0]), -LIMIT, LIMIT)
+            base, mean, fraction = self.column("base") << 13, (self.column("centre") << 4) + moved, LINEAR_MEAN_FRACTION
+        else:
+            exponent = self.column("level") - steps(self.column("decay"), above)
+            if self.up is not None:
+                moved = moved + self.raised(0, rest[0])
+                exponent = exponent - np.clip(self.raised(1, rest[0]), -LIMIT, LIMIT)
+            base, mean, fraction = (
+                self.column("base"),
+                np.clip(self.column("centre") + moved, -LARGEST - 1, LARGEST),
+                MEAN_FRACTION,
+            )
         multiplier = exp2(exponent)
-        offset = np.clip((self.column("base") << 12) - ((multiplier * mean) >> MEAN_FRACTION), -LIMIT, LIMIT)
+        offset = np.clip(base - ((multiplier * mean) >> fraction), -LIMIT, LIMIT)
         return multiplier.astype(np.int32), offset.astype(np.int32)
 
     def raised(self, which: int, hidden: Int64) -> Int64:
-        """What h moves the mean (0; Q.12) or the exponent (1; Q.16) of each channel by."""
+        """What h moves the mean (0; Q.16) or the exponent (1; Q.20) of each channel by."""
         assert self.up is not None
         rate, shift = self.column(RANKED[len(COLUMNS) + which]), self.up_shifts[which]
         return ((self.up[:, which].astype(np.int64) @ hidden) * rate + (np.int64(1) << (shift - 1))) >> shift
@@ -191,8 +206,8 @@ def shrink(x: Int64, calm: Int64) -> Int64:
 
 
 def steps(decay: Int64, above: Int64) -> Int64:
-    """decay (Q.14) * above (Q.16), rounded to Q.16."""
-    return np.asarray((decay * above + (1 << 13)) >> 14, np.int64)
+    """decay (Q.28) * above (Q.24), rounded down to Q.20."""
+    return np.asarray((decay * above) >> 32, np.int64)
 
 
 def spread(sums: Int64, squares: Int64, pixels: int) -> Int64:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from driftc.codegen.arithmetic import Int64
 from driftc.codegen.graph import Shape, Tensor
 from driftc.codegen.operators.base import Array, Operator
-from driftc.codegen.operators.powers import ONE, exp2, log2
+from driftc.codegen.operators.powers import EXPONENT_FRACTION, LOG_FRACTION, ONE, exp2, log2
 
 FARTHEST = 1 << 14  # of a channel, Q.10: 16 standard deviations
-LARGEST = 32 * ONE  # of the exponent
+LARGEST = 32 << EXPONENT_FRACTION  # of the exponent
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -31,14 +31,14 @@ class AdaptTrust(Operator):
     compared: ClassVar[str] = "the specification alone; no reference adapts"
     arithmetic = (
         "Integers alone. Per channel t = slope * S / 2^shift - rest in Q.10, product below 2^62, clamped to +-2^14 "
-        "(16 standard deviations); D = sum of t^2, Q.20, below 2^43. x = D * factor / 2^right in Q.16, product below "
+        "(16 standard deviations); D = sum of t^2, Q.20, below 2^43. x = D * factor / 2^right in Q.20, product below "
         "2^58, at most 32; d = 1 - 2^-x in Q.16. q = 2^(rate * log2 d), 0 for d = 0, or rate * d, rate Q1.14; "
         "w = 1 - q. Each step is monotone, so w never grows with D; w = 1 for D = 0; with the power and d = 1, w = 0."
     )
 
     table: NDArray[np.int32] = field(repr=False)  # [channels, 2]
     shift: int  # of the slopes, 1 to 61
-    factor: int  # below 2^15: log2(e), or that divided by the channels, times 2^(right - 4)
+    factor: int  # below 2^15: log2(e), or that divided by the channels, times 2^right
     right: int
     rate: int  # Q1.14
     power: bool  # q = d^rate, not rate * d
@@ -74,7 +74,7 @@ class AdaptTrust(Operator):
         """w of D, Q.20."""
         d = ONE - exp2(-np.minimum((distance * self.factor) >> self.right, LARGEST))
         if self.power:
-            exponent = (self.rate * (log2(np.maximum(d, 1)) - 16 * ONE) + (1 << 13)) >> 14
+            exponent = (self.rate * (log2(np.maximum(d, 1)) - (16 << LOG_FRACTION)) + (1 << 17)) >> 18
             q = np.where(d == 0, 0, exp2(exponent))
         else:
             q = (self.rate * d) >> 14

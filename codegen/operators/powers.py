@@ -1,7 +1,8 @@
-"""Logarithm and power of two in fixed point: piecewise linear, to the bit as firmware/driftc_adapt.h has them.
+"""Logarithm and power of two in fixed point, to the bit as firmware/driftc_adapt.h has them.
 
-Both interpolate between 17 exact knots, so that each is continuous and monotone and exact at powers of two. Q.16 below
-means 16 fraction bits.
+Between 17 exact knots each is the line through two of them and a parabola that is 0 at both, whose height follows from
+the line's own slope: log2'' = -ln 2 (log2')^2, exp2'' = ln 2 exp2'. So each is continuous, and exact at powers of two.
+Q.24 below means 24 fraction bits.
 """
 
 from __future__ import annotations
@@ -10,46 +11,82 @@ import numpy as np
 
 from driftc.codegen.arithmetic import Int64
 
-ONE = 1 << 16
-SEGMENTS = 16
-# log2(1 + i/16), and the steps of 2^(i/16), in Q.16. Written out: no platform's libm may decide them.
+LOG_FRACTION = 24  # of what log2 gives
+EXPONENT_FRACTION = 20  # of what exp2 takes
+POWER_FRACTION = 16  # of what it gives
+ONE = 1 << POWER_FRACTION
+# log2(1 + i/16) and 2^(i/16) in Q.24. Written out: no platform's libm may decide them.
 LOG2_KNOTS = np.array(
-    [0, 5732, 11136, 16248, 21098, 25711, 30109, 34312, 38336, 42196, 45904, 49472, 52911, 56229, 59434, 62534, 65536],
+    [
+        0,
+        1467383,
+        2850868,
+        4159533,
+        5401057,
+        6581994,
+        7707984,
+        8783912,
+        9814042,
+        10802114,
+        11751428,
+        12664911,
+        13545168,
+        14394532,
+        15215099,
+        16008758,
+        16777216,
+    ],
     np.int64,
 )
-_EXP2_STEPS = (2902, 3030, 3164, 3304, 3450, 3604, 3762, 3930, 4103, 4285, 4475, 4673, 4880, 5096, 5321, 5557)
-EXP2_KNOTS = 65536 + np.cumsum([0, *_EXP2_STEPS], dtype=np.int64)
-LARGEST_POWER = 64 * ONE  # exp2's result is saturated here: 2^6 in Q.16
+EXP2_KNOTS = np.array(
+    [
+        16777216,
+        17520007,
+        18295684,
+        19105703,
+        19951585,
+        20834917,
+        21757357,
+        22720638,
+        23726566,
+        24777031,
+        25874004,
+        27019544,
+        28215802,
+        29465022,
+        30769550,
+        32131834,
+        33554432,
+    ],
+    np.int64,
+)
+BEND = 1420  # ln 2 / 2 in Q.12, and ln 2 / 32 in Q.16
+LARGEST_POWER = 128 * ONE  # exp2's result is saturated here
+WORD = (1 << 32) - 1
 
 
 def log2(x: Int64) -> Int64:
-    """log2 of integers in [1, 2^63), in Q.16; never above it by more than 2^-16, below it by at most 0.00073."""
+    """log2 of integers in [1, 2^63), in Q.24, within 0.0000055."""
     whole = bit_length(x) - 1
-    top = np.where(whole >= 20, x >> np.maximum(whole - 20, 0), x << np.maximum(20 - whole, 0))  # 2^20 <= top < 2^21
-    segment = (top >> 16) & 15
+    top = np.where(whole >= 31, x >> np.maximum(whole - 31, 0), x << np.maximum(31 - whole, 0))  # 2^31 <= top < 2^32
+    segment = (top >> 27) & 15
     step = LOG2_KNOTS[segment + 1] - LOG2_KNOTS[segment]
-    return np.asarray((whole << 16) + LOG2_KNOTS[segment] + ((step * (top & 0xFFFF)) >> 16), np.int64)
+    line = (step * ((top << 5) & WORD)) >> 32
+    bend = ((((line << 6) * ((step - line) << 6)) >> 32) * BEND) >> 16
+    return np.asarray((whole << LOG_FRACTION) + LOG2_KNOTS[segment] + line + bend, np.int64)
 
 
 def exp2(x: Int64) -> Int64:
-    """2^x for x in Q.16 with |x| < 2^15: in Q.16, rounded, saturated to 2^6; from 0.9999 to 1.0003 of it, +- 2^-17."""
-    whole = x >> 16
-    segment = (x & 0xFFFF) >> 12
+    """2^x for x in Q.20, |x| below 2^31: in Q.16, rounded, saturated to 2^7; within a millionth of it, +- 2^-17."""
+    whole = x >> EXPONENT_FRACTION
+    segment = (x >> 16) & 15
+    part = (x << 16) & WORD
     step = EXP2_KNOTS[segment + 1] - EXP2_KNOTS[segment]
-    mantissa = EXP2_KNOTS[segment] + ((step * (x & 0xFFF)) >> 12)
-    right = np.clip(-whole, 0, 31)
-    found = (mantissa << np.clip(whole, 0, 6)) + ((1 << right) >> 1) >> right
-    return np.asarray(np.minimum(found, LARGEST_POWER), np.int64)
-
-
-def exp2_inverse(power: float) -> int:
-    """The x in Q.16 whose `exp2` is nearest to `power` > 0 (a real number, below 2^6)."""
-    low, high = -32 * ONE, 6 * ONE
-    wanted = power * ONE
-    while high - low > 1:  # exp2 is monotone
-        middle = (low + high) // 2
-        low, high = (middle, high) if int(exp2(np.int64(middle))) <= wanted else (low, middle)  # type: ignore[arg-type]
-    return low
+    line = (step * part) >> 32
+    bend = (((line * (WORD - part)) >> 32) * BEND) >> 16
+    right = np.clip(8 - whole, 2, 31)
+    found = (EXP2_KNOTS[segment] + line - bend + ((1 << right) >> 1)) >> right
+    return np.asarray(np.where(whole < 7, found, LARGEST_POWER), np.int64)
 
 
 def bit_length(x: Int64) -> Int64:

@@ -13,9 +13,9 @@ from operator_cases import few
 
 from driftc.codegen.errors import ModelError
 from driftc.codegen.graph import Tensor
-from driftc.codegen.operators.adapt_statistics import COLUMNS, LIMIT, AdaptStatistics, spread
+from driftc.codegen.operators.adapt_statistics import LIMIT, AdaptStatistics, spread
 
-INT16 = st.integers(-(2**15), 2**15 - 1)
+INT32 = st.integers(-(2**31), 2**31 - 1)
 
 
 def kernel(rows: list[list[int]], pixels: int, largest: int, shift: int, wide: bool) -> AdaptStatistics:
@@ -27,8 +27,8 @@ def kernel(rows: list[list[int]], pixels: int, largest: int, shift: int, wide: b
         inputs=(tensor("s", np.int64 if wide else np.int32), tensor("q", np.int64)),
         outputs=(tensor("m", np.int32), tensor("o", np.int32)),
         pixels=pixels,
-        table=np.array(rows, np.int16),
-        power=20 << 16,
+        table=np.array(rows, np.int32),
+        power=20 << 24,
         shift=shift,
         largest_sum=largest,
     )
@@ -46,35 +46,40 @@ def test_spread_is_n_times_the_variance_rounded_up(pixels: int, data: st.DataObj
 
 
 @few
-@given(st.integers(2, 32768), st.lists(INT16, min_size=5, max_size=5), st.integers(0, 61), st.data())
-def test_every_sample_is_defined(pixels: int, row: list[int], floor: int, data: st.DataObject) -> None:
+@given(st.integers(2, 32768), st.tuples(INT32, INT32, INT32), st.integers(0, 61), st.data())
+def test_every_sample_is_defined(pixels: int, others: tuple[int, ...], floor: int, data: st.DataObject) -> None:
     """Arithmetic in int64 is the arithmetic without limits, for any statistics that a layer can have."""
     largest = int((2**62 / pixels) ** 0.5) - 2
     total = data.draw(st.sampled_from([0, pixels * largest, -pixels * largest]))
     squares = data.draw(st.sampled_from([-(-total * total // pixels), pixels * largest * largest]))
-    shift = min(max((pixels * largest * (abs(row[4]) + 1)).bit_length() - 29, 1), 61)
-    op = kernel([[floor, *row]], pixels, pixels * largest, shift, wide=True)
-    if pixels * largest * abs(row[4]) >= 2**62:
-        return
+    level, most = data.draw(st.integers(1 - 2**29, 2**29 - 1)), min((2**62 - 1) // (pixels * largest), 2**31 - 1)
+    gain, shift = data.draw(st.integers(-most, most)), data.draw(st.integers(1, 61))
+    decay, base, centre = others
+    op = kernel([[level, decay & ~63 | floor, base, centre, gain]], pixels, pixels * largest, shift, wide=True)
     op.check()
     multiplier, offset = op.spec(np.array([total]), np.array([squares]))
-    assert 0 <= int(multiplier[0]) <= 1 << 22
-    moved = (total * row[4] + (1 << (shift - 1))) >> shift
-    exact = row[2] * 4096 - ((int(multiplier[0]) * (row[3] * 16 + moved)) >> 12)
+    assert 0 <= int(multiplier[0]) <= 1 << 23
+    mean = min(max(centre + ((total * gain + (1 << (shift - 1))) >> shift), -(2**31)), 2**31 - 1)
+    exact = base - ((int(multiplier[0]) * mean) >> 16)
     assert int(offset[0]) == min(max(exact, -LIMIT), LIMIT)
-    assert abs(127 * int(multiplier[0])) + abs(int(offset[0])) < 2**31
+    for value in (-128, 127):
+        assert -(2**31) <= value * int(multiplier[0]) + int(offset[0]) < 2**31
 
 
 def test_no_variance_uses_the_floor() -> None:
-    level, decay = 3 << 11, 1 << 14
-    op = kernel([[20, level, decay, 5 << 4, 0, 0]], 64, 1000, 1, wide=False)
+    level, decay = 3 << 20, 1 << 28
+    op = kernel([[level, decay | 20, 5 << 17, 0, 0]], 64, 1000, 1, wide=False)
     multiplier, offset = op.spec(np.array([64], np.int32), np.array([64], np.int64))
     assert multiplier.tolist() == [8 << 16]  # 2^(3 - (20 - 20))
-    assert offset.tolist() == [5 << 16]
+    assert offset.tolist() == [5 << 17]
 
 
 def test_constants_out_of_range_are_refused() -> None:
-    assert len(COLUMNS) == 6
-    for rows, shift in (([[62, 0, 0, 0, 0, 0]], 1), ([[-1, 0, 0, 0, 0, 0]], 1), ([[0, 0, 0, 0, 0, 32767]], 1)):
+    for rows, shift in (
+        ([[0, 62, 0, 0, 0]], 1),
+        ([[2**29, 0, 0, 0, 0]], 1),
+        ([[0, 0, 0, 0, 2**31 - 1]], 1),
+        ([[0] * 5], 0),
+    ):
         with pytest.raises(ModelError, match="leave the ranges"):
-            kernel(rows, 64, 2**31, shift, wide=False).check()
+            kernel(rows, 64, 2**32, shift, wide=False).check()

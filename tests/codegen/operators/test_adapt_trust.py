@@ -14,7 +14,7 @@ from driftc.codegen.operators.adapt_statistics import SHRUNK, AdaptStatistics, s
 from driftc.codegen.operators.adapt_trust import AdaptTrust
 
 ONE = 1 << 16
-FACTOR, RIGHT = round(np.log2(np.e) / 16 * 2**18), 18
+FACTOR, RIGHT = round(np.log2(np.e) * 2**14), 14
 
 
 def kernel(rate: float, power: bool, rows: int = 4, shift: int = 10, largest: int = 1 << 20) -> AdaptTrust:
@@ -76,7 +76,7 @@ def statistics(row: list[int], trust: bool, pixels: int, shift: int, calm: int =
         outputs=(tensor("m", np.int32), tensor("o", np.int32)),
         pixels=pixels,
         table=np.array([row if trust else [*row, 100]], np.int16),
-        power=16 << 16,
+        power=16 << 24,
         shift=shift,
         largest_sum=pixels << 20,
         linear=True,
@@ -105,7 +105,7 @@ def test_without_trust_nothing_of_the_sample_is_left(
     op.check()
     found = [op.spec(np.array([total]), np.array([squares]), np.array([0])) for total in (total, 0)]
     for multiplier, offset in found:
-        assert (multiplier.item(), offset.item()) == (ONE, 80 * 4096 - 25 * 16 * 16)
+        assert (multiplier.item(), offset.item()) == (ONE, 80 * 8192 - 25 * 16 * 16)
     op.spec(np.array([total]), np.array([squares]), np.array([ONE]))
 
 
