@@ -85,6 +85,13 @@ def vww(tensor: Tensor) -> Samples:
     return _halves(images, labels)
 
 
+def vww_swapped(tensor: Tensor) -> Samples:
+    """The halves change places."""
+    with np.load(DATA / "mlperf_tiny/vww01/vww01.npz") as file:
+        images, labels = file["x"].astype(np.float32) / 255, file["y"]
+    return Samples(images[1::2], images[::2], labels[::2])
+
+
 def grey(tensor: Tensor) -> Samples:
     """The same photographs without colour, in the range of the input."""
     with np.load(DATA / "mlperf_tiny/vww01/vww01.npz") as file:
@@ -141,6 +148,7 @@ TINY, EXTRA, MLTK = "mlperf_tiny/models", "extra_models", "extra_models/mltk"
 CASES = (
     Case("resnet8", f"{TINY}/ic/pretrainedResnet.h5", f"{TINY}/ic/pretrainedResnet_quant.tflite", cifar10),
     Case("vww", f"{TINY}/vww/vww_96.h5", f"{TINY}/vww/vww_96_int8.tflite", vww),
+    Case("vww, swapped", f"{TINY}/vww/vww_96.h5", f"{TINY}/vww/vww_96_int8.tflite", vww_swapped),
     Case("vww float .tflite", f"{TINY}/vww/vww_96_float.tflite", f"{TINY}/vww/vww_96_int8.tflite", vww),
     Case("kws", f"{TINY}/kws/kws_ref_model_savedmodel", f"{TINY}/kws/kws_ref_model_int8.tflite", speech),
     Case("ad", f"{TINY}/ad/ad01.h5", f"{TINY}/ad/ad01_int8.tflite", speech),
