@@ -7,24 +7,24 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 import driftc
+from driftc.codegen.cli_options import (
+    adaptation_options,
+    calibration_options,
+    json_option,
+    planning_options,
+    sample_options,
+    target_options,
+)
 from driftc.codegen.errors import DriftcError, UsageError
 
 if TYPE_CHECKING:
     from driftc.codegen.api import Compiled
-
-CORES = "cortex-m0plus|cortex-m3|cortex-m4|cortex-m7|cortex-m33|cortex-m55|rv32imc"
-Command = Callable[..., Any]
-_DATA_HELP = (
-    ".npz or .npy: one array per input by tensor name, or 'x'; first axis = samples. int8 = raw, float = real values, "
-    "uint8 = real values 0..255, int32 = indices."
-)
 
 
 def main() -> None:
@@ -68,74 +68,6 @@ def cli() -> None:
     """
 
 
-def target_options(command: Command) -> Command:
-    """--core, --cc and -O, as compile, verify and simulate take them."""
-    for option in (
-        click.option("-O", "optimize", type=click.Choice(["2", "3", "s"]), help="Optimisation level (default 2)."),
-        click.option("--cc", metavar="gcc|clang|zig|PATH", help="Compiler (default: the first that is present)."),
-        click.option("--core", metavar=CORES, help="Core to emulate (default: the board's, else cortex-m4)."),
-    ):
-        command = option(command)
-    return command
-
-
-def calibration_options(command: Command) -> Command:
-    """How a float model becomes int8: given to the command as the keyword arguments of Settings."""
-
-    @wraps(command)
-    def packed(*arguments: Any, **options: Any) -> Any:
-        names = ("ranges", "correct_bias", "equalize", "input_divisor")
-        return command(*arguments, settings={name: options.pop(name) for name in names}, **options)
-
-    made: Command = packed
-    for option in (
-        click.option(
-            "--input-divisor", type=float, default=1.0, metavar="D", help="Divide uint8 samples by D first (255)."
-        ),
-        click.option(
-            "--equalize/--no-equalize",
-            default=None,
-            help="Even out channels between layers (default: if there are depthwise convolutions).",
-        ),
-        click.option(
-            "--correct-bias/--no-correct-bias",
-            default=True,
-            show_default=True,
-            help="Take each layer's mean error out of its bias.",
-        ),
-        click.option(
-            "--ranges",
-            type=click.Choice(["mse", "minmax", "percentile"]),
-            default="mse",
-            show_default=True,
-            help="What activations reach: least mean squared error, all values, or all but the rarest.",
-        ),
-    ):
-        made = option(made)
-    return made
-
-
-def sample_options(command: Command) -> Command:
-    """Where samples come from."""
-    for option in (
-        click.option("--sample", type=int, metavar="K", help="Take only sample K, counted from 0."),
-        click.option(
-            "--input-divisor", type=float, default=1.0, metavar="D", help="Divide uint8 values by D first (255)."
-        ),
-        click.option("--labels", metavar="FILE.npz:KEY", help="Class numbers (default: 'y' in the data file)."),
-        click.option(
-            "--random", type=click.IntRange(0, 1_000_000), metavar="N", help="N seeded samples and 3 extremes."
-        ),
-        click.option("--data", type=click.Path(path_type=Path), metavar="FILE", help=_DATA_HELP),
-    ):
-        command = option(command)
-    return command
-
-
-def json_option(command: Command) -> Command:
-    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")(command)
-
-
 @cli.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder to write (default: the model's name).")
@@ -148,84 +80,11 @@ def json_option(command: Command) -> Command:
     show_default=True,
     help="Whose rounding the C reproduces, where TFLite Micro and LiteRT differ.",
 )
-@click.option(
-    "--planner",
-    type=click.Choice(["optimal", "greedy"]),
-    default="optimal",
-    show_default=True,
-    help="How buffers are placed: optimal proves the arena the smallest (needs OR-Tools), greedy is quick.",
-)
-@click.option(
-    "--ram",
-    type=click.IntRange(1),
-    metavar="BYTES",
-    help="Most bytes for the arena: layers are computed in parts until it fits (default: the board's RAM).",
-)
-@click.option(
-    "--minimize",
-    type=click.Choice(["instructions", "ram"]),
-    default="instructions",
-    show_default=True,
-    help="The fewest extra instructions within --ram, or the least RAM within --overhead.",
-)
-@click.option(
-    "--overhead",
-    type=click.FloatRange(0),
-    default=15.0,
-    show_default=True,
-    metavar="PERCENT",
-    help="With --minimize ram: how many more instructions than untiled, estimated.",
-)
-@click.option(
-    "--feed",
-    type=click.Choice(["rows"]),
-    help="Take the input row by row with NAME_feed, so that it is never whole in RAM.",
-)
+@planning_options
 @click.option(
     "--pareto", is_flag=True, help="Also list the plans that trade RAM for instructions, each with its --ram."
 )
-@click.option(
-    "--adapt",
-    is_flag=False,
-    flag_value="calibrated",
-    metavar="[METHOD]",
-    help="Normalise each sample by its own statistics: calibrated (default; needs TensorFlow), fixed, iabn or lean.",
-)
-@click.option(
-    "--adapt-layers",
-    default="all",
-    show_default=True,
-    metavar="all|auto|SHARE|NAME,NAME",
-    help="Which layers: a share counts from the input; auto takes the best within --adapt-budget.",
-)
-@click.option(
-    "--adapt-budget",
-    type=float,
-    metavar="PERCENT",
-    help="With --adapt-layers auto: how many more instructions, estimated (default 12).",
-)
-@click.option(
-    "--adapt-precision",
-    type=click.Choice(["int8", "int16", "int32"]),
-    help="Values before normalisation: int8 (the default), int16 (twice the bytes) or int32 (four times).",
-)
-@click.option(
-    "--adapt-rank",
-    type=int,
-    metavar="1..16",
-    help="With calibrated: all channels of a layer together move each of them, by a term of this rank, such as 4.",
-)
-@click.option(
-    "--adapt-constants",
-    type=click.Path(path_type=Path),
-    metavar="FILE.json",
-    help="Take the constants from here: the adaptation.json of a compiled folder.",
-)
-@click.option(
-    "--augment",
-    metavar="image|spectrum|motion|FILE.npz",
-    help="How calibrated shifts samples, or a file of shifted ones (default: by the input's shape).",
-)
+@adaptation_options
 @click.option("--float-io", is_flag=True, help="Also write NAME_invoke_float, which takes and gives real values.")
 @click.option(
     "--measure/--no-measure",
@@ -250,19 +109,9 @@ def compile(
     board: str | None,
     name: str | None,
     match: str,
-    planner: str,
-    ram: int | None,
-    minimize: str,
-    overhead: float,
-    feed: str | None,
+    planning: dict[str, Any],
     pareto: bool,
-    adapt: str | None,
-    adapt_layers: str,
-    adapt_budget: float | None,
-    adapt_precision: str | None,
-    adapt_rank: int | None,
-    adapt_constants: Path | None,
-    augment: str | None,
+    adaptation: dict[str, Any],
     float_io: bool,
     measure: bool | None,
     calibrate: Path | None,
@@ -292,25 +141,15 @@ def compile(
             name=name,
             match=match,
             float_io=float_io,
-            planner=planner,
+            **planning,
             core=core,
             cc=cc,
             optimize=optimize or "2",
-            ram=ram,
-            minimize=minimize,
-            overhead=overhead,
-            feed=feed,
             measure=measure,
             calibrate=calibrate,
             settings=Settings(**settings),
             watch=watch,
-            adapt=adapt,
-            adapt_layers=adapt_layers,
-            adapt_budget=adapt_budget,
-            adapt_precision=adapt_precision,
-            adapt_rank=adapt_rank,
-            adapt_constants=adapt_constants,
-            augment=augment,
+            **adaptation,
             progress=progress,
         )
     for note in compiled.notes:
