@@ -2,6 +2,7 @@
 
     python benchmarks/robustness [--task resnet8|resnet8-folded|resnet20|motion|audio] [--samples 300] [--severity 5]
                                  [--split dev|table] [--rows none,fixed,...] [--set RATE=... --set CLEAN=...]
+                                 [--layers all|SHARE|NAME,NAME]
                                  [--out build/robustness]
 
 The rows are those of rows.py. `dev` is for tuning, `table` for what is reported. Results are kept in --out, a file for
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -71,6 +73,7 @@ def tuned(settings: tuple[str, ...]) -> Iterator[str]:
 @click.option(
     "--set", "settings", multiple=True, metavar="NAME=VALUE", help="A constant of codegen/adaptation/calibrated.py."
 )
+@click.option("--layers", default="all", show_default=True, help="Which are live, as --adapt-layers has it.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("build/robustness"), show_default=True)
 def main(
     name: str,
@@ -79,12 +82,14 @@ def main(
     split: str,
     rows: str,
     settings: tuple[str, ...],
+    layers: str,
     out: Path,
 ) -> None:
-    folder = out / "_".join([name, *tuned(settings), sources()])
+    live = [] if layers == "all" else [layers]
+    folder = out / "_".join([name, *tuned(settings), *live, sources()])
     folder.mkdir(parents=True, exist_ok=True)
     model, load = TASKS[name]
-    task = load(model(out), split, samples)
+    task = replace(load(model(out), split, samples), layers=layers)
     wanted = rows.split(",")
     shifted = cache(task.shifted)
     found: Found = {}

@@ -72,6 +72,7 @@ def _compile(row: str, task: Task, data: Path, folder: Path) -> driftc.Compiled:
     if row == "full":
         return driftc.compile(task.model, adapt_constants=_full(task, folder), **how)
     learnt = {"static": {}, "calibrated": {}, "rank4": {"adapt_rank": 4}}
+    how["adapt_layers"] = task.layers
     how |= {"adapt": "calibrated", "augment": task.augment, **learnt[row]} if row in learnt else {"adapt": row}
     gains = calibrated.GAINS
     calibrated.GAINS = row != "static"

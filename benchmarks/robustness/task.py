@@ -29,6 +29,7 @@ class Task:
     kinds: tuple[str, ...]
     augmented: tuple[str, ...]  # kinds near those that are fitted on
     augment: str
+    layers: str = "all"  # which are live, as --adapt-layers has it
 
     @property
     def base(self) -> tuple[str, Samples, Labels]:
