@@ -37,7 +37,9 @@ def load(path: Path, name: str | None = None, title: str | None = None) -> Graph
         raise ModelError(f"{path}: cannot be read: no such file")
     keras = load_extra("tensorflow", EXTRA, title).keras
     try:
-        model = keras.models.load_model(path, compile=False, custom_objects={"DepthwiseConv2D": _depthwise(keras)})
+        with warnings.catch_warnings():  # of how layers were made: nothing that who compiles them could change
+            warnings.simplefilter("ignore")
+            model = keras.models.load_model(path, compile=False, custom_objects={"DepthwiseConv2D": _depthwise(keras)})
     except Exception as problem:  # Keras raises whatever its parts do
         raise ModelError(f"{title}: Keras cannot read it: {str(problem).strip().splitlines()[0]}") from None
     digest = hashlib.sha256(path.read_bytes()).hexdigest()

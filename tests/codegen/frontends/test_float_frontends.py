@@ -5,6 +5,7 @@ Each import compares itself with the framework's own inference; what it says is 
 
 from __future__ import annotations
 
+import json
 import re
 import warnings
 from collections.abc import Iterator
@@ -138,6 +139,23 @@ def test_keras_refuses_what_it_lacks(tmp_path: Path) -> None:
     (tmp_path / "damaged.h5").write_bytes(b"not a model")
     with pytest.raises(ModelError, match=r"damaged.h5: Keras cannot read it"):
         load_model(tmp_path / "damaged.h5")
+
+
+@KERAS
+def test_keras_2_says_nothing_of_how_layers_were_made(tmp_path: Path) -> None:
+    """Its Sequential models have the input's shape in their first layer, which Keras 3 warns of."""
+    h5py, keras = import_module("h5py"), import_module("tensorflow").keras
+    model = keras.Sequential([keras.layers.Input((8, 8, 1)), keras.layers.Conv2D(4, 3), keras.layers.ReLU()])
+    model.save(tmp_path / "net.h5")
+    with h5py.File(tmp_path / "net.h5", "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        config["config"]["layers"][1]["config"]["batch_input_shape"] = [None, 8, 8, 1]
+        file.attrs["model_config"] = json.dumps(config)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        graph = load_model(tmp_path / "net.h5")
+    assert kinds(graph)[0] == "CONV_2D"
+    assert [str(warning.message) for warning in said if "input_shape" in str(warning.message)] == []
 
 
 @KERAS
