@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BufferedReader, RawIOBase
 from pathlib import Path
+from textwrap import shorten
 from types import TracebackType
 from typing import IO, Any, Self
 
@@ -26,6 +27,9 @@ from driftc.simulator.references import child
 Array = NDArray[Any]
 
 _UNREADABLE = (tflite.TensorType.STRING, tflite.TensorType.RESOURCE, tflite.TensorType.VARIANT)
+
+
+LONG = 200  # characters: LiteRT says the same of each tensor
 
 
 class ReferenceRefused(DriftcError):
@@ -114,7 +118,9 @@ class Worker:
         if answer is None:
             raise self._refused(self._death(said_before))
         if "refused" in answer[0]:
-            raise self._refused(_joined(answer[0]["refused"], self._said(said_before)))
+            reason = answer[0]["refused"]
+            said = "" if len(reason) > LONG else self._said(said_before)  # then it is what they printed
+            raise self._refused(_joined(shorten(reason, LONG, placeholder=" ..."), said))
         return answer
 
     def _refused(self, reason: str) -> ReferenceRefused:
