@@ -145,6 +145,32 @@ static inline int32_t driftc_exp2(int32_t x)
     return whole < -23 ? 0 : (int32_t)((mantissa + (1u << (7 - whole))) >> (8 - whole));
 }
 
+/* 1 / sqrt(i / 32) in Q.30, i from 8 */
+static const uint32_t driftc_root_knots[25] = {
+    2147483648u, 2024667000u, 1920767767u, 1831380208u, 1753413056u,
+    1684624773u, 1623345051u, 1568300315u, 1518500250u, 1473161629u,
+    1431655765u, 1393471397u, 1358187913u, 1325455684u, 1294981364u,
+    1266516759u, 1239850262u, 1214800200u, 1191209601u, 1168942037u,
+    1147878294u, 1127913670u, 1108955787u, 1090922784u, 1073741824u
+};
+
+/* level * 2^(30 - right) / sqrt(x), at most 2^23, rounded: the line between two knots, and one Newton step. */
+static inline int32_t driftc_over_root(uint32_t x, int32_t level, int32_t right)
+{
+    const int zeros = driftc_leading_zeros_fast(x) & ~1;
+    const uint32_t top = x << zeros;
+    const uint32_t *knot = driftc_root_knots + ((top >> 27) - 8);
+    const uint32_t line = knot[0] - driftc_high(knot[0] - knot[1], top << 5);
+    const uint32_t over = driftc_high(driftc_high(line, line), top);
+    const uint32_t root = driftc_high(line, ((3u << 28) - over) << 2);
+    const uint32_t product = driftc_high((uint32_t)level << 17, root);
+    const int32_t down = right - zeros / 2;
+    const uint32_t most = 1u << 23;
+    const uint32_t found = down < 5 ? most : (product + ((1u << down) >> 1)) >> down;
+
+    return (int32_t)(found > most ? most : found);
+}
+
 /* Q - S^2 / n, rounded up: n times the variance. Nothing on the way exceeds Q's own bound, and |S| + n fits int32. */
 DRIFTC_INLINE int64_t driftc_spread(int32_t sum, int64_t squares, int32_t pixels)
 {
@@ -236,20 +262,19 @@ typedef struct {
     const int16_t *table; /* a row of columns for each channel, those below */
     int32_t channels;
     int32_t pixels;
-    int32_t power; /* Q.24: log2 of the source's share */
-    int shift;     /* of the gains */
+    int shift;      /* of the gains */
+    int32_t belief; /* Q.14: what the variance is moved by */
 } driftc_linear_t;
 
-/* The linear form: not log2 of the variance is moved but the variance, as its share R (Q.16) of the source's.
- * floor: 2^floor is added to the spread. level Q.11, base Q.4, centre Q.8, gain as above. lift: 2^-lift * spread, at
- * most 2^31 - 1, times ratio / 2^19 is R. belief Q.14: R - 1 and the mean are moved by it. rest Q.8: what the mean of
- * S = 0 is moved too much. calm Q.7, in driftc_adapt_shrunk alone: what the mean is moved is this nearer to 0. */
+/* The linear form: not log2 of the variance is moved but the variance. shifts: 2^-lift of the spread is what it is
+ * compared in, lift its lowest 6 bits; above them right. source, spread: of the source, with and without eps.
+ * M = level * 2^(30 - right) / sqrt(variance). base Q.4, centre Q.8, gain as above. rest Q.8: what the mean of S = 0 is
+ * moved too much. calm Q.7, in driftc_adapt_shrunk alone: what the mean is moved is this nearer to 0. */
 enum {
-    DRIFTC_LINEAR_FLOOR,
+    DRIFTC_LINEAR_SHIFTS,
+    DRIFTC_LINEAR_SOURCE,
+    DRIFTC_LINEAR_SPREAD,
     DRIFTC_LINEAR_LEVEL,
-    DRIFTC_LINEAR_LIFT,
-    DRIFTC_LINEAR_RATIO,
-    DRIFTC_LINEAR_BELIEF,
     DRIFTC_LINEAR_BASE,
     DRIFTC_LINEAR_CENTRE,
     DRIFTC_LINEAR_GAIN,
@@ -263,33 +288,31 @@ DRIFTC_INLINE int32_t driftc_shrink(int32_t x, int32_t calm)
     return x > calm ? x - calm : x < -calm ? x + calm : 0;
 }
 
-/* 2^-lift * x, at most 2^31 - 1, for x below 2^63. */
-DRIFTC_INLINE int32_t driftc_lifted(uint64_t x, int lift)
+/* The variance to normalise with, Q.8 of 2^lift. `factor` Q.30 is belief and trust, `calm` Q.12 of the source's. */
+DRIFTC_INLINE uint32_t driftc_moved_variance(const int16_t *row, int64_t spread, int32_t factor, int32_t calm)
 {
-    const uint64_t most = INT32_MAX;
+    const int32_t source = row[DRIFTC_LINEAR_SOURCE];
+    const uint64_t lifted = (uint64_t)spread >> (row[DRIFTC_LINEAR_SHIFTS] & 63);
+    const int32_t seen = lifted > 8388607 ? 8388607 : (int32_t)lifted;
+    const int32_t away = driftc_shrink(seen - row[DRIFTC_LINEAR_SPREAD], (int32_t)((uint32_t)(calm * source) >> 12));
 
-    if (lift >= 0)
-        return (int32_t)(x >> lift > most ? most : x >> lift);
-    return (int32_t)(x > most >> -lift ? most : x << -lift);
+    return (uint32_t)(source * 256) + (uint32_t)(int32_t)(((int64_t)away * factor) >> 22);
 }
 
-/* M and O of one channel. Trust is Q.16; `calm` of the variance Q.16, of the mean Q.12. Literals cost nothing. */
-DRIFTC_INLINE void driftc_adapt_linear(const driftc_linear_t *layer, const int16_t *row, int64_t sum, int64_t spread,
-                                       int32_t trust, int32_t calm, int32_t calm_mean, int32_t *multiplier,
-                                       int32_t *offset)
+/* O of one channel. Trust is Q.16, `calm` Q.12. Literals cost nothing. */
+DRIFTC_INLINE int32_t driftc_moved_offset(const int16_t *row, int32_t multiplier, int64_t sum, int shift, int32_t trust,
+                                          int32_t calm)
 {
-    const int32_t lifted = driftc_lifted((uint64_t)spread + ((uint64_t)1 << row[DRIFTC_LINEAR_FLOOR]), row[DRIFTC_LINEAR_LIFT]);
-    const int32_t away = driftc_shrink((int32_t)(((int64_t)lifted * row[DRIFTC_LINEAR_RATIO]) >> 19) - 65536, calm);
-    const int32_t believed = (int32_t)(((int64_t)away * row[DRIFTC_LINEAR_BELIEF]) >> 14);
-    const int32_t share = 65536 + (int32_t)(((int64_t)believed * trust) >> 16);
-    const int32_t above = driftc_log2(share < 1 ? 1 : (uint64_t)(uint32_t)share) - layer->power;
-    const int32_t found = driftc_exp2(row[DRIFTC_LINEAR_LEVEL] * 512 - (above >> 5));
-    const int32_t all = (int32_t)((sum * row[DRIFTC_LINEAR_GAIN] + ((int64_t)1 << (layer->shift - 1))) >> layer->shift);
-    const int32_t moved = driftc_shrink(all - row[DRIFTC_LINEAR_REST] * 16, calm_mean);
-    const int32_t mean = row[DRIFTC_LINEAR_CENTRE] * 16 + (int32_t)(((int64_t)moved * trust + (1 << 15)) >> 16);
+    const int32_t all = (int32_t)((sum * row[DRIFTC_LINEAR_GAIN]) >> shift);
+    const int32_t moved = driftc_shrink(all - row[DRIFTC_LINEAR_REST] * 16, calm);
+    const int32_t mean = row[DRIFTC_LINEAR_CENTRE] * 16 + (int32_t)(((int64_t)moved * trust) >> 16);
 
-    *multiplier = found;
-    *offset = driftc_clamp_wide(row[DRIFTC_LINEAR_BASE] * 8192 - (((int64_t)found * mean) >> 12));
+    return driftc_clamp_wide(row[DRIFTC_LINEAR_BASE] * 8192 - (((int64_t)multiplier * mean) >> 12));
+}
+
+DRIFTC_INLINE int32_t driftc_linear_multiplier(const int16_t *row, uint32_t variance)
+{
+    return driftc_over_root(variance, row[DRIFTC_LINEAR_LEVEL], row[DRIFTC_LINEAR_SHIFTS] >> 6);
 }
 
 /* Multiplier and offset of every channel, moved by `trust` (Q.16). */
@@ -297,12 +320,15 @@ DRIFTC_SHARED void driftc_adapt_trusted(const driftc_linear_t *layer, const int3
                                         int32_t trust, int32_t *multiplier, int32_t *offset)
 {
     const int16_t *row = layer->table;
+    const int32_t factor = layer->belief * trust;
 
     for (int c = 0; c < layer->channels; c++, row += DRIFTC_LINEAR_CALM) {
         const int32_t sum = sums[c];
         const int64_t spread = driftc_spread(sum, driftc_wide(squares[c]), layer->pixels);
+        const int32_t found = driftc_linear_multiplier(row, driftc_moved_variance(row, spread, factor, 0));
 
-        driftc_adapt_linear(layer, row, sum, spread, trust, 0, 0, multiplier + c, offset + c);
+        multiplier[c] = found;
+        offset[c] = driftc_moved_offset(row, found, sum, layer->shift, trust, 0);
     }
 }
 
@@ -311,26 +337,32 @@ DRIFTC_SHARED void driftc_adapt_trusted_wide(const driftc_linear_t *layer, const
                                              int32_t trust, int32_t *multiplier, int32_t *offset)
 {
     const int16_t *row = layer->table;
+    const int32_t factor = layer->belief * trust;
 
     for (int c = 0; c < layer->channels; c++, row += DRIFTC_LINEAR_CALM) {
         const int64_t sum = driftc_wide(sums[c]);
         const int64_t spread = driftc_spread_wide(sum, driftc_wide(squares[c]), layer->pixels);
+        const int32_t found = driftc_linear_multiplier(row, driftc_moved_variance(row, spread, factor, 0));
 
-        driftc_adapt_linear(layer, row, sum, spread, trust, 0, 0, multiplier + c, offset + c);
+        multiplier[c] = found;
+        offset[c] = driftc_moved_offset(row, found, sum, layer->shift, trust, 0);
     }
 }
 
-/* Multiplier and offset of every channel, moved by what lies beyond `calm` (Q.16, of the variance). */
+/* Multiplier and offset of every channel, moved by what lies beyond `calm` (Q.12, of the variance). */
 DRIFTC_SHARED void driftc_adapt_shrunk(const driftc_linear_t *layer, const int32_t *sums, const driftc_wide_t *squares,
                                        int32_t calm, int32_t *multiplier, int32_t *offset)
 {
     const int16_t *row = layer->table;
+    const int32_t factor = layer->belief * 65536;
 
     for (int c = 0; c < layer->channels; c++, row += DRIFTC_LINEAR_CALM + 1) {
         const int32_t sum = sums[c];
         const int64_t spread = driftc_spread(sum, driftc_wide(squares[c]), layer->pixels);
+        const int32_t found = driftc_linear_multiplier(row, driftc_moved_variance(row, spread, factor, calm));
 
-        driftc_adapt_linear(layer, row, sum, spread, 65536, calm, row[DRIFTC_LINEAR_CALM] * 32, multiplier + c, offset + c);
+        multiplier[c] = found;
+        offset[c] = driftc_moved_offset(row, found, sum, layer->shift, 65536, row[DRIFTC_LINEAR_CALM] * 32);
     }
 }
 
@@ -339,18 +371,21 @@ DRIFTC_SHARED void driftc_adapt_shrunk_wide(const driftc_linear_t *layer, const 
                                             int32_t calm, int32_t *multiplier, int32_t *offset)
 {
     const int16_t *row = layer->table;
+    const int32_t factor = layer->belief * 65536;
 
     for (int c = 0; c < layer->channels; c++, row += DRIFTC_LINEAR_CALM + 1) {
         const int64_t sum = driftc_wide(sums[c]);
         const int64_t spread = driftc_spread_wide(sum, driftc_wide(squares[c]), layer->pixels);
+        const int32_t found = driftc_linear_multiplier(row, driftc_moved_variance(row, spread, factor, calm));
 
-        driftc_adapt_linear(layer, row, sum, spread, 65536, calm, row[DRIFTC_LINEAR_CALM] * 32, multiplier + c, offset + c);
+        multiplier[c] = found;
+        offset[c] = driftc_moved_offset(row, found, sum, layer->shift, 65536, row[DRIFTC_LINEAR_CALM] * 32);
     }
 }
 
 /* How a layer's means say how far the sample is to be trusted: rows of slope (Q.10 for each 2^shift of S), rest Q.10. */
 typedef struct {
-    const int32_t *table;
+    const int16_t *table;
     int32_t channels;
     int shift;
     int32_t factor; /* of the distance, less 2^right: Q.20 of the power of two that is left */
@@ -358,12 +393,12 @@ typedef struct {
     int32_t rate; /* Q.14 */
 } driftc_trust_t;
 
-DRIFTC_INLINE int64_t driftc_away(const driftc_trust_t *layer, const int32_t *row, int64_t sum)
+DRIFTC_INLINE int64_t driftc_away(const driftc_trust_t *layer, const int16_t *row, int64_t sum)
 {
-    const int64_t away = ((sum * row[0] + ((int64_t)1 << (layer->shift - 1))) >> layer->shift) - row[1];
-    const int32_t near = away < -16384 ? -16384 : away > 16384 ? 16384 : (int32_t)away;
+    const int32_t away = (int32_t)((sum * row[0]) >> layer->shift) - row[1];
+    const int32_t near = away < -16384 ? -16384 : away > 16383 ? 16383 : away;
 
-    return near * near;
+    return (int64_t)near * near;
 }
 
 /* The squared distance of the means from the source's, Q.20. */

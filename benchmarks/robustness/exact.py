@@ -15,8 +15,8 @@ from driftc.codegen.adaptation.network import Network, tensorflow
 from driftc.codegen.api import Compiled
 from driftc.codegen.graph import Array, Graph, Tensor
 from driftc.codegen.operators.adapt_affine import AdaptAffine
+from driftc.codegen.operators.adapt_kernel import AdaptKernel
 from driftc.codegen.operators.adapt_rank import AdaptRank
-from driftc.codegen.operators.adapt_statistics import AdaptStatistics
 from driftc.codegen.operators.live import Live
 from driftc.codegen.operators.weighted import Weighted
 from driftc.codegen.passes.border import border
@@ -59,7 +59,7 @@ def _run(graph: Graph, layers: dict[str, Constants], x: Array) -> Array:
     moved: dict[str, _Moved] = {}
     for op in graph.operators:
         result = op.outputs[0]
-        if isinstance(op, AdaptStatistics | AdaptRank):
+        if isinstance(op, AdaptKernel | AdaptRank):
             continue
         if isinstance(op, Weighted):
             given = values[op.inputs[0].name].reshape(-1, *op.inputs[0].shape[1:])

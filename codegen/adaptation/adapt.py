@@ -1,7 +1,7 @@
 """The pass `adapt`: after it the chosen layers normalise each sample by its own statistics.
 
-A live layer becomes three operators: its producer with statistics, ADAPT_STATISTICS, ADAPT_AFFINE. The tensor that the
-next layer reads keeps its name, type and quantisation.
+A live layer becomes three operators: its producer with statistics, ADAPT_STATISTICS or ADAPT_LINEAR, ADAPT_AFFINE. The
+tensor that the next layer reads keeps its name, type and quantisation.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ from driftc.codegen.adaptation.linear import floors, scaled
 from driftc.codegen.errors import ModelError, UsageError
 from driftc.codegen.graph import Graph, Quantization, Tensor
 from driftc.codegen.operators.adapt_affine import AdaptAffine
+from driftc.codegen.operators.adapt_kernel import OUTPUT_FRACTION, AdaptKernel
+from driftc.codegen.operators.adapt_linear import MEAN_FRACTION as LINEAR_MEAN_FRACTION
+from driftc.codegen.operators.adapt_linear import AdaptLinear
 from driftc.codegen.operators.adapt_rank import AdaptRank
 from driftc.codegen.operators.adapt_statistics import (
     COLUMNS,
     FLOOR,
     FRACTIONS,
-    LINEAR_MEAN_FRACTION,
     MEAN_FRACTION,
-    OUTPUT_FRACTION,
     AdaptStatistics,
     steps,
 )
@@ -209,7 +210,7 @@ def _statistics(
     results: tuple[Tensor, Tensor],
     names: _Unique,
 ) -> list[Operator]:
-    """ADAPT_STATISTICS, behind what sees all channels, where there is such. `sizes`: pixels, largest accumulator."""
+    """ADAPT_STATISTICS or ADAPT_LINEAR, behind what sees all channels, if any. `sizes`: pixels, largest accumulator."""
     (result,), form = operator.outputs, constants.form
 
     def number(suffix: str, count: int) -> tuple[Tensor]:
@@ -241,7 +242,8 @@ def _statistics(
         fixed = linear.fixed_point(*sizes, constants, step, centre, unit, result.scale, result.zero_point)
     else:
         fixed = _fixed_point(*sizes, constants, step, centre, unit, result, _gain(constants))
-    statistics = AdaptStatistics(
+    make: type[AdaptKernel] = AdaptLinear if form.linear else AdaptStatistics
+    statistics = make(
         name=names.operator(f"{operator.name}_statistics"),
         inputs=(*given, *(output for part in before for output in part.outputs)),
         outputs=results,

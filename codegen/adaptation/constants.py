@@ -111,6 +111,11 @@ class Constants:
     form: Form = Form()
     rank: Rank | None = None
 
+    def __post_init__(self) -> None:
+        """Raises ValueError where the linear form is given what its kernel does not have."""
+        if self.form.linear and not np.all((self.dv == self.dv[:1]) & (self.dv >= 0) & (self.dv <= 1)):
+            raise ValueError("form: the linear form has one dv for the whole layer, from 0 to 1")
+
     def as_json(self) -> dict[str, Any]:
         found = {name: getattr(self, name).tolist() for name in ARRAYS}
         form = {} if self.form == Form() else {"form": asdict(self.form)}

@@ -1,4 +1,4 @@
-"""The linear form's real constants as ADAPT_STATISTICS and ADAPT_TRUST take them (lean, iabn)."""
+"""The linear form's real constants as ADAPT_LINEAR and ADAPT_TRUST take them (lean, iabn)."""
 
 from __future__ import annotations
 
@@ -9,14 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.adaptation.constants import Constants
-from driftc.codegen.operators.adapt_statistics import (
-    LINEAR,
-    LINEAR_FRACTIONS,
-    LINEAR_MEAN_FRACTION,
-    OUTPUT_FRACTION,
+from driftc.codegen.operators.adapt_kernel import OUTPUT_FRACTION
+from driftc.codegen.operators.adapt_linear import (
+    BELIEF_FRACTION,
+    CALM_FRACTION,
+    COLUMNS,
+    FRACTIONS,
+    LIFTED,
+    MEAN_FRACTION,
     SHRUNK,
+    VARIANCE_FRACTION,
 )
-from driftc.codegen.operators.powers import LOG_FRACTION, POWER_FRACTION, bit_length
+from driftc.codegen.operators.adapt_trust import LARGEST_AWAY
+from driftc.codegen.operators.powers import bit_length
 
 DEVIATION_FRACTION = 10  # of the distance of a channel's mean, in standard deviations
 
@@ -24,38 +29,48 @@ DEVIATION_FRACTION = 10  # of the distance of a channel's mean, in standard devi
 def fixed_point(
     pixels: int, largest: int, known: Constants, step: Any, centre: Any, unit: Any, scale: float, zero: int
 ) -> dict[str, Any]:
-    """x = step * (accumulator + centre) = unit * p + step * centre. The source moves nothing."""
+    """The fields of ADAPT_LINEAR. x = step * (accumulator + centre) = unit * p + step * centre.
+
+    `level` makes the multiplier exact where the sample moves nothing.
+    """
     form = known.form
-    rest, left = _rest(known, step, centre), known.mean - step * centre
-    gain, shift = scaled(known.dm * step / (pixels * unit) * 2.0**LINEAR_MEAN_FRACTION)
-    floor = floors(pixels, known, step)
-    source = np.rint(known.var * pixels / step**2).astype(np.int64) + (np.int64(1) << floor)
-    lift = bit_length(source) - 21  # what is left of the source's is from 2^20 to 2^21
-    level = np.log2(known.gamma / np.sqrt(known.var + known.eps) * unit / scale) + (OUTPUT_FRACTION - POWER_FRACTION)
-    error = np.sqrt((known.var + known.eps) / pixels)  # of the mean of so many pixels
+    left = known.mean - step * centre
+    gain, shift = scaled(known.dm * step / (pixels * unit) * 2.0**MEAN_FRACTION)
+    one = pixels / step**2  # a variance of 1, as the sum of squares of accumulators
+    spread = np.rint(known.var * one).astype(np.int64)
+    whole = np.maximum(spread + np.rint(known.eps * one).astype(np.int64), 1)
+    lift = np.maximum(bit_length(whole) - LIFTED, 0)
+    source = np.maximum(whole >> lift, 1)
+    deviation = np.sqrt(known.var + known.eps)
+    multiplier = known.gamma / deviation * unit / scale * 2.0**OUTPUT_FRACTION
+    level, right = _halves(multiplier * np.sqrt(source * 2.0**VARIANCE_FRACTION))
     columns = {
-        "floor": floor,
-        "level": int16(level, "level"),
-        "lift": lift,
-        "ratio": np.rint(2.0 ** (35 + lift) / source).clip(0, 2**15 - 1),
-        "belief": int16(known.dv, "belief"),
+        "shifts": lift + (right << 6),
+        "source": source,
+        "spread": np.minimum(spread >> lift, source - 1),
+        "level": level,
         "base": int16(zero + known.beta / scale + 0.5, "base"),
         "centre": int16(left / unit, "centre"),
         "gain": gain,
-        "rest": int16(rest / unit, "rest"),
-        "calm": int16(form.shrink * error / unit, "calm"),
+        "rest": int16(_rest(known, step, centre) / unit, "rest"),
+        "calm": int16(form.shrink * deviation / np.sqrt(pixels) / unit, "calm"),  # standard errors of the mean
     }
-    names = SHRUNK if not form.trust else LINEAR
-    calm = form.shrink * np.sqrt(2 / (pixels - 1)) * 2.0**16 if form.shrink else 0
+    names = SHRUNK if not form.trust else COLUMNS
+    calm = form.shrink * np.sqrt(2 / (pixels - 1)) if form.shrink else 0
     return {
         "pixels": pixels,
         "table": np.stack([columns[name].astype(np.int16) for name in names], axis=1),
-        "power": 16 << LOG_FRACTION,
         "shift": shift,
         "largest_sum": pixels * largest,
-        "linear": True,
-        "calm": int(min(round(calm), 2**30 - 1)),
+        "belief": round(float(known.dv[0]) * 2.0**BELIEF_FRACTION),
+        "calm": round(min(calm, 16.0) * 2.0**CALM_FRACTION),
     }
+
+
+def _halves(real: Any) -> tuple[Any, Any]:
+    """As a number of 15 bits, times 2^(30 - right), right at most 31."""
+    right = np.minimum(45 - np.frexp(real)[1].astype(np.int64), 31)
+    return np.rint(real * np.exp2(right - 30.0)).clip(0, 2**15 - 1).astype(np.int64), right
 
 
 def trust(pixels: int, largest: int, known: Constants, step: Any, centre: Any) -> dict[str, Any]:
@@ -63,11 +78,12 @@ def trust(pixels: int, largest: int, known: Constants, step: Any, centre: Any) -
     deviation = np.sqrt(known.var + known.eps)
     one = 2.0**DEVIATION_FRACTION
     slope, shift = scaled(known.dm * step / (pixels * deviation) * one)
-    rest = np.rint(_rest(known, step, centre) / deviation * one).clip(-(2**24), 2**24)
+    most = min(((LARGEST_AWAY - 2) << shift) // (pixels * largest), 2**15 - 1)  # reached where it hardly varies
+    rest = np.rint(_rest(known, step, centre) / deviation * one).clip(-(2**15), 2**15 - 1)
     real = np.log2(np.e) / (len(slope) if known.form.mean else 1)
     right = 15 - int(np.frexp(real)[1])
     return {
-        "table": np.stack([slope, rest], axis=1).astype(np.int32),
+        "table": np.stack([slope.clip(-most, most), rest], axis=1).astype(np.int16),
         "shift": shift,
         "factor": min(round(float(real) * 2.0**right), 2**15 - 1),
         "right": right,
@@ -83,7 +99,7 @@ def scaled(real: Any, bits: int = 15) -> tuple[NDArray[np.int32], int]:
     return np.rint(real * 2.0**shift).clip(-(2.0**bits), 2.0**bits - 1).astype(np.int32), shift
 
 
-def int16(real: Any, column: str, fractions: Mapping[str, int] = LINEAR_FRACTIONS) -> NDArray[np.int16]:
+def int16(real: Any, column: str, fractions: Mapping[str, int] = FRACTIONS) -> NDArray[np.int16]:
     """Rounded to the column's fraction, saturated."""
     return np.asarray(np.rint(real * 2.0 ** fractions[column]).clip(-(2**15), 2**15 - 1), np.int16)
 

@@ -17,7 +17,7 @@ from driftc.codegen.emit.program import Fed, fed_of, in_step, pointer, step_name
 from driftc.codegen.emit.tidy import tidy
 from driftc.codegen.graph import Array, Tensor
 from driftc.codegen.names import Names, comment, identifier
-from driftc.codegen.operators.adapt_statistics import AdaptStatistics
+from driftc.codegen.operators.adapt_kernel import AdaptKernel
 from driftc.codegen.operators.base import Activation, Tiling, Windowed
 from driftc.codegen.operators.quantised import Clamped
 from driftc.codegen.operators.weighted import Weighted
@@ -231,7 +231,7 @@ def _model(plan: Plan, source: str, sha256: str, float_io: bool, float_wrapper: 
 
 def adapts(plan: Plan) -> bool:
     """Whether the C needs driftc_adapt.h."""
-    return any(isinstance(call.operator, AdaptStatistics) for call in static_calls(plan.program))
+    return any(isinstance(call.operator, AdaptKernel) for call in static_calls(plan.program))
 
 
 def port_names(plan: Plan) -> tuple[list[str], list[str]]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.graph import Shape, Tensor
-from driftc.codegen.operators.adapt_statistics import OUTPUT_FRACTION
+from driftc.codegen.operators.adapt_kernel import OUTPUT_FRACTION
 from driftc.codegen.operators.base import Array, Box, Operator, Tiling, cut
 from driftc.codegen.operators.live import PRECISIONS
 from driftc.codegen.operators.walk import Walk, broadcast

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import Int64
 from driftc.codegen.graph import Shape, Tensor
-from driftc.codegen.operators.adapt_statistics import LARGEST_HIDDEN, spread
+from driftc.codegen.operators.adapt_kernel import spread
+from driftc.codegen.operators.adapt_statistics import LARGEST_HIDDEN
 from driftc.codegen.operators.base import Array, Operator
 from driftc.codegen.operators.powers import log2
 

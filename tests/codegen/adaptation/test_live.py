@@ -22,8 +22,8 @@ from driftc.codegen.errors import DataError, DriftcError, ModelError, UsageError
 from driftc.codegen.graph import Graph
 from driftc.codegen.lower import lower
 from driftc.codegen.operators.adapt_affine import AdaptAffine
+from driftc.codegen.operators.adapt_kernel import AdaptKernel
 from driftc.codegen.operators.adapt_rank import AdaptRank
-from driftc.codegen.operators.adapt_statistics import AdaptStatistics
 from driftc.codegen.operators.adapt_trust import AdaptTrust
 from driftc.codegen.operators.live import Live
 from driftc.codegen.operators.weighted import Weighted
@@ -101,19 +101,19 @@ def compiled(path: Path, method: float | str) -> Compiled:
     return Compiled(path.read_bytes(), Options(), lower(path, Options(), adaptation=found))
 
 
-def live_layers(graph: Graph) -> Iterator[tuple[Live, AdaptStatistics, AdaptAffine]]:
+def live_layers(graph: Graph) -> Iterator[tuple[Live, AdaptKernel, AdaptAffine]]:
     """The three operators of each, ADAPT_TRUST and ADAPT_RANK aside."""
     for position, operator in enumerate(graph.operators):
         if isinstance(operator, Live):
             rest = [part for part in graph.operators[position + 1 :] if not isinstance(part, AdaptTrust | AdaptRank)]
             statistics, affine = rest[:2]
-            assert isinstance(statistics, AdaptStatistics)
+            assert isinstance(statistics, AdaptKernel)
             assert isinstance(affine, AdaptAffine)
             yield operator, statistics, affine
 
 
-def statistics_of(graph: Graph, operator: Live, statistics: AdaptStatistics, values: dict[str, Any]) -> list[Any]:
-    """What ADAPT_STATISTICS gives, by the equations' own order: after ADAPT_TRUST or ADAPT_RANK, where there is one."""
+def statistics_of(graph: Graph, operator: Live, statistics: AdaptKernel, values: dict[str, Any]) -> list[Any]:
+    """What the kernel gives, by the equations' own order: after ADAPT_TRUST or ADAPT_RANK, where there is one."""
     made = {part.outputs[0].name: part for part in graph.operators if isinstance(part, AdaptTrust | AdaptRank)}
     given = dict(zip((t.name for t in operator.outputs), operator.spec(values[operator.inputs[0].name]), strict=True))
     for tensor in statistics.inputs[2:]:
@@ -381,6 +381,8 @@ def test_constants_are_checked() -> None:
     for name, value in (("up", [[1.0] * 4] * 3), ("start", [1.0]), ("deviation", [1.0, 0.0]), ("mean", [1.0, np.inf])):
         with pytest.raises(ValueError, match="rank: "):
             Constants.from_json({**ones, "rank": {**rank, name: value}})
+    with pytest.raises(ValueError, match="form: the linear form has one dv for the whole layer"):
+        Constants.from_json({**ones, "dv": [0.1, 0.2], "form": {"linear": True}})
     for wrong in ({**ones, "form": {"linear": True}}, {name: [1.0] for name in ones}):
         with pytest.raises(ValueError, match="rank: "):
             Constants.from_json({**wrong, "rank": rank})

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from driftc.codegen.errors import ModelError
 from driftc.codegen.graph import Tensor
+from driftc.codegen.operators.adapt_kernel import LIMIT
 from driftc.codegen.operators.adapt_rank import COLUMNS, LARGEST_RANK, AdaptRank
-from driftc.codegen.operators.adapt_statistics import LARGEST_HIDDEN, LIMIT, RANKED, AdaptStatistics
+from driftc.codegen.operators.adapt_statistics import LARGEST_HIDDEN, RANKED, AdaptStatistics
 from driftc.codegen.operators.base import Box
 
 STRICT = (
@@ -230,7 +231,6 @@ def test_constants_out_of_range_are_refused() -> None:
         replace(statistics, up_shifts=(1, 62)),
         replace(statistics, up=statistics.up[:, :, :-1]),
         replace(statistics, table=statistics.table[:, :-1]),
-        replace(statistics, linear=True),
     ]
     for operator in wrong:
         with pytest.raises(ModelError, match="leave the ranges"):

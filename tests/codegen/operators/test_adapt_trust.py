@@ -10,7 +10,6 @@ from operator_cases import few
 
 from driftc.codegen.errors import ModelError
 from driftc.codegen.graph import Tensor
-from driftc.codegen.operators.adapt_statistics import SHRUNK, AdaptStatistics, shrink
 from driftc.codegen.operators.adapt_trust import AdaptTrust
 
 ONE = 1 << 16
@@ -22,7 +21,7 @@ def kernel(rate: float, power: bool, rows: int = 4, shift: int = 10, largest: in
         name="k",
         inputs=(Tensor("s", (rows,), np.dtype(np.int64)),),
         outputs=(Tensor("w", (1,), np.dtype(np.int32)),),
-        table=np.tile(np.array([1 << 10, 0], np.int32), (rows, 1)),
+        table=np.tile(np.array([1 << 10, 0], np.int16), (rows, 1)),
         shift=shift,
         factor=FACTOR,
         right=RIGHT,
@@ -63,65 +62,3 @@ def test_constants_out_of_range_are_refused() -> None:
     for op in (kernel(0.9, True, largest=1 << 60), kernel(0.9, True, shift=0), kernel(1.1, True)):
         with pytest.raises(ModelError, match="leave the ranges"):
             op.check()
-
-
-def statistics(row: list[int], trust: bool, pixels: int, shift: int, calm: int = 0) -> AdaptStatistics:
-    def tensor(name: str, dtype: type) -> Tensor:
-        return Tensor(name, (1,), np.dtype(dtype))
-
-    third = (tensor("w", np.int32),) if trust else ()
-    return AdaptStatistics(
-        name="k",
-        inputs=(tensor("s", np.int64), tensor("q", np.int64), *third),
-        outputs=(tensor("m", np.int32), tensor("o", np.int32)),
-        pixels=pixels,
-        table=np.array([row if trust else [*row, 100]], np.int16),
-        power=16 << 24,
-        shift=shift,
-        largest_sum=pixels << 20,
-        linear=True,
-        calm=calm,
-    )
-
-
-@few
-@given(st.integers(2, 32768), st.integers(-(2**20), 2**20), st.integers(0, 2**40), st.integers(-20, 43), st.data())
-def test_without_trust_nothing_of_the_sample_is_left(
-    pixels: int, mean: int, more: int, lift: int, data: st.DataObject
-) -> None:
-    total = mean * pixels
-    squares = min(mean * total + more, pixels << 40)
-    row = [
-        data.draw(st.integers(0, 61)),
-        0,
-        lift,
-        *(data.draw(st.integers(0, 2**15 - 1)) for _ in range(2)),
-        80,
-        25,
-        9,
-        7,
-    ]
-    op = statistics(row, trust=True, pixels=pixels, shift=20)
-    op.check()
-    found = [op.spec(np.array([total]), np.array([squares]), np.array([0])) for total in (total, 0)]
-    for multiplier, offset in found:
-        assert (multiplier.item(), offset.item()) == (ONE, 80 * 8192 - 25 * 16 * 16)
-    op.spec(np.array([total]), np.array([squares]), np.array([ONE]))
-
-
-@few
-@given(st.integers(2, 32768), st.integers(0, 2**40), st.integers(-20, 43), st.integers(0, 2**15 - 1))
-def test_the_variance_moves_as_exact_arithmetic_has_it(pixels: int, more: int, lift: int, belief: int) -> None:
-    op = statistics([0, 0, lift, 20000, belief, 0, 0, 0, 0], trust=True, pixels=pixels, shift=20)
-    w = 40000
-    lifted = min(more + 1 >> lift if lift >= 0 else more + 1 << -lift, 2**31 - 1)
-    away = (lifted * 20000 >> 19) - ONE
-    wanted = max(ONE + ((away * belief >> 14) * w >> 16), 1)
-    assert op.share(np.array([more + 1]), np.array([w])).tolist() == [wanted]
-    assert wanted < 2**31
-
-
-def test_soft_shrinkage() -> None:
-    x = np.array([-7, -3, -2, 0, 2, 3, 7])
-    assert shrink(x, np.array([2])).tolist() == [-5, -1, 0, 0, 0, 1, 5]
-    assert SHRUNK[-1] == "calm"

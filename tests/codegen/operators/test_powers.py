@@ -1,4 +1,4 @@
-"""log2 and exp2 in fixed point: their errors, exhaustively, and the C beside them, value by value."""
+"""log2, exp2, 1/sqrt in fixed point: their errors, exhaustively, and the C beside them, value by value."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ import numpy as np
 from commands import run_c
 from numpy.typing import NDArray
 
-from driftc.codegen.operators.adapt_statistics import spread
+from driftc.codegen.operators.adapt_kernel import spread
 from driftc.codegen.operators.powers import (
     EXP2_KNOTS,
     EXPONENT_FRACTION,
     LOG2_KNOTS,
     LOG_FRACTION,
     ONE,
+    ROOT_KNOTS,
     exp2,
     log2,
+    root,
 )
 
 KNOT = 1 << 24
@@ -28,6 +30,7 @@ def test_knots_are_the_functions() -> None:
     at = np.arange(17) / 16
     assert np.array_equal(LOG2_KNOTS, np.rint(np.log2(1 + at) * KNOT))
     assert np.array_equal(EXP2_KNOTS, np.rint(np.exp2(at) * KNOT))
+    assert np.array_equal(ROOT_KNOTS, np.rint(2**30 / np.sqrt(np.arange(8, 33) / 32)))
 
 
 def test_log2_is_within_its_error() -> None:
@@ -56,6 +59,21 @@ def test_exp2_is_within_its_error_everywhere() -> None:
     assert np.all(np.abs(found - exact) <= exact * 0.000001 + 2.0**-17)
     assert exp2(np.arange(-16, 8, dtype=np.int64) * EXPONENT).tolist() == [1 << (n + 16) for n in range(-16, 8)]
     assert exp2(np.array([-(2**31), -(1 << 30), 1 << 30], np.int64)).tolist() == [0, 0, 128 * ONE]
+
+
+def test_root_is_within_its_error() -> None:
+    """Mantissas of 20 bits at both parities, the bits below it 0, 1 and anything; small integers and powers of 4."""
+    mantissa = (1 << 20) + np.arange(1 << 20, dtype=np.int64)
+    anything = np.random.default_rng(0).integers(0, 1 << 11, mantissa.size)
+    small = np.arange(1, 1 << 20, dtype=np.int64)
+    for x in (small, mantissa, mantissa << 1, mantissa << 11, (mantissa << 11) + 2047, (mantissa << 11) + anything):
+        found, halved = root(x)
+        assert found.min() >= 1 << 29
+        assert found.max() <= 1 << 30
+        assert np.abs(found / 2.0**29 * np.exp2(halved - 16.0) * np.sqrt(x) - 1).max() <= 0.000003
+    found, halved = root(np.int64(4) ** np.arange(16))
+    assert found.tolist() == [1 << 30] * 16
+    assert halved.tolist() == list(range(15, -1, -1))
 
 
 PROGRAM = """
