@@ -28,11 +28,11 @@ from typing import Any
 import numpy as np
 
 from driftc.codegen.adaptation import fixed
-from driftc.codegen.adaptation.augment import Shifts, unit
+from driftc.codegen.adaptation.augment import Shifts
 from driftc.codegen.adaptation.calibration import Source
 from driftc.codegen.adaptation.constants import Constants, Rank
 from driftc.codegen.adaptation.network import Network, tensorflow
-from driftc.codegen.graph import Array, Graph
+from driftc.codegen.graph import Graph
 from driftc.codegen.operators.adapt_rank import REACH
 
 EPOCHS = 10
@@ -48,15 +48,14 @@ GAINS = True  # d is learnt; False: it is 0, so that nothing of the sample is le
 def fit(
     graph: Graph,
     measured: Callable[[], Mapping[str, Source]],
-    samples: list[tuple[Array, ...]],
     shifts: Shifts,
     progress: Callable[[int, int], None] | None = None,
     real: Graph | None = None,
     rank: int = 0,
 ) -> dict[str, Constants]:
-    """`graph` is int8 to int8, `samples` what it takes, `measured` the sources of the layers that are to be live;
-    `shifts` the shifted ones; `real` the float Graph that it was made of, which is then what the adapted network is to
-    agree with; `rank` that of the term across channels, 0 for none.
+    """`graph` is int8 to int8, `measured` the sources of the layers that are to be live; `shifts` samples and shifted
+    ones; `real` the float Graph that it was made of, which is then what the adapted network is to agree with; `rank`
+    that of the term across channels, 0 for none.
     Raises UsageError or ToolError where it cannot be fitted, before anything is measured.
     """
     tf = tensorflow()
@@ -66,7 +65,6 @@ def fit(
     sources = measured()
     low = (-128 - tensor.zero_point) * tensor.scale
     span = 255 * tensor.scale
-    clean = unit(samples)
     learnt = {
         name: [tf.Variable(start, dtype=tf.float32) for start in (*_start(source), *_start_rank(source, rank, number))]
         for number, (name, source) in enumerate(sources.items())
@@ -75,7 +73,7 @@ def fit(
     variables = [v for group in learnt.values() for number, v in enumerate(group) if number not in still]
     known = {name: _standard(source) for name, source in sources.items()}
     random = np.random.default_rng(SEED)
-    batches = max(1, len(shifts.of) // BATCH)
+    batches = max(1, shifts.count // BATCH)
     moments = [(tf.Variable(tf.zeros_like(v)), tf.Variable(tf.zeros_like(v))) for v in variables]
 
     def normalise(name: str, x: Any) -> Any:
@@ -95,16 +93,9 @@ def fit(
         return tf.exp(-moved / 2) * (x - mu) + source.mean.astype(np.float32)
 
     @tf.function  # type: ignore[untyped-decorator]
-    def said(x: Any) -> Any:
-        """What the source says of samples as they are."""
-        return tf.nn.softmax(source_network.run(x * span + low))
-
-    parts = [said(tf.constant(clean[start : start + BATCH])) for start in range(0, len(clean), BATCH)]
-    every = np.concatenate([part.numpy() for part in parts])
-
-    @tf.function  # type: ignore[untyped-decorator]
-    def step(both: Any, wanted: Any, rate: Any, number: Any) -> Any:
+    def step(both: Any, rate: Any, number: Any) -> Any:
         count = both.shape[0] // 2
+        wanted = tf.nn.softmax(source_network.run(both[:count] * span + low))
         with tf.GradientTape() as tape:
             found = tf.nn.log_softmax(network.run(both * span + low, normalise))
             if shifts.paired:
@@ -125,12 +116,10 @@ def fit(
     total = max(EPOCHS * batches, STEPS)
     for number in range(total):
         if number % batches == 0:
-            order = random.permutation(len(shifts.of))
-        part = order[number % batches * BATCH :][:BATCH]
-        both = np.concatenate([clean[shifts.of[part]], shifts.copies(part, random)])
+            order = random.permutation(shifts.count)
+        both = np.concatenate(shifts.batch(order[number % batches * BATCH :][:BATCH], random))
         rate = RATE * 0.5 * (1 + np.cos(np.pi * number / total))
-        wanted = tf.constant(every[shifts.of[part]])
-        step(tf.constant(both), wanted, tf.constant(rate, tf.float32), tf.constant(number + 1.0, tf.float32))
+        step(tf.constant(both), tf.constant(rate, tf.float32), tf.constant(number + 1.0, tf.float32))
         if progress is not None:
             progress(number + 1, total)
     return {name: _constants(sources[name], known[name], [v.numpy() for v in group]) for name, group in learnt.items()}

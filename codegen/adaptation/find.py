@@ -18,7 +18,7 @@ from driftc.codegen.adaptation.calibration import Source, measure
 from driftc.codegen.adaptation.constants import Adaptation, Constants
 from driftc.codegen.adaptation.known import Known
 from driftc.codegen.errors import DataError, UsageError
-from driftc.codegen.graph import Array, Graph
+from driftc.codegen.graph import Graph
 from driftc.codegen.operators.adapt_rank import LARGEST_RANK
 from driftc.codegen.passes.border import border
 
@@ -30,9 +30,7 @@ FEWEST, ENOUGH = 16, 500  # calibration samples: below the first refused, below 
 
 Progress = Callable[[int, int], None]
 Measured = Callable[[], Mapping[str, Source]]  # the sources of the chosen layers; takes its time
-Fit = Callable[
-    [Graph, Measured, "list[tuple[Array, ...]]", Shifts, Progress | None, Graph | None, int], dict[str, Constants]
-]
+Fit = Callable[[Graph, Measured, Shifts, Progress | None, Graph | None, int], dict[str, Constants]]
 
 
 @dataclass(frozen=True)
@@ -116,7 +114,7 @@ def find(
         return measure(inner, names, quantized, progress, norms)
 
     if how.fit is not None and shifted is not None:
-        found = how.fit(inner, measured, quantized, shifted, progress, known.real if known else None, rank)
+        found = how.fit(inner, measured, shifted, progress, known.real if known else None, rank)
     else:
         assert how.constants is not None
         found = {name: how.constants(source) for name, source in measured().items()}

@@ -30,13 +30,13 @@ FEWEST = 16  # shifted samples in a file
 
 @dataclass(frozen=True, eq=False)
 class Shifts:
-    """`of[n]`: which calibration sample copy n is made of. `copies(numbers, random)`: those copies, float32 in 0..1.
+    """`batch(numbers, random)`: of `count` pairs those, samples and a shifted copy of each, float32 in 0..1.
 
     Not `paired`: the copies show the shift, and are copies of no sample in particular.
     """
 
-    of: Indices
-    copies: Callable[[Indices, Random], Floats]
+    count: int
+    batch: Callable[[Indices, Random], tuple[Floats, Floats]]
     paired: bool = True
 
 
@@ -57,17 +57,24 @@ def shifts(augment: str | None, graph: Graph, samples: list[tuple[Any, ...]], di
     if len(graph.inputs) != 1:
         raise UsageError(f"{graph.source}: constants are fitted for models with one input and one output")
     (tensor,) = graph.inputs
-    if augment is not None and augment not in kinds() and Path(augment).suffix in FILES:
-        return _own(Path(augment), tensor, len(samples), divisor)
-    kind = _kind(augment, tensor.shape, graph.source)
     clean = unit(samples)
+    if augment is not None and augment not in kinds() and Path(augment).suffix in FILES:
+        return _own(Path(augment), tensor, clean, divisor)
+    kind = _kind(augment, tensor.shape, graph.source)
     made = kind.made(clean, (tensor.zero_point + 128) / 255)
-    return Shifts(np.arange(len(clean)), lambda numbers, random: made(clean[numbers], random))
+
+    def batch(numbers: Indices, random: Random) -> tuple[Floats, Floats]:
+        varied = kind.varied(clean[numbers], random)
+        return varied, made(varied, random)
+
+    return Shifts(len(clean), batch)
 
 
 def unit(samples: list[tuple[Any, ...]]) -> Floats:
     """The int8 values of a model's one input as float32 in 0..1, [samples, ...]."""
-    values = np.concatenate([sample[0] for sample in samples]).astype(np.float32)
+    values = (
+        np.concatenate([sample[0] for sample in samples]).astype(np.float32) if samples else np.zeros(0, np.float32)
+    )
     return np.asarray((values + 128) / np.float32(255), np.float32)
 
 
@@ -89,14 +96,15 @@ def _kind(name: str | None, shape: tuple[int, ...], source: str) -> Kind:
     return known[name]
 
 
-def _own(path: Path, tensor: Tensor, count: int, divisor: float) -> Shifts:
-    """Of `count` calibration samples, by `index` in the file where there is one, else by position, else of none."""
+def _own(path: Path, tensor: Tensor, clean: Floats, divisor: float) -> Shifts:
+    """Of the calibration samples `clean`, by `index` in the file where there is one, else by position, else of none."""
     from driftc.simulator.data import integers, load
 
     found: Samples = load(path, [tensor], divisor=divisor)
     if len(found) < FEWEST:
         raise DataError(f"{path.name}: {len(found)} shifted samples; {FEWEST} are needed")
     shifted = unit(found.quantized)
+    count = len(clean)
     of = integers(path, "index", len(shifted))
     if of is not None and (of.min() < 0 or of.max() >= count):
         raise DataError(
@@ -105,6 +113,9 @@ def _own(path: Path, tensor: Tensor, count: int, divisor: float) -> Shifts:
     if of is None and len(shifted) == count:
         of = np.arange(count)
     if of is not None:
-        return Shifts(of, lambda numbers, _: shifted[numbers])
-    everywhere = np.arange(max(count, len(shifted)))
-    return Shifts(everywhere % count, lambda numbers, _: shifted[numbers % len(shifted)], paired=False)
+        return Shifts(len(of), lambda numbers, _: (clean[of[numbers]], shifted[numbers]))
+    return Shifts(
+        max(count, len(shifted)),
+        lambda numbers, _: (clean[numbers % count], shifted[numbers % len(shifted)]),
+        paired=False,
+    )

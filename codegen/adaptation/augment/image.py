@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from driftc.codegen.adaptation.augment.kind import Floats, Kind, Random, one_or_two
+from driftc.codegen.adaptation.augment.kind import Floats, Kind, Random, moved, one_or_two
 
 
 def shifted(samples: Floats, random: Random) -> Floats:
     """Each of [samples, H, W, C] in 0..1 shifted by one kind of `WAYS`, one in five by two of them; stays in 0..1."""
     return np.asarray(np.clip(one_or_two(WAYS, samples, random), 0.0, 1.0), np.float32)
+
+
+def varied(samples: Floats, random: Random) -> Floats:
+    """Half of them mirrored, all moved a little."""
+    found = [moved(x[:, ::-1] if random.random() < 0.5 else x, random, (0, 1)) for x in samples]
+    return np.asarray(found, np.float32)
 
 
 def _noise(x: Floats, random: Random) -> Floats:
@@ -50,4 +56,4 @@ def _likely(shape: tuple[int, ...]) -> bool:
     return _takes(shape) and min(shape[1:3]) > 1 and (shape[3] == 3 or shape[1] == shape[2])
 
 
-KIND = Kind("[1, H, W, 1 or 3]", _takes, _likely, lambda samples, zero: shifted)
+KIND = Kind("[1, H, W, 1 or 3]", _takes, _likely, lambda samples, zero: shifted, varied)

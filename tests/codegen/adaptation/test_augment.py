@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from models import residual_model
+from numpy.typing import NDArray
 
 from driftc.codegen.adaptation.augment import image, kinds, motion, shifts, spectrum
 from driftc.codegen.adaptation.augment.spectrum import Range
@@ -74,15 +75,20 @@ def test_copies_are_seeded_and_stay_in_range(graph: Graph, shape: tuple[int, ...
     samples = raw(shape)
     how = shifts(kind, taking(graph, shape), samples)
     assert how.paired
-    first, second = (how.copies(how.of, np.random.default_rng(7)) for _ in range(2))
-    assert np.array_equal(first, second)
-    assert first.dtype == np.float32
-    assert first.shape == (len(samples), *shape[1:])
-    assert first.min() >= 0
-    assert first.max() <= 1
-    clean = np.concatenate([sample[0] for sample in samples])
-    steps = np.abs(first * 255 - 128 - clean).reshape(len(samples), -1).max(axis=1)
-    assert (steps > 1).all()
+    assert how.count == len(samples)
+    (clean, copies), (again, same) = (how.batch(np.arange(20), np.random.default_rng(7)) for _ in range(2))
+    assert np.array_equal(clean, again)
+    assert np.array_equal(copies, same)
+    for found in (clean, copies):
+        assert found.dtype == np.float32
+        assert found.shape == (len(samples), *shape[1:])
+        assert found.min() >= 0
+        assert found.max() <= 1
+    given = as_float(samples)
+    assert (np.abs(copies - clean).reshape(len(samples), -1).max(axis=1) > 1 / 255).all()
+    changed = (np.abs(clean - given).reshape(len(samples), -1).max(axis=1) > 1 / 255).mean()
+    assert changed > 0.5
+    assert np.isin(np.rint(clean * 255), np.rint(given * 255)).all()  # nothing but moved and mirrored
 
 
 def test_colours_and_frames_are_told_apart(graph: Graph) -> None:
@@ -173,6 +179,10 @@ def test_images_as_before() -> None:
 # --- files ---
 
 
+def as_float(samples: list[tuple[np.ndarray[tuple[int, ...], np.dtype[np.int8]], ...]]) -> NDArray[np.float32]:
+    return (np.concatenate([sample[0] for sample in samples]).astype(np.float32) + 128) / np.float32(255)
+
+
 def written(path: Path, graph: Graph, count: int, **more: object) -> str:
     x = np.concatenate([sample[0] for sample in raw(graph.inputs[0].shape, count)])
     np.savez(path, x=x, **more)  # type: ignore[arg-type]
@@ -182,26 +192,29 @@ def written(path: Path, graph: Graph, count: int, **more: object) -> str:
 def test_as_many_are_pairs(graph: Graph, tmp_path: Path) -> None:
     how = shifts(written(tmp_path / "s.npz", graph, 20), graph, raw(graph.inputs[0].shape))
     assert how.paired
-    assert how.of.tolist() == list(range(20))
-    with np.load(tmp_path / "s.npz") as file:
-        wanted = (file["x"][[3, 5]].astype(np.float32) + 128) / 255
-    assert np.allclose(how.copies(np.array([3, 5]), np.random.default_rng(0)), wanted)
+    assert how.count == 20
+    samples = raw(graph.inputs[0].shape)
+    clean, copies = how.batch(np.array([3, 5]), np.random.default_rng(0))
+    assert np.allclose(clean, as_float([samples[3], samples[5]]))
+    assert np.allclose(copies, as_float(raw(graph.inputs[0].shape, 20)[3:6:2]))
 
 
 def test_an_index_pairs_any_number(graph: Graph, tmp_path: Path) -> None:
     index = np.arange(40) % 7
     how = shifts(written(tmp_path / "s.npz", graph, 40, index=index), graph, raw(graph.inputs[0].shape))
     assert how.paired
-    assert how.of.tolist() == index.tolist()
+    samples = raw(graph.inputs[0].shape)
+    clean, _ = how.batch(np.arange(how.count), np.random.default_rng(0))
+    assert np.allclose(clean, as_float([samples[n] for n in index]))
 
 
 @pytest.mark.parametrize("count", [17, 45])
 def test_others_are_unpaired_and_all_of_both_are_seen(graph: Graph, tmp_path: Path, count: int) -> None:
     how = shifts(written(tmp_path / "s.npz", graph, count), graph, raw(graph.inputs[0].shape))
     assert not how.paired
-    assert set(how.of.tolist()) == set(range(20))
-    copies = how.copies(np.arange(len(how.of)), np.random.default_rng(0))
-    assert len(np.unique(copies.reshape(len(copies), -1), axis=0)) == count
+    clean, copies = how.batch(np.arange(how.count), np.random.default_rng(0))
+    for found, different in ((clean, 20), (copies, count)):
+        assert len(np.unique(found.reshape(len(found), -1), axis=0)) == different
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from models import residual_model
 
 from driftc.codegen.adaptation import calibrated, fixed
 from driftc.codegen.adaptation.adapt import chosen
-from driftc.codegen.adaptation.augment import Shifts, shifts
+from driftc.codegen.adaptation.augment import shifts
 from driftc.codegen.adaptation.calibration import measure
 from driftc.codegen.adaptation.network import Network
 from driftc.codegen.api import compile
@@ -57,7 +58,7 @@ def test_fit_starts_at_the_fixed_blend(
     monkeypatch.setattr(calibrated, "EPOCHS", 0)
     monkeypatch.setattr(calibrated, "STEPS", 0)
     sources = measure(graph, chosen(graph, "all"), samples)
-    for name, constants in calibrated.fit(graph, lambda: sources, samples, shifts(None, graph, samples)).items():
+    for name, constants in calibrated.fit(graph, lambda: sources, shifts(None, graph, samples)).items():
         start = fixed.constants(sources[name])
         for key in ("dm", "cm", "dv", "cv"):
             assert np.allclose(getattr(constants, key), getattr(start, key), rtol=1e-4, atol=1e-4)
@@ -70,7 +71,7 @@ def test_fit_moves_and_repeats(graph: Graph, samples: list[tuple[Array, ...]], m
     names = chosen(graph, "all")
     sources = measure(graph, names, samples)
     how = shifts(None, graph, samples)
-    first, second = (calibrated.fit(graph, lambda: sources, samples, how) for _ in range(2))
+    first, second = (calibrated.fit(graph, lambda: sources, how) for _ in range(2))
     assert any(np.abs(first[name].dm - 0.3).max() > 0.01 for name in names)
     assert all(np.allclose(first[name].cv, second[name].cv, atol=1e-5) for name in names)
 
@@ -82,9 +83,7 @@ def test_a_rank_starts_without_effect(
     monkeypatch.setattr(calibrated, "EPOCHS", 0)
     monkeypatch.setattr(calibrated, "STEPS", 0)
     sources = measure(graph, chosen(graph, "all"), samples)
-    for name, constants in calibrated.fit(
-        graph, lambda: sources, samples, shifts(None, graph, samples), rank=3
-    ).items():
+    for name, constants in calibrated.fit(graph, lambda: sources, shifts(None, graph, samples), rank=3).items():
         assert constants.rank is not None
         assert constants.rank.down.shape == (3, 2 * constants.dm.size)
         assert np.abs(constants.rank.down).max() > 0
@@ -125,10 +124,8 @@ def test_unpaired_samples_fit(graph: Graph, samples: list[tuple[Array, ...]], mo
     monkeypatch.setattr(calibrated, "EPOCHS", 0)
     sources = measure(graph, chosen(graph, "all"), samples)
     paired = shifts(None, graph, samples)
-    unpaired = Shifts(paired.of, paired.copies, paired=False)
-    first, second, other = (
-        calibrated.fit(graph, lambda: sources, samples, how) for how in (unpaired, unpaired, paired)
-    )
+    unpaired = replace(paired, paired=False)
+    first, second, other = (calibrated.fit(graph, lambda: sources, how) for how in (unpaired, unpaired, paired))
     for name in sources:
         assert np.isfinite(first[name].dm).all()
         assert np.allclose(first[name].cv, second[name].cv, atol=1e-5)
