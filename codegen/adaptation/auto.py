@@ -1,7 +1,8 @@
 """--adapt-layers auto: the layers that do most for shifted samples, within a budget of instructions.
 
-What a layer does is measured on the int8 Graph itself, without labels: how much closer to the outputs on the samples
-the outputs on shifted copies come when this layer alone is live (the fixed blend). What it costs is a model of the
+What a layer does is measured without labels. A method that learns says what its loss would gain if the layer were not
+live, after a short fit of all. Of other methods it is measured on the int8 Graph itself: how much closer to the outputs
+on the samples the outputs on shifted copies come when this layer alone is live. What it costs is a model of the
 generated C on a Cortex-M4 at -O2, which benchmarks/adaptation.py holds against the emulator: an upper bound of what a
 live layer adds, a lower bound of what the model takes without. No compiler takes part: every machine chooses alike.
 """
@@ -14,11 +15,9 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from driftc.codegen.adaptation import fixed
 from driftc.codegen.adaptation.adapt import adapt
-from driftc.codegen.adaptation.calibration import measure
-from driftc.codegen.adaptation.constants import Adaptation
-from driftc.codegen.adaptation.known import Normalisation
+from driftc.codegen.adaptation.calibration import Source
+from driftc.codegen.adaptation.constants import Adaptation, Constants
 from driftc.codegen.errors import UsageError
 from driftc.codegen.graph import Array, Graph, Tensor
 from driftc.codegen.operators.base import Operator
@@ -37,6 +36,7 @@ PER_CHANNEL_RANKED, PER_RANK = 240, 22  # for each channel, with a rank and for 
 CONVOLUTION, DEPTHWISE, DENSE, FINISHED, OTHER = 2.6, 4.0, 2.0, 12, 3
 
 Progress = Callable[[int, int], None]
+Worth = Callable[[Sequence[str]], Mapping[str, float]]
 
 
 def added(operator: Operator, rank: int = 0) -> float:
@@ -60,19 +60,11 @@ def taken(operator: Operator) -> float:
     )
 
 
-def within(
-    graph: Graph,
-    able: Sequence[str],
-    samples: Sequence[tuple[Array, ...]],
-    budget: float,
-    progress: Progress | None,
-    norms: Mapping[str, Normalisation] | None = None,
-    rank: int = 0,
-) -> list[str]:
+def within(graph: Graph, able: Sequence[str], budget: float, worth: Callable[[], Worth], rank: int = 0) -> list[str]:
     """Of the layers `able`, in program order, the best that add at most `budget` percent to `graph` together.
 
-    `graph` is int8 to int8, `samples` what it takes, `norms` what a float model knows of its layers,
-    `rank` that of their term across channels. Raises UsageError where not one layer fits.
+    `graph` is int8 to int8; `worth` is asked for only where not all layers fit: it says of some layers, live together,
+    what each of them does; `rank` is that of their term across channels. Raises UsageError where not one layer fits.
     """
     operators = {operator.name: operator for operator in graph.operators}
     fused = graph
@@ -88,34 +80,36 @@ def within(
         raise UsageError(
             f"--adapt-budget {budget:g}: no layer can be live for so little; {least} alone adds about {share:.2g} %"
         )
-    gains = benefits(graph, able, samples[:SEEN], progress, norms)
-    chosen: set[str] = set()
-    for name in sorted(able, key=lambda name: -gains[name] / costs[name]):
-        if costs[name] <= room:
-            chosen.add(name)
-            room -= costs[name]
+    gains = worth()
+    chosen, dropped = list(able), list[str]()
+    while sum(costs[name] for name in chosen) > room:
+        found = gains(chosen)
+        dropped.append(min(chosen, key=lambda name: found[name] / costs[name]))
+        chosen.remove(dropped[-1])
+    for name in reversed(dropped):
+        if sum(costs[other] for other in chosen) + costs[name] <= room:
+            chosen.append(name)
     return [name for name in able if name in chosen]
 
 
-def benefits(
+def alone(
     graph: Graph,
-    able: Sequence[str],
+    sources: Mapping[str, Source],
+    constants: Callable[[Source], Constants],
     samples: Sequence[tuple[Array, ...]],
     progress: Progress | None = None,
-    norms: Mapping[str, Normalisation] | None = None,
-) -> dict[str, float]:
+) -> Worth:
     """By how much each layer, live by itself, brings the outputs on shifted samples closer to those on the samples."""
-    sources = measure(graph, able, samples, None, norms or {})
     bad = [shifted(sample, graph.inputs, number) for number, sample in enumerate(samples)]
     wanted = _outputs(graph, samples)
     apart = _distance(_outputs(graph, bad), wanted)
     found: dict[str, float] = {}
-    for name in able:
-        live = adapt(graph, Adaptation("fixed", graph.sha256, {name: fixed.constants(sources[name])}))
+    for name, source in sources.items():
+        live = adapt(graph, Adaptation("", graph.sha256, {name: constants(source)}))
         found[name] = apart - _distance(_outputs(live, bad), wanted)
         if progress is not None:
-            progress(len(found), len(able))
-    return found
+            progress(len(found), len(sources))
+    return lambda names: {name: found[name] for name in names}
 
 
 def shifted(sample: tuple[Array, ...], tensors: Sequence[Tensor], number: int) -> tuple[Array, ...]:

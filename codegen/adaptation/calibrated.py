@@ -21,7 +21,7 @@ The network's own weights stay as they are; no labels. Start: the fixed blend. A
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -37,6 +37,7 @@ from driftc.codegen.operators.adapt_rank import REACH
 
 EPOCHS = 10
 STEPS = 230  # at least, where the samples are few
+LOOKED = 60  # steps, to see what layers are worth
 BATCH = 128  # samples as they are, and as many shifted
 RATE = 0.01
 CLEAN = 4.0  # weight of the clean term: 1 gains more under shift and costs twice as much where there is none
@@ -45,11 +46,14 @@ SEED = 0
 GAINS = True  # d is learnt; False: it is 0, so that nothing of the sample is left (benchmarks/robustness: the control)
 
 
+Progress = Callable[[int, int], None]
+
+
 def fit(
     graph: Graph,
     measured: Callable[[], Mapping[str, Source]],
     shifts: Shifts,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
     real: Graph | None = None,
     rank: int = 0,
 ) -> dict[str, Constants]:
@@ -58,29 +62,121 @@ def fit(
     that of the term across channels, 0 for none.
     Raises UsageError or ToolError where it cannot be fitted, before anything is measured.
     """
-    tf = tensorflow()
-    (tensor,) = graph.inputs
-    network = Network(graph)
-    source_network = Network(real) if real else network
-    sources = measured()
-    low = (-128 - tensor.zero_point) * tensor.scale
-    span = 255 * tensor.scale
-    learnt = {
-        name: [tf.Variable(start, dtype=tf.float32) for start in (*_start(source), *_start_rank(source, rank, number))]
-        for number, (name, source) in enumerate(sources.items())
-    }
-    still = () if GAINS else (0, 2)
-    variables = [v for group in learnt.values() for number, v in enumerate(group) if number not in still]
-    known = {name: _standard(source) for name, source in sources.items()}
-    random = np.random.default_rng(SEED)
-    batches = max(1, shifts.count // BATCH)
-    moments = [(tf.Variable(tf.zeros_like(v)), tf.Variable(tf.zeros_like(v))) for v in variables]
+    fitting = _Fitting(graph, measured, shifts, real, rank)
+    fitting.train(max(EPOCHS * fitting.batches, STEPS), progress)
+    return fitting.constants()
 
-    def normalise(name: str, x: Any) -> Any:
-        if name not in sources:
+
+def worth(
+    graph: Graph,
+    measured: Callable[[], Mapping[str, Source]],
+    shifts: Shifts,
+    progress: Progress | None = None,
+    real: Graph | None = None,
+    rank: int = 0,
+) -> Callable[[Sequence[str]], dict[str, float]]:
+    """Of some layers, live together: what the loss would gain, were one of them not. After a short fit of all.
+
+    Arguments and errors as of `fit`.
+    """
+    fitting = _Fitting(graph, measured, shifts, real, rank)
+    fitting.train(LOOKED, progress)
+    return fitting.worth
+
+
+class _Fitting:
+    """The source network, and the adapted one with its constants still variables."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        measured: Callable[[], Mapping[str, Source]],
+        shifts: Shifts,
+        real: Graph | None,
+        rank: int,
+    ) -> None:
+        self._tf = tf = tensorflow()
+        (tensor,) = graph.inputs
+        self._network = Network(graph)
+        self._source_network = Network(real) if real else self._network
+        self._sources = measured()
+        self._known = {name: _standard(source) for name, source in self._sources.items()}
+        self._live = frozenset(self._sources)
+        self._low, self._span = (-128 - tensor.zero_point) * tensor.scale, 255 * tensor.scale
+        self._shifts = shifts
+        self.batches = max(1, shifts.count // BATCH)
+        self._learnt = {
+            name: [tf.Variable(v, dtype=tf.float32) for v in (*_start(source), *_start_rank(source, rank, number))]
+            for number, (name, source) in enumerate(self._sources.items())
+        }
+
+    def constants(self) -> dict[str, Constants]:
+        return {
+            name: _constants(self._sources[name], self._known[name], [variable.numpy() for variable in group])
+            for name, group in self._learnt.items()
+        }
+
+    def worth(self, names: Sequence[str]) -> dict[str, float]:
+        random = np.random.default_rng(SEED)
+        both = self._pairs(random.permutation(self._shifts.count)[:BATCH], random)
+
+        def loss(live: frozenset[str]) -> float:
+            self._live = live
+            return float(self._loss(both))
+
+        whole = loss(frozenset(names))
+        return {name: loss(frozenset(names) - {name}) - whole for name in names}
+
+    def train(self, steps: int, progress: Progress | None) -> None:
+        tf = self._tf
+        still = () if GAINS else (0, 2)
+        variables = [v for group in self._learnt.values() for number, v in enumerate(group) if number not in still]
+        moments = [(tf.Variable(tf.zeros_like(v)), tf.Variable(tf.zeros_like(v))) for v in variables]
+
+        @tf.function  # type: ignore[untyped-decorator]
+        def step(both: Any, rate: Any, number: Any) -> None:
+            with tf.GradientTape() as tape:
+                loss = self._loss(both)
+            gradients = tape.gradient(loss, variables)
+            for variable, gradient, (first, second) in zip(variables, gradients, moments, strict=True):
+                first.assign(0.9 * first + 0.1 * gradient)
+                second.assign(0.999 * second + 0.001 * gradient**2)
+                scaled = first / (1 - 0.9**number) / (tf.sqrt(second / (1 - 0.999**number)) + 1e-8)
+                variable.assign_sub(rate * scaled)
+
+        random = np.random.default_rng(SEED)
+        for number in range(steps):
+            if number % self.batches == 0:
+                order = random.permutation(self._shifts.count)
+            both = self._pairs(order[number % self.batches * BATCH :][:BATCH], random)
+            rate = RATE * 0.5 * (1 + np.cos(np.pi * number / steps))
+            step(both, tf.constant(rate, tf.float32), tf.constant(number + 1.0, tf.float32))
+            if progress is not None:
+                progress(number + 1, steps)
+
+    def _pairs(self, numbers: Any, random: np.random.Generator) -> Any:
+        """Samples as the network takes them, then a shifted one of each."""
+        return self._tf.constant(np.concatenate(self._shifts.batch(numbers, random))) * self._span + self._low
+
+    def _loss(self, both: Any) -> Any:
+        tf, count = self._tf, both.shape[0] // 2
+        wanted = tf.nn.softmax(self._source_network.run(both[:count]))
+        found = tf.nn.log_softmax(self._network.run(both, self._normalise))
+        if self._shifts.paired:
+            apart = tf.reduce_sum(wanted * (tf.math.log(wanted + 1e-9) - found[count:]), 1)
+        else:
+            mean = tf.reduce_mean(tf.exp(found[count:]), 0)
+            apart = tf.reduce_sum(mean * tf.math.log((mean + 1e-9) / (tf.reduce_mean(wanted, 0) + 1e-9)))
+            apart -= tf.reduce_sum(tf.exp(found[count:]) * found[count:], 1)
+        spoilt = tf.reduce_sum(wanted * (tf.math.log(wanted + 1e-9) - found[:count]), 1)
+        return tf.reduce_mean(apart) + CLEAN * tf.reduce_mean(spoilt)
+
+    def _normalise(self, name: str, x: Any) -> Any:
+        if name not in self._live:
             return x
-        source, (m0, s0, l0, t0) = sources[name], known[name]
-        dm, bm, dv, bv, *across = learnt[name]
+        tf = self._tf
+        source, (m0, s0, l0, t0) = self._sources[name], self._known[name]
+        dm, bm, dv, bv, *across = self._learnt[name]
         mean, variance = tf.nn.moments(x, range(1, len(x.shape) - 1), keepdims=True)
         zm, zv = (mean - m0) / s0, (tf.math.log(variance + source.eps.astype(np.float32)) - l0) / t0
         om, ov = dm * zm + bm, dv * zv + bv
@@ -91,38 +187,6 @@ def fit(
             om, ov = om + rm, ov + rv
         mu, moved = source.mean.astype(np.float32) + s0 * om, t0 * ov
         return tf.exp(-moved / 2) * (x - mu) + source.mean.astype(np.float32)
-
-    @tf.function  # type: ignore[untyped-decorator]
-    def step(both: Any, rate: Any, number: Any) -> Any:
-        count = both.shape[0] // 2
-        wanted = tf.nn.softmax(source_network.run(both[:count] * span + low))
-        with tf.GradientTape() as tape:
-            found = tf.nn.log_softmax(network.run(both * span + low, normalise))
-            if shifts.paired:
-                apart = tf.reduce_sum(wanted * (tf.math.log(wanted + 1e-9) - found[count:]), 1)
-            else:
-                mean = tf.reduce_mean(tf.exp(found[count:]), 0)
-                apart = tf.reduce_sum(mean * tf.math.log((mean + 1e-9) / (tf.reduce_mean(wanted, 0) + 1e-9)))
-                apart -= tf.reduce_sum(tf.exp(found[count:]) * found[count:], 1)
-            spoilt = tf.reduce_sum(wanted * (tf.math.log(wanted + 1e-9) - found[:count]), 1)
-            loss = tf.reduce_mean(apart) + CLEAN * tf.reduce_mean(spoilt)
-        for variable, gradient, (first, second) in zip(variables, tape.gradient(loss, variables), moments, strict=True):
-            first.assign(0.9 * first + 0.1 * gradient)
-            second.assign(0.999 * second + 0.001 * gradient**2)
-            scaled = first / (1 - 0.9**number) / (tf.sqrt(second / (1 - 0.999**number)) + 1e-8)
-            variable.assign_sub(rate * scaled)
-        return loss
-
-    total = max(EPOCHS * batches, STEPS)
-    for number in range(total):
-        if number % batches == 0:
-            order = random.permutation(shifts.count)
-        both = np.concatenate(shifts.batch(order[number % batches * BATCH :][:BATCH], random))
-        rate = RATE * 0.5 * (1 + np.cos(np.pi * number / total))
-        step(tf.constant(both), tf.constant(rate, tf.float32), tf.constant(number + 1.0, tf.float32))
-        if progress is not None:
-            progress(number + 1, total)
-    return {name: _constants(sources[name], known[name], [v.numpy() for v in group]) for name, group in learnt.items()}
 
 
 def _standard(source: Source) -> tuple[Any, Any, Any, Any]:

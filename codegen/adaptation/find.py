@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import driftc.codegen.adaptation as package
 from driftc.codegen.adaptation.adapt import chosen
 from driftc.codegen.adaptation.augment import Shifts, shifts
-from driftc.codegen.adaptation.auto import BUDGET, within
+from driftc.codegen.adaptation.auto import BUDGET, SEEN, Worth, alone, within
 from driftc.codegen.adaptation.calibration import Source, measure
 from driftc.codegen.adaptation.constants import Adaptation, Constants
 from driftc.codegen.adaptation.known import Known
@@ -31,13 +31,18 @@ FEWEST, ENOUGH = 16, 500  # calibration samples: below the first refused, below 
 Progress = Callable[[int, int], None]
 Measured = Callable[[], Mapping[str, Source]]  # the sources of the chosen layers; takes its time
 Fit = Callable[[Graph, Measured, Shifts, Progress | None, Graph | None, int], dict[str, Constants]]
+FitWorth = Callable[[Graph, Measured, Shifts, Progress | None, Graph | None, int], Worth]
 
 
 @dataclass(frozen=True)
 class Method:
-    """What finds the constants of every live layer: all together with shifted samples, or each from its Source."""
+    """What finds the constants of every live layer: all together with shifted samples, or each from its Source.
+
+    `worth`: beside `fit`, what each of some layers does.
+    """
 
     fit: Fit | None = None
+    worth: FitWorth | None = None
     constants: Callable[[Source], Constants] | None = None
 
 
@@ -48,7 +53,7 @@ def methods() -> dict[str, Method]:
     for module in pkgutil.iter_modules(package.__path__):
         defined = vars(import_module(f"{package.__name__}.{module.name}"))
         if callable(defined.get("fit")):
-            found[module.name] = Method(defined["fit"])
+            found[module.name] = Method(defined["fit"], defined["worth"])
         elif callable(defined.get("constants")):
             for name, arguments in defined.get("VARIANTS", {module.name: {}}).items():
                 found[name] = Method(constants=partial(defined["constants"], **arguments))
@@ -79,7 +84,7 @@ def find(
     if augment is not None and how.fit is None:
         raise UsageError(f"--augment {augment}: the method {method} learns nothing from shifted samples")
     norms = known.layers if known else {}
-    names = chosen(graph, "all" if layers == "auto" else layers, norms)
+    able = names = chosen(graph, "all" if layers == "auto" else layers, norms)
     if budget is not None and layers != "auto":
         raise UsageError("--adapt-budget: is what --adapt-layers auto keeps within; give both")
     if budget is not None and not 0 < budget <= 1000:
@@ -105,16 +110,30 @@ def find(
             f"{Path(augment or '').name}: not as many samples as there are calibration samples, and no 'index': taken "
             "as copies of none of them"
         )
+
+    real = known.real if known else None
+
+    @cache
+    def every() -> Mapping[str, Source]:
+        return measure(inner, able, quantized, progress, norms)
+
+    def worth() -> Worth:
+        if how.worth is not None and shifted is not None:
+            return how.worth(inner, every, shifted, progress, real, rank)
+        assert how.constants is not None
+        return alone(inner, every(), how.constants, quantized[:SEEN], progress)
+
     if layers == "auto":
-        able, percent = len(names), BUDGET if budget is None else budget
-        names = within(inner, names, quantized, percent, progress, norms, rank)
-        notes.append(f"live within {percent:g} % more instructions: {len(names)} of {able} layers: {', '.join(names)}")
+        percent = BUDGET if budget is None else budget
+        names = within(inner, able, percent, worth, rank)
+        listed = ", ".join(names)
+        notes.append(f"live within {percent:g} % more instructions: {len(names)} of {len(able)} layers: {listed}")
 
     def measured() -> Mapping[str, Source]:
-        return measure(inner, names, quantized, progress, norms)
+        return {name: every()[name] for name in names}
 
     if how.fit is not None and shifted is not None:
-        found = how.fit(inner, measured, shifted, progress, known.real if known else None, rank)
+        found = how.fit(inner, measured, shifted, progress, real, rank)
     else:
         assert how.constants is not None
         found = {name: how.constants(source) for name, source in measured().items()}
