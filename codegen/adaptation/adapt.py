@@ -43,6 +43,7 @@ from driftc.codegen.operators.weighted import Weighted
 FINER = {"int8": 1, "int16": 256, "int32": 1}  # int32 by a power of two of each channel's own
 LARGEST_GAIN = 16.0  # steps of the output for one of the int8 values before it, at the source's statistics
 LEVEL = OUTPUT_FRACTION - POWER_FRACTION  # more, where the real multiplier is 1
+MARGIN = 2.0
 INT32, INT64 = np.dtype(np.int32), np.dtype(np.int64)
 
 
@@ -123,10 +124,12 @@ def _live_layer(operator: Weighted, constants: Constants, precision: str, names:
     if constants.dm.size != channels:
         operator.refuse(f"the adaptation has {constants.dm.size} channels, not {channels}")
     step = np.broadcast_to(operator.inputs[0].scale * operator.quantization.scale.astype(np.float64), (channels,))
-    centre = np.rint(constants.mean / step).astype(np.int64)
-    bias = recentred(operator, centre)
     gain = _gain(constants)
-    unit = _units(constants, step, replace(operator, bias=bias).largest_sum, result.scale, gain, FINER[precision])
+    middle, half = _useful(operator, constants, gain)
+    centre = np.rint(middle / step).astype(np.int64)
+    bias = recentred(operator, centre)
+    largest = replace(operator, bias=bias).largest_sum
+    unit = _units(constants, half, step, largest, result.scale, gain, FINER[precision])
     if precision == "int32":
         shift = np.ceil(np.log2(unit / step)).clip(0, 31)
         unit, value = step * np.exp2(shift), step
@@ -267,14 +270,27 @@ def _gain(constants: Constants) -> Any:
     return constants.gamma * np.exp2(-(level if constants.form.linear else constants.dv * level + constants.cv) / 2)
 
 
-def _units(constants: Constants, step: Any, largest: int, scale: float, gain: Any, finer: int) -> Any:
-    """What one step of int8 values is worth, per channel: reach / 127. The values may be so many times `finer`.
+def _useful(operator: Weighted, constants: Constants, gain: Any) -> tuple[Any, Any]:
+    """Middle and half the width of what the values before normalisation are to hold, per channel: not what lies beyond
+    `reach`, nor what the activation cuts off even where mean and deviation are MARGIN deviations from the source's.
+    """
+    (result,) = operator.outputs
+    deviation = np.sqrt(constants.var + constants.eps)
+    ends = (np.array(operator.range)[:, None] - result.zero_point) * result.scale
+    low, high = constants.mean + (ends - constants.beta) / gain
+    low = np.clip(low - MARGIN * deviation, constants.mean - constants.reach, constants.mean)
+    high = np.clip(high + MARGIN * deviation, constants.mean, constants.mean + constants.reach)
+    return (low + high) / 2, (high - low) / 2
+
+
+def _units(constants: Constants, half: Any, step: Any, largest: int, scale: float, gain: Any, finer: int) -> Any:
+    """What one step of int8 values is worth, per channel: `half` / 127. The values may be so many times `finer`.
 
     Not so much that a step moves the output by more than LARGEST_GAIN: what lies further out is beyond the output's
     range anyway. Not so little that the producer would have to scale up, or that, in the linear form, the mean of
     accumulators up to `largest` would leave 2^30 in Q.12.
     """
-    unit = np.minimum(constants.reach / 127, LARGEST_GAIN * scale / gain)
+    unit = np.minimum(half / 127, LARGEST_GAIN * scale / gain)
     least = 2.1 if finer == 1 else 1.001 * finer
     if constants.form.linear:
         moved = largest * np.maximum(np.abs(constants.dm), 1.0) * 2.0 ** (LINEAR_MEAN_FRACTION - 29.9)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from driftc.codegen.adaptation.augment.kind import Floats, Kind, Random, moved, one_or_two
+from driftc.codegen.adaptation.augment.kind import Floats, Kind, Random, one_or_two
+
+FARTHEST = 0.1  # that a sample is moved, of its size
 
 
 def shifted(samples: Floats, random: Random) -> Floats:
@@ -14,8 +16,17 @@ def shifted(samples: Floats, random: Random) -> Floats:
 
 def varied(samples: Floats, random: Random) -> Floats:
     """Half of them mirrored, all moved a little."""
-    found = [moved(x[:, ::-1] if random.random() < 0.5 else x, random, (0, 1)) for x in samples]
+    found = [_moved(x[:, ::-1] if random.random() < 0.5 else x, random) for x in samples]
     return np.asarray(found, np.float32)
+
+
+def _moved(x: Floats, random: Random) -> Floats:
+    """By up to a tenth of its height and of its width, edges repeated."""
+    for axis in (0, 1):
+        most = round(x.shape[axis] * FARTHEST)
+        places = np.arange(x.shape[axis]) - random.integers(-most, most + 1)
+        x = x.take(places.clip(0, len(places) - 1), axis)
+    return x
 
 
 def _noise(x: Floats, random: Random) -> Floats:

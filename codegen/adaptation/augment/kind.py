@@ -12,7 +12,6 @@ Floats = NDArray[np.float32]
 Random = np.random.Generator
 Copies = Callable[[Floats, Random], Floats]  # [samples, ...] -> a shifted copy of each
 TWICE = 0.2  # share of the samples that are shifted in two ways
-FARTHEST = 0.1  # that a sample is moved, of its length
 
 
 @dataclass(frozen=True)
@@ -21,14 +20,15 @@ class Kind:
 
     `likely`: inputs of this shape are this kind unless the user says otherwise. `made(samples, zero)` gives what shifts
     samples like these: float32 [samples, ...] in 0..1, which is the input's int8 range; `zero` is where a real 0 lies.
-    `varied` gives other samples that are no worse than these: the more there are, the less is learnt by heart.
+    `varied` gives other samples that are no worse than these: the more there are, the less is learnt by heart. Only
+    where it was seen to help: what is moved in time, of sound or motion, did not.
     """
 
     shapes: str
     takes: Callable[[tuple[int, ...]], bool]
     likely: Callable[[tuple[int, ...]], bool]
     made: Callable[[Floats, float], Copies]
-    varied: Copies
+    varied: Copies = lambda samples, random: samples
 
 
 def one_or_two(ways: Sequence[Callable[[Floats, Random], Floats]], samples: Floats, random: Random) -> Floats:
@@ -43,15 +43,6 @@ def one_or_two(ways: Sequence[Callable[[Floats, Random], Floats]], samples: Floa
     return shifted
 
 
-def moved(sample: Floats, random: Random, axes: Sequence[int]) -> Floats:
-    """By up to a tenth of its length along each of `axes`, edges repeated."""
-    for axis in axes:
-        most = round(sample.shape[axis] * FARTHEST)
-        steps = np.arange(sample.shape[axis]) - random.integers(-most, most + 1)
-        sample = sample.take(steps.clip(0, len(steps) - 1), axis)
-    return sample
-
-
 def frames(shape: tuple[int, ...]) -> tuple[int, int] | None:
     """Frames and values of each, of [1, T, C], [1, T, 1, C], [1, 1, T, C] or [1, T, C, 1]; None of other shapes."""
     inner = shape[1:]
@@ -59,11 +50,3 @@ def frames(shape: tuple[int, ...]) -> tuple[int, int] | None:
         cut = inner.index(1) if inner[2] != 1 else 2
         inner = inner[:cut] + inner[cut + 1 :]
     return (inner[0], inner[1]) if len(inner) == 2 else None
-
-
-def in_time(samples: Floats, random: Random) -> Floats:
-    """Those of `frames`, each moved along the frames."""
-    size = frames((1, *samples.shape[1:]))
-    assert size is not None
-    found = [moved(x, random, (0,)) for x in samples.reshape(-1, *size)]
-    return np.asarray(found, np.float32).reshape(samples.shape)

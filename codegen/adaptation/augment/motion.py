@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from driftc.codegen.adaptation.augment.kind import Copies, Floats, Kind, Random, frames, in_time, one_or_two
+from driftc.codegen.adaptation.augment.kind import Copies, Floats, Kind, Random, frames, one_or_two
 
 AXES = 3
 LIKELY = 9  # channels at most, unless the user says so
@@ -71,6 +71,4 @@ def _likely(shape: tuple[int, ...]) -> bool:
     return size is not None and _takes(shape) and size[1] <= LIKELY < size[0]
 
 
-KIND = Kind(
-    "[1, T, C], [1, T, 1, C], [1, 1, T, C] or [1, T, C, 1] with C axes by threes", _takes, _likely, _made, in_time
-)
+KIND = Kind("[1, T, C], [1, T, 1, C], [1, 1, T, C] or [1, T, C, 1] with C axes by threes", _takes, _likely, _made)

@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from driftc.codegen.adaptation.augment.kind import Copies, Floats, Kind, Random, frames, in_time, one_or_two
+from driftc.codegen.adaptation.augment.kind import Copies, Floats, Kind, Random, frames, one_or_two
 
 NEPERS = (8.0, 16.0)  # ln of power from the quietest to the loudest percent: 35 to 70 dB
 TOGETHER = 0.5  # correlation of neighbours, below which they are cepstra
@@ -132,4 +132,4 @@ def _likely(shape: tuple[int, ...]) -> bool:
     return (len(shape) == 4 and shape[3] != 1) or size[0] > size[1] < NARROW
 
 
-KIND = Kind("[1, T, F], [1, T, 1, F], [1, 1, T, F] or [1, T, F, 1]", _takes, _likely, _made, in_time)
+KIND = Kind("[1, T, F], [1, T, 1, F], [1, 1, T, F] or [1, T, F, 1]", _takes, _likely, _made)

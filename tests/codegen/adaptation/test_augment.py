@@ -87,7 +87,7 @@ def test_copies_are_seeded_and_stay_in_range(graph: Graph, shape: tuple[int, ...
     given = as_float(samples)
     assert (np.abs(copies - clean).reshape(len(samples), -1).max(axis=1) > 1 / 255).all()
     changed = (np.abs(clean - given).reshape(len(samples), -1).max(axis=1) > 1 / 255).mean()
-    assert changed > 0.5
+    assert changed > 0.5 if kind == "image" else changed == 0
     assert np.isin(np.rint(clean * 255), np.rint(given * 255)).all()  # nothing but moved and mirrored
 
 
