@@ -2,7 +2,7 @@
 
     python benchmarks/robustness [--task resnet8|resnet8-folded|resnet20|motion|audio] [--samples 300] [--severity 5]
                                  [--split dev|table] [--rows none,fixed,...] [--set RATE=... --set CLEAN=...]
-                                 [--layers all|SHARE|NAME,NAME]
+                                 [--layers all|SHARE|NAME,NAME] [--clean] [--fold 0|1|2|3]
                                  [--out build/robustness]
 
 The rows are those of rows.py. `dev` is for tuning, `table` for what is reported. Results are kept in --out, a file for
@@ -33,7 +33,7 @@ from task import Right, Samples, Task
 import driftc
 from driftc.codegen.adaptation import calibrated
 
-TASKS: dict[str, tuple[Callable[[Path], Path], Callable[[Path, str, int], Task]]] = {
+TASKS: dict[str, tuple[Callable[[Path], Path], Callable[..., Task]]] = {
     "resnet8": (images.resnet8, images.load),
     "resnet8-folded": (images.folded, images.load),
     "resnet20": (images.resnet20, images.load),
@@ -74,6 +74,13 @@ def tuned(settings: tuple[str, ...]) -> Iterator[str]:
     "--set", "settings", multiple=True, metavar="NAME=VALUE", help="A constant of codegen/adaptation/calibrated.py."
 )
 @click.option("--layers", default="all", show_default=True, help="Which are live, as --adapt-layers has it.")
+@click.option("--clean", is_flag=True, help="Nothing is shifted: the clean sets alone.")
+@click.option(
+    "--fold",
+    type=click.IntRange(0, 3),
+    default=0,
+    help="Images: which 1,000 of the lossless ones are not calibrated on.",
+)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("build/robustness"), show_default=True)
 def main(
     name: str,
@@ -83,13 +90,20 @@ def main(
     rows: str,
     settings: tuple[str, ...],
     layers: str,
+    clean: bool,
+    fold: int,
     out: Path,
 ) -> None:
-    live = [] if layers == "all" else [layers]
-    folder = out / "_".join([name, *tuned(settings), *live, sources()])
-    folder.mkdir(parents=True, exist_ok=True)
     model, load = TASKS[name]
-    task = replace(load(model(out), split, samples), layers=layers)
+    if fold and load is not images.load:
+        raise click.UsageError(f"--fold {fold}: is for tasks on images")
+    other = [] if layers == "all" else [layers]
+    other += [f"fold{fold}"] if fold else []
+    folder = out / "_".join([name, *tuned(settings), *other, sources()])
+    folder.mkdir(parents=True, exist_ok=True)
+    loaded = load(model(out), split, samples, fold) if fold else load(model(out), split, samples)
+    task = replace(loaded, layers=layers)
+    severities = () if clean else severities
     wanted = rows.split(",")
     shifted = cache(task.shifted)
     found: Found = {}
@@ -113,12 +127,15 @@ def main(
                     bar.advance(progress)
     stem = f"{split}_{samples}"
     write_csv(found, folder / f"{stem}.csv")
-    plot(found, task, wanted, severities, folder / f"{stem}.png")
     console = Console(width=170)
+    if clean:
+        console.print(table(found, task, wanted, 0, f"{name}, {split}, nothing shifted"))
+    else:
+        plot(found, task, wanted, severities, folder / f"{stem}.png")
     for severity in severities:
         count = len(task.base[2])
         console.print(table(found, task, wanted, severity, f"{name}, {split}, {count} a kind, severity {severity}"))
-    if {"calibrated", "float64"} <= set(every):
+    if {"calibrated", "float64"} <= set(every) and not clean:
         console.print(agreement(every["calibrated"], every["float64"], found))
     console.print(f"{folder}: CSV and plot")
 

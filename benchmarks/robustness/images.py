@@ -47,8 +47,8 @@ def resnet20(folder: Path) -> Path:
     return path
 
 
-def load(model: Path, split: str, count: int) -> Task:
-    """The first `count` of the split, and the clean sets."""
+def load(model: Path, split: str, count: int, fold: int = 0) -> Task:
+    """The first `count` of the split, and the clean sets; `fold`: which quarter of the lossless images is held out."""
     order = np.random.default_rng(0).permutation(10_000)
     x, y = _jpeg((order[:5000] if split == "dev" else order[5000:])[:count])
     with np.load(DATA / "cifar10/train4000_lossless.npz") as file:
@@ -56,6 +56,7 @@ def load(model: Path, split: str, count: int) -> Task:
     kept = np.random.default_rng(1).permutation(len(lossless))
     with np.load(DATA / "mlperf_tiny/ic01/ic01.npz") as file:
         small = file["x"], file["y"].astype(np.int64)
+    kept = np.roll(kept, -fold * HELD_OUT)
     held = kept[:HELD_OUT]
     return Task(
         model=model,

@@ -21,9 +21,11 @@ def reduction(source: Right, adapted: Right) -> tuple[float, float]:
 
 
 def table(found: Found, task: Task, rows: list[str], severity: int, title: str) -> Table:
+    """Of severity 0 the clean sets alone."""
     made = Table(box=None, pad_edge=False, title=title, title_justify="left")
     unseen = [kind for kind in task.kinds if kind not in task.augmented]
-    for column in ("row", "accuracy", "error reduction", f"the {len(unseen)} kinds not augmented", *task.clean):
+    shifted = ("accuracy", "error reduction", f"the {len(unseen)} kinds not augmented") if severity else ()
+    for column in ("row", *shifted, *task.clean):
         made.add_column(column, justify="left" if column == "row" else "right")
 
     def stacked(row: str, kinds: list[str]) -> Right:
@@ -31,9 +33,9 @@ def table(found: Found, task: Task, rows: list[str], severity: int, title: str) 
 
     for row in rows:
         every = list(task.kinds)
-        cells = [row, f"{stacked(row, every).mean():.1%}"]
+        cells = [row, f"{stacked(row, every).mean():.1%}"] if severity else [row]
         compared = "none" in rows and row != "none"
-        for kinds in (every, unseen):
+        for kinds in (every, unseen) if severity else ():
             gain, error = reduction(stacked("none", kinds), stacked(row, kinds)) if compared else (0.0, 0.0)
             cells.append(f"{gain:.1%} ± {error:.1%}" if compared else "-")
         for name in task.clean:
