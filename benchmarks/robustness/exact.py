@@ -33,7 +33,8 @@ def in_float64(made: Compiled, data: Path) -> Classes:
     graph = made.lowered.graph
     assert made.lowered.adaptation is not None
     layers = made.lowered.adaptation.layers
-    return _batches(data, graph, lambda x: _run(graph, layers, x))
+    biases = {op.name: op.raw_bias for op in made.lowered.source.operators if isinstance(op, Weighted)}
+    return _batches(data, graph, lambda x: _run(graph, layers, biases, x))
 
 
 def _batches(data: Path, graph: Graph, run: Callable[[Array], Array]) -> Classes:
@@ -53,8 +54,8 @@ class _Moved:
     beta: Floats
 
 
-def _run(graph: Graph, layers: dict[str, Constants], x: Array) -> Array:
-    """Outputs [n, classes] of int8 samples [n, ...]."""
+def _run(graph: Graph, layers: dict[str, Constants], biases: dict[str, Array], x: Array) -> Array:
+    """Outputs [n, classes] of int8 samples [n, ...]. `biases`: before they were centred."""
     values: dict[str, Array] = {graph.inputs[0].name: x}
     moved: dict[str, _Moved] = {}
     for op in graph.operators:
@@ -66,7 +67,7 @@ def _run(graph: Graph, layers: dict[str, Constants], x: Array) -> Array:
             sums = op.accumulate_many(given).reshape(len(x), -1, op.channels)
             values[result.name] = op.requantise(sums).reshape(len(x), *result.shape[1:])
             if isinstance(op, Live):
-                moved[result.name] = _statistics(op, layers[op.name], sums)
+                moved[result.name] = _statistics(op, layers[op.name], biases[op.name] - op.raw_bias, sums)
         elif isinstance(op, AdaptAffine):
             layer, p = moved[op.inputs[0].name], values[op.inputs[0].name]
             shape = (len(x), *[1] * (p.ndim - 2), p.shape[-1])
@@ -83,10 +84,9 @@ def _given(tensor: Tensor, values: dict[str, Array], sample: int) -> Array:
     return values[tensor.name][sample].reshape(tensor.shape) if tensor.data is None else tensor.data
 
 
-def _statistics(op: Live, constants: Constants, sums: Array) -> _Moved:
+def _statistics(op: Live, constants: Constants, centre: Array, sums: Array) -> _Moved:
     step = np.float64(op.inputs[0].scale) * op.quantization.scale.astype(np.float64)
-    centre = step * np.rint(constants.mean / step)
-    mean = step * sums.mean(axis=1) + centre
+    mean = step * (sums.mean(axis=1) + centre)
     power = np.log2(step**2 * sums.var(axis=1) + constants.eps)
     mu, level = constants.dm * mean + constants.cm, constants.dv * power + constants.cv
     if constants.rank is not None:
@@ -97,7 +97,7 @@ def _statistics(op: Live, constants: Constants, sums: Array) -> _Moved:
     quantization = op.outputs[0].quantization
     assert quantization is not None
     scale = quantization.scale.astype(np.float64)
-    return _Moved(scale, centre, mu, constants.gamma * np.exp2(-level / 2), constants.beta)
+    return _Moved(scale, step * centre, mu, constants.gamma * np.exp2(-level / 2), constants.beta)
 
 
 def in_float(made: Compiled, data: Path) -> Classes:

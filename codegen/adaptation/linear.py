@@ -52,7 +52,7 @@ def fixed_point(
         "base": int16(zero + known.beta / scale + 0.5, "base"),
         "centre": int16(left / unit, "centre"),
         "gain": gain,
-        "rest": int16(_rest(known, step, centre) / unit, "rest"),
+        "rest": int16(_rest(known, pixels, step, centre, gain * 2.0 ** -(shift + MEAN_FRACTION), unit), "rest"),
         "calm": int16(form.shrink * deviation / np.sqrt(pixels) / unit, "calm"),  # standard errors of the mean
     }
     names = SHRUNK if not form.trust else COLUMNS
@@ -79,11 +79,12 @@ def trust(pixels: int, largest: int, known: Constants, step: Any, centre: Any) -
     one = 2.0**DEVIATION_FRACTION
     slope, shift = scaled(known.dm * step / (pixels * deviation) * one)
     most = min(((LARGEST_AWAY - 2) << shift) // (pixels * largest), 2**15 - 1)  # reached where it hardly varies
-    rest = np.rint(_rest(known, step, centre) / deviation * one).clip(-(2**15), 2**15 - 1)
+    slope = slope.clip(-most, most)
+    rest = np.rint(_rest(known, pixels, step, centre, slope * 2.0**-shift / one, deviation) * one)
     real = np.log2(np.e) / (len(slope) if known.form.mean else 1)
     right = 15 - int(np.frexp(real)[1])
     return {
-        "table": np.stack([slope.clip(-most, most), rest], axis=1).astype(np.int16),
+        "table": np.stack([slope, rest.clip(-(2**15), 2**15 - 1)], axis=1).astype(np.int16),
         "shift": shift,
         "factor": min(round(float(real) * 2.0**right), 2**15 - 1),
         "right": right,
@@ -109,6 +110,7 @@ def floors(pixels: int, known: Constants, step: Any) -> NDArray[np.int64]:
     return np.asarray(np.rint(np.log2(known.eps * pixels / step**2)).clip(0, 61), np.int64)
 
 
-def _rest(known: Constants, step: Any, centre: Any) -> Any:
-    """What the mean of a sample whose sums are 0 moves the layer's by, less, real."""
-    return known.dm * (known.mean - step * centre) - (known.cm - known.mean + known.dm * known.mean)
+def _rest(known: Constants, pixels: int, step: Any, centre: Any, gain: Any, unit: Any) -> Any:
+    """What `gain`, rounded, times the sum moves the mean by too much: at the source's mean exactly. In `unit`."""
+    sums = pixels * (known.mean / step - centre)
+    return gain * sums - (known.dm * known.mean + known.cm - known.mean) / unit
