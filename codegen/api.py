@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import driftc
 from driftc.codegen.adaptation.constants import Adaptation
-from driftc.codegen.adaptation.find import check_rank, find, method_named
+from driftc.codegen.adaptation.find import find, method_named
 from driftc.codegen.adaptation.known import known
+from driftc.codegen.adaptation.learning import Learning
 from driftc.codegen.emit.emit import adapts, emit, emit_selftest
 from driftc.codegen.emit.program import step_names
 from driftc.codegen.errors import DataError, ToolError, UsageError
@@ -73,6 +74,7 @@ def compile(
     adapt_budget: float | None = None,
     adapt_precision: str | None = None,
     adapt_rank: int | None = None,
+    adapt_clean: float | None = None,
     adapt_constants: str | Path | None = None,
     augment: str | Path | None = None,
     progress: Progress | None = None,
@@ -97,7 +99,8 @@ def compile(
     training. `augment` is how "calibrated" shifts samples: "image", "spectrum", "motion" (None: as the input's shape
     says), or a .npz of shifted samples. `adapt_precision` is that of values before normalisation: "int8", "int16" or
     "int32" (None: that of `adapt_constants`, else "int8"). `adapt_rank`, 1 to 16, gives "calibrated" a term of that
-    rank, by which what all channels of a layer say together moves each of them (None: without).
+    rank, by which what all channels of a layer say together moves each of them (None: without). `adapt_clean` weighs
+    what it loses where nothing is shifted against what it gains where something is (None: its own).
 
     Raises ModelError (the file), FitError (the board or `ram`), UsageError (the options) or ToolError (a missing tool).
     """
@@ -105,10 +108,10 @@ def compile(
     found = _load_board(board)
     if adapt_precision is not None and adapt_precision not in PRECISIONS:
         raise UsageError(f"adapt precision '{adapt_precision}' is none of {', '.join(PRECISIONS)}")
-    if augment is not None and (adapt is None or adapt_constants is not None):
-        raise UsageError(f"--augment {augment}: shifts samples while --adapt finds constants, which is not asked for")
-    if adapt_rank is not None:
-        check_rank(adapt_rank, adapt if adapt_constants is None else None)
+    divisor = settings.input_divisor if settings else 1.0
+    learning = Learning(None if augment is None else str(augment), divisor, adapt_rank, adapt_clean)
+    method = adapt if adapt_constants is None else None
+    learning.check(method, method is not None and method_named(method).fit is not None)
     path = Path(model)
     quantized = None
     if calibrate is not None and (adapt is None or path.suffix != ".tflite"):  # else the samples are for adapting alone
@@ -122,7 +125,6 @@ def compile(
             adaptation = Adaptation.read(Path(adapt_constants))
             adaptation = replace(adaptation, precision=adapt_precision or adaptation.precision)
         elif adapt is not None:
-            divisor = settings.input_divisor if settings else 1.0
             adaptation, notes = _adaptation(
                 file,
                 options,
@@ -131,9 +133,7 @@ def compile(
                 adapt_budget,
                 adapt_precision or "int8",
                 calibrate,
-                divisor,
-                None if augment is None else str(augment),
-                adapt_rank or 0,
+                learning,
                 progress,
                 quantized,
             )
@@ -456,9 +456,7 @@ def _adaptation(
     budget: float | None,
     precision: str,
     data: str | Path | None,
-    divisor: float,
-    augment: str | None,
-    rank: int,
+    learning: Learning,
     progress: Callable[[int, int], None] | None,
     quantized: Quantized | None,
 ) -> tuple[Adaptation, list[str]]:
@@ -469,9 +467,9 @@ def _adaptation(
     if data is None:
         raise UsageError(f"--adapt {method}: needs --calibrate FILE, samples of what the model was trained on")
     _, model = read(path, options)
-    samples = source.load(Path(data), border(model).inputs, divisor=divisor)
+    samples = source.load(Path(data), border(model).inputs, divisor=learning.divisor)
     norms = known(quantized, model) if quantized else None
-    return find(model, method, layers, samples, progress, norms, precision, budget, augment, divisor, rank)
+    return find(model, method, layers, samples, learning, progress, norms, precision, budget)
 
 
 def _load_board(name: str | None) -> Board | None:

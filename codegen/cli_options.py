@@ -130,6 +130,12 @@ def adaptation_options(command: Command) -> Command:
             help="Take the constants from here: the adaptation.json of a compiled folder.",
         ),
         click.option(
+            "--adapt-clean",
+            type=float,
+            metavar="WEIGHT",
+            help="With calibrated: of what is lost where nothing is shifted (2.5). Less wins more under shift.",
+        ),
+        click.option(
             "--adapt-rank",
             type=int,
             metavar="R",

@@ -31,6 +31,7 @@ from driftc.codegen.adaptation import fixed
 from driftc.codegen.adaptation.augment import Shifts
 from driftc.codegen.adaptation.calibration import Source
 from driftc.codegen.adaptation.constants import Constants, Rank
+from driftc.codegen.adaptation.learning import Learning
 from driftc.codegen.adaptation.network import Network, tensorflow
 from driftc.codegen.graph import Graph
 from driftc.codegen.operators.adapt_rank import REACH
@@ -53,16 +54,15 @@ def fit(
     graph: Graph,
     measured: Callable[[], Mapping[str, Source]],
     shifts: Shifts,
-    progress: Progress | None = None,
+    learning: Learning,
     real: Graph | None = None,
-    rank: int = 0,
+    progress: Progress | None = None,
 ) -> dict[str, Constants]:
     """`graph` is int8 to int8, `measured` the sources of the layers that are to be live; `shifts` samples and shifted
-    ones; `real` the float Graph that it was made of, which is then what the adapted network is to agree with; `rank`
-    that of the term across channels, 0 for none.
+    ones; `real` the float Graph that it was made of, which is then what the adapted network is to agree with.
     Raises UsageError or ToolError where it cannot be fitted, before anything is measured.
     """
-    fitting = _Fitting(graph, measured, shifts, real, rank)
+    fitting = _Fitting(graph, measured, shifts, learning, real)
     fitting.train(max(EPOCHS * fitting.batches, STEPS), progress)
     return fitting.constants()
 
@@ -71,15 +71,15 @@ def worth(
     graph: Graph,
     measured: Callable[[], Mapping[str, Source]],
     shifts: Shifts,
-    progress: Progress | None = None,
+    learning: Learning,
     real: Graph | None = None,
-    rank: int = 0,
+    progress: Progress | None = None,
 ) -> Callable[[Sequence[str]], dict[str, float]]:
     """Of some layers, live together: what the loss would gain, were one of them not. After a short fit of all.
 
     Arguments and errors as of `fit`.
     """
-    fitting = _Fitting(graph, measured, shifts, real, rank)
+    fitting = _Fitting(graph, measured, shifts, learning, real)
     fitting.train(LOOKED, progress)
     return fitting.worth
 
@@ -92,8 +92,8 @@ class _Fitting:
         graph: Graph,
         measured: Callable[[], Mapping[str, Source]],
         shifts: Shifts,
+        learning: Learning,
         real: Graph | None,
-        rank: int,
     ) -> None:
         self._tf = tf = tensorflow()
         (tensor,) = graph.inputs
@@ -104,9 +104,12 @@ class _Fitting:
         self._live = frozenset(self._sources)
         self._low, self._span = (-128 - tensor.zero_point) * tensor.scale, 255 * tensor.scale
         self._shifts = shifts
+        self._clean = CLEAN if learning.clean is None else learning.clean
         self.batches = max(1, shifts.count // BATCH)
         self._learnt = {
-            name: [tf.Variable(v, dtype=tf.float32) for v in (*_start(source), *_start_rank(source, rank, number))]
+            name: [
+                tf.Variable(v, dtype=tf.float32) for v in (*_start(source), *_start_rank(source, learning.rank, number))
+            ]
             for number, (name, source) in enumerate(self._sources.items())
         }
 
@@ -169,7 +172,7 @@ class _Fitting:
             apart = tf.reduce_sum(mean * tf.math.log((mean + 1e-9) / (tf.reduce_mean(wanted, 0) + 1e-9)))
             apart -= tf.reduce_sum(tf.exp(found[count:]) * found[count:], 1)
         spoilt = tf.reduce_sum(wanted * (tf.math.log(wanted + 1e-9) - found[:count]), 1)
-        return tf.reduce_mean(apart) + CLEAN * tf.reduce_mean(spoilt)
+        return tf.reduce_mean(apart) + self._clean * tf.reduce_mean(spoilt)
 
     def _normalise(self, name: str, x: Any) -> Any:
         if name not in self._live:
@@ -211,9 +214,9 @@ def _start(source: Source) -> list[Any]:
     return [everywhere, start * (m0 - source.mean) / s0, everywhere, start * (l0 - log_source) / t0]
 
 
-def _start_rank(source: Source, rank: int, layer: int) -> list[Any]:
+def _start_rank(source: Source, rank: int | None, layer: int) -> list[Any]:
     """A, a, B: nothing is moved yet. None of them without a rank."""
-    if rank == 0:
+    if rank is None:
         return []
     count = 2 * source.mean.size
     down = np.random.default_rng((SEED, layer)).normal(0, count**-0.5, (rank, count))

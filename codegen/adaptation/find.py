@@ -17,9 +17,9 @@ from driftc.codegen.adaptation.auto import BUDGET, SEEN, Worth, alone, within
 from driftc.codegen.adaptation.calibration import Source, measure
 from driftc.codegen.adaptation.constants import Adaptation, Constants
 from driftc.codegen.adaptation.known import Known
+from driftc.codegen.adaptation.learning import Learning
 from driftc.codegen.errors import DataError, UsageError
 from driftc.codegen.graph import Graph
-from driftc.codegen.operators.adapt_rank import LARGEST_RANK
 from driftc.codegen.passes.border import border
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ FEWEST, ENOUGH = 16, 500  # calibration samples: below the first refused, below 
 
 Progress = Callable[[int, int], None]
 Measured = Callable[[], Mapping[str, Source]]  # the sources of the chosen layers; takes its time
-Fit = Callable[[Graph, Measured, Shifts, Progress | None, Graph | None, int], dict[str, Constants]]
-FitWorth = Callable[[Graph, Measured, Shifts, Progress | None, Graph | None, int], Worth]
+Fit = Callable[[Graph, Measured, Shifts, Learning, Graph | None, Progress | None], dict[str, Constants]]
+FitWorth = Callable[[Graph, Measured, Shifts, Learning, Graph | None, Progress | None], Worth]
 
 
 @dataclass(frozen=True)
@@ -65,24 +65,20 @@ def find(
     method: str,
     layers: str,
     samples: Samples,
+    learning: Learning,
     progress: Progress | None = None,
     known: Known | None = None,
     precision: str = "int8",
     budget: float | None = None,
-    augment: str | None = None,
-    divisor: float = 1.0,
-    rank: int = 0,
 ) -> tuple[Adaptation, list[str]]:
     """The constants of each chosen layer, and what the user should know.
 
     `graph` as the file has it; `samples` for the inputs of its `border`; `known` where it was made of a float model;
-    `budget` in percent, for the layers "auto"; `augment` and `divisor` as in `shifts`, `rank` of the term across
-    channels (0: none; see `check_rank`), both for methods that learn.
+    `budget` in percent, for the layers "auto".
     Raises UsageError or DataError.
     """
     how = method_named(method)
-    if augment is not None and how.fit is None:
-        raise UsageError(f"--augment {augment}: the method {method} learns nothing from shifted samples")
+    learning.check(method, how.fit is not None)
     norms = known.layers if known else {}
     able = names = chosen(graph, "all" if layers == "auto" else layers, norms)
     if budget is not None and layers != "auto":
@@ -104,11 +100,11 @@ def find(
         )
     inner = border(graph)
     quantized = samples.quantized
-    shifted = shifts(augment, inner, quantized, divisor) if how.fit else None
+    shifted = shifts(learning.augment, inner, quantized, learning.divisor) if how.fit else None
     if shifted and not shifted.paired:
         notes.append(
-            f"{Path(augment or '').name}: not as many samples as there are calibration samples, and no 'index': taken "
-            "as copies of none of them"
+            f"{Path(learning.augment or '').name}: not as many samples as there are calibration samples, and no "
+            "'index': taken as copies of none of them"
         )
 
     real = known.real if known else None
@@ -119,13 +115,13 @@ def find(
 
     def worth() -> Worth:
         if how.worth is not None and shifted is not None:
-            return how.worth(inner, every, shifted, progress, real, rank)
+            return how.worth(inner, every, shifted, learning, real, progress)
         assert how.constants is not None
         return alone(inner, every(), how.constants, quantized[:SEEN], progress)
 
     if layers == "auto":
         percent = BUDGET if budget is None else budget
-        names = within(inner, able, percent, worth, rank)
+        names = within(inner, able, percent, worth, learning.rank or 0)
         listed = ", ".join(names)
         notes.append(f"live within {percent:g} % more instructions: {len(names)} of {len(able)} layers: {listed}")
 
@@ -133,7 +129,7 @@ def find(
         return {name: every()[name] for name in names}
 
     if how.fit is not None and shifted is not None:
-        found = how.fit(inner, measured, shifted, progress, real, rank)
+        found = how.fit(inner, measured, shifted, learning, real, progress)
     else:
         assert how.constants is not None
         found = {name: how.constants(source) for name, source in measured().items()}
@@ -146,13 +142,3 @@ def method_named(method: str) -> Method:
     if method not in found:
         raise UsageError(f"--adapt {method}: unknown method; driftc has {', '.join(found)}")
     return found[method]
-
-
-def check_rank(rank: int, method: str | None) -> None:
-    """Raises UsageError where `method`, None where constants are not looked for, takes no such rank."""
-    if not 1 <= rank <= LARGEST_RANK:
-        raise UsageError(f"--adapt-rank {rank}: is from 1 to {LARGEST_RANK}")
-    if method is None:
-        raise UsageError(f"--adapt-rank {rank}: is learnt while --adapt finds constants, which is not asked for")
-    if method_named(method).fit is None:
-        raise UsageError(f"--adapt-rank {rank}: the method {method} has no term across channels; calibrated has")

@@ -242,7 +242,7 @@ def test_other_shapes_and_no_file(graph: Graph, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "--augment image: shifts samples while --adapt finds constants"),
+        ({}, "--augment image: is for constants that --adapt learns"),
         ({"adapt": "fixed"}, "--augment image: the method fixed learns nothing"),
     ],
 )

@@ -16,6 +16,7 @@ from driftc.codegen.adaptation.adapt import chosen
 from driftc.codegen.adaptation.augment import shifts
 from driftc.codegen.adaptation.auto import Worth, added, alone, shifted, taken, within
 from driftc.codegen.adaptation.calibration import measure
+from driftc.codegen.adaptation.learning import Learning
 from driftc.codegen.api import compile
 from driftc.codegen.errors import UsageError
 from driftc.codegen.graph import Array, Graph
@@ -117,7 +118,8 @@ def test_what_layers_do_in_a_fit(graph: Graph, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(calibrated, "LOOKED", 4)
     able, samples = chosen(graph, "all"), samples_of(graph, 16)
     sources = measure(graph, able, samples)
-    first, second = (calibrated.worth(graph, lambda: sources, shifts(None, graph, samples)) for _ in range(2))
+    how = shifts(None, graph, samples)
+    first, second = (calibrated.worth(graph, lambda: sources, how, Learning()) for _ in range(2))
     whole = first(able)
     assert whole == pytest.approx(second(able), rel=1e-3, abs=1e-5)
     assert len(set(whole.values())) == len(able)

@@ -15,6 +15,7 @@ from driftc.codegen.adaptation import calibrated, fixed
 from driftc.codegen.adaptation.adapt import chosen
 from driftc.codegen.adaptation.augment import shifts
 from driftc.codegen.adaptation.calibration import measure
+from driftc.codegen.adaptation.learning import Learning
 from driftc.codegen.adaptation.network import Network
 from driftc.codegen.api import compile
 from driftc.codegen.errors import ToolError
@@ -58,7 +59,7 @@ def test_fit_starts_at_the_fixed_blend(
     monkeypatch.setattr(calibrated, "EPOCHS", 0)
     monkeypatch.setattr(calibrated, "STEPS", 0)
     sources = measure(graph, chosen(graph, "all"), samples)
-    for name, constants in calibrated.fit(graph, lambda: sources, shifts(None, graph, samples)).items():
+    for name, constants in calibrated.fit(graph, lambda: sources, shifts(None, graph, samples), Learning()).items():
         start = fixed.constants(sources[name])
         for key in ("dm", "cm", "dv", "cv"):
             assert np.allclose(getattr(constants, key), getattr(start, key), rtol=1e-4, atol=1e-4)
@@ -71,9 +72,26 @@ def test_fit_moves_and_repeats(graph: Graph, samples: list[tuple[Array, ...]], m
     names = chosen(graph, "all")
     sources = measure(graph, names, samples)
     how = shifts(None, graph, samples)
-    first, second = (calibrated.fit(graph, lambda: sources, how) for _ in range(2))
+    first, second = (calibrated.fit(graph, lambda: sources, how, Learning()) for _ in range(2))
     assert any(np.abs(first[name].dm - 0.3).max() > 0.01 for name in names)
     assert all(np.allclose(first[name].cv, second[name].cv, atol=1e-5) for name in names)
+
+
+@needs_tensorflow
+def test_more_weight_on_what_is_not_shifted_stays_nearer_to_the_source(
+    graph: Graph, samples: list[tuple[Array, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibrated, "STEPS", 30)
+    monkeypatch.setattr(calibrated, "EPOCHS", 0)
+    monkeypatch.setattr(calibrated, "RATE", 0.05)
+    sources = measure(graph, chosen(graph, "all"), samples)
+    how = shifts(None, graph, samples)
+    believed = [
+        np.mean([np.abs(constants.dm).mean() for constants in found.values()])
+        for weight in (0.0, 1000.0)
+        for found in [calibrated.fit(graph, lambda: sources, how, Learning(clean=weight))]
+    ]
+    assert believed[0] > believed[1] * 1.1
 
 
 @needs_tensorflow
@@ -83,7 +101,8 @@ def test_a_rank_starts_without_effect(
     monkeypatch.setattr(calibrated, "EPOCHS", 0)
     monkeypatch.setattr(calibrated, "STEPS", 0)
     sources = measure(graph, chosen(graph, "all"), samples)
-    for name, constants in calibrated.fit(graph, lambda: sources, shifts(None, graph, samples), rank=3).items():
+    how = shifts(None, graph, samples)
+    for name, constants in calibrated.fit(graph, lambda: sources, how, Learning(rank=3)).items():
         assert constants.rank is not None
         assert constants.rank.down.shape == (3, 2 * constants.dm.size)
         assert np.abs(constants.rank.down).max() > 0
@@ -125,7 +144,9 @@ def test_unpaired_samples_fit(graph: Graph, samples: list[tuple[Array, ...]], mo
     sources = measure(graph, chosen(graph, "all"), samples)
     paired = shifts(None, graph, samples)
     unpaired = replace(paired, paired=False)
-    first, second, other = (calibrated.fit(graph, lambda: sources, how) for how in (unpaired, unpaired, paired))
+    first, second, other = (
+        calibrated.fit(graph, lambda: sources, how, Learning()) for how in (unpaired, unpaired, paired)
+    )
     for name in sources:
         assert np.isfinite(first[name].dm).all()
         assert np.allclose(first[name].cv, second[name].cv, atol=1e-5)

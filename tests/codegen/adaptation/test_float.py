@@ -14,6 +14,7 @@ from driftc.codegen.adaptation.calibration import measure
 from driftc.codegen.adaptation.constants import Adaptation, Constants
 from driftc.codegen.adaptation.find import find
 from driftc.codegen.adaptation.known import Known, known
+from driftc.codegen.adaptation.learning import Learning
 from driftc.codegen.adaptation.network import Network
 from driftc.codegen.api import Compiled
 from driftc.codegen.errors import UsageError
@@ -145,7 +146,7 @@ EVERY = [
 
 @pytest.mark.parametrize(("method", "precision"), EVERY)
 def test_every_tensor_is_exact_on_every_engine(model: Model, method: str, precision: str, tmp_path: Path) -> None:
-    found, _ = find(model.graph, method, "all", model.samples, None, model.known, precision)
+    found, _ = find(model.graph, method, "all", model.samples, Learning(), None, model.known, precision)
     made = model.compiled(found)
     live = [op for op in made.lowered.graph.operators if isinstance(op, Live)]
     assert len(live) + sum(isinstance(op, TensorStatistics) for op in made.lowered.graph.operators) == len(found.layers)
@@ -159,7 +160,7 @@ def test_every_tensor_is_exact_on_every_engine(model: Model, method: str, precis
 
 
 def test_auto_takes_of_the_normalisations_alone(model: Model) -> None:
-    found, notes = find(model.graph, "fixed", "auto", model.samples, None, model.known, budget=100.0)
+    found, notes = find(model.graph, "fixed", "auto", model.samples, Learning(), None, model.known, budget=100.0)
     assert found.layers
     assert set(found.layers) <= set(model.known.layers)
     assert f"{len(found.layers)} of {len(chosen(model.graph, 'all', model.known.layers))} layers" in notes[-1]
@@ -167,7 +168,7 @@ def test_auto_takes_of_the_normalisations_alone(model: Model) -> None:
 
 def test_finer_values_follow_the_equations_more_nearly(model: Model) -> None:
     """Each live layer on the inputs that it really has, against its real equations."""
-    found, _ = find(model.graph, "fixed", "all", model.samples, None, model.known)
+    found, _ = find(model.graph, "fixed", "all", model.samples, Learning(), None, model.known)
     values = run_graph(model.graph, model.samples.quantized[0])
     errors = dict.fromkeys(PRECISIONS, 0.0)
     for precision in PRECISIONS:
@@ -199,7 +200,7 @@ def real_output(source: Weighted, given: Array, constants: Constants, affine: Ad
 
 def test_positions_that_read_int8_as_it_is(tmp_path: Path) -> None:
     model = Model(anywhere(), tmp_path)
-    found, _ = find(model.graph, "fixed", "all", model.samples, None, model.known)
+    found, _ = find(model.graph, "fixed", "all", model.samples, Learning(), None, model.known)
     kinds = [op.kind for op in model.compiled(found).lowered.graph.operators]
     assert kinds.count("TENSOR_STATISTICS") == 3  # first, after the activation, after the addition
     assert kinds.count("ADAPT_STATISTICS") == len(model.known.layers) == 5
@@ -209,7 +210,7 @@ def test_a_normalisation_that_turns_signs_scales_first(tmp_path: Path) -> None:
     net = Net(8)
     x = net.activate(mirrored(net, net.input("image", (1, 12, 10, 3))))
     model = Model(net.graph([net.connect(net.mean("mean", x, (1, 2), keep_dims=False), 4)]), tmp_path)
-    found, _ = find(model.graph, "fixed", "all", model.samples, None, model.known)
+    found, _ = find(model.graph, "fixed", "all", model.samples, Learning(), None, model.known)
     made = model.compiled(found)
     assert [isinstance(op, Live) for op in made.lowered.graph.operators[:1]] == [True]
     assert made.verify(random=2, engines=["numpy"]).first_difference is None
@@ -217,7 +218,7 @@ def test_a_normalisation_that_turns_signs_scales_first(tmp_path: Path) -> None:
 
 def test_int8_normalised_as_it_is_follows_the_equations(tmp_path: Path) -> None:
     model = Model(anywhere(), tmp_path)
-    found, _ = find(model.graph, "fixed", "all", model.samples, None, model.known)
+    found, _ = find(model.graph, "fixed", "all", model.samples, Learning(), None, model.known)
     graph = adapt(model.graph, found)
     values = run_graph(graph, model.samples.quantized[0])
     readers = {op.name: op for op in model.graph.operators}
@@ -249,6 +250,6 @@ def test_a_model_without_normalisation_adapts_from_its_samples(tmp_path: Path) -
     x = net.activate(net.convolve(net.input("image", (1, 12, 10, 3)), 6, padding="same"))
     real = net.graph([net.connect(net.mean("mean", x, (1, 2), keep_dims=False), 4)])
     model = Model(real, tmp_path)
-    found, notes = find(model.graph, "fixed", "all", model.samples, None, model.known)
+    found, notes = find(model.graph, "fixed", "all", model.samples, Learning(), None, model.known)
     assert len(found.layers) == 1
     assert any("has no batch normalisation" in note for note in notes)

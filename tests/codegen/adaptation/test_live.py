@@ -326,10 +326,12 @@ def test_fixed_through_the_api(model: Path, tmp_path: Path) -> None:
         ({"adapt": "fixed", "adapt_layers": "nowhere"}, UsageError, "no layer 'nowhere'; it could be "),
         ({"adapt": "fixed", "adapt_layers": "dense"}, UsageError, "dense: its map is 1 x 1"),
         ({"adapt": "fixed", "adapt_layers": "1.5"}, UsageError, "above 0 and at most 1"),
-        ({"adapt": "fixed", "adapt_rank": 4}, UsageError, "-rank 4: the method fixed has no term across channels"),
+        ({"adapt": "fixed", "adapt_rank": 4}, UsageError, "-rank 4: the method fixed learns nothing"),
+        ({"adapt": "iabn", "adapt_clean": 0.5}, UsageError, "--adapt-clean 0.5: the method iabn learns nothing"),
+        ({"adapt": "calibrated", "adapt_clean": -1.0}, UsageError, "--adapt-clean -1: is from 0 to 1000"),
         ({"adapt": "calibrated", "adapt_rank": 0}, UsageError, "--adapt-rank 0: is from 1 to 16"),
         ({"adapt": "calibrated", "adapt_rank": 17}, UsageError, "--adapt-rank 17: is from 1 to 16"),
-        ({"adapt_rank": 4}, UsageError, "--adapt-rank 4: is learnt while --adapt finds constants"),
+        ({"adapt_rank": 4}, UsageError, "--adapt-rank 4: is for constants that --adapt learns"),
     ],
 )
 def test_bad_use(model: Path, tmp_path: Path, options: dict[str, Any], error: type[DriftcError], message: str) -> None:
