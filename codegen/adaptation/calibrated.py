@@ -37,11 +37,11 @@ from driftc.codegen.graph import Graph
 from driftc.codegen.operators.adapt_rank import REACH
 
 EPOCHS = 10
-STEPS = 920  # at least, where the samples are few
-LOOKED = 240  # steps, to see what layers are worth
-BATCH = 32  # samples as they are, and as many shifted
+STEPS = 230  # at least, where the samples are few
+LOOKED = 60  # steps, to see what layers are worth
+BATCH = 128  # samples as they are, and as many shifted
 RATE = 0.01
-CLEAN = 2.5  # weight of the clean term: less gains more under shift and costs more where there is none
+CLEAN = 4.0  # weight of the clean term: less gains more under shift and costs more where there is none
 START = 0.3
 SEED = 0
 GAINS = True  # d is learnt; False: it is 0, so that nothing of the sample is left (benchmarks/robustness: the control)
