@@ -111,7 +111,7 @@ def compile(
     divisor = settings.input_divisor if settings else 1.0
     learning = Learning(None if augment is None else str(augment), divisor, adapt_rank, adapt_clean)
     method = adapt if adapt_constants is None else None
-    learning.check(method, method is not None and method_named(method).fit is not None)
+    learning.check(method, method is not None and method_named(method).fitting is not None)
     path = Path(model)
     quantized = None
     if calibrate is not None and (adapt is None or path.suffix != ".tflite"):  # else the samples are for adapting alone

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from driftc.codegen.adaptation.adapt import adapt
 from driftc.codegen.adaptation.calibration import Source
 from driftc.codegen.adaptation.constants import Adaptation, Constants
+from driftc.codegen.adaptation.learning import Progress, Worth
 from driftc.codegen.errors import UsageError
 from driftc.codegen.graph import Array, Graph, Tensor
 from driftc.codegen.operators.base import Operator
@@ -34,9 +35,6 @@ PER_ELEMENT, PER_PIXEL, PER_CHANNEL, PER_LAYER = 14.5, 36, 145, 300
 PER_CHANNEL_RANKED, PER_RANK = 240, 22  # for each channel, with a rank and for each of it
 # Instructions of an unadapted layer, at least: for each multiply-accumulate, and output element.
 CONVOLUTION, DEPTHWISE, DENSE, FINISHED, OTHER = 2.6, 4.0, 2.0, 12, 3
-
-Progress = Callable[[int, int], None]
-Worth = Callable[[Sequence[str]], Mapping[str, float]]
 
 
 def added(operator: Operator, rank: int = 0) -> float:

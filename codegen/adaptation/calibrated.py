@@ -21,7 +21,7 @@ The network's own weights stay as they are; no labels. Start: the fixed blend. A
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -31,7 +31,7 @@ from driftc.codegen.adaptation import fixed
 from driftc.codegen.adaptation.augment import Shifts
 from driftc.codegen.adaptation.calibration import Source
 from driftc.codegen.adaptation.constants import Constants, Rank
-from driftc.codegen.adaptation.learning import Learning
+from driftc.codegen.adaptation.learning import Learning, Progress, Worth
 from driftc.codegen.adaptation.network import Network, tensorflow
 from driftc.codegen.graph import Graph
 from driftc.codegen.operators.adapt_rank import REACH
@@ -47,44 +47,7 @@ SEED = 0
 GAINS = True  # d is learnt; False: it is 0, so that nothing of the sample is left (benchmarks/robustness: the control)
 
 
-Progress = Callable[[int, int], None]
-
-
-def fit(
-    graph: Graph,
-    measured: Callable[[], Mapping[str, Source]],
-    shifts: Shifts,
-    learning: Learning,
-    real: Graph | None = None,
-    progress: Progress | None = None,
-) -> dict[str, Constants]:
-    """`graph` is int8 to int8, `measured` the sources of the layers that are to be live; `shifts` samples and shifted
-    ones; `real` the float Graph that it was made of, which is then what the adapted network is to agree with.
-    Raises UsageError or ToolError where it cannot be fitted, before anything is measured.
-    """
-    fitting = _Fitting(graph, measured, shifts, learning, real)
-    fitting.train(max(EPOCHS * fitting.batches, STEPS), progress)
-    return fitting.constants()
-
-
-def worth(
-    graph: Graph,
-    measured: Callable[[], Mapping[str, Source]],
-    shifts: Shifts,
-    learning: Learning,
-    real: Graph | None = None,
-    progress: Progress | None = None,
-) -> Callable[[Sequence[str]], dict[str, float]]:
-    """Of some layers, live together: what the loss would gain, were one of them not. After a short fit of all.
-
-    Arguments and errors as of `fit`.
-    """
-    fitting = _Fitting(graph, measured, shifts, learning, real)
-    fitting.train(LOOKED, progress)
-    return fitting.worth
-
-
-class _Fitting:
+class Fitting:
     """The source network, and the adapted one with its constants still variables."""
 
     def __init__(
@@ -93,19 +56,22 @@ class _Fitting:
         measured: Callable[[], Mapping[str, Source]],
         shifts: Shifts,
         learning: Learning,
-        real: Graph | None,
+        real: Graph | None = None,
     ) -> None:
+        """`graph` is int8 to int8, `measured` the sources of the layers that are to be live; `shifts` samples and
+        shifted ones; `real` the float Graph that it was made of, which is then what the adapted network is to agree
+        with. Raises UsageError or ToolError where it cannot be fitted, before anything is measured.
+        """
         self._tf = tf = tensorflow()
         (tensor,) = graph.inputs
         self._network = Network(graph)
         self._source_network = Network(real) if real else self._network
         self._sources = measured()
         self._known = {name: _standard(source) for name, source in self._sources.items()}
-        self._live = frozenset(self._sources)
         self._low, self._span = (-128 - tensor.zero_point) * tensor.scale, 255 * tensor.scale
         self._shifts = shifts
         self._clean = CLEAN if learning.clean is None else learning.clean
-        self.batches = max(1, shifts.count // BATCH)
+        self._batches = max(1, shifts.count // BATCH)
         self._learnt = {
             name: [
                 tf.Variable(v, dtype=tf.float32) for v in (*_start(source), *_start_rank(source, learning.rank, number))
@@ -113,24 +79,27 @@ class _Fitting:
             for number, (name, source) in enumerate(self._sources.items())
         }
 
-    def constants(self) -> dict[str, Constants]:
+    def fit(self, progress: Progress | None = None) -> dict[str, Constants]:
+        self._train(max(EPOCHS * self._batches, STEPS), progress)
         return {
             name: _constants(self._sources[name], self._known[name], [variable.numpy() for variable in group])
             for name, group in self._learnt.items()
         }
 
-    def worth(self, names: Sequence[str]) -> dict[str, float]:
+    def worth(self, progress: Progress | None = None) -> Worth:
+        """Of some layers, live together: what the loss would gain, were one of them not. After a short fit of all."""
+        self._train(LOOKED, progress)
         random = np.random.default_rng(SEED)
         both = self._pairs(random.permutation(self._shifts.count)[:BATCH], random)
 
-        def loss(live: frozenset[str]) -> float:
-            self._live = live
-            return float(self._loss(both))
+        def found(names: Sequence[str]) -> dict[str, float]:
+            live = set(names)
+            whole = float(self._loss(both, live))
+            return {name: float(self._loss(both, live - {name})) - whole for name in names}
 
-        whole = loss(frozenset(names))
-        return {name: loss(frozenset(names) - {name}) - whole for name in names}
+        return found
 
-    def train(self, steps: int, progress: Progress | None) -> None:
+    def _train(self, steps: int, progress: Progress | None) -> None:
         tf = self._tf
         still = () if GAINS else (0, 2)
         variables = [v for group in self._learnt.values() for number, v in enumerate(group) if number not in still]
@@ -139,7 +108,7 @@ class _Fitting:
         @tf.function  # type: ignore[untyped-decorator]
         def step(both: Any, rate: Any, number: Any) -> None:
             with tf.GradientTape() as tape:
-                loss = self._loss(both)
+                loss = self._loss(both, self._sources)
             gradients = tape.gradient(loss, variables)
             for variable, gradient, (first, second) in zip(variables, gradients, moments, strict=True):
                 first.assign(0.9 * first + 0.1 * gradient)
@@ -149,9 +118,9 @@ class _Fitting:
 
         random = np.random.default_rng(SEED)
         for number in range(steps):
-            if number % self.batches == 0:
+            if number % self._batches == 0:
                 order = random.permutation(self._shifts.count)
-            both = self._pairs(order[number % self.batches * BATCH :][:BATCH], random)
+            both = self._pairs(order[number % self._batches * BATCH :][:BATCH], random)
             rate = RATE * 0.5 * (1 + np.cos(np.pi * number / steps))
             step(both, tf.constant(rate, tf.float32), tf.constant(number + 1.0, tf.float32))
             if progress is not None:
@@ -161,10 +130,15 @@ class _Fitting:
         """Samples as the network takes them, then a shifted one of each."""
         return self._tf.constant(np.concatenate(self._shifts.batch(numbers, random))) * self._span + self._low
 
-    def _loss(self, both: Any) -> Any:
+    def _loss(self, both: Any, live: Collection[str]) -> Any:
+        """Of the network in which the layers `live` are."""
+
+        def normalise(name: str, x: Any) -> Any:
+            return self._normalised(name, x) if name in live else x
+
         tf, count = self._tf, both.shape[0] // 2
         wanted = tf.nn.softmax(self._source_network.run(both[:count]))
-        found = tf.nn.log_softmax(self._network.run(both, self._normalise))
+        found = tf.nn.log_softmax(self._network.run(both, normalise))
         if self._shifts.paired:
             apart = tf.reduce_sum(wanted * (tf.math.log(wanted + 1e-9) - found[count:]), 1)
         else:
@@ -174,9 +148,7 @@ class _Fitting:
         spoilt = tf.reduce_sum(wanted * (tf.math.log(wanted + 1e-9) - found[:count]), 1)
         return tf.reduce_mean(apart) + self._clean * tf.reduce_mean(spoilt)
 
-    def _normalise(self, name: str, x: Any) -> Any:
-        if name not in self._live:
-            return x
+    def _normalised(self, name: str, x: Any) -> Any:
         tf = self._tf
         source, (m0, s0, l0, t0) = self._sources[name], self._known[name]
         dm, bm, dv, bv, *across = self._learnt[name]

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import driftc.codegen.adaptation as package
 from driftc.codegen.adaptation.adapt import chosen
 from driftc.codegen.adaptation.augment import Shifts, shifts
-from driftc.codegen.adaptation.auto import BUDGET, SEEN, Worth, alone, within
+from driftc.codegen.adaptation.auto import BUDGET, SEEN, alone, within
 from driftc.codegen.adaptation.calibration import Source, measure
 from driftc.codegen.adaptation.constants import Adaptation, Constants
 from driftc.codegen.adaptation.known import Known
-from driftc.codegen.adaptation.learning import Learning
+from driftc.codegen.adaptation.learning import Learning, Progress, Worth
 from driftc.codegen.errors import DataError, UsageError
 from driftc.codegen.graph import Graph
 from driftc.codegen.passes.border import border
@@ -28,21 +28,22 @@ if TYPE_CHECKING:
 FEWEST, ENOUGH = 16, 500  # calibration samples: below the first refused, below the second warned of
 
 
-Progress = Callable[[int, int], None]
 Measured = Callable[[], Mapping[str, Source]]  # the sources of the chosen layers; takes its time
-Fit = Callable[[Graph, Measured, Shifts, Learning, Graph | None, Progress | None], dict[str, Constants]]
-FitWorth = Callable[[Graph, Measured, Shifts, Learning, Graph | None, Progress | None], Worth]
+
+
+class Learner(Protocol):
+    """What learns the constants of every live layer together."""
+
+    def fit(self, progress: Progress | None = None) -> dict[str, Constants]: ...
+
+    def worth(self, progress: Progress | None = None) -> Worth: ...
 
 
 @dataclass(frozen=True)
 class Method:
-    """What finds the constants of every live layer: all together with shifted samples, or each from its Source.
+    """What finds the constants of every live layer: all together with shifted samples, or each from its Source."""
 
-    `worth`: beside `fit`, what each of some layers does.
-    """
-
-    fit: Fit | None = None
-    worth: FitWorth | None = None
+    fitting: Callable[[Graph, Measured, Shifts, Learning, Graph | None], Learner] | None = None
     constants: Callable[[Source], Constants] | None = None
 
 
@@ -52,8 +53,8 @@ def methods() -> dict[str, Method]:
     found: dict[str, Method] = {}
     for module in pkgutil.iter_modules(package.__path__):
         defined = vars(import_module(f"{package.__name__}.{module.name}"))
-        if callable(defined.get("fit")):
-            found[module.name] = Method(defined["fit"], defined["worth"])
+        if callable(defined.get("Fitting")):
+            found[module.name] = Method(defined["Fitting"])
         elif callable(defined.get("constants")):
             for name, arguments in defined.get("VARIANTS", {module.name: {}}).items():
                 found[name] = Method(constants=partial(defined["constants"], **arguments))
@@ -78,7 +79,6 @@ def find(
     Raises UsageError or DataError.
     """
     how = method_named(method)
-    learning.check(method, how.fit is not None)
     norms = known.layers if known else {}
     able = names = chosen(graph, "all" if layers == "auto" else layers, norms)
     if budget is not None and layers != "auto":
@@ -100,7 +100,7 @@ def find(
         )
     inner = border(graph)
     quantized = samples.quantized
-    shifted = shifts(learning.augment, inner, quantized, learning.divisor) if how.fit else None
+    shifted = shifts(learning.augment, inner, quantized, learning.divisor) if how.fitting else None
     if shifted and not shifted.paired:
         notes.append(
             f"{Path(learning.augment or '').name}: not as many samples as there are calibration samples, and no "
@@ -114,8 +114,8 @@ def find(
         return measure(inner, able, quantized, progress, norms)
 
     def worth() -> Worth:
-        if how.worth is not None and shifted is not None:
-            return how.worth(inner, every, shifted, learning, real, progress)
+        if how.fitting is not None and shifted is not None:
+            return how.fitting(inner, every, shifted, learning, real).worth(progress)
         assert how.constants is not None
         return alone(inner, every(), how.constants, quantized[:SEEN], progress)
 
@@ -128,8 +128,8 @@ def find(
     def measured() -> Mapping[str, Source]:
         return {name: every()[name] for name in names}
 
-    if how.fit is not None and shifted is not None:
-        found = how.fit(inner, measured, shifted, learning, real, progress)
+    if how.fitting is not None and shifted is not None:
+        found = how.fitting(inner, measured, shifted, learning, real).fit(progress)
     else:
         assert how.constants is not None
         found = {name: how.constants(source) for name, source in measured().items()}

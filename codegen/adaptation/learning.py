@@ -1,13 +1,17 @@
-"""What the user says of how constants are learnt."""
+"""What the user says of how constants are learnt, and what is asked of those who learn."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from driftc.codegen.errors import UsageError
 from driftc.codegen.operators.adapt_rank import LARGEST_RANK
 
 LARGEST_WEIGHT = 1000.0
+
+Progress = Callable[[int, int], None]
+Worth = Callable[[Sequence[str]], Mapping[str, float]]  # of layers that are live together -> what each of them does
 
 
 @dataclass(frozen=True)

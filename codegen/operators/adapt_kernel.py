@@ -29,6 +29,7 @@ class AdaptKernel(Operator):
     tiling = Tiling.CHANNELS
     per_channel = True
     compared: ClassVar[str] = "the specification alone; no reference adapts"
+    reads_all: ClassVar[bool] = False  # the third input is needed until the last channel is done
 
     pixels: int
     table: NDArray[np.int16 | np.int32] = field(repr=False)  # [channels, columns]
@@ -38,11 +39,6 @@ class AdaptKernel(Operator):
     @property
     def columns(self) -> tuple[str, ...]:
         raise NotImplementedError
-
-    @property
-    def reads_all(self) -> bool:
-        """The third input is needed until the last channel is done, not only before the first."""
-        return False
 
     @property
     def int8_tensors(self) -> tuple[Tensor, ...]:

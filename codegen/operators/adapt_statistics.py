@@ -36,6 +36,7 @@ class AdaptStatistics(AdaptKernel):
 
     codes = ("ADAPT_STATISTICS",)
     template = "adapt_statistics"
+    reads_all = True
     arithmetic = (
         "The layer's int8 values before it: (sum * multiplier + 2^31) >> 32, multiplier Q.32 below 2^31, product below "
         "2^62, one rounding, clamped. "
@@ -58,10 +59,6 @@ class AdaptStatistics(AdaptKernel):
     @property
     def columns(self) -> tuple[str, ...]:
         return COLUMNS if self.up is None else RANKED
-
-    @property
-    def reads_all(self) -> bool:
-        return True
 
     def check(self) -> None:
         super().check()

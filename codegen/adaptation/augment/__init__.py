@@ -57,10 +57,10 @@ def shifts(augment: str | None, graph: Graph, samples: list[tuple[Any, ...]], di
     if len(graph.inputs) != 1:
         raise UsageError(f"{graph.source}: constants are fitted for models with one input and one output")
     (tensor,) = graph.inputs
-    clean = unit(samples)
     if augment is not None and augment not in kinds() and Path(augment).suffix in FILES:
-        return _own(Path(augment), tensor, clean, divisor)
+        return _own(Path(augment), tensor, samples, divisor)
     kind = _kind(augment, tensor.shape, graph.source)
+    clean = unit(samples)
     made = kind.made(clean, (tensor.zero_point + 128) / 255)
 
     def batch(numbers: Indices, random: Random) -> tuple[Floats, Floats]:
@@ -72,9 +72,7 @@ def shifts(augment: str | None, graph: Graph, samples: list[tuple[Any, ...]], di
 
 def unit(samples: list[tuple[Any, ...]]) -> Floats:
     """The int8 values of a model's one input as float32 in 0..1, [samples, ...]."""
-    values = (
-        np.concatenate([sample[0] for sample in samples]).astype(np.float32) if samples else np.zeros(0, np.float32)
-    )
+    values = np.concatenate([sample[0] for sample in samples]).astype(np.float32)
     return np.asarray((values + 128) / np.float32(255), np.float32)
 
 
@@ -96,15 +94,15 @@ def _kind(name: str | None, shape: tuple[int, ...], source: str) -> Kind:
     return known[name]
 
 
-def _own(path: Path, tensor: Tensor, clean: Floats, divisor: float) -> Shifts:
-    """Of the calibration samples `clean`, by `index` in the file where there is one, else by position, else of none."""
+def _own(path: Path, tensor: Tensor, samples: list[tuple[Any, ...]], divisor: float) -> Shifts:
+    """Of the calibration samples, by `index` in the file where there is one, else by position, else of none."""
     from driftc.simulator.data import integers, load
 
     found: Samples = load(path, [tensor], divisor=divisor)
     if len(found) < FEWEST:
         raise DataError(f"{path.name}: {len(found)} shifted samples; {FEWEST} are needed")
     shifted = unit(found.quantized)
-    count = len(clean)
+    clean, count = unit(samples), len(samples)
     of = integers(path, "index", len(shifted))
     if of is not None and (of.min() < 0 or of.max() >= count):
         raise DataError(

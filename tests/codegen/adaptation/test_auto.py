@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
+from float_models import needs
 from models import keyword_model, residual_model
 
 from driftc.codegen.adaptation import calibrated, fixed
 from driftc.codegen.adaptation.adapt import chosen
 from driftc.codegen.adaptation.augment import shifts
-from driftc.codegen.adaptation.auto import Worth, added, alone, shifted, taken, within
+from driftc.codegen.adaptation.auto import added, alone, shifted, taken, within
 from driftc.codegen.adaptation.calibration import measure
-from driftc.codegen.adaptation.learning import Learning
+from driftc.codegen.adaptation.learning import Learning, Worth
 from driftc.codegen.api import compile
 from driftc.codegen.errors import UsageError
 from driftc.codegen.graph import Array, Graph
@@ -112,14 +112,14 @@ def test_what_layers_do_is_repeatable_and_differs(graph: Graph) -> None:
     assert seen[-1] == (len(able), len(able))
 
 
-@pytest.mark.skipif(find_spec("tensorflow") is None, reason="tensorflow is not installed")
+@needs("tensorflow", "keras")
 def test_what_layers_do_in_a_fit(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
     """A layer that is not there changes what the others are worth; the same is found again."""
     monkeypatch.setattr(calibrated, "LOOKED", 4)
     able, samples = chosen(graph, "all"), samples_of(graph, 16)
     sources = measure(graph, able, samples)
     how = shifts(None, graph, samples)
-    first, second = (calibrated.worth(graph, lambda: sources, how, Learning()) for _ in range(2))
+    first, second = (calibrated.Fitting(graph, lambda: sources, how, Learning()).worth() for _ in range(2))
     whole = first(able)
     assert whole == pytest.approx(second(able), rel=1e-3, abs=1e-5)
     assert len(set(whole.values())) == len(able)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
+from float_models import needs
 from models import residual_model
 
 from driftc.codegen.adaptation import calibrated, fixed
@@ -24,8 +24,7 @@ from driftc.codegen.lower import lower
 from driftc.codegen.options import Options
 from driftc.simulator.reference import run_graph
 
-# An extra of its own, which CI does not install: a mark, so that DRIFTC_REQUIRE does not ask for it.
-needs_tensorflow = pytest.mark.skipif(find_spec("tensorflow") is None, reason="tensorflow is not installed")
+needs_tensorflow = needs("tensorflow", "keras")
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +58,9 @@ def test_fit_starts_at_the_fixed_blend(
     monkeypatch.setattr(calibrated, "EPOCHS", 0)
     monkeypatch.setattr(calibrated, "STEPS", 0)
     sources = measure(graph, chosen(graph, "all"), samples)
-    for name, constants in calibrated.fit(graph, lambda: sources, shifts(None, graph, samples), Learning()).items():
+    for name, constants in (
+        calibrated.Fitting(graph, lambda: sources, shifts(None, graph, samples), Learning()).fit().items()
+    ):
         start = fixed.constants(sources[name])
         for key in ("dm", "cm", "dv", "cv"):
             assert np.allclose(getattr(constants, key), getattr(start, key), rtol=1e-4, atol=1e-4)
@@ -72,7 +73,7 @@ def test_fit_moves_and_repeats(graph: Graph, samples: list[tuple[Array, ...]], m
     names = chosen(graph, "all")
     sources = measure(graph, names, samples)
     how = shifts(None, graph, samples)
-    first, second = (calibrated.fit(graph, lambda: sources, how, Learning()) for _ in range(2))
+    first, second = (calibrated.Fitting(graph, lambda: sources, how, Learning()).fit() for _ in range(2))
     assert any(np.abs(first[name].dm - 0.3).max() > 0.01 for name in names)
     assert all(np.allclose(first[name].cv, second[name].cv, atol=1e-5) for name in names)
 
@@ -89,7 +90,7 @@ def test_more_weight_on_what_is_not_shifted_stays_nearer_to_the_source(
     believed = [
         np.mean([np.abs(constants.dm).mean() for constants in found.values()])
         for weight in (0.0, 1000.0)
-        for found in [calibrated.fit(graph, lambda: sources, how, Learning(clean=weight))]
+        for found in [calibrated.Fitting(graph, lambda: sources, how, Learning(clean=weight)).fit()]
     ]
     assert believed[0] > believed[1] * 1.1
 
@@ -102,7 +103,7 @@ def test_a_rank_starts_without_effect(
     monkeypatch.setattr(calibrated, "STEPS", 0)
     sources = measure(graph, chosen(graph, "all"), samples)
     how = shifts(None, graph, samples)
-    for name, constants in calibrated.fit(graph, lambda: sources, how, Learning(rank=3)).items():
+    for name, constants in calibrated.Fitting(graph, lambda: sources, how, Learning(rank=3)).fit().items():
         assert constants.rank is not None
         assert constants.rank.down.shape == (3, 2 * constants.dm.size)
         assert np.abs(constants.rank.down).max() > 0
@@ -145,7 +146,7 @@ def test_unpaired_samples_fit(graph: Graph, samples: list[tuple[Array, ...]], mo
     paired = shifts(None, graph, samples)
     unpaired = replace(paired, paired=False)
     first, second, other = (
-        calibrated.fit(graph, lambda: sources, how, Learning()) for how in (unpaired, unpaired, paired)
+        calibrated.Fitting(graph, lambda: sources, how, Learning()).fit() for how in (unpaired, unpaired, paired)
     )
     for name in sources:
         assert np.isfinite(first[name].dm).all()
