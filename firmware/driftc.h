@@ -20,6 +20,13 @@
 #define DRIFTC_INLINE static inline
 #endif
 
+/* One layer. Compiled apart from its neighbours, it has the registers to itself; -Os decides. */
+#if defined(__GNUC__) && !defined(__OPTIMIZE_SIZE__)
+#define DRIFTC_LAYER static __attribute__((noinline))
+#else
+#define DRIFTC_LAYER static
+#endif
+
 DRIFTC_INLINE int32_t driftc_clamp(int32_t value, int32_t low, int32_t high)
 {
     return value < low ? low : value > high ? high : value;

@@ -34,7 +34,7 @@ SEED = 0
 PER_ELEMENT, PER_PIXEL, PER_CHANNEL, PER_LAYER = 14.5, 36, 145, 300
 PER_CHANNEL_RANKED, PER_RANK = 240, 22  # for each channel, with a rank and for each of it
 # Instructions of an unadapted layer, at least: for each multiply-accumulate, and output element.
-CONVOLUTION, DEPTHWISE, DENSE, FINISHED, OTHER = 2.6, 4.0, 2.0, 12, 3
+CONVOLUTION, DEPTHWISE, DENSE, FINISHED, OTHER = 2.55, 4.0, 2.0, 12, 3
 
 
 def added(operator: Operator, rank: int = 0) -> float:

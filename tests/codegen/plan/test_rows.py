@@ -152,7 +152,7 @@ def test_one_function_for_all_rows_of_a_layer() -> None:
     found = next(c for c in by_rows(graph, untiled(graph)) if (c.first, c.stop) == (0, 3))
     plan = with_unit(graph, found)
     code = emit(plan, source="net.tflite", sha256="0" * 64)["net.c"]
-    assert code.count("static void ") == 3
+    assert code.count("DRIFTC_LAYER void ") == 3
     assert code.count("int row0)") == 3
 
 
