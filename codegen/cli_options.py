@@ -133,7 +133,7 @@ def adaptation_options(command: Command) -> Command:
             "--adapt-clean",
             type=float,
             metavar="WEIGHT",
-            help="With calibrated: of what is lost where nothing is shifted (4). Less wins more under shift.",
+            help="With calibrated: of what is lost where nothing is shifted (1). Less wins more under shift.",
         ),
         click.option(
             "--adapt-rank",

@@ -55,6 +55,7 @@ def test_network_is_the_model(graph: Graph, samples: list[tuple[Array, ...]]) ->
 def test_fit_starts_at_the_fixed_blend(
     graph: Graph, samples: list[tuple[Array, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(calibrated, "KEPT", 1.0)
     monkeypatch.setattr(calibrated, "EPOCHS", 0)
     monkeypatch.setattr(calibrated, "STEPS", 0)
     sources = measure(graph, chosen(graph, "all"), samples)
@@ -68,6 +69,7 @@ def test_fit_starts_at_the_fixed_blend(
 
 @needs_tensorflow
 def test_fit_moves_and_repeats(graph: Graph, samples: list[tuple[Array, ...]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibrated, "KEPT", 1.0)
     monkeypatch.setattr(calibrated, "STEPS", 5)
     monkeypatch.setattr(calibrated, "EPOCHS", 0)
     names = chosen(graph, "all")
@@ -76,6 +78,36 @@ def test_fit_moves_and_repeats(graph: Graph, samples: list[tuple[Array, ...]], m
     first, second = (calibrated.Fitting(graph, lambda: sources, how, Learning()).fit() for _ in range(2))
     assert any(np.abs(first[name].dm - 0.3).max() > 0.01 for name in names)
     assert all(np.allclose(first[name].cv, second[name].cv, atol=1e-5) for name in names)
+
+
+@needs_tensorflow
+def test_a_share_is_kept_of_what_is_learnt(
+    graph: Graph, samples: list[tuple[Array, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the line from the source network, whose statistics are its own, to the fitted one."""
+    monkeypatch.setattr(calibrated, "STEPS", 2)
+    monkeypatch.setattr(calibrated, "EPOCHS", 0)
+    sources = measure(graph, chosen(graph, "all"), samples)
+    how = shifts(None, graph, samples)
+    found = []
+    for kept in (0.0, 0.5, 1.0):
+        monkeypatch.setattr(calibrated, "KEPT", kept)
+        found.append(calibrated.Fitting(graph, lambda: sources, how, Learning(rank=2)).fit())
+    source, half, whole = found
+    for name, constants in source.items():
+        assert not constants.dm.any()
+        assert not constants.dv.any()
+        assert np.allclose(constants.cm, sources[name].mean)
+        assert np.allclose(constants.cv, np.log2(sources[name].var + sources[name].eps))
+        for key in ("dm", "cm", "dv", "cv"):
+            between = (getattr(constants, key) + getattr(whole[name], key)) / 2
+            assert np.allclose(getattr(half[name], key), between, atol=1e-5)
+        ranks = [fit[name].rank for fit in found]
+        assert all(rank is not None for rank in ranks)
+        ups = [rank.up for rank in ranks if rank is not None]
+        assert np.abs(ups[2]).max() > 0
+        assert np.allclose(ups[1], ups[2] / 2, atol=1e-6)
+        assert not ups[0].any()
 
 
 @needs_tensorflow
@@ -99,6 +131,7 @@ def test_more_weight_on_what_is_not_shifted_stays_nearer_to_the_source(
 def test_a_rank_starts_without_effect(
     graph: Graph, samples: list[tuple[Array, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(calibrated, "KEPT", 1.0)
     monkeypatch.setattr(calibrated, "EPOCHS", 0)
     monkeypatch.setattr(calibrated, "STEPS", 0)
     sources = measure(graph, chosen(graph, "all"), samples)
