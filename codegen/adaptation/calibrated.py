@@ -16,9 +16,10 @@ adapted network decides on each, and over all of them as the source does over cl
 
     mean H(adapted(shifted)) + KL(mean adapted(shifted) || mean source(clean))
 
-The network's own weights stay as they are; no labels. Start: the fixed blend. Adam with cosine decay, seeded. Of what is
-learnt, d, b and B, a share is kept: on the line from the source network to the fitted one, what is lost on clean samples
-falls faster than what is gained on shifted ones (WiSE-FT, Wortsman et al. 2022).
+The network's own weights stay as they are; no labels. Start: the fixed blend. Adam with cosine decay, seeded.
+
+A share of what is learnt, d, b and B, is kept: going back from the fitted network to the source, what is lost on clean
+samples falls faster than what is gained on shifted ones (WiSE-FT, Wortsman et al. 2022).
 """
 
 from __future__ import annotations
