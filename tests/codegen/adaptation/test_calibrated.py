@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from models import residual_model
 
 from driftc.codegen.adaptation import calibrated, fixed
 from driftc.codegen.adaptation.adapt import chosen
-from driftc.codegen.adaptation.augment import shifts
-from driftc.codegen.adaptation.calibration import measure
+from driftc.codegen.adaptation.augment import Shifts, shifts
+from driftc.codegen.adaptation.calibration import Source, measure
+from driftc.codegen.adaptation.constants import Constants
 from driftc.codegen.adaptation.learning import Learning
 from driftc.codegen.adaptation.network import Network
 from driftc.codegen.api import compile
@@ -40,6 +42,27 @@ def samples(graph: Graph) -> list[tuple[Array, ...]]:
     return [(random.integers(-100, 100, graph.inputs[0].shape).astype(np.int8),) for _ in range(16)]
 
 
+@pytest.fixture(scope="module")
+def sources(graph: Graph, samples: list[tuple[Array, ...]]) -> Mapping[str, Source]:
+    return measure(graph, chosen(graph, "all"), samples)
+
+
+@pytest.fixture(scope="module")
+def copies(graph: Graph, samples: list[tuple[Array, ...]]) -> Shifts:
+    return shifts(None, graph, samples)
+
+
+def fit(
+    graph: Graph, sources: Mapping[str, Source], copies: Shifts, learning: Learning | None = None
+) -> dict[str, Constants]:
+    return calibrated.Fitting(graph, lambda: sources, copies, learning or Learning()).fit()
+
+
+def take_steps(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibrated, "STEPS", count)
+    monkeypatch.setattr(calibrated, "EPOCHS", 0)
+
+
 @needs_tensorflow
 def test_network_is_the_model(graph: Graph, samples: list[tuple[Array, ...]]) -> None:
     tensor = graph.inputs[0]
@@ -53,46 +76,37 @@ def test_network_is_the_model(graph: Graph, samples: list[tuple[Array, ...]]) ->
 
 @needs_tensorflow
 def test_fit_starts_at_the_fixed_blend(
-    graph: Graph, samples: list[tuple[Array, ...]], monkeypatch: pytest.MonkeyPatch
+    graph: Graph, sources: Mapping[str, Source], copies: Shifts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(calibrated, "KEPT", 1.0)
-    monkeypatch.setattr(calibrated, "EPOCHS", 0)
-    monkeypatch.setattr(calibrated, "STEPS", 0)
-    sources = measure(graph, chosen(graph, "all"), samples)
-    for name, constants in (
-        calibrated.Fitting(graph, lambda: sources, shifts(None, graph, samples), Learning()).fit().items()
-    ):
+    take_steps(0, monkeypatch)
+    for name, constants in fit(graph, sources, copies).items():
         start = fixed.constants(sources[name])
         for key in ("dm", "cm", "dv", "cv"):
             assert np.allclose(getattr(constants, key), getattr(start, key), rtol=1e-4, atol=1e-4)
 
 
 @needs_tensorflow
-def test_fit_moves_and_repeats(graph: Graph, samples: list[tuple[Array, ...]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fit_moves_and_repeats(
+    graph: Graph, sources: Mapping[str, Source], copies: Shifts, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(calibrated, "KEPT", 1.0)
-    monkeypatch.setattr(calibrated, "STEPS", 5)
-    monkeypatch.setattr(calibrated, "EPOCHS", 0)
-    names = chosen(graph, "all")
-    sources = measure(graph, names, samples)
-    how = shifts(None, graph, samples)
-    first, second = (calibrated.Fitting(graph, lambda: sources, how, Learning()).fit() for _ in range(2))
-    assert any(np.abs(first[name].dm - 0.3).max() > 0.01 for name in names)
-    assert all(np.allclose(first[name].cv, second[name].cv, atol=1e-5) for name in names)
+    take_steps(5, monkeypatch)
+    first, second = (fit(graph, sources, copies) for _ in range(2))
+    assert any(np.abs(first[name].dm - 0.3).max() > 0.01 for name in sources)
+    assert all(np.allclose(first[name].cv, second[name].cv, atol=1e-5) for name in sources)
 
 
 @needs_tensorflow
 def test_a_share_is_kept_of_what_is_learnt(
-    graph: Graph, samples: list[tuple[Array, ...]], monkeypatch: pytest.MonkeyPatch
+    graph: Graph, sources: Mapping[str, Source], copies: Shifts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On the line from the source network, whose statistics are its own, to the fitted one."""
-    monkeypatch.setattr(calibrated, "STEPS", 2)
-    monkeypatch.setattr(calibrated, "EPOCHS", 0)
-    sources = measure(graph, chosen(graph, "all"), samples)
-    how = shifts(None, graph, samples)
+    take_steps(2, monkeypatch)
     found = []
     for kept in (0.0, 0.5, 1.0):
         monkeypatch.setattr(calibrated, "KEPT", kept)
-        found.append(calibrated.Fitting(graph, lambda: sources, how, Learning(rank=2)).fit())
+        found.append(fit(graph, sources, copies, Learning(rank=2)))
     source, half, whole = found
     for name, constants in source.items():
         assert not constants.dm.any()
@@ -102,7 +116,7 @@ def test_a_share_is_kept_of_what_is_learnt(
         for key in ("dm", "cm", "dv", "cv"):
             between = (getattr(constants, key) + getattr(whole[name], key)) / 2
             assert np.allclose(getattr(half[name], key), between, atol=1e-5)
-        ranks = [fit[name].rank for fit in found]
+        ranks = [one[name].rank for one in found]
         assert all(rank is not None for rank in ranks)
         ups = [rank.up for rank in ranks if rank is not None]
         assert np.abs(ups[2]).max() > 0
@@ -112,31 +126,25 @@ def test_a_share_is_kept_of_what_is_learnt(
 
 @needs_tensorflow
 def test_more_weight_on_what_is_not_shifted_stays_nearer_to_the_source(
-    graph: Graph, samples: list[tuple[Array, ...]], monkeypatch: pytest.MonkeyPatch
+    graph: Graph, sources: Mapping[str, Source], copies: Shifts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calibrated, "STEPS", 30)
-    monkeypatch.setattr(calibrated, "EPOCHS", 0)
+    take_steps(30, monkeypatch)
     monkeypatch.setattr(calibrated, "RATE", 0.05)
-    sources = measure(graph, chosen(graph, "all"), samples)
-    how = shifts(None, graph, samples)
     believed = [
         np.mean([np.abs(constants.dm).mean() for constants in found.values()])
         for weight in (0.0, 1000.0)
-        for found in [calibrated.Fitting(graph, lambda: sources, how, Learning(clean=weight)).fit()]
+        for found in [fit(graph, sources, copies, Learning(clean=weight))]
     ]
     assert believed[0] > believed[1] * 1.1
 
 
 @needs_tensorflow
 def test_a_rank_starts_without_effect(
-    graph: Graph, samples: list[tuple[Array, ...]], monkeypatch: pytest.MonkeyPatch
+    graph: Graph, sources: Mapping[str, Source], copies: Shifts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(calibrated, "KEPT", 1.0)
-    monkeypatch.setattr(calibrated, "EPOCHS", 0)
-    monkeypatch.setattr(calibrated, "STEPS", 0)
-    sources = measure(graph, chosen(graph, "all"), samples)
-    how = shifts(None, graph, samples)
-    for name, constants in calibrated.Fitting(graph, lambda: sources, how, Learning(rank=3)).fit().items():
+    take_steps(0, monkeypatch)
+    for name, constants in fit(graph, sources, copies, Learning(rank=3)).items():
         assert constants.rank is not None
         assert constants.rank.down.shape == (3, 2 * constants.dm.size)
         assert np.abs(constants.rank.down).max() > 0
@@ -149,8 +157,7 @@ def test_a_rank_is_learnt_and_repeats(
     graph: Graph, samples: list[tuple[Array, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Through the file to C: what is compiled is what was learnt."""
-    monkeypatch.setattr(calibrated, "STEPS", 5)
-    monkeypatch.setattr(calibrated, "EPOCHS", 0)
+    take_steps(5, monkeypatch)
     (tmp_path / "ic.tflite").write_bytes(residual_model())
     np.savez(tmp_path / "x.npz", x=np.concatenate([sample[0] for sample in samples]))
     first, second = (
@@ -172,15 +179,12 @@ def test_a_rank_is_learnt_and_repeats(
 
 
 @needs_tensorflow
-def test_unpaired_samples_fit(graph: Graph, samples: list[tuple[Array, ...]], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calibrated, "STEPS", 5)
-    monkeypatch.setattr(calibrated, "EPOCHS", 0)
-    sources = measure(graph, chosen(graph, "all"), samples)
-    paired = shifts(None, graph, samples)
-    unpaired = replace(paired, paired=False)
-    first, second, other = (
-        calibrated.Fitting(graph, lambda: sources, how, Learning()).fit() for how in (unpaired, unpaired, paired)
-    )
+def test_unpaired_samples_fit(
+    graph: Graph, sources: Mapping[str, Source], copies: Shifts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_steps(5, monkeypatch)
+    unpaired = replace(copies, paired=False)
+    first, second, other = (fit(graph, sources, how) for how in (unpaired, unpaired, copies))
     for name in sources:
         assert np.isfinite(first[name].dm).all()
         assert np.allclose(first[name].cv, second[name].cv, atol=1e-5)
