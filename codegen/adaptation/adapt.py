@@ -308,7 +308,7 @@ def _fixed_point(
     bits = min(30, 61 - (pixels * largest).bit_length())
     moved, shift = scaled(constants.dm * step / (pixels * unit) * 2.0**MEAN_FRACTION, bits)  # for each unit of the sum
     floor = floors(pixels, constants, step)
-    powers = log2(np.rint(constants.var * pixels / step**2).astype(np.int64) + (np.int64(1) << floor))
+    powers = log2(linear.as_int64(constants.var * pixels / step**2) + (np.int64(1) << floor))
     power = int(powers.min() + powers.max()) // 2
     decay = _int32(constants.dv / 2, "decay") & ~FLOOR | floor
     level = _int32(np.log2(gain * unit / result.scale) + LEVEL, "level") + steps(decay, powers - power)

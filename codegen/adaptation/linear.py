@@ -37,8 +37,8 @@ def fixed_point(
     left = known.mean - step * centre
     gain, shift = scaled(known.dm * step / (pixels * unit) * 2.0**MEAN_FRACTION)
     one = pixels / step**2  # a variance of 1, as the sum of squares of accumulators
-    spread = np.rint(known.var * one).astype(np.int64)
-    whole = np.maximum(spread + np.rint(known.eps * one).astype(np.int64), 1)
+    spread = as_int64(known.var * one)
+    whole = np.maximum(spread + as_int64(known.eps * one), 1)
     lift = np.maximum(bit_length(whole) - LIFTED, 0)
     source = np.maximum(whole >> lift, 1)
     deviation = np.sqrt(known.var + known.eps)
@@ -103,6 +103,11 @@ def scaled(real: Any, bits: int = 15) -> tuple[NDArray[np.int32], int]:
 def int16(real: Any, column: str, fractions: Mapping[str, int] = FRACTIONS) -> NDArray[np.int16]:
     """Rounded to the column's fraction, saturated."""
     return np.asarray(np.rint(real * 2.0 ** fractions[column]).clip(-(2**15), 2**15 - 1), np.int16)
+
+
+def as_int64(real: Any) -> NDArray[np.int64]:
+    """Rounded; up to 2^61, which the squares of a dead channel's tiny steps would leave."""
+    return np.asarray(np.rint(np.minimum(real, 2.0**61)), np.int64)
 
 
 def floors(pixels: int, known: Constants, step: Any) -> NDArray[np.int64]:

@@ -15,6 +15,7 @@ from driftc.codegen.operators.base import Activation, Array, Operator, activatio
 
 Int64 = NDArray[np.int64]
 LARGEST_BIAS = 1 << 28  # in steps; leaves the sum of products room in int32
+ALONE = 1 << 20  # the bias in steps where all weights are zero: fine enough, and its square small
 SMALLEST_SCALE = 2.0**-40  # of weights that are all zero
 
 
@@ -200,7 +201,8 @@ class Weighted(Operator):
         weights = np.moveaxis(self.weights.data.astype(np.float64), self.channel_axis, -1)
         bias = np.zeros(self.channels) if self.bias is None or self.bias.data is None else self.bias.data
         largest = np.abs(weights).reshape(-1, self.channels).max(axis=0)
-        room = np.abs(bias) / (inputs[0].scale * LARGEST_BIAS)  # a channel of tiny weights must still hold its bias
+        most = np.where(largest > 0, LARGEST_BIAS, ALONE)
+        room = np.abs(bias) / (inputs[0].scale * most)  # a channel of tiny weights must still hold its bias
         scale = np.maximum(np.maximum(largest / 127, room), SMALLEST_SCALE).astype(np.float32)
         steps = np.clip(np.rint(weights / scale), -127, 127).astype(np.int8)
         factors = np.float64(inputs[0].scale) * scale
