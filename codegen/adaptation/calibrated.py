@@ -141,15 +141,15 @@ class Fitting:
             return self._normalised(name, x) if name in live else x
 
         tf, count = self._tf, both.shape[0] // 2
-        wanted = tf.nn.softmax(self._source_network.run(both[:count]))
-        found = tf.nn.log_softmax(self._network.run(both, normalise))
+        wanted = tf.exp(self._source_network.decisions(self._source_network.run(both[:count])))
+        found = self._network.decisions(self._network.run(both, normalise))
         if self._shifts.paired:
-            apart = tf.reduce_sum(wanted * (tf.math.log(wanted + 1e-9) - found[count:]), 1)
+            apart = tf.reduce_sum(wanted * (tf.math.log(wanted + 1e-9) - found[count:]), (1, 2))
         else:
             mean = tf.reduce_mean(tf.exp(found[count:]), 0)
             apart = tf.reduce_sum(mean * tf.math.log((mean + 1e-9) / (tf.reduce_mean(wanted, 0) + 1e-9)))
-            apart -= tf.reduce_sum(tf.exp(found[count:]) * found[count:], 1)
-        spoilt = tf.reduce_sum(wanted * (tf.math.log(wanted + 1e-9) - found[:count]), 1)
+            apart -= tf.reduce_sum(tf.exp(found[count:]) * found[count:], (1, 2))
+        spoilt = tf.reduce_sum(wanted * (tf.math.log(wanted + 1e-9) - found[:count]), (1, 2))
         return tf.reduce_mean(apart) + self._clean * tf.reduce_mean(spoilt)
 
     def _normalised(self, name: str, x: Any) -> Any:

@@ -37,12 +37,13 @@ def tensorflow() -> Any:
 
 
 class Network:
-    """`graph` without its float border. A softmax at its end is left out: what comes out are logits."""
+    """`graph` without its float border. A softmax or sigmoid at its end is left out: what comes out are logits."""
 
     def __init__(self, graph: Graph) -> None:
         self._tf = tensorflow()
         operators = list(graph.operators)
-        if operators and operators[-1].kind == "SOFTMAX":
+        self._yes_or_no = bool(operators) and operators[-1].kind == "LOGISTIC"
+        if operators and operators[-1].kind in ("SOFTMAX", "LOGISTIC"):
             operators.pop()
         self._operators = operators
         self._input = graph.inputs[0]
@@ -52,6 +53,11 @@ class Network:
         unknown = sorted({op.kind for op in operators if not hasattr(self, f"_{op.kind.lower()}")})
         if unknown:
             raise UsageError(f"{graph.source}: constants cannot be fitted through {', '.join(unknown)} yet")
+        if self._output.size == 1 and not self._yes_or_no:
+            raise UsageError(
+                f"{graph.source}: its one output is no decision (a sigmoid would be), which constants are fitted to; "
+                "--adapt fixed needs none"
+            )
         self._weights = {op.name: _real_weights(op) for op in operators if isinstance(op, Weighted)}
 
     def run(self, x: Values, normalise: Normalise | None = None) -> Values:
@@ -64,6 +70,12 @@ class Network:
                 result = normalise(operator.name, result)
             values[operator.outputs[0].name] = self._clipped(operator, result)
         return self._tf.reshape(values[self._output.name], (x.shape[0], -1))
+
+    def decisions(self, logits: Values) -> Values:
+        """Log probabilities [samples, decisions, classes]: one decision, or behind a sigmoid one of two each."""
+        if self._yes_or_no:
+            return self._tf.nn.log_softmax(self._tf.stack([logits, self._tf.zeros_like(logits)], -1))
+        return self._tf.nn.log_softmax(logits)[:, None]
 
     def _value(self, tensor: Tensor, values: Mapping[str, Values]) -> Values:
         if tensor.data is None:
