@@ -126,8 +126,7 @@ def compile(
             adaptation = replace(adaptation, precision=adapt_precision or adaptation.precision)
         elif adapt is not None:
             adaptation, notes = _adaptation(
-                file,
-                options,
+                read(file, options, path.name)[1],
                 adapt,
                 adapt_layers,
                 adapt_budget,
@@ -449,8 +448,7 @@ class Compiled:
 
 
 def _adaptation(
-    path: Path,
-    options: Options,
+    model: Graph,
     method: str,
     layers: str,
     budget: float | None,
@@ -460,13 +458,12 @@ def _adaptation(
     progress: Callable[[int, int], None] | None,
     quantized: Quantized | None,
 ) -> tuple[Adaptation, list[str]]:
-    """The constants of `method`, found on the calibration data. `quantized`: where `path` was made of a float model."""
+    """The constants of `method`, found on the calibration data. `quantized`: where `model` was made of a float one."""
     from driftc.simulator import data as source
 
     method_named(method)
     if data is None:
         raise UsageError(f"--adapt {method}: needs --calibrate FILE, samples of what the model was trained on")
-    _, model = read(path, options)
     samples = source.load(Path(data), border(model).inputs, divisor=learning.divisor)
     norms = known(quantized, model) if quantized else None
     return find(model, method, layers, samples, learning, progress, norms, precision, budget)

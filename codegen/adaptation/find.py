@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import driftc.codegen.adaptation as package
-from driftc.codegen.adaptation.adapt import chosen
+from driftc.codegen.adaptation.adapt import candidates, chosen
 from driftc.codegen.adaptation.augment import Shifts, shifts
 from driftc.codegen.adaptation.auto import BUDGET, SEEN, alone, within
 from driftc.codegen.adaptation.calibration import Source, measure
 from driftc.codegen.adaptation.constants import Adaptation, Constants
-from driftc.codegen.adaptation.known import Known
+from driftc.codegen.adaptation.known import Known, Normalisation
 from driftc.codegen.adaptation.learning import Learning, Progress, Worth
 from driftc.codegen.errors import DataError, UsageError
 from driftc.codegen.graph import Graph
@@ -89,7 +89,7 @@ def find(
         raise DataError(
             f"{samples.described}: {len(samples)} calibration samples; {FEWEST} are needed, better {ENOUGH}"
         )
-    notes = []
+    notes = _left_out(graph, norms) if layers in ("all", "auto") else []
     if known is not None and not norms:
         notes.append(
             f"{graph.source}: has no batch normalisation; its layers adapt from their statistics on the samples"
@@ -134,6 +134,14 @@ def find(
         assert how.constants is not None
         found = {name: how.constants(source) for name, source in measured().items()}
     return Adaptation(method, graph.sha256, found, precision), notes
+
+
+def _left_out(graph: Graph, norms: Mapping[str, Normalisation]) -> list[str]:
+    """The layers that "all" does not mean, with the reasons."""
+    titles = {name: norm.name for name, norm in norms.items()}
+    found = candidates(graph, norms).items()
+    reasons = [f"{titles.get(name, name)}: {problem}" for name, problem in found if problem is not None]
+    return [f"{graph.source}: not live: {'; '.join(reasons)}"] if reasons else []
 
 
 def method_named(method: str) -> Method:

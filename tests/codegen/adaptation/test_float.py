@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from float_models import MODELS, Net, needs, samples
 
+from driftc.codegen.adaptation import calibrated
 from driftc.codegen.adaptation.adapt import adapt, chosen
 from driftc.codegen.adaptation.calibration import measure
 from driftc.codegen.adaptation.constants import Adaptation, Constants
@@ -253,3 +255,69 @@ def test_a_model_without_normalisation_adapts_from_its_samples(tmp_path: Path) -
     found, notes = find(model.graph, "fixed", "all", model.samples, Learning(), None, model.known)
     assert len(found.layers) == 1
     assert any("has no batch normalisation" in note for note in notes)
+
+
+@pytest.mark.parametrize("bias", [0.0, 0.7])
+@pytest.mark.parametrize("method", ["fixed", "lean", "iabn"])
+def test_a_dead_channel_leaves_its_layer_live(method: str, bias: float, tmp_path: Path) -> None:
+    """A filter of zeros, pruned or never used: its steps are tiny, so that squares of them would leave int64."""
+    net = Net(5)
+    x = net.input("image", (1, 12, 10, 3))
+    filters = net.weights(6, 3, 3, 3)
+    filters[2] = 0
+    x = net.conv("conv", x, filters, np.zeros(6), padding="same")
+    ones = np.ones(6)
+    x = net.batch_norm("norm", x, gamma=ones, beta=bias * ones, mean=0 * ones, variance=ones, epsilon=1e-3)
+    x = net.activate(x)
+    model = Model(net.graph([net.connect(net.mean("mean", x, (1, 2), keep_dims=False), 4)]), tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found, notes = find(model.graph, method, "all", model.samples, Learning(), None, model.known)
+        compiled = model.compiled(found)
+    assert len(found.layers) == 1
+    assert not any("not live" in note for note in notes)
+    assert compiled.verify(engines=["numpy", "host"], random=3).bit_exact
+
+
+def test_layers_that_all_leaves_out_are_named_with_the_reason(tmp_path: Path) -> None:
+    net = Net(2)
+    x = net.activate(net.normalize(net.convolve(net.input("image", (1, 12, 10, 3)), 6, padding="same")))
+    x = net.activate(net.normalize(net.convolve(net.mean("mean", x, (1, 2), keep_dims=True), 6, 1)))
+    model = Model(net.graph([net.connect(net.reshape("flat", x, (1, 6)), 4)]), tmp_path)
+    found, notes = find(model.graph, "fixed", "all", model.samples, Learning(), None, model.known)
+    assert len(found.layers) == 1
+    (note,) = [note for note in notes if "not live" in note]
+    assert "norm_5: its map is 1 x 1" in note
+    _, notes = find(model.graph, "fixed", next(iter(found.layers)), model.samples, Learning(), None, model.known)
+    assert not any("not live" in note for note in notes)
+
+
+def decided(last: str | None, outputs: int, folder: Path) -> Model:
+    net = Net(4)
+    x = net.activate(net.normalize(net.convolve(net.input("image", (1, 12, 10, 3)), 6, padding="same")))
+    x = net.connect(net.mean("mean", x, (1, 2), keep_dims=False), outputs)
+    return Model(net.graph([net.activate(x, last) if last else x]), folder)
+
+
+@needs("tensorflow", "keras")
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_sigmoids_are_decisions_of_their_own(outputs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is learnt moves, and less with more weight on what is not shifted; a softmax over one says nothing."""
+    monkeypatch.setattr(calibrated, "STEPS", 20)
+    monkeypatch.setattr(calibrated, "EPOCHS", 0)
+    model = decided("sigmoid", outputs, tmp_path)
+    network = Network(model.known.real)
+    logits = np.asarray(network.run(samples(4)))
+    found = np.exp(np.asarray(network.decisions(logits)))
+    assert found.shape == (4, outputs, 2)
+    assert np.allclose(found[..., 0], 1 / (1 + np.exp(-logits)), atol=1e-5)
+    made, _ = find(model.graph, "calibrated", "all", model.samples, Learning(), None, model.known)
+    (constants,) = made.layers.values()
+    assert np.abs(constants.dm - calibrated.KEPT * calibrated.START).max() > 0.01
+
+
+@needs("tensorflow", "keras")
+def test_one_number_is_no_decision(tmp_path: Path) -> None:
+    model = decided(None, 1, tmp_path)
+    with pytest.raises(UsageError, match=r"one output is no decision .* --adapt fixed needs none"):
+        find(model.graph, "calibrated", "all", model.samples, Learning(), None, model.known)
