@@ -18,8 +18,10 @@ adapted network decides on each, and over all of them as the source does over cl
 
 The network's own weights stay as they are; no labels. Start: the fixed blend. Adam with cosine decay, seeded.
 
-A share of what is learnt, d, b and B, is kept: going back from the fitted network to the source, what is lost on clean
-samples falls faster than what is gained on shifted ones (WiSE-FT, Wortsman et al. 2022).
+What the samples say little of stays near the source network: sum(d^2 + o^2 + B^2) / HELD is added to the loss, o being
+what d z + b is at the source's own statistics. And of what is learnt, d, b and B, a share is kept: on the way back to
+the source, what is lost on clean samples falls faster than what is gained on shifted ones (WiSE-FT, Wortsman et al.
+2022).
 """
 
 from __future__ import annotations
@@ -45,7 +47,8 @@ LOOKED = 60  # steps, to see what layers are worth
 BATCH = 128  # samples as they are, and as many shifted
 RATE = 0.01
 CLEAN = 1.0  # weight of the clean term: less gains more under shift and costs more where there is none
-KEPT = 0.75  # share of what is learnt
+HELD = 1000.0  # how large sum(d^2 + o^2 + B^2) must be to weigh 1
+KEPT = 0.9  # share of what is learnt
 START = 0.3
 SEED = 0
 GAINS = True  # d is learnt; False: it is 0, so that nothing of the sample is left (benchmarks/robustness: the control)
@@ -112,7 +115,7 @@ class Fitting:
         @tf.function  # type: ignore[untyped-decorator]
         def step(both: Any, rate: Any, number: Any) -> None:
             with tf.GradientTape() as tape:
-                loss = self._loss(both, self._sources)
+                loss = self._loss(both, self._sources) + self._learnt_square() / HELD
             gradients = tape.gradient(loss, variables)
             for variable, gradient, (first, second) in zip(variables, gradients, moments, strict=True):
                 first.assign(0.9 * first + 0.1 * gradient)
@@ -151,6 +154,17 @@ class Fitting:
             apart -= tf.reduce_sum(tf.exp(found[count:]) * found[count:], (1, 2))
         spoilt = tf.reduce_sum(wanted * (tf.math.log(wanted + 1e-9) - found[:count]), (1, 2))
         return tf.reduce_mean(apart) + self._clean * tf.reduce_mean(spoilt)
+
+    def _learnt_square(self) -> Any:
+        """How far all layers are from the source network: sum(d^2 + o^2 + B^2)."""
+        tf, total = self._tf, 0.0
+        for name, (dm, bm, dv, bv, *across) in self._learnt.items():
+            source, (m0, s0, l0, t0) = self._sources[name], self._known[name]
+            log_source = np.log(source.var + source.eps).astype(np.float32)
+            om = dm * (source.mean.astype(np.float32) - m0) / s0 + bm
+            ov = dv * (log_source - l0) / t0 + bv
+            total += sum(tf.reduce_sum(array**2) for array in (dm, om, dv, ov, *across[2:]))
+        return total
 
     def _normalised(self, name: str, x: Any) -> Any:
         tf = self._tf

@@ -125,6 +125,32 @@ def test_a_share_is_kept_of_what_is_learnt(
 
 
 @needs_tensorflow
+def test_what_is_learnt_is_held_near_the_source(
+    graph: Graph, sources: Mapping[str, Source], copies: Shifts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gains and B go to 0, and what a sample with the source's statistics is moved by, whatever they are."""
+    take_steps(150, monkeypatch)
+    monkeypatch.setattr(calibrated, "RATE", 0.05)
+    monkeypatch.setattr(calibrated, "KEPT", 1.0)
+    elsewhere = {name: replace(one, mean=one.mean + 0.1 * np.sqrt(one.var)) for name, one in sources.items()}
+    found = []
+    for held in (0.01, 1e9):
+        monkeypatch.setattr(calibrated, "HELD", held)
+        found.append(fit(graph, elsewhere, copies, Learning(rank=2)))
+    for name, near in found[0].items():
+        far, source = found[1][name], elsewhere[name]
+        log_source = np.log2(source.var + source.eps)
+        for gain, constant, own in (("dm", "cm", source.mean), ("dv", "cv", log_source)):
+            gains = [np.abs(getattr(one, gain)).mean() for one in (near, far)]
+            moves = [np.abs(getattr(one, gain) * own + getattr(one, constant) - own).mean() for one in (near, far)]
+            assert gains[0] < 0.5 * gains[1]
+            assert moves[0] < 0.5 * moves[1]
+        assert near.rank is not None
+        assert far.rank is not None
+        assert np.abs(near.rank.up).mean() < 0.5 * np.abs(far.rank.up).mean()
+
+
+@needs_tensorflow
 def test_more_weight_on_what_is_not_shifted_stays_nearer_to_the_source(
     graph: Graph, sources: Mapping[str, Source], copies: Shifts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
