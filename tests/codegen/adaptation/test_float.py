@@ -302,7 +302,7 @@ def decided(last: str | None, outputs: int, folder: Path) -> Model:
 @needs("tensorflow", "keras")
 @pytest.mark.parametrize("outputs", [1, 3])
 def test_sigmoids_are_decisions_of_their_own(outputs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is learnt moves, and less with more weight on what is not shifted; a softmax over one says nothing."""
+    """A softmax over one output is always 1, and of several that are not exclusive it is not what they say."""
     monkeypatch.setattr(calibrated, "STEPS", 20)
     monkeypatch.setattr(calibrated, "EPOCHS", 0)
     model = decided("sigmoid", outputs, tmp_path)
