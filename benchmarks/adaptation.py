@@ -19,7 +19,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from driftc.codegen.api import Compiled, compile
+from driftc.codegen.api import compile
+from driftc.codegen.compiled import Compiled
 from driftc.codegen.lower import lower
 from driftc.codegen.operators.adapt_affine import AdaptAffine
 from driftc.codegen.operators.live import Live

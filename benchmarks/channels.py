@@ -22,7 +22,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from driftc.codegen.api import Compiled
+from driftc.codegen.compiled import Compiled
 from driftc.codegen.lower import Lowered, lower
 from driftc.codegen.options import Options
 from driftc.codegen.plan import candidates

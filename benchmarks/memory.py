@@ -23,7 +23,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from driftc.codegen.api import Compiled, compile
+from driftc.codegen.api import compile
+from driftc.codegen.compiled import Compiled
 from driftc.codegen.errors import DriftcError
 from driftc.codegen.graph import Graph
 from driftc.codegen.lower import lower

@@ -2,52 +2,30 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import tempfile
-import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property
-from hashlib import sha256
-from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import driftc
 from driftc.codegen.adaptation.constants import Adaptation
 from driftc.codegen.adaptation.find import find, method_named
 from driftc.codegen.adaptation.known import known
 from driftc.codegen.adaptation.learning import Learning
-from driftc.codegen.emit.emit import adapts, emit, emit_selftest
-from driftc.codegen.emit.program import step_names
-from driftc.codegen.errors import DataError, ToolError, UsageError
-from driftc.codegen.folder import RECORD, read_record, write_folder
+from driftc.codegen.compiled import MODEL, Compiled, board_named
+from driftc.codegen.errors import UsageError
 from driftc.codegen.graph import Graph
-from driftc.codegen.lower import Lowered, lower, memories_of, planned, read
+from driftc.codegen.lower import lower, read
 from driftc.codegen.names import model_name
 from driftc.codegen.operators.live import PRECISIONS
 from driftc.codegen.options import Options
 from driftc.codegen.passes.border import border
-from driftc.codegen.plan.choose import Point, pareto
 from driftc.codegen.plan.plan import Plan
 from driftc.codegen.quantize.post_training import Quantized, Settings, quantize_file
 from driftc.codegen.report import check_fit, check_ram, report
 
-if TYPE_CHECKING:
-    from driftc.boards import Board
-    from driftc.simulator.data import Samples
-    from driftc.simulator.engine import Program, Target
-    from driftc.simulator.session import Measured
-    from driftc.simulator.simulate import Simulation
-    from driftc.simulator.verify import Verification
-
 Watch = Callable[[str, Graph | Plan], None]
 Progress = Callable[[int, int], None]
-MODEL = "model.tflite"  # the copy in a compiled folder
-ADAPTATION = "adaptation.json"  # the constants of the layers that are live, where there are any
-RANDOM_SAMPLES = 5  # where no data is given
 
 
 def compile(
@@ -105,7 +83,7 @@ def compile(
     Raises ModelError (the file), FitError (the board or `ram`), UsageError (the options) or ToolError (a missing tool).
     """
     options = Options(name, board, core, match, float_io, planner, cc, optimize, ram, minimize, overhead, feed)
-    found = _load_board(board)
+    found = board_named(board)
     if adapt_precision is not None and adapt_precision not in PRECISIONS:
         raise UsageError(f"adapt precision '{adapt_precision}' is none of {', '.join(PRECISIONS)}")
     divisor = settings.input_divisor if settings else 1.0
@@ -180,273 +158,6 @@ def _as_file(path: Path, content: bytes | None) -> Iterator[Path]:
         yield made
 
 
-class Compiled:
-    """A compiled model: its C, its report, and the means to run and check it."""
-
-    def __init__(self, model: bytes, options: Options, lowered: Lowered, folder: Path | None = None) -> None:
-        self.options = options
-        self.lowered = lowered
-        self._model = model
-        self._folder = folder
-        self._measured: Measured | None = None
-        self.quantized: Quantized | None = None  # where the model was float
-        self.notes: list[str] = []  # what the user should know
-        self.not_measured = ""  # why, where measuring was tried and a tool was missing or failed
-
-    @classmethod
-    def load(cls, folder: str | Path) -> Compiled:
-        """A folder that `write` or `driftc compile` made. Raises UsageError where it is not one."""
-        path = Path(folder)
-        record = read_record(path)
-        stored = record.get("options")
-        options = Options.from_json(stored if isinstance(stored, dict) else {})
-        model = path / MODEL
-        if not model.is_file():
-            raise UsageError(f"{path}: {MODEL} is missing; compile the model again")
-        content = model.read_bytes()
-        if record.get("sha256", sha256(content).hexdigest()) != sha256(content).hexdigest():
-            raise UsageError(f"{path}: {MODEL} is not the model that was compiled here; compile the model again")
-        constants = path / ADAPTATION
-        adaptation = Adaptation.read(constants) if constants.is_file() else None
-        lowered = lower(model, options, title=str(record.get("model", MODEL)), adaptation=adaptation)
-        return cls(content, options, lowered, path)
-
-    # --- what it is ---
-
-    @property
-    def report(self) -> dict[str, Any]:
-        """RAM, flash, stack, MACs and instructions; the object of `driftc compile --json`."""
-        return report(self.lowered, self.options, self._measured)
-
-    @property
-    def measured_with(self) -> dict[str, Any] | None:
-        """Compiler, version, flags, core and engine of what was measured."""
-        return self._measured.how if self._measured else None
-
-    @property
-    def core(self) -> str:
-        """The core that is emulated: the one asked for, the board's, or cortex-m4."""
-        if self.options.core:
-            return self.options.core
-        board = _load_board(self.options.board)
-        return board.core if board else "cortex-m4"
-
-    @property
-    def target(self) -> Target:
-        from driftc.simulator.engine import Target
-
-        return Target(self.core, self.options.cc, self.options.optimize)
-
-    @cached_property
-    def sources(self) -> dict[str, str | bytes]:
-        """Every generated or copied file but the report: relative name -> content."""
-        graph, plan = self.lowered.graph, self.lowered.plan
-        found: dict[str, str | bytes] = dict(
-            emit(
-                plan,
-                source=graph.source,
-                sha256=graph.sha256,
-                float_border=bool(graph.float_border),
-                float_io=self.options.float_io,
-            )
-        )
-        found[f"{plan.name}_selftest.c"] = self._selftest()
-        firmware = files("driftc").joinpath("firmware")
-        found["driftc.h"] = firmware.joinpath("driftc.h").read_text(encoding="utf-8")
-        if adapts(plan):
-            found["driftc_adapt.h"] = firmware.joinpath("driftc_adapt.h").read_text(encoding="utf-8")
-        if self.lowered.adaptation is not None:
-            found[ADAPTATION] = self.lowered.adaptation.as_text()
-        ports = Path(str(firmware.joinpath("ports")))
-        for path in sorted(p for p in ports.rglob("*") if p.is_file() and p.suffix in (".c", ".h", ".ld")):
-            found[f"simulator/{path.relative_to(ports).as_posix()}"] = path.read_text(encoding="utf-8")
-        found[MODEL] = self._model
-        return found
-
-    def write(self, path: str | Path) -> None:
-        """Write the folder: whole or not at all. Raises UsageError where it cannot or must not be written."""
-        listed = sorted([*self.sources, "report.json", RECORD])
-        record = {
-            "driftc": driftc.__version__,
-            "model": self.lowered.graph.source,
-            "sha256": self.lowered.graph.sha256,
-            "options": self.options.as_json(),
-            "files": listed,
-        }
-        write_folder(
-            Path(path),
-            {
-                **self.sources,
-                "report.json": json.dumps({**self.report, "measured_with": self.measured_with}, indent=2) + "\n",
-                RECORD: json.dumps(record, indent=2) + "\n",
-            },
-        )
-
-    def pareto(self, planner: str | None = None) -> list[Point]:
-        """Plans of this model that no other beats in both RAM and instructions, the untiled one first.
-
-        `planner` places them (default: the one that the model was compiled with).
-        """
-        return pareto(
-            planned(self.lowered.graph, self.options)[0],
-            planner or self.options.planner,
-            memories_of(self.options.board),
-        )
-
-    # --- running it ---
-
-    def measure(self, *, required: bool = True) -> None:
-        """Count instructions by layer, stack and code size; they appear in `report`.
-
-        Raises ToolError where a tool is missing and `required`.
-        """
-        from driftc.simulator.session import measure_program
-
-        try:
-            self._measured = measure_program(self.program(), self.samples(random=1).quantized[0])
-        except ToolError as error:
-            if required:
-                raise
-            self.not_measured = str(error)
-
-    def program(self, target: Target | None = None) -> Program:
-        """What the engines take: the folder (a temporary one if it was not loaded from one) and how to read it."""
-        from driftc.simulator.engine import Layer, Port, Program
-
-        plan = self.lowered.plan
-
-        def ports(tensors: Sequence[Any]) -> tuple[Port, ...]:
-            return tuple(Port(t.label or t.name, t.shape, t.dtype, t.index) for t in tensors)
-
-        return Program(
-            folder=self._place(),
-            name=plan.name,
-            inputs=ports(plan.input_tensors),
-            outputs=ports(plan.output_tensors),
-            layers=tuple(Layer(t.label or t.name, t.hwc, t.dtype) for t in plan.layers),
-            steps=step_names(plan),
-            target=target or self.target,
-            fed=plan.fed is not None,
-        )
-
-    def samples(
-        self,
-        data: str | Path | None = None,
-        *,
-        random: int | None = None,
-        labels: str | None = None,
-        input_divisor: float = 1.0,
-        sample: int | None = None,
-    ) -> Samples:
-        """Samples from a .npz or .npy file, or `random` seeded ones and the extremes. Raises DataError."""
-        from driftc.simulator import data as source
-
-        inputs = self.lowered.graph.inputs
-        if data is not None and random is not None:
-            raise UsageError("give either data or random, not both")
-        if data is None and labels is not None:
-            raise UsageError("--labels belongs to --data: random samples have no classes")
-        if data is not None:
-            if not input_divisor > 0:
-                raise DataError(f"input divisor {input_divisor}: must be above 0")
-            found = source.load(Path(data), inputs, labels=labels, divisor=input_divisor)
-        else:
-            count = RANDOM_SAMPLES if random is None else random
-            found = source.random(count, inputs, self._index_limits(), self._real_inputs())
-        return found if sample is None else found.only(sample)
-
-    def verify(
-        self,
-        data: str | Path | None = None,
-        *,
-        engines: Sequence[str] | None = None,
-        random: int | None = None,
-        labels: str | None = None,
-        input_divisor: float = 1.0,
-        sample: int | None = None,
-        save_tensors: str | Path | None = None,
-        sanitize: bool = False,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> Verification:
-        """Compare every tensor on every engine (default: all that are present) with the NumPy specification.
-
-        Samples as in `samples`. `save_tensors` keeps each compared tensor in an .npz; `sanitize` runs the host engine
-        under ASan and UBSan; `progress(done, total)` is called after each sample.
-        """
-        from driftc.simulator.session import verify_compiled
-
-        samples = self.samples(data, random=random, labels=labels, input_divisor=input_divisor, sample=sample)
-        return verify_compiled(self, samples, engines, save_tensors, sanitize, progress)
-
-    def simulate(
-        self,
-        data: str | Path | None = None,
-        *,
-        engine: str | None = None,
-        random: int | None = None,
-        labels: str | None = None,
-        input_divisor: float = 1.0,
-        sample: int | None = None,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> Simulation:
-        """Outputs, accuracy, instructions and stack on one engine (default: unicorn, else qemu, else host)."""
-        from driftc.simulator.session import simulate_compiled
-
-        samples = self.samples(data, random=random, labels=labels, input_divisor=input_divisor, sample=sample)
-        return simulate_compiled(self, samples, engine, progress)
-
-    @property
-    def model_file(self) -> Path:
-        """The model, for the reference engines."""
-        return self._place() / MODEL
-
-    def edited(self) -> list[str]:
-        """Generated files of the loaded folder that no longer are what driftc writes."""
-        folder = self._place()
-
-        def same(name: str, content: str | bytes) -> bool:
-            expected = content if isinstance(content, bytes) else content.encode()
-            path = folder / name
-            return path.is_file() and path.read_bytes() == expected
-
-        return [name for name, content in self.sources.items() if not same(name, content)]
-
-    def _place(self) -> Path:
-        """The folder; a temporary one that goes with this object where it was not loaded from one."""
-        if self._folder is None:
-            root = Path(tempfile.mkdtemp(prefix="driftc-"))
-            weakref.finalize(self, shutil.rmtree, root, ignore_errors=True)
-            self.write(root / self.lowered.plan.name)
-            self._folder = root / self.lowered.plan.name
-        return self._folder
-
-    def _real_inputs(self) -> set[str]:
-        """Inputs that the user gives as real values: all of them with `float_io`, else the model's float border."""
-        graph = self.lowered.graph
-        quantized = {tensor.name for tensor in graph.inputs if tensor.dtype.name == "int8" and tensor.quantization}
-        return quantized if self.options.float_io else quantized & set(graph.float_border)
-
-    def _index_limits(self) -> dict[str, int]:
-        """Rows of the smallest table that each int32 input indexes, itself or by another shape."""
-        limits: dict[str, int] = {}
-        for operator in self.lowered.graph.operators:
-            if operator.kind in ("GATHER", "EMBEDDING_LOOKUP"):
-                rows = operator.inputs[0].shape[getattr(operator, "axis", 0)]
-                name = operator.inputs[1].name
-                for indices in {name, self.lowered.plan.views.get(name, name)}:
-                    limits[indices] = min(rows, limits.get(indices, rows))
-        return limits
-
-    def _selftest(self) -> str:
-        from driftc.simulator.data import random
-        from driftc.simulator.reference import run_graph
-
-        graph, plan = self.lowered.graph, self.lowered.plan
-        inputs = random(1, graph.inputs, self._index_limits(), seed=1).quantized[0]
-        values = run_graph(graph, inputs)
-        return emit_selftest(plan, inputs, [values[tensor.name] for tensor in plan.layers])
-
-
 def _adaptation(
     model: Graph,
     method: str,
@@ -467,11 +178,3 @@ def _adaptation(
     samples = source.load(Path(data), border(model).inputs, divisor=learning.divisor)
     norms = known(quantized, model) if quantized else None
     return find(model, method, layers, samples, learning, progress, norms, precision, budget)
-
-
-def _load_board(name: str | None) -> Board | None:
-    if name is None:
-        return None
-    from driftc.boards import load
-
-    return load(name)

@@ -24,7 +24,7 @@ from driftc.codegen.cli_options import (
 from driftc.codegen.errors import DriftcError, UsageError
 
 if TYPE_CHECKING:
-    from driftc.codegen.api import Compiled
+    from driftc.codegen.compiled import Compiled
 
 
 def main() -> None:
@@ -328,7 +328,7 @@ def simulate(
 
 
 def _load(folder: Path, core: str | None, cc: str | None, optimize: str | None) -> Compiled:
-    from driftc.codegen.api import Compiled
+    from driftc.codegen.compiled import Compiled
 
     compiled = Compiled.load(folder)
     compiled.options = compiled.options.overridden(core=core, cc=cc, optimize=optimize)

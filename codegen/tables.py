@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from driftc.codegen.api import Compiled
+    from driftc.codegen.compiled import Compiled
     from driftc.codegen.plan.choose import Point
     from driftc.codegen.quantize.post_training import Quantized
     from driftc.simulator.simulate import Simulation

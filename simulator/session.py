@@ -24,7 +24,7 @@ from driftc.simulator.simulate import Simulation, simulate
 from driftc.simulator.verify import Verification, verify
 
 if TYPE_CHECKING:
-    from driftc.codegen.api import Compiled
+    from driftc.codegen.compiled import Compiled
 
 Progress = Callable[[int, int], None]
 KNOWN = ("numpy", *REFERENCES, *ENGINES)

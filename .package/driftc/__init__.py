@@ -12,7 +12,8 @@ __version__ = "0.1.0"
 __all__ = ["Compiled", "DriftcError", "__version__", "compile", "quantize"]
 
 if TYPE_CHECKING:
-    from driftc.codegen.api import Compiled, compile, quantize
+    from driftc.codegen.api import compile, quantize
+    from driftc.codegen.compiled import Compiled
     from driftc.codegen.errors import DriftcError
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from driftc.codegen.adaptation.constants import Constants
 from driftc.codegen.adaptation.network import Network, tensorflow
-from driftc.codegen.api import Compiled
+from driftc.codegen.compiled import Compiled
 from driftc.codegen.graph import Array, Graph, Tensor
 from driftc.codegen.operators.adapt_affine import AdaptAffine
 from driftc.codegen.operators.adapt_kernel import AdaptKernel

@@ -9,8 +9,9 @@ from xml.etree import ElementTree
 from commands import driftc
 from models import ModelBuilder, residual_model
 
-from driftc.codegen.api import Compiled, compile
+from driftc.codegen.api import compile
 from driftc.codegen.arena_report import arena_page
+from driftc.codegen.compiled import Compiled
 from driftc.codegen.plan.live import lives
 
 

@@ -15,8 +15,8 @@ import pytest
 from commands import driftc, driftc_json
 from models import ModelBuilder, keyword_model, residual_model
 
-from driftc.codegen.api import Compiled
 from driftc.codegen.api import compile as compile_model
+from driftc.codegen.compiled import Compiled
 from driftc.simulator.engines import engine
 from driftc.simulator.reference import run_graph
 

@@ -18,7 +18,7 @@ from commands import DRIFTC, driftc, driftc_json
 from models import ModelBuilder, keyword_model
 
 from driftc.codegen import cli
-from driftc.codegen.api import Compiled
+from driftc.codegen.compiled import Compiled
 from driftc.codegen.errors import UsageError
 
 ABSENT = [

@@ -13,7 +13,7 @@ import pytest
 from commands import c_compiler, driftc, run_c
 from models import ModelBuilder, autoencoder_model, keyword_model, residual_model
 
-from driftc.codegen.api import Compiled
+from driftc.codegen.compiled import Compiled
 from driftc.codegen.lower import lower
 from driftc.codegen.options import Options
 from driftc.simulator.data import quantize

@@ -13,8 +13,9 @@ import pytest
 from commands import c_compiler, driftc
 from models import ModelBuilder
 
-from driftc.codegen.api import Compiled, compile
+from driftc.codegen.api import compile
 from driftc.codegen.cli import cli
+from driftc.codegen.compiled import Compiled
 from driftc.codegen.names import Names, comment, identifier, layer_name, model_name
 from driftc.codegen.reserved import reserved
 

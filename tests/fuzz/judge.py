@@ -18,7 +18,7 @@ from types import FrameType
 
 import numpy as np
 
-from driftc.codegen.api import Compiled
+from driftc.codegen.compiled import Compiled
 from driftc.codegen.errors import DriftcError, ModelError
 from driftc.codegen.lower import lower
 from driftc.codegen.options import Options

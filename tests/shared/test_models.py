@@ -10,7 +10,8 @@ import pytest
 from golden import GOLDEN, Golden, Pattern, fnv1a, pattern_input
 from shared_data import shared_file
 
-from driftc.codegen.api import Compiled, compile
+from driftc.codegen.api import compile
+from driftc.codegen.compiled import Compiled
 from driftc.simulator.engines import ENGINES, REFERENCES, engine, reference
 from driftc.simulator.reference import run_graph
 

@@ -18,7 +18,7 @@ from driftc.codegen.adaptation.find import find
 from driftc.codegen.adaptation.known import Known, known
 from driftc.codegen.adaptation.learning import Learning
 from driftc.codegen.adaptation.network import Network
-from driftc.codegen.api import Compiled
+from driftc.codegen.compiled import Compiled
 from driftc.codegen.errors import UsageError
 from driftc.codegen.evaluate import trace
 from driftc.codegen.graph import Array, Graph, Tensor

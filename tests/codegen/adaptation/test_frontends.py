@@ -12,7 +12,8 @@ from float_models import needs, samples
 
 from driftc.codegen.adaptation import calibrated
 from driftc.codegen.adaptation.constants import Adaptation
-from driftc.codegen.api import Compiled, compile
+from driftc.codegen.api import compile
+from driftc.codegen.compiled import Compiled
 from driftc.codegen.errors import UsageError
 from driftc.codegen.frontends.extras import load_extra
 from driftc.codegen.operators.live import Live

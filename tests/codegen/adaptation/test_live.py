@@ -17,7 +17,8 @@ from driftc.codegen.adaptation import fixed, iabn, lean
 from driftc.codegen.adaptation.adapt import adapt, chosen
 from driftc.codegen.adaptation.calibration import Source, measure
 from driftc.codegen.adaptation.constants import Adaptation, Constants, Rank
-from driftc.codegen.api import Compiled, compile
+from driftc.codegen.api import compile
+from driftc.codegen.compiled import Compiled
 from driftc.codegen.errors import DataError, DriftcError, ModelError, UsageError
 from driftc.codegen.graph import Graph
 from driftc.codegen.lower import lower

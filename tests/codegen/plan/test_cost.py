@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from models import keyword_model, residual_model
 
-from driftc.codegen.api import Compiled, compile
+from driftc.codegen.api import compile
+from driftc.codegen.compiled import Compiled
 from driftc.codegen.plan.cost import instructions
 from driftc.simulator.engines import engine
 

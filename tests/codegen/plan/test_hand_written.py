@@ -15,7 +15,7 @@ from models import ModelBuilder
 from driftc.codegen.adaptation import fixed
 from driftc.codegen.adaptation.calibration import measure
 from driftc.codegen.adaptation.constants import Adaptation
-from driftc.codegen.api import Compiled
+from driftc.codegen.compiled import Compiled
 from driftc.codegen.lower import Lowered, lower
 from driftc.codegen.operators.base import Box, Operator, Tiling
 from driftc.codegen.options import Options

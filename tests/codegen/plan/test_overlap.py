@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from models import ModelBuilder, Tensor
 
-from driftc.codegen.api import Compiled
+from driftc.codegen.compiled import Compiled
 from driftc.codegen.lower import Lowered, lower
 from driftc.codegen.operators import registry
 from driftc.codegen.operators.base import Operator

@@ -13,7 +13,7 @@ from models import ModelBuilder
 from operator_cases import examples
 from random_graphs import networks
 
-from driftc.codegen.api import Compiled
+from driftc.codegen.compiled import Compiled
 from driftc.codegen.errors import ModelError
 from driftc.codegen.lower import Lowered, lower
 from driftc.codegen.options import Options

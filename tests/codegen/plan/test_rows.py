@@ -15,7 +15,8 @@ from operator_cases import examples, seeds
 from partly_tiled import assert_equals, graph_of, with_unit
 from random_graphs import OUT, networks
 
-from driftc.codegen.api import Compiled, compile
+from driftc.codegen.api import compile
+from driftc.codegen.compiled import Compiled
 from driftc.codegen.emit.emit import emit
 from driftc.codegen.graph import Graph
 from driftc.codegen.plan.candidates import by_rows

@@ -14,7 +14,8 @@ from operator_cases import examples
 from random_graphs import networks
 from row_units import by_rows
 
-from driftc.codegen.api import Compiled, compile
+from driftc.codegen.api import compile
+from driftc.codegen.compiled import Compiled
 from driftc.codegen.errors import FitError, ModelError, UsageError
 from driftc.codegen.graph import Graph
 from driftc.codegen.lower import lower
