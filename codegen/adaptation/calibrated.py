@@ -147,12 +147,12 @@ class Fitting:
         wanted = tf.exp(self._source_network.decisions(self._source_network.run(both[:count])))
         found = self._network.decisions(self._network.run(both, normalise))
         if self._shifts.paired:
-            apart = tf.reduce_sum(wanted * (tf.math.log(wanted + 1e-9) - found[count:]), (1, 2))
+            apart = tf.reduce_sum(wanted * (tf.math.log(wanted + 1e-9) - found[count:]), (2, 3))
         else:
             mean = tf.reduce_mean(tf.exp(found[count:]), 0)
-            apart = tf.reduce_sum(mean * tf.math.log((mean + 1e-9) / (tf.reduce_mean(wanted, 0) + 1e-9)))
-            apart -= tf.reduce_sum(tf.exp(found[count:]) * found[count:], (1, 2))
-        spoilt = tf.reduce_sum(wanted * (tf.math.log(wanted + 1e-9) - found[:count]), (1, 2))
+            apart = tf.reduce_sum(mean * tf.math.log((mean + 1e-9) / (tf.reduce_mean(wanted, 0) + 1e-9)), (1, 2))
+            apart -= tf.reduce_sum(tf.exp(found[count:]) * found[count:], (2, 3))
+        spoilt = tf.reduce_sum(wanted * (tf.math.log(wanted + 1e-9) - found[:count]), (2, 3))
         return tf.reduce_mean(apart) + self._clean * tf.reduce_mean(spoilt)
 
     def _learnt_square(self) -> Any:

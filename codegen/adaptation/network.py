@@ -37,11 +37,13 @@ def tensorflow() -> Any:
 
 
 class Network:
-    """`graph` without its float border. A softmax or sigmoid at its end is left out: what comes out are logits."""
+    """`graph` without its float border, and without softmax, sigmoid and transposes at its end: it gives logits."""
 
     def __init__(self, graph: Graph) -> None:
         self._tf = tensorflow()
         operators = list(graph.operators)
+        while operators and operators[-1].kind == "TRANSPOSE":
+            operators.pop()
         self._yes_or_no = bool(operators) and operators[-1].kind == "LOGISTIC"
         if operators and operators[-1].kind in ("SOFTMAX", "LOGISTIC"):
             operators.pop()
@@ -72,10 +74,17 @@ class Network:
         return self._tf.reshape(values[self._output.name], (x.shape[0], -1))
 
     def decisions(self, logits: Values) -> Values:
-        """Log probabilities [samples, decisions, classes]: one decision, or behind a sigmoid one of two each."""
+        """Log probabilities [samples, places, decisions, classes].
+
+        The places are the pixels of a map. At each, the channels are the classes of one decision, or behind a sigmoid
+        each is a decision of its own between two classes.
+        """
+        tf, channels = self._tf, self._output.shape[-1]
         if self._yes_or_no:
-            return self._tf.nn.log_softmax(self._tf.stack([logits, self._tf.zeros_like(logits)], -1))
-        return self._tf.nn.log_softmax(logits)[:, None]
+            both = tf.stack([logits, tf.zeros_like(logits)], -1)
+            return tf.nn.log_softmax(tf.reshape(both, (logits.shape[0], -1, channels, 2)))
+        classes = channels if channels > 1 else self._output.size
+        return tf.nn.log_softmax(tf.reshape(logits, (logits.shape[0], -1, 1, classes)))
 
     def _value(self, tensor: Tensor, values: Mapping[str, Values]) -> Values:
         if tensor.data is None:

@@ -309,8 +309,8 @@ def test_sigmoids_are_decisions_of_their_own(outputs: int, tmp_path: Path, monke
     network = Network(model.known.real)
     logits = np.asarray(network.run(samples(4)))
     found = np.exp(np.asarray(network.decisions(logits)))
-    assert found.shape == (4, outputs, 2)
-    assert np.allclose(found[..., 0], 1 / (1 + np.exp(-logits)), atol=1e-5)
+    assert found.shape == (4, 1, outputs, 2)
+    assert np.allclose(found[:, 0, :, 0], 1 / (1 + np.exp(-logits)), atol=1e-5)
     made, _ = find(model.graph, "calibrated", "all", model.samples, Learning(), None, model.known)
     (constants,) = made.layers.values()
     assert np.abs(constants.dm - calibrated.KEPT * calibrated.START).max() > 0.01
@@ -321,3 +321,27 @@ def test_one_number_is_no_decision(tmp_path: Path) -> None:
     model = decided(None, 1, tmp_path)
     with pytest.raises(UsageError, match=r"one output is no decision .* --adapt fixed needs none"):
         find(model.graph, "calibrated", "all", model.samples, Learning(), None, model.known)
+
+
+@needs("tensorflow", "keras")
+@pytest.mark.parametrize("last", [None, "sigmoid"])
+def test_each_pixel_of_a_map_is_a_decision(last: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibrated, "STEPS", 20)
+    monkeypatch.setattr(calibrated, "EPOCHS", 0)
+    net = Net(4)
+    x = net.activate(net.normalize(net.convolve(net.input("image", (1, 12, 10, 3)), 6, padding="same")))
+    x = net.convolve(x, 5, 1)
+    model = Model(net.graph([net.activate(x, last) if last else x]), tmp_path)
+    network = Network(model.known.real)
+    logits = np.asarray(network.run(samples(4)))
+    found = np.exp(np.asarray(network.decisions(logits)))
+    assert found.shape == ((4, 120, 5, 2) if last else (4, 120, 1, 5))
+    assert np.allclose(found.sum(-1), 1, atol=1e-5)
+    pixels = logits.reshape(4, 120, 5)
+    if last:
+        assert ((found[..., 0] > 0.5) == (pixels > 0)).all()
+    else:
+        assert (found[:, :, 0].argmax(-1) == pixels.argmax(-1)).all()
+    made, _ = find(model.graph, "calibrated", "all", model.samples, Learning(), None, model.known)
+    (constants,) = made.layers.values()
+    assert np.abs(constants.dm - calibrated.KEPT * calibrated.START).max() > 0.01
