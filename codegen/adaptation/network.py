@@ -27,6 +27,7 @@ from driftc.codegen.operators.weighted import Weighted
 from driftc.codegen.passes.dequantize import dequantized, float_operator
 
 CEILINGS = {Activation.RELU6: 6.0, Activation.RELU_N1_TO_1: 1.0}
+MOVING = ("TRANSPOSE", "RESHAPE", "SQUEEZE", "EXPAND_DIMS", "STRIDED_SLICE", "PAD", "QUANTIZE")  # change no value
 Values = Any  # a tf.Tensor
 Normalise = Callable[[str, Values], Values]  # layer name, values before normalisation -> after it
 
@@ -37,16 +38,11 @@ def tensorflow() -> Any:
 
 
 class Network:
-    """`graph` without its float border, and without softmax, sigmoid and transposes at its end: it gives logits."""
+    """`graph` without its float border and without what `_decided` leaves out: it gives logits."""
 
     def __init__(self, graph: Graph) -> None:
         self._tf = tensorflow()
-        operators = list(graph.operators)
-        while operators and operators[-1].kind == "TRANSPOSE":
-            operators.pop()
-        self._yes_or_no = bool(operators) and operators[-1].kind == "LOGISTIC"
-        if operators and operators[-1].kind in ("SOFTMAX", "LOGISTIC"):
-            operators.pop()
+        operators, self._yes_or_no = _decided(graph)
         self._operators = operators
         self._input = graph.inputs[0]
         self._output = operators[-1].outputs[0] if operators else graph.inputs[0]
@@ -55,10 +51,10 @@ class Network:
         unknown = sorted({op.kind for op in operators if not hasattr(self, f"_{op.kind.lower()}")})
         if unknown:
             raise UsageError(f"{graph.source}: constants cannot be fitted through {', '.join(unknown)} yet")
-        if self._output.size == 1 and not self._yes_or_no:
+        if self._output.shape[-1] == 1 and not self._yes_or_no:
             raise UsageError(
-                f"{graph.source}: its one output is no decision (a sigmoid would be), which constants are fitted to; "
-                "--adapt fixed needs none"
+                f"{graph.source}: one output channel is no decision (a sigmoid's would be), which constants are "
+                "fitted to; --adapt fixed needs none"
             )
         self._weights = {op.name: _real_weights(op) for op in operators if isinstance(op, Weighted)}
 
@@ -83,8 +79,7 @@ class Network:
         if self._yes_or_no:
             both = tf.stack([logits, tf.zeros_like(logits)], -1)
             return tf.nn.log_softmax(tf.reshape(both, (logits.shape[0], -1, channels, 2)))
-        classes = channels if channels > 1 else self._output.size
-        return tf.nn.log_softmax(tf.reshape(logits, (logits.shape[0], -1, 1, classes)))
+        return tf.nn.log_softmax(tf.reshape(logits, (logits.shape[0], -1, 1, channels)))
 
     def _value(self, tensor: Tensor, values: Mapping[str, Values]) -> Values:
         if tensor.data is None:
@@ -196,6 +191,25 @@ class Network:
 
     def _tanh(self, _: Operator, x: Values) -> Values:
         return self._tf.tanh(x)
+
+
+def _decided(graph: Graph) -> tuple[list[Operator], bool]:
+    """The operators up to the logits, channels last, and whether a sigmoid follows.
+
+    What only moves values behind a softmax or sigmoid is left out with it. What moves logits stays, for it may say
+    what their channels are; but from a transpose on it does not where the end is a map, whose channels are first.
+    """
+    operators = list(graph.operators)
+    moving: list[Operator] = []
+    while operators and operators[-1].kind in MOVING:
+        moving.insert(0, operators.pop())
+    last = operators[-1].kind if operators else ""
+    if last in ("SOFTMAX", "LOGISTIC"):
+        return operators[:-1], last == "LOGISTIC"
+    if moving and sum(size > 1 for size in graph.outputs[0].shape) > 1:
+        kinds = [operator.kind for operator in moving]
+        moving = moving[: kinds.index("TRANSPOSE")] if "TRANSPOSE" in kinds else moving
+    return operators + moving, False
 
 
 def _real_weights(op: Weighted) -> tuple[Any, Any]:

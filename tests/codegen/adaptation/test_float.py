@@ -319,7 +319,7 @@ def test_sigmoids_are_decisions_of_their_own(outputs: int, tmp_path: Path, monke
 @needs("tensorflow", "keras")
 def test_one_number_is_no_decision(tmp_path: Path) -> None:
     model = decided(None, 1, tmp_path)
-    with pytest.raises(UsageError, match=r"one output is no decision .* --adapt fixed needs none"):
+    with pytest.raises(UsageError, match=r"one output channel is no decision .* --adapt fixed needs none"):
         find(model.graph, "calibrated", "all", model.samples, Learning(), None, model.known)
 
 
@@ -345,3 +345,29 @@ def test_each_pixel_of_a_map_is_a_decision(last: str | None, tmp_path: Path, mon
     made, _ = find(model.graph, "calibrated", "all", model.samples, Learning(), None, model.known)
     (constants,) = made.layers.values()
     assert np.abs(constants.dm - calibrated.KEPT * calibrated.START).max() > 0.01
+
+
+@needs("tensorflow", "keras")
+@pytest.mark.parametrize(
+    ("last", "after", "shape"),
+    [
+        ("softmax", "reshape", (4, 120, 1, 5)),
+        ("sigmoid", "reshape", (4, 120, 5, 2)),
+        ("softmax", "transpose", (4, 120, 1, 5)),
+        (None, "transpose", (4, 120, 1, 5)),
+        (None, "reshape", (4, 1, 1, 600)),
+    ],
+)
+def test_what_moves_decisions_does_not_change_them(
+    last: str | None, after: str, shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    """Behind softmax or sigmoid, a reshape hides neither; of logits, it says what is one decision."""
+    net = Net(4)
+    x = net.activate(net.normalize(net.convolve(net.input("image", (1, 12, 10, 3)), 6, padding="same")))
+    x = net.convolve(x, 5, 1)
+    x = net.activate(x, last) if last else x
+    x = net.reshape("moved", x, (1, 600)) if after == "reshape" else net.transpose("moved", x, (0, 3, 1, 2))
+    network = Network(Model(net.graph([x]), tmp_path).known.real)
+    found = np.exp(np.asarray(network.decisions(network.run(samples(4)))))
+    assert found.shape == shape
+    assert np.allclose(found.sum(-1), 1, atol=1e-4)
