@@ -27,7 +27,7 @@ from driftc.codegen.operators.weighted import Weighted
 from driftc.codegen.passes.dequantize import dequantized, float_operator
 
 CEILINGS = {Activation.RELU6: 6.0, Activation.RELU_N1_TO_1: 1.0}
-MOVING = ("TRANSPOSE", "RESHAPE", "SQUEEZE", "EXPAND_DIMS", "STRIDED_SLICE", "PAD", "QUANTIZE")  # change no value
+MOVING = ("TRANSPOSE", "RESHAPE", "SQUEEZE", "EXPAND_DIMS", "STRIDED_SLICE", "PAD", "QUANTIZE")  # make no decision
 Values = Any  # a tf.Tensor
 Normalise = Callable[[str, Values], Values]  # layer name, values before normalisation -> after it
 
@@ -206,9 +206,9 @@ def _decided(graph: Graph) -> tuple[list[Operator], bool]:
     last = operators[-1].kind if operators else ""
     if last in ("SOFTMAX", "LOGISTIC"):
         return operators[:-1], last == "LOGISTIC"
-    if moving and sum(size > 1 for size in graph.outputs[0].shape) > 1:
-        kinds = [operator.kind for operator in moving]
-        moving = moving[: kinds.index("TRANSPOSE")] if "TRANSPOSE" in kinds else moving
+    kinds, is_map = [operator.kind for operator in moving], sum(size > 1 for size in graph.outputs[0].shape) > 1
+    if is_map and "TRANSPOSE" in kinds:
+        moving = moving[: kinds.index("TRANSPOSE")]
     return operators + moving, False
 
 

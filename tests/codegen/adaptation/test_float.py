@@ -299,21 +299,34 @@ def decided(last: str | None, outputs: int, folder: Path) -> Model:
     return Model(net.graph([net.activate(x, last) if last else x]), folder)
 
 
+def mapped(last: str | None) -> tuple[Net, Tensor]:
+    """A map of five channels, 12 x 10."""
+    net = Net(4)
+    x = net.activate(net.normalize(net.convolve(net.input("image", (1, 12, 10, 3)), 6, padding="same")))
+    x = net.convolve(x, 5, 1)
+    return net, net.activate(x, last) if last else x
+
+
+def assert_learnt(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A short fit moves the constants from where they start."""
+    monkeypatch.setattr(calibrated, "STEPS", 20)
+    monkeypatch.setattr(calibrated, "EPOCHS", 0)
+    made, _ = find(model.graph, "calibrated", "all", model.samples, Learning(), None, model.known)
+    (constants,) = made.layers.values()
+    assert np.abs(constants.dm - calibrated.KEPT * calibrated.START).max() > 0.01
+
+
 @needs("tensorflow", "keras")
 @pytest.mark.parametrize("outputs", [1, 3])
 def test_sigmoids_are_decisions_of_their_own(outputs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A softmax over one output is always 1, and of several that are not exclusive it is not what they say."""
-    monkeypatch.setattr(calibrated, "STEPS", 20)
-    monkeypatch.setattr(calibrated, "EPOCHS", 0)
     model = decided("sigmoid", outputs, tmp_path)
     network = Network(model.known.real)
     logits = np.asarray(network.run(samples(4)))
     found = np.exp(np.asarray(network.decisions(logits)))
     assert found.shape == (4, 1, outputs, 2)
     assert np.allclose(found[:, 0, :, 0], 1 / (1 + np.exp(-logits)), atol=1e-5)
-    made, _ = find(model.graph, "calibrated", "all", model.samples, Learning(), None, model.known)
-    (constants,) = made.layers.values()
-    assert np.abs(constants.dm - calibrated.KEPT * calibrated.START).max() > 0.01
+    assert_learnt(model, monkeypatch)
 
 
 @needs("tensorflow", "keras")
@@ -326,12 +339,8 @@ def test_one_number_is_no_decision(tmp_path: Path) -> None:
 @needs("tensorflow", "keras")
 @pytest.mark.parametrize("last", [None, "sigmoid"])
 def test_each_pixel_of_a_map_is_a_decision(last: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calibrated, "STEPS", 20)
-    monkeypatch.setattr(calibrated, "EPOCHS", 0)
-    net = Net(4)
-    x = net.activate(net.normalize(net.convolve(net.input("image", (1, 12, 10, 3)), 6, padding="same")))
-    x = net.convolve(x, 5, 1)
-    model = Model(net.graph([net.activate(x, last) if last else x]), tmp_path)
+    net, x = mapped(last)
+    model = Model(net.graph([x]), tmp_path)
     network = Network(model.known.real)
     logits = np.asarray(network.run(samples(4)))
     found = np.exp(np.asarray(network.decisions(logits)))
@@ -342,9 +351,7 @@ def test_each_pixel_of_a_map_is_a_decision(last: str | None, tmp_path: Path, mon
         assert ((found[..., 0] > 0.5) == (pixels > 0)).all()
     else:
         assert (found[:, :, 0].argmax(-1) == pixels.argmax(-1)).all()
-    made, _ = find(model.graph, "calibrated", "all", model.samples, Learning(), None, model.known)
-    (constants,) = made.layers.values()
-    assert np.abs(constants.dm - calibrated.KEPT * calibrated.START).max() > 0.01
+    assert_learnt(model, monkeypatch)
 
 
 @needs("tensorflow", "keras")
@@ -362,10 +369,7 @@ def test_what_moves_decisions_does_not_change_them(
     last: str | None, after: str, shape: tuple[int, ...], tmp_path: Path
 ) -> None:
     """Behind softmax or sigmoid, a reshape hides neither; of logits, it says what is one decision."""
-    net = Net(4)
-    x = net.activate(net.normalize(net.convolve(net.input("image", (1, 12, 10, 3)), 6, padding="same")))
-    x = net.convolve(x, 5, 1)
-    x = net.activate(x, last) if last else x
+    net, x = mapped(last)
     x = net.reshape("moved", x, (1, 600)) if after == "reshape" else net.transpose("moved", x, (0, 3, 1, 2))
     network = Network(Model(net.graph([x]), tmp_path).known.real)
     found = np.exp(np.asarray(network.decisions(network.run(samples(4)))))
