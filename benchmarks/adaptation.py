@@ -22,8 +22,8 @@ from rich.table import Table
 from driftc.codegen.api import compile
 from driftc.codegen.compiled import Compiled
 from driftc.codegen.lower import lower
-from driftc.codegen.operators.adapt_affine import AdaptAffine
-from driftc.codegen.operators.live import Live
+from driftc.codegen.operators.adapt.adapt_affine import AdaptAffine
+from driftc.codegen.operators.adapt.live import Live
 from driftc.codegen.options import Options
 
 HERE = Path(__file__).resolve().parent

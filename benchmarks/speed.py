@@ -19,7 +19,7 @@ import click
 HERE = Path(__file__).resolve().parent
 COMPILE = """
 import resource, sys, time
-import driftc.codegen.api as api, driftc.codegen.lower, driftc.codegen.frontends.tflite, driftc.codegen.emit.emit
+import driftc.codegen.api as api, driftc.codegen.lower, driftc.codegen.frontends.tflite.load, driftc.codegen.emit.emit
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 started = time.perf_counter()
 made = api.compile(sys.argv[1], measure=False)

@@ -17,12 +17,12 @@ from driftc.codegen.errors import UsageError
 from driftc.codegen.graph import Graph
 from driftc.codegen.lower import lower, read
 from driftc.codegen.names import model_name
-from driftc.codegen.operators.live import PRECISIONS
+from driftc.codegen.operators.adapt.live import PRECISIONS
 from driftc.codegen.options import Options
 from driftc.codegen.passes.border import border
 from driftc.codegen.plan.plan import Plan
 from driftc.codegen.quantize.post_training import Quantized, Settings, quantize_file
-from driftc.codegen.report import check_fit, check_ram, report
+from driftc.codegen.report.report import check_fit, check_ram, report
 
 Watch = Callable[[str, Graph | Plan], None]
 Progress = Callable[[int, int], None]
@@ -170,7 +170,7 @@ def _adaptation(
     quantized: Quantized | None,
 ) -> tuple[Adaptation, list[str]]:
     """The constants of `method`, found on the calibration data. `quantized`: where `model` was made of a float one."""
-    from driftc.simulator import data as source
+    from driftc.codegen import samples as source
 
     method_named(method)
     if data is None:

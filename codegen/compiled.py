@@ -23,11 +23,11 @@ from driftc.codegen.lower import Lowered, lower, memories_of, planned
 from driftc.codegen.options import Options
 from driftc.codegen.plan.choose import Point, pareto
 from driftc.codegen.quantize.post_training import Quantized
-from driftc.codegen.report import report
+from driftc.codegen.report.report import report
 
 if TYPE_CHECKING:
     from driftc.boards import Board
-    from driftc.simulator.data import Samples
+    from driftc.codegen.samples import Samples
     from driftc.simulator.engine import Program, Target
     from driftc.simulator.session import Measured
     from driftc.simulator.simulate import Simulation
@@ -197,7 +197,7 @@ class Compiled:
         sample: int | None = None,
     ) -> Samples:
         """Samples from a .npz or .npy file, or `random` seeded ones and the extremes. Raises DataError."""
-        from driftc.simulator import data as source
+        from driftc.codegen import samples as source
 
         inputs = self.lowered.graph.inputs
         if data is not None and random is not None:
@@ -296,7 +296,7 @@ class Compiled:
         return limits
 
     def _selftest(self) -> str:
-        from driftc.simulator.data import random
+        from driftc.codegen.samples import random
         from driftc.simulator.reference import run_graph
 
         graph, plan = self.lowered.graph, self.lowered.plan

@@ -17,7 +17,7 @@ from driftc.boards import COLUMNS, load, table
 from driftc.codegen.errors import UsageError
 from driftc.codegen.operators import known
 from driftc.codegen.operators.base import Operator, Tiling
-from driftc.codegen.operators.row_input import RowInput
+from driftc.codegen.operators.movement.row_input import RowInput
 
 MARKED = re.compile(r"(?<=<!-- made: )(\w+)( -->\n).*?(?=<!-- end -->)", re.DOTALL)
 TILES = {Tiling.ROWS: "rows", Tiling.CHANNELS: "channels", Tiling.REDUCE: "input channels"}

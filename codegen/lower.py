@@ -48,7 +48,7 @@ def read(path: Path, options: Options, title: str | None = None) -> tuple[Graph,
     title = title or path.name
     if path.suffix not in SUFFIXES:
         raise UsageError(f"{title}: driftc reads {', '.join(SUFFIXES)} files, and float models with --calibrate")
-    from driftc.codegen.frontends.tflite import load
+    from driftc.codegen.frontends.tflite.load import load
 
     source = load(path, model_name(options.name or Path(title).stem), title)
     return source, match_litert(source) if options.match == "litert" else source

@@ -1,4 +1,4 @@
-"""Graph -> .tflite, as `frontends/tflite.py`, TFLite Micro and LiteRT read it. A Graph always gives the same bytes."""
+"""Graph -> .tflite, as `frontends/tflite/`, TFLite Micro and LiteRT read it. A Graph always gives the same bytes."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from driftc.codegen.frontends.builder import FloatBuilder
 from driftc.codegen.graph import Array, Graph, Tensor
-from driftc.codegen.operators.add import Add
+from driftc.codegen.operators.elementwise.add import Add
 from driftc.codegen.quantize.calibration import Calibration
 from driftc.codegen.quantize.post_training import Settings, quantize_graph
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from driftc.codegen.graph import Graph, Tensor
 from driftc.codegen.operators.base import Box
-from driftc.codegen.operators.row_input import RowInput
+from driftc.codegen.operators.movement.row_input import RowInput
 from driftc.codegen.plan.plan import CONSTANTS, Buffer, Call, Plan
 
 Array = NDArray[Any]

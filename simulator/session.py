@@ -14,7 +14,7 @@ from driftc.codegen.emit.emit import port_names
 from driftc.codegen.errors import ToolError, UsageError
 from driftc.codegen.graph import Tensor
 from driftc.codegen.names import identifier
-from driftc.simulator.data import Samples
+from driftc.codegen.samples import Samples
 from driftc.simulator.engine import Engine, Program
 from driftc.simulator.engines import ENGINES, REFERENCES, engine, reference
 from driftc.simulator.float_io import FloatIo

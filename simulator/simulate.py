@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from driftc.simulator.data import Samples
+from driftc.codegen.samples import Samples
 from driftc.simulator.engine import Engine, Program
 
 Array = NDArray[Any]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from driftc.codegen.graph import Graph, Tensor
 from driftc.codegen.lower import Lowered
 from driftc.codegen.passes.match import match_litert
-from driftc.simulator.data import Samples
+from driftc.codegen.samples import Samples
 from driftc.simulator.engine import Engine, Program
 from driftc.simulator.float_io import FloatIo
 from driftc.simulator.model_engines import real_values

@@ -14,13 +14,13 @@ from driftc.codegen.adaptation.constants import Constants
 from driftc.codegen.adaptation.network import Network, tensorflow
 from driftc.codegen.compiled import Compiled
 from driftc.codegen.graph import Array, Graph, Tensor
-from driftc.codegen.operators.adapt_affine import AdaptAffine
-from driftc.codegen.operators.adapt_kernel import AdaptKernel
-from driftc.codegen.operators.adapt_rank import AdaptRank
-from driftc.codegen.operators.live import Live
-from driftc.codegen.operators.weighted import Weighted
+from driftc.codegen.operators.adapt.adapt_affine import AdaptAffine
+from driftc.codegen.operators.adapt.adapt_kernel import AdaptKernel
+from driftc.codegen.operators.adapt.adapt_rank import AdaptRank
+from driftc.codegen.operators.adapt.live import Live
+from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.passes.border import border
-from driftc.simulator.data import load
+from driftc.codegen.samples import load
 
 AT_ONCE = 64
 

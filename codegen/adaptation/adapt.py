@@ -19,12 +19,12 @@ from driftc.codegen.adaptation.known import Normalisation
 from driftc.codegen.adaptation.linear import floors, scaled
 from driftc.codegen.errors import ModelError, UsageError
 from driftc.codegen.graph import Graph, Quantization, Tensor
-from driftc.codegen.operators.adapt_affine import AdaptAffine
-from driftc.codegen.operators.adapt_kernel import OUTPUT_FRACTION, AdaptKernel
-from driftc.codegen.operators.adapt_linear import MEAN_FRACTION as LINEAR_MEAN_FRACTION
-from driftc.codegen.operators.adapt_linear import AdaptLinear
-from driftc.codegen.operators.adapt_rank import AdaptRank
-from driftc.codegen.operators.adapt_statistics import (
+from driftc.codegen.operators.adapt.adapt_affine import AdaptAffine
+from driftc.codegen.operators.adapt.adapt_kernel import OUTPUT_FRACTION, AdaptKernel
+from driftc.codegen.operators.adapt.adapt_linear import MEAN_FRACTION as LINEAR_MEAN_FRACTION
+from driftc.codegen.operators.adapt.adapt_linear import AdaptLinear
+from driftc.codegen.operators.adapt.adapt_rank import AdaptRank
+from driftc.codegen.operators.adapt.adapt_statistics import (
     COLUMNS,
     FLOOR,
     FRACTIONS,
@@ -32,13 +32,13 @@ from driftc.codegen.operators.adapt_statistics import (
     AdaptStatistics,
     steps,
 )
-from driftc.codegen.operators.adapt_trust import AdaptTrust
+from driftc.codegen.operators.adapt.adapt_trust import AdaptTrust
+from driftc.codegen.operators.adapt.live import live, recentred, sums_type, unfit
+from driftc.codegen.operators.adapt.tensor_statistics import LARGEST_VALUE, TensorStatistics
 from driftc.codegen.operators.base import Operator
-from driftc.codegen.operators.depthwise_conv_2d import DepthwiseConv2D
-from driftc.codegen.operators.live import live, recentred, sums_type, unfit
-from driftc.codegen.operators.powers import POWER_FRACTION, log2
-from driftc.codegen.operators.tensor_statistics import LARGEST_VALUE, TensorStatistics
-from driftc.codegen.operators.weighted import Weighted
+from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
+from driftc.codegen.operators.convolution.weighted import Weighted
+from driftc.codegen.operators.elementwise.powers import POWER_FRACTION, log2
 
 FINER = {"int8": 1, "int16": 256, "int32": 1}  # int32 by a power of two of each channel's own
 LARGEST_GAIN = 16.0  # steps of the output for one of the int8 values before it, at the source's statistics

@@ -22,9 +22,9 @@ from driftc.codegen.adaptation.learning import Progress, Worth
 from driftc.codegen.errors import UsageError
 from driftc.codegen.graph import Array, Graph, Tensor
 from driftc.codegen.operators.base import Operator
-from driftc.codegen.operators.conv_2d import Conv2D
-from driftc.codegen.operators.depthwise_conv_2d import DepthwiseConv2D
-from driftc.codegen.operators.weighted import Weighted
+from driftc.codegen.operators.convolution.conv_2d import Conv2D
+from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
+from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.passes import PASSES
 
 BUDGET = 12.0  # percent

@@ -39,7 +39,7 @@ from driftc.codegen.adaptation.constants import Constants, Rank
 from driftc.codegen.adaptation.learning import Learning, Progress, Worth
 from driftc.codegen.adaptation.network import Network, tensorflow
 from driftc.codegen.graph import Graph
-from driftc.codegen.operators.adapt_rank import REACH
+from driftc.codegen.operators.adapt.adapt_rank import REACH
 
 EPOCHS = 10
 STEPS = 230  # at least, where the samples are few

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.errors import DataError
-from driftc.codegen.operators.adapt_rank import LARGEST_RANK
-from driftc.codegen.operators.live import PRECISIONS
+from driftc.codegen.operators.adapt.adapt_rank import LARGEST_RANK
+from driftc.codegen.operators.adapt.live import PRECISIONS
 
 Floats = NDArray[np.float64]
 FORMAT = 1

@@ -23,7 +23,7 @@ from driftc.codegen.graph import Graph
 from driftc.codegen.passes.border import border
 
 if TYPE_CHECKING:
-    from driftc.simulator.data import Samples
+    from driftc.codegen.samples import Samples
 
 FEWEST, ENOUGH = 16, 500  # calibration samples: below the first refused, below the second warned of
 

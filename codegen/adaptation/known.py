@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.graph import Graph
-from driftc.codegen.operators.batch_normalization import BatchNormalization
+from driftc.codegen.operators.normalization.batch_normalization import BatchNormalization
 from driftc.codegen.passes.fold import fold
 from driftc.codegen.quantize.post_training import Quantized
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from driftc.codegen.errors import UsageError
-from driftc.codegen.operators.adapt_rank import LARGEST_RANK
+from driftc.codegen.operators.adapt.adapt_rank import LARGEST_RANK
 
 LARGEST_WEIGHT = 1000.0
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.adaptation.constants import Constants
-from driftc.codegen.operators.adapt_kernel import OUTPUT_FRACTION
-from driftc.codegen.operators.adapt_linear import (
+from driftc.codegen.operators.adapt.adapt_kernel import OUTPUT_FRACTION
+from driftc.codegen.operators.adapt.adapt_linear import (
     BELIEF_FRACTION,
     CALM_FRACTION,
     COLUMNS,
@@ -20,8 +20,8 @@ from driftc.codegen.operators.adapt_linear import (
     SHRUNK,
     VARIANCE_FRACTION,
 )
-from driftc.codegen.operators.adapt_trust import LARGEST_AWAY
-from driftc.codegen.operators.powers import bit_length
+from driftc.codegen.operators.adapt.adapt_trust import LARGEST_AWAY
+from driftc.codegen.operators.elementwise.powers import bit_length
 
 DEVIATION_FRACTION = 10  # of the distance of a channel's mean, in standard deviations
 

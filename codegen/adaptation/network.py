@@ -15,15 +15,15 @@ from driftc.codegen.errors import UsageError
 from driftc.codegen.frontends.extras import load_extra
 from driftc.codegen.graph import Graph, Tensor
 from driftc.codegen.operators.base import Activation, Operator, Windowed
-from driftc.codegen.operators.concatenation import Concatenation
-from driftc.codegen.operators.conv_2d import Conv2D
-from driftc.codegen.operators.depthwise_conv_2d import DepthwiseConv2D
-from driftc.codegen.operators.leaky_relu import LeakyRelu
-from driftc.codegen.operators.pad import Pad
-from driftc.codegen.operators.softmax import Softmax
-from driftc.codegen.operators.strided_slice import StridedSlice
-from driftc.codegen.operators.transpose import Transpose
-from driftc.codegen.operators.weighted import Weighted
+from driftc.codegen.operators.convolution.conv_2d import Conv2D
+from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
+from driftc.codegen.operators.convolution.weighted import Weighted
+from driftc.codegen.operators.elementwise.leaky_relu import LeakyRelu
+from driftc.codegen.operators.movement.concatenation import Concatenation
+from driftc.codegen.operators.movement.pad import Pad
+from driftc.codegen.operators.movement.strided_slice import StridedSlice
+from driftc.codegen.operators.movement.transpose import Transpose
+from driftc.codegen.operators.reduction.softmax import Softmax
 from driftc.codegen.passes.dequantize import dequantized, float_operator
 
 CEILINGS = {Activation.RELU6: 6.0, Activation.RELU_N1_TO_1: 1.0}

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from driftc.codegen.adaptation.constants import Constants, Rank
 from driftc.codegen.adaptation.linear import floors, int16, scaled
-from driftc.codegen.operators.adapt_rank import COLUMNS, FRACTION, FRACTIONS, REACH
-from driftc.codegen.operators.adapt_statistics import LARGEST_HIDDEN, MEAN_FRACTION
-from driftc.codegen.operators.powers import EXPONENT_FRACTION
+from driftc.codegen.operators.adapt.adapt_rank import COLUMNS, FRACTION, FRACTIONS, REACH
+from driftc.codegen.operators.adapt.adapt_statistics import LARGEST_HIDDEN, MEAN_FRACTION
+from driftc.codegen.operators.elementwise.powers import EXPONENT_FRACTION
 
 INT8_MAX = 127
 

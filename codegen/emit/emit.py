@@ -17,10 +17,10 @@ from driftc.codegen.emit.program import Fed, fed_of, in_step, pointer, step_name
 from driftc.codegen.emit.tidy import tidy
 from driftc.codegen.graph import Array, Tensor
 from driftc.codegen.names import Names, comment, identifier
-from driftc.codegen.operators.adapt_kernel import AdaptKernel
+from driftc.codegen.operators.adapt.adapt_kernel import AdaptKernel
 from driftc.codegen.operators.base import Activation, Tiling, Windowed
+from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.operators.quantised import Clamped
-from driftc.codegen.operators.weighted import Weighted
 from driftc.codegen.plan.check import PlanError
 from driftc.codegen.plan.plan import CONSTANTS, Buffer, Plan, static_calls
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from driftc.codegen.emit.access import Range, c_type, inside
 from driftc.codegen.operators.base import Operator, Windowed
-from driftc.codegen.operators.row_input import RowInput
+from driftc.codegen.operators.movement.row_input import RowInput
 from driftc.codegen.plan.plan import Buffer, Call, Plan, Span, static_calls
 
 Kind = tuple[object, ...]

@@ -10,7 +10,7 @@ from driftc.codegen.arithmetic import Multiplier
 from driftc.codegen.emit.access import C_TYPES
 from driftc.codegen.graph import Array, Tensor
 from driftc.codegen.operators.base import Operator
-from driftc.codegen.operators.weighted import Weighted
+from driftc.codegen.operators.convolution.weighted import Weighted
 
 LINE = 116
 

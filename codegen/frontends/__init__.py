@@ -1,4 +1,4 @@
-"""Model files -> Graph, one module a format. A frontend is chosen by the file's suffix, a SavedModel by its folder."""
+"""Model files -> Graph, one package a format. A frontend is chosen by the file's suffix, a SavedModel by its folder."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def load_model(path: Path, name: str | None = None, title: str | None = None) ->
     module = "saved_model" if (path / "saved_model.pb").is_file() else FRONTENDS.get(path.suffix)
     if module is None:
         raise UsageError(f"{title}: driftc reads {', '.join(FRONTENDS)} files and SavedModel folders")
-    frontend = import_module(f"{__name__}.{module}")
+    frontend = import_module(f"{__name__}.{module}.load")
     found: Graph = frontend.load(path, name, title)
     if module == "tflite" and all(operator.is_float for operator in found.operators):
         found = frontend.compared(found, path)

@@ -12,28 +12,28 @@ import numpy as np
 from driftc.codegen.errors import ModelError
 from driftc.codegen.graph import Array, Graph, Shape, Tensor
 from driftc.codegen.names import Names
-from driftc.codegen.operators.add import Add
-from driftc.codegen.operators.average_pool_2d import AveragePool2D
 from driftc.codegen.operators.base import Operator, same_padding
-from driftc.codegen.operators.batch_normalization import BatchNormalization
-from driftc.codegen.operators.concatenation import Concatenation
-from driftc.codegen.operators.conv_2d import Conv2D
-from driftc.codegen.operators.depthwise_conv_2d import DepthwiseConv2D
-from driftc.codegen.operators.fully_connected import FullyConnected
-from driftc.codegen.operators.hard_swish import HardSwish
-from driftc.codegen.operators.leaky_relu import LeakyRelu
-from driftc.codegen.operators.logistic import Logistic
-from driftc.codegen.operators.max_pool_2d import MaxPool2D
-from driftc.codegen.operators.mean import Mean
-from driftc.codegen.operators.mul import Mul
-from driftc.codegen.operators.pad import Pad
-from driftc.codegen.operators.relu import Relu
-from driftc.codegen.operators.relu6 import Relu6
-from driftc.codegen.operators.reshape import Reshape
-from driftc.codegen.operators.softmax import Softmax
-from driftc.codegen.operators.strided_slice import StridedSlice
-from driftc.codegen.operators.tanh import Tanh
-from driftc.codegen.operators.transpose import Transpose
+from driftc.codegen.operators.convolution.conv_2d import Conv2D
+from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
+from driftc.codegen.operators.convolution.fully_connected import FullyConnected
+from driftc.codegen.operators.elementwise.add import Add
+from driftc.codegen.operators.elementwise.hard_swish import HardSwish
+from driftc.codegen.operators.elementwise.leaky_relu import LeakyRelu
+from driftc.codegen.operators.elementwise.logistic import Logistic
+from driftc.codegen.operators.elementwise.mul import Mul
+from driftc.codegen.operators.elementwise.relu import Relu
+from driftc.codegen.operators.elementwise.relu6 import Relu6
+from driftc.codegen.operators.elementwise.tanh import Tanh
+from driftc.codegen.operators.movement.concatenation import Concatenation
+from driftc.codegen.operators.movement.pad import Pad
+from driftc.codegen.operators.movement.reshape import Reshape
+from driftc.codegen.operators.movement.strided_slice import StridedSlice
+from driftc.codegen.operators.movement.transpose import Transpose
+from driftc.codegen.operators.normalization.batch_normalization import BatchNormalization
+from driftc.codegen.operators.reduction.average_pool_2d import AveragePool2D
+from driftc.codegen.operators.reduction.max_pool_2d import MaxPool2D
+from driftc.codegen.operators.reduction.mean import Mean
+from driftc.codegen.operators.reduction.softmax import Softmax
 
 Pair = tuple[int, int]
 Around = tuple[int, int, int, int]  # top, bottom, left, right

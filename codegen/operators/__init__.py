@@ -1,4 +1,4 @@
-"""The operators. A module that defines an Operator with `codes` is registered by existing in this folder."""
+"""The operators, by family. A module that defines an Operator with `codes` is registered by existing in a folder."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def registry() -> dict[str, type[Operator]]:
 def known() -> dict[str, type[Operator]]:
     """The same, and the operators that only passes make."""
     found: dict[str, type[Operator]] = {}
-    for module in pkgutil.iter_modules(__path__):
-        for value in vars(import_module(f"{__name__}.{module.name}")).values():
+    for module in pkgutil.walk_packages(__path__, f"{__name__}."):
+        for value in vars(import_module(module.name)).values():
             if isinstance(value, type) and issubclass(value, Operator) and "codes" in vars(value):
                 found.update(dict.fromkeys(value.codes, value))
     return dict(sorted(found.items()))

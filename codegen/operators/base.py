@@ -17,7 +17,7 @@ from driftc.codegen.graph import Quantization, Shape, Tensor
 from driftc.codegen.operators.walk import NEVER, Steps, Walk
 
 if TYPE_CHECKING:
-    from driftc.codegen.frontends.node import Node
+    from driftc.codegen.frontends.tflite.node import Node
 
 Array = NDArray[Any]
 

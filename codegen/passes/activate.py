@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from driftc.codegen.graph import Graph
 from driftc.codegen.operators.base import Activation, Operator
-from driftc.codegen.operators.elementwise import Elementwise
-from driftc.codegen.operators.relu import Relu
-from driftc.codegen.operators.relu6 import Relu6
-from driftc.codegen.operators.weighted import Weighted
+from driftc.codegen.operators.convolution.weighted import Weighted
+from driftc.codegen.operators.elementwise.elementwise import Elementwise
+from driftc.codegen.operators.elementwise.relu import Relu
+from driftc.codegen.operators.elementwise.relu6 import Relu6
 
 
 def activate(graph: Graph) -> Graph:

@@ -13,8 +13,8 @@ import numpy as np
 from driftc.codegen.errors import ModelError
 from driftc.codegen.graph import Graph, Tensor
 from driftc.codegen.operators.base import Operator
-from driftc.codegen.operators.dequantize import Dequantize
-from driftc.codegen.operators.quantize import Quantize
+from driftc.codegen.operators.conversion.dequantize import Dequantize
+from driftc.codegen.operators.conversion.quantize import Quantize
 
 
 def border(graph: Graph) -> Graph:

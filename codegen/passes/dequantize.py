@@ -12,10 +12,10 @@ import numpy as np
 
 from driftc.codegen.graph import Array, Graph, Tensor
 from driftc.codegen.operators.base import Operator
-from driftc.codegen.operators.dequantize import Dequantize
-from driftc.codegen.operators.pad import Pad
-from driftc.codegen.operators.quantize import Quantize
-from driftc.codegen.operators.weighted import Weighted
+from driftc.codegen.operators.conversion.dequantize import Dequantize
+from driftc.codegen.operators.conversion.quantize import Quantize
+from driftc.codegen.operators.convolution.weighted import Weighted
+from driftc.codegen.operators.movement.pad import Pad
 
 
 def dequantize(graph: Graph) -> Graph:

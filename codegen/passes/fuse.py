@@ -10,11 +10,11 @@ from dataclasses import replace
 
 from driftc.codegen.graph import Graph
 from driftc.codegen.operators.base import Operator
-from driftc.codegen.operators.conv_2d import Conv2D
-from driftc.codegen.operators.depthwise_conv_2d import DepthwiseConv2D
-from driftc.codegen.operators.lookup import Lookup
-from driftc.codegen.operators.pad import Pad
-from driftc.codegen.operators.weighted import Weighted
+from driftc.codegen.operators.convolution.conv_2d import Conv2D
+from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
+from driftc.codegen.operators.convolution.weighted import Weighted
+from driftc.codegen.operators.elementwise.lookup import Lookup
+from driftc.codegen.operators.movement.pad import Pad
 
 
 def fuse(graph: Graph) -> Graph:

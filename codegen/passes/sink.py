@@ -10,10 +10,10 @@ from dataclasses import replace
 
 from driftc.codegen.graph import Graph
 from driftc.codegen.operators.base import Operator
-from driftc.codegen.operators.batch_normalization import BatchNormalization
-from driftc.codegen.operators.relu import Relu
-from driftc.codegen.operators.relu6 import Relu6
-from driftc.codegen.operators.reshape import Reshape
+from driftc.codegen.operators.elementwise.relu import Relu
+from driftc.codegen.operators.elementwise.relu6 import Relu6
+from driftc.codegen.operators.movement.reshape import Reshape
+from driftc.codegen.operators.normalization.batch_normalization import BatchNormalization
 
 
 def sink(graph: Graph) -> Graph:

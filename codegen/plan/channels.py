@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from driftc.codegen.graph import Tensor
 from driftc.codegen.operators.base import Box, Operator, Tiling
-from driftc.codegen.operators.gather import Gather
+from driftc.codegen.operators.movement.gather import Gather
 from driftc.codegen.plan.pack import Pack
 from driftc.codegen.plan.plan import Affine, Buffer, Call, Span
 from driftc.codegen.plan.unit import Places, Unit, tiled

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from driftc.codegen.operators.base import Windowed
-from driftc.codegen.operators.mean import Mean
-from driftc.codegen.operators.pool import Pool
-from driftc.codegen.operators.row_input import RowInput
-from driftc.codegen.operators.weighted import Weighted
+from driftc.codegen.operators.convolution.weighted import Weighted
+from driftc.codegen.operators.movement.row_input import RowInput
+from driftc.codegen.operators.reduction.mean import Mean
+from driftc.codegen.operators.reduction.pool import Pool
 from driftc.codegen.plan.plan import Call, Loop, Statement
 from driftc.codegen.plan.unit import Places, Unit
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from driftc.codegen.errors import UsageError
 from driftc.codegen.graph import Graph, Tensor
-from driftc.codegen.operators.row_input import RowInput
+from driftc.codegen.operators.movement.row_input import RowInput
 from driftc.codegen.plan.plan import Affine, Call, Plan, Span, Statement, static_calls, unrolled
 from driftc.codegen.plan.roll import repeats, tiles
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from driftc.codegen.graph import Graph
 from driftc.codegen.operators.base import Operator
-from driftc.codegen.operators.row_input import RowInput
+from driftc.codegen.operators.movement.row_input import RowInput
 from driftc.codegen.plan.place import Placement, Problem, aligned, greedy
 from driftc.codegen.plan.plan import Piece, Plan, Region
 from driftc.codegen.plan.rows import Stream

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from driftc.codegen.graph import Tensor
 from driftc.codegen.operators.base import Box, Operator, Tiling
-from driftc.codegen.operators.fully_connected import FullyConnected
-from driftc.codegen.operators.row_input import RowInput
+from driftc.codegen.operators.convolution.fully_connected import FullyConnected
+from driftc.codegen.operators.movement.row_input import RowInput
 from driftc.codegen.plan.block import Block
 from driftc.codegen.plan.pack import Pack
 from driftc.codegen.plan.plan import Affine, Buffer, Call, Span

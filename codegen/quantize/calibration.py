@@ -11,7 +11,7 @@ import numpy as np
 from driftc.codegen.errors import DataError
 from driftc.codegen.evaluate import trace
 from driftc.codegen.graph import Array, Graph, Tensor
-from driftc.codegen.operators.batch_normalization import BatchNormalization
+from driftc.codegen.operators.normalization.batch_normalization import BatchNormalization
 
 FEWEST = 16
 ENOUGH = 500
@@ -37,7 +37,7 @@ class Calibration:
 
 def load(path: Path, graph: Graph, *, divisor: float = 1.0) -> Calibration:
     """Read a .npz or .npy file for the inputs of the float `graph`. Raises DataError saying what was expected."""
-    from driftc.simulator.data import read
+    from driftc.codegen.samples import read
 
     return check(graph, read(path, graph.inputs), path.name, divisor=divisor)
 

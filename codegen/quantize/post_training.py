@@ -16,9 +16,9 @@ from driftc.codegen.frontends import load_model
 from driftc.codegen.graph import Array, Graph, Tensor
 from driftc.codegen.names import Names
 from driftc.codegen.operators.base import Operator
-from driftc.codegen.operators.depthwise_conv_2d import DepthwiseConv2D
-from driftc.codegen.operators.dequantize import Dequantize
-from driftc.codegen.operators.quantize import Quantize
+from driftc.codegen.operators.conversion.dequantize import Dequantize
+from driftc.codegen.operators.conversion.quantize import Quantize
+from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
 from driftc.codegen.passes.activate import activate
 from driftc.codegen.passes.fold import fold
 from driftc.codegen.passes.sink import sink

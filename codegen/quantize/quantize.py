@@ -13,8 +13,8 @@ import numpy as np
 from driftc.codegen.errors import ModelError
 from driftc.codegen.graph import Graph, Quantization, Tensor
 from driftc.codegen.operators.base import Operator
-from driftc.codegen.operators.concatenation import Concatenation
-from driftc.codegen.operators.quantize import Quantize
+from driftc.codegen.operators.conversion.quantize import Quantize
+from driftc.codegen.operators.movement.concatenation import Concatenation
 from driftc.codegen.quantize.ranges import Range, quantization
 
 INT8 = np.dtype(np.int8)

@@ -11,7 +11,7 @@ import numpy as np
 from driftc.codegen.evaluate import batches, trace
 from driftc.codegen.graph import Array, Graph, Tensor
 from driftc.codegen.operators.base import Activation, Operator
-from driftc.codegen.operators.weighted import Weighted
+from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.passes.dequantize import float_operator
 from driftc.codegen.quantize.rounding import compensate
 

@@ -16,7 +16,7 @@ from models import ModelBuilder, autoencoder_model, keyword_model, residual_mode
 from driftc.codegen.compiled import Compiled
 from driftc.codegen.lower import lower
 from driftc.codegen.options import Options
-from driftc.simulator.data import quantize
+from driftc.codegen.samples import quantize
 from driftc.simulator.engines import engine
 from driftc.simulator.reference import run_graph
 

@@ -14,7 +14,7 @@ from models.zoo import autoencoder_model, keyword_model, residual_model
 from oracle import load_bytes
 
 from driftc.codegen.errors import ModelError
-from driftc.codegen.frontends.tflite import load
+from driftc.codegen.frontends.tflite.load import load
 from driftc.codegen.graph import Graph, Tensor
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.passes.dequantize import dequantize

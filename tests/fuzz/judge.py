@@ -22,8 +22,8 @@ from driftc.codegen.compiled import Compiled
 from driftc.codegen.errors import DriftcError, ModelError
 from driftc.codegen.lower import lower
 from driftc.codegen.options import Options
-from driftc.codegen.tables import print_report
-from driftc.simulator.data import random
+from driftc.codegen.report.tables import print_report
+from driftc.codegen.samples import random
 from driftc.simulator.engine import Target
 from driftc.simulator.host import HostEngine
 from driftc.simulator.reference import PlanRun, run_graph

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from driftc.codegen.frontends.builder import FloatBuilder
 from driftc.codegen.graph import Graph, Tensor
-from driftc.codegen.operators.add import Add
-from driftc.codegen.operators.mul import Mul
+from driftc.codegen.operators.elementwise.add import Add
+from driftc.codegen.operators.elementwise.mul import Mul
 
 Array = NDArray[Any]
 

@@ -11,7 +11,7 @@ import numpy as np
 from models import ModelBuilder, Tensor
 from numpy.typing import NDArray
 
-from driftc.codegen.frontends.tflite import load
+from driftc.codegen.frontends.tflite.load import load
 from driftc.codegen.graph import Graph
 from driftc.codegen.passes.match import match_litert
 from driftc.simulator.references import LitertReference, ReferenceRefused, TflmReference

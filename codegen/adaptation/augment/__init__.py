@@ -21,7 +21,7 @@ from driftc.codegen.errors import DataError, UsageError
 from driftc.codegen.graph import Graph, Tensor
 
 if TYPE_CHECKING:
-    from driftc.simulator.data import Samples
+    from driftc.codegen.samples import Samples
 
 Indices = NDArray[np.int64]
 FILES = (".npz", ".npy")
@@ -96,7 +96,7 @@ def _kind(name: str | None, shape: tuple[int, ...], source: str) -> Kind:
 
 def _own(path: Path, tensor: Tensor, samples: list[tuple[Any, ...]], divisor: float) -> Shifts:
     """Of the calibration samples, by `index` in the file where there is one, else by position, else of none."""
-    from driftc.simulator.data import integers, load
+    from driftc.codegen.samples import integers, load
 
     found: Samples = load(path, [tensor], divisor=divisor)
     if len(found) < FEWEST:

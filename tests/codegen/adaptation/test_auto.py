@@ -21,7 +21,7 @@ from driftc.codegen.api import compile
 from driftc.codegen.errors import UsageError
 from driftc.codegen.graph import Array, Graph
 from driftc.codegen.lower import lower
-from driftc.codegen.operators.live import Live
+from driftc.codegen.operators.adapt.live import Live
 from driftc.codegen.options import Options
 
 Samples = list[tuple[Array, ...]]

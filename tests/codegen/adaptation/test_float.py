@@ -23,17 +23,17 @@ from driftc.codegen.errors import UsageError
 from driftc.codegen.evaluate import trace
 from driftc.codegen.graph import Array, Graph, Tensor
 from driftc.codegen.lower import lower
-from driftc.codegen.operators.adapt_affine import AdaptAffine
+from driftc.codegen.operators.adapt.adapt_affine import AdaptAffine
+from driftc.codegen.operators.adapt.live import PRECISIONS, Live
+from driftc.codegen.operators.adapt.tensor_statistics import TensorStatistics
 from driftc.codegen.operators.base import Activation
-from driftc.codegen.operators.batch_normalization import BatchNormalization
-from driftc.codegen.operators.live import PRECISIONS, Live
-from driftc.codegen.operators.tensor_statistics import TensorStatistics
-from driftc.codegen.operators.weighted import Weighted
+from driftc.codegen.operators.convolution.weighted import Weighted
+from driftc.codegen.operators.normalization.batch_normalization import BatchNormalization
 from driftc.codegen.options import Options
 from driftc.codegen.quantize.calibration import check
 from driftc.codegen.quantize.post_training import Quantized, Settings, quantize_graph
-from driftc.simulator.data import Samples
-from driftc.simulator.data import load as load_samples
+from driftc.codegen.samples import Samples
+from driftc.codegen.samples import load as load_samples
 from driftc.simulator.engines import engine
 from driftc.simulator.reference import run_graph
 

@@ -16,7 +16,7 @@ from driftc.codegen.api import compile
 from driftc.codegen.compiled import Compiled
 from driftc.codegen.errors import UsageError
 from driftc.codegen.frontends.extras import load_extra
-from driftc.codegen.operators.live import Live
+from driftc.codegen.operators.adapt.live import Live
 
 
 def keras(path: Path, *, h5: bool = False) -> Path:

@@ -22,12 +22,12 @@ from driftc.codegen.compiled import Compiled
 from driftc.codegen.errors import DataError, DriftcError, ModelError, UsageError
 from driftc.codegen.graph import Graph
 from driftc.codegen.lower import lower
-from driftc.codegen.operators.adapt_affine import AdaptAffine
-from driftc.codegen.operators.adapt_kernel import AdaptKernel
-from driftc.codegen.operators.adapt_rank import AdaptRank
-from driftc.codegen.operators.adapt_trust import AdaptTrust
-from driftc.codegen.operators.live import Live
-from driftc.codegen.operators.weighted import Weighted
+from driftc.codegen.operators.adapt.adapt_affine import AdaptAffine
+from driftc.codegen.operators.adapt.adapt_kernel import AdaptKernel
+from driftc.codegen.operators.adapt.adapt_rank import AdaptRank
+from driftc.codegen.operators.adapt.adapt_trust import AdaptTrust
+from driftc.codegen.operators.adapt.live import Live
+from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.options import Options
 from driftc.codegen.plan.plan import static_calls
 from driftc.simulator.engines import engine

@@ -14,11 +14,11 @@ from models import Activation, ModelBuilder, keyword_model
 
 from driftc.codegen.api import compile
 from driftc.codegen.errors import ModelError
-from driftc.codegen.frontends.schema import LARGEST_FILE
+from driftc.codegen.frontends.tflite.schema import LARGEST_FILE
 from driftc.codegen.lower import Lowered, lower
 from driftc.codegen.options import Options
-from driftc.codegen.tables import print_report
-from driftc.simulator.data import random
+from driftc.codegen.report.tables import print_report
+from driftc.codegen.samples import random
 from driftc.simulator.host import HostEngine
 from driftc.simulator.reference import PlanRun, run_graph
 

@@ -16,8 +16,8 @@ from operator_cases import few
 
 from driftc.codegen.errors import ModelError
 from driftc.codegen.graph import Tensor
-from driftc.codegen.operators.adapt_kernel import LARGEST_MULTIPLIER, LIMIT, spread
-from driftc.codegen.operators.adapt_linear import COLUMNS, FARTHEST, SHRUNK, AdaptLinear, shrink
+from driftc.codegen.operators.adapt.adapt_kernel import LARGEST_MULTIPLIER, LIMIT, spread
+from driftc.codegen.operators.adapt.adapt_linear import COLUMNS, FARTHEST, SHRUNK, AdaptLinear, shrink
 
 ONE = 1 << 16
 BELIEF = 1 << 14

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from driftc.codegen.errors import ModelError
 from driftc.codegen.graph import Tensor
-from driftc.codegen.operators.adapt_kernel import LIMIT
-from driftc.codegen.operators.adapt_rank import COLUMNS, LARGEST_RANK, AdaptRank
-from driftc.codegen.operators.adapt_statistics import LARGEST_HIDDEN, RANKED, AdaptStatistics
+from driftc.codegen.operators.adapt.adapt_kernel import LIMIT
+from driftc.codegen.operators.adapt.adapt_rank import COLUMNS, LARGEST_RANK, AdaptRank
+from driftc.codegen.operators.adapt.adapt_statistics import LARGEST_HIDDEN, RANKED, AdaptStatistics
 from driftc.codegen.operators.base import Box
 
 STRICT = (

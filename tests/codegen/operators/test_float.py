@@ -13,7 +13,7 @@ from oracle import load_bytes
 from driftc.codegen.errors import ModelError
 from driftc.codegen.evaluate import evaluate
 from driftc.codegen.graph import Tensor as GraphTensor
-from driftc.codegen.operators.batch_normalization import BatchNormalization
+from driftc.codegen.operators.normalization.batch_normalization import BatchNormalization
 from driftc.codegen.passes.dequantize import dequantize
 
 Build = Callable[[ModelBuilder, Tensor], Tensor]

@@ -13,7 +13,7 @@ from operator_cases import few, scales, seeds, zero_points
 from oracle import Oracle, compare, load_bytes, samples_of
 
 from driftc.codegen.errors import ModelError
-from driftc.codegen.operators.lookup import Lookup
+from driftc.codegen.operators.elementwise.lookup import Lookup
 
 EVERY = np.arange(-128, 128).astype(np.int8).reshape(1, 256)
 

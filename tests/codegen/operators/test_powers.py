@@ -9,8 +9,8 @@ import numpy as np
 from commands import run_c
 from numpy.typing import NDArray
 
-from driftc.codegen.operators.adapt_kernel import spread
-from driftc.codegen.operators.powers import (
+from driftc.codegen.operators.adapt.adapt_kernel import spread
+from driftc.codegen.operators.elementwise.powers import (
     EXP2_KNOTS,
     EXPONENT_FRACTION,
     LOG2_KNOTS,

@@ -13,7 +13,7 @@ from driftc.codegen.evaluate import evaluate
 from driftc.codegen.graph import Graph
 from driftc.codegen.lower import lower
 from driftc.codegen.operators.base import Activation
-from driftc.codegen.operators.weighted import Weighted
+from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.options import Options
 from driftc.codegen.passes.activate import activate
 from driftc.codegen.passes.fold import fold

@@ -11,7 +11,7 @@ from float_models import Net
 
 from driftc.codegen.graph import Quantization, Tensor
 from driftc.codegen.operators.base import Operator
-from driftc.codegen.operators.weighted import Weighted
+from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.passes.dequantize import float_operator
 from driftc.codegen.quantize.ranges import quantization
 from driftc.codegen.quantize.rounding import compensate

@@ -1,0 +1,1 @@
+"""Keras 3 .keras and Keras 2 .h5 files."""

@@ -1,0 +1,1 @@
+""".tflite files, by the schema of TensorFlow Lite."""

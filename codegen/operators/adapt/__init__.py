@@ -1,0 +1,1 @@
+"""Live normalisation: layers that normalise each sample by its own statistics."""

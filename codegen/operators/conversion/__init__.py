@@ -1,0 +1,1 @@
+"""Operators at the border between real values and integers."""

@@ -1,0 +1,65 @@
+"""QUANTIZE: float32 to int8 at the model's border, or int8 to int8 of another scale and zero point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from driftc.codegen.arithmetic import Int64, Multiplier, round_half_away
+from driftc.codegen.operators.base import Array, Stored
+from driftc.codegen.operators.elementwise.lookup import Lookup
+from driftc.codegen.operators.quantised import requantiser, require_quantised
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Quantize(Lookup):
+    """Values to the output's scale and zero point."""
+
+    codes = ("QUANTIZE",)
+    compared = "TFLite Micro; LiteRT (int8 to int8)"
+    arithmetic = (
+        "int8: multiplier float64(scale_in) / float64(scale_out) as Q0.31 and shift; double rounding; zero point; "
+        "saturated; a table of 256 in C. float32, at the border only: float32(x / scale) rounded, halves away from "
+        "zero; zero point; saturated, also beyond int32 (where TFLite Micro's cast is undefined); NaN becomes the zero "
+        "point."
+    )
+
+    def stored(self) -> Stored:
+        return Stored(self.inputs, "QuantizeOptions", version=1 if self.real else 2)
+
+    @property
+    def real(self) -> bool:
+        """True where the input is float32."""
+        return self.inputs[0].dtype == np.float32
+
+    @cached_property
+    def multiplier(self) -> Multiplier:
+        return requantiser(self, self.inputs[0].scale / self.outputs[0].scale, 255)
+
+    def check(self) -> None:
+        if not self.real:
+            super().check()
+            _ = self.multiplier
+            return
+        (shape,) = self.infer()
+        if self.outputs[0].shape != shape:
+            self.refuse(f"gives shape {list(shape)}, but the file says {list(self.outputs[0].shape)}")
+        if self.outputs[0].dtype != np.int8:
+            self.refuse(f"gives {self.outputs[0].dtype.name}; driftc compiles int8 here")
+        require_quantised(self, self.outputs[0])
+
+    def function(self, x: Int64) -> Int64:
+        return self.multiplier.apply(x - self.inputs[0].zero_point) + self.outputs[0].zero_point
+
+    def spec(self, *inputs: Array) -> tuple[Array, ...]:
+        if not self.real:
+            return super().spec(*inputs)
+        with np.errstate(over="ignore", invalid="ignore"):
+            steps = np.asarray(inputs[0], np.float32) / np.float32(self.outputs[0].scale)
+        bounded = np.clip(np.nan_to_num(steps.astype(np.float64), nan=0.0), -512, 512)
+        return (np.clip(round_half_away(bounded) + self.outputs[0].zero_point, -128, 127).astype(np.int8),)
+
+    def constants(self) -> dict[str, Array]:
+        return {} if self.real else super().constants()

@@ -1,0 +1,83 @@
+"""Shared by maps of one int8 value to another: whatever the arithmetic, the C is a table of 256 results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftc.codegen.arithmetic import Int64
+from driftc.codegen.graph import Shape
+from driftc.codegen.operators.base import Array, Box, Operator, Stored, Tiling, cut
+from driftc.codegen.operators.quantised import require_quantised
+from driftc.codegen.operators.walk import Walk, broadcast
+
+if TYPE_CHECKING:
+    from driftc.codegen.frontends.tflite.node import Node
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Lookup(Operator):
+    """out[i] = function(in[i]); subclasses define `function`."""
+
+    template = "lookup"
+    tiling = Tiling.ROWS | Tiling.CHANNELS
+
+    @classmethod
+    def from_tflite(cls, node: Node) -> Self:
+        node.output()
+        return cls(**node.common(node.input(0)))
+
+    def stored(self) -> Stored:
+        return Stored(self.inputs)
+
+    def infer(self) -> tuple[Shape, ...]:
+        return (self.inputs[0].shape,)
+
+    def check(self) -> None:
+        super().check()
+        require_quantised(self, *self.inputs, *self.outputs)
+
+    def function(self, x: Int64) -> Int64:
+        """The result for each raw value; it may lie outside int8, where it saturates."""
+        raise NotImplementedError
+
+    @property
+    def clamp(self) -> tuple[int, int] | None:
+        """Smallest and largest result, where the map only clamps raw values; else None."""
+        return None
+
+    @cached_property
+    def table(self) -> NDArray[np.int8]:
+        """The results for -128..127."""
+        return self.values(np.arange(-128, 128, dtype=np.int64))
+
+    def constants(self) -> dict[str, Array]:
+        return {"table": self.table}
+
+    def values(self, x: Int64) -> NDArray[np.int8]:
+        return np.clip(self.function(x), -128, 127).astype(np.int8)
+
+    def spec(self, *inputs: Array) -> tuple[Array, ...]:
+        return (self.values(np.asarray(inputs[0], np.int64)),)
+
+    def on_reals(self, x: Array) -> Array:
+        """`function` on real values."""
+        raise NotImplementedError
+
+    def float_spec(self, *inputs: Array) -> tuple[Array, ...]:
+        return (np.asarray(self.on_reals(inputs[0]), np.float32),)
+
+    def walk(self, backward: bool = False) -> Walk | None:
+        return broadcast(self.outputs[0].shape, [self.inputs[0].shape])
+
+    def needs(self, box: Box, reduce: range | None = None) -> tuple[Box, ...]:
+        return (box,)
+
+    def part(self, box: Box, reduce: range | None = None) -> Self:
+        if reduce is not None:
+            raise ValueError(f"{self.name}: {self.kind} sums nothing")
+        return replace(self, inputs=(cut(self.inputs[0], box),), outputs=(cut(self.outputs[0], box),))

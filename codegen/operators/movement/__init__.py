@@ -1,0 +1,1 @@
+"""Operators that move, cut, join or rename bytes and compute nothing."""

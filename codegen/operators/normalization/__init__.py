@@ -1,0 +1,1 @@
+"""Normalisation in float Graphs, before it is folded or live."""

@@ -1,0 +1,1 @@
+"""What a compiled model costs: as an object, as tables, as a page."""

@@ -1,0 +1,192 @@
+"""What compile reports: RAM, flash, stack, MACs and instructions, in all and by layer, and whether a board holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from driftc.codegen.emit.emit import constant_bytes
+from driftc.codegen.emit.program import step_name
+from driftc.codegen.errors import FitError
+from driftc.codegen.graph import Tensor
+from driftc.codegen.lower import Lowered
+from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.movement.row_input import RowInput
+from driftc.codegen.options import Options
+from driftc.codegen.plan.feed import collected
+from driftc.codegen.plan.live import live, occupied
+from driftc.codegen.plan.plan import Buffer, Plan, static_calls
+
+if TYPE_CHECKING:
+    from driftc.boards import Board
+    from driftc.simulator.session import Measured
+
+Json = dict[str, Any]
+
+
+def report(lowered: Lowered, options: Options, measured: Measured | None) -> Json:
+    """The object that `driftc compile --json` prints; docs/json.md describes it."""
+    plan = lowered.plan
+    by_operator = constant_bytes(plan)
+    constants = sum(by_operator.values())
+    code = measured.code_bytes if measured else None
+    units = _units(plan, measured.instructions if measured else None)
+    alone = {unit["layers"][0]: unit["instructions"] for unit in units if len(unit["layers"]) == 1}
+    choice = lowered.choice
+    return {
+        "model": lowered.graph.source,
+        "board": options.board,
+        "inputs": [_port(tensor) for tensor in lowered.graph.inputs],
+        "outputs": [_port(tensor) for tensor in lowered.graph.outputs],
+        "arena_bytes": plan.arena_bytes,
+        "regions": [
+            {"name": region.name, "bytes": region.bytes, "memory": region.memory or None} for region in plan.regions
+        ],
+        "placement": {
+            "planner": plan.planner,
+            "bound_bytes": plan.bound,
+            "proven": plan.arena_bytes == plan.bound,
+            "gap": (plan.arena_bytes - plan.bound) / plan.arena_bytes if plan.arena_bytes else 0.0,
+        },
+        "stack_bytes": measured.stack_bytes if measured else None,
+        "flash": {
+            "code": code,
+            "constants": constants,
+            "total": None if code is None else code + constants,
+        },
+        "macs": sum(operator.macs for operator in _operators(plan)),
+        "instructions": sum(measured.instructions) if measured and measured.instructions else None,
+        "tiling": {
+            "untiled_bytes": choice.untiled_bytes if choice else plan.arena_bytes,
+            "extra_macs": sum(unit["macs"] for unit in units) - sum(operator.macs for operator in _operators(plan)),
+            "extra_instructions": choice.point.extra if choice else 0.0,
+        },
+        "feed": _feed(plan),
+        "units": units,
+        "layers": [
+            {
+                "index": index,
+                "name": operator.name,
+                "operator": operator.kind,
+                "output_shape": list(operator.outputs[0].shape),
+                "macs": operator.macs,
+                "constant_bytes": by_operator.get(operator.name, 0),
+                "variant": operator.variant,
+                "instructions": alone.get(operator.name),
+            }
+            for index, operator in enumerate(_operators(plan))
+        ],
+    }
+
+
+def _feed(plan: Plan) -> Json | None:
+    """How the input arrives by rows, and where rows are collected for what needs them all."""
+    if plan.fed is None:
+        return None
+    kept = plan.inputs[plan.fed]
+    return {
+        "input": plan.input_tensors[plan.fed].label or plan.input_tensors[plan.fed].name,
+        "rows": kept.shape[0],
+        "kept_rows": kept.rows,
+        "collected": [{"tensor": tensor.label or tensor.name, "bytes": size} for tensor, size in collected(plan)],
+    }
+
+
+def _units(plan: Plan, steps: Sequence[int] | None) -> list[Json]:
+    """What is computed as one, in the order of execution; `steps` are the instructions of each statement."""
+    return [
+        {
+            "kind": piece.kind or "whole",
+            "layers": list(piece.operators),
+            "macs": piece.macs,
+            "private_bytes": piece.private,
+            "instructions": sum(steps[piece.first : piece.stop]) if steps and plan.fed is None else None,
+        }
+        for piece in plan.pieces
+    ]
+
+
+def _port(tensor: Tensor) -> Json:
+    quantized = tensor.dtype.name == "int8" and tensor.quantization is not None
+    return {
+        "name": tensor.label or tensor.name,
+        "shape": list(tensor.shape),
+        "dtype": tensor.dtype.name,
+        "scale": tensor.scale if quantized else None,
+        "zero_point": tensor.zero_point if quantized else None,
+    }
+
+
+def _operators(plan: Plan) -> list[Operator]:
+    """Each operator of the program once."""
+    calls = (call for call in static_calls(plan.program) if not isinstance(call.operator, RowInput))
+    return list({id(call.operator): call.operator for call in calls}.values())
+
+
+def live_bytes(plan: Plan) -> list[int]:
+    """Bytes of RAM in use while each operator runs, in the order of `report`'s layers."""
+    found: dict[int, int] = {}
+    for statement, buffers in zip(plan.program, live(plan), strict=True):
+        for call in static_calls((statement,)):
+            found[id(call.operator)] = max(occupied(buffers), found.get(id(call.operator), 0))
+    return [found[id(operator)] for operator in _operators(plan)]
+
+
+def peak(plan: Plan) -> tuple[str, list[Buffer]]:
+    """The step during which the most bytes are in use, and the buffers that are, largest first."""
+    steps = zip(plan.program, live(plan), strict=True)
+    statement, buffers = max(steps, key=lambda pair: occupied(pair[1]))
+    return step_name(statement), buffers
+
+
+def check_ram(lowered: Lowered, options: Options) -> None:
+    """Raise FitError where no plan that was found is within `options.ram`: the least there is, and what makes it so."""
+    choice, plan = lowered.choice, lowered.plan
+    if options.ram is None or choice is None or choice.met:
+        return
+    raise FitError(
+        f"{lowered.graph.source}: --ram {options.ram} cannot be met: the least is {plan.arena_bytes:,} B "
+        f"(untiled {choice.untiled_bytes:,} B); {_holders(plan)}; --ram {plan.arena_bytes} can be met"
+    )
+
+
+def _holders(plan: Plan) -> str:
+    """The step that makes the arena as large as it is, with the largest buffers that are live."""
+    step, held = peak(plan)
+    holders = ", ".join(f"'{buffer.name.split(';')[0]}' {buffer.bytes:,} B" for buffer in held[:3])
+    return f"{step} makes the peak, with {holders} live"
+
+
+def check_fit(found: Json, lowered: Lowered, board: Board) -> None:
+    """Raise FitError where the model does not fit `board`: by how much, and what makes it so."""
+    plan, choice = lowered.plan, lowered.choice
+    problems: list[str] = []
+    room = board.largest
+    arena, stack = found["arena_bytes"], found["stack_bytes"]
+    needed = arena + (stack or 0)
+    if len(plan.regions) > 1:  # each lies within its RAM; the stack takes what is left of one
+        used = {region.memory: region.bytes for region in plan.regions}
+        room = max(board.ram, key=lambda ram: ram.bytes - used.get(ram.name, 0))
+        left = room.bytes - used.get(room.name, 0)
+        if (stack or 0) > left:
+            problems.append(
+                f"stack {stack:,} B exceeds the {left:,} B that the arena leaves of {board.key}'s {room.name}"
+            )
+    elif needed > room.bytes:
+        what = f"arena {arena:,} B" + (f" and stack {stack:,} B" if stack else "")
+        tiled = choice is not None and not choice.met and arena < choice.untiled_bytes
+        least = f"; tiled already, from {choice.untiled_bytes:,} B" if choice is not None and tiled else ""
+        problems.append(
+            f"{what} exceed {board.key}'s {room.bytes:,} B of {room.name} by {needed - room.bytes:,} B; "
+            f"{_holders(plan)}{least}"
+        )
+    flash = found["flash"]["constants"] + (found["flash"]["code"] or 0)
+    if flash > board.flash.bytes:
+        parts = "constants and code" if found["flash"]["code"] else "constants alone"
+        largest = max(found["layers"], key=lambda layer: layer["constant_bytes"])
+        problems.append(
+            f"{parts} of {flash:,} B exceed {board.key}'s {board.flash.bytes:,} B of flash by "
+            f"{flash - board.flash.bytes:,} B; {largest['name']} alone holds {largest['constant_bytes']:,} B"
+        )
+    if problems:
+        raise FitError(f"{found['model']}: does not fit: " + "; ".join(problems))

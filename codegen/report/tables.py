@@ -1,0 +1,195 @@
+"""What the commands print for people: tables and one-line verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from driftc.codegen.compiled import Compiled
+    from driftc.codegen.plan.choose import Point
+    from driftc.codegen.quantize.post_training import Quantized
+    from driftc.simulator.simulate import Simulation
+    from driftc.simulator.verify import Verification
+
+NARROWEST = 100  # columns when the output is a file or a pipe
+BAR = 30  # characters of the longest bar
+MEASURED = "- is measured on the emulated core"
+MEASURED_BY = f'{MEASURED}: pip install "driftc[sim]", then compile with --measure'
+
+
+def _console() -> Console:
+    console = Console(highlight=False, soft_wrap=False)
+    return console if console.is_terminal else Console(highlight=False, width=max(NARROWEST, console.width))
+
+
+def _number(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"
+
+
+def print_rows(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row))
+    _console().print(table)
+
+
+def print_report(compiled: Compiled, folder: Path) -> None:
+    """The table by layer, and the totals against the board."""
+    report = compiled.report
+    console = _console()
+    table = Table(box=None, pad_edge=False, header_style="bold", show_footer=True, footer_style="bold")
+    measured = report["flash"]["code"] is not None
+    table.add_column("#", justify="right")
+    table.add_column("layer", footer="total", overflow="fold")
+    table.add_column("operator", no_wrap=True)  # where space is short, the layer's name is folded
+    table.add_column("output", no_wrap=True)
+    table.add_column("MACs", justify="right", footer=_number(report["macs"]))
+    table.add_column("constants", justify="right", footer=_number(report["flash"]["constants"]))
+    table.add_column("arena", justify="right", footer=_number(report["arena_bytes"]))
+    table.add_column("instructions", justify="right", footer=_number(report["instructions"]))
+    for layer, live in zip(report["layers"], _live_bytes(compiled), strict=True):
+        table.add_row(
+            str(layer["index"]),
+            escape(layer["name"]),
+            layer["operator"],
+            " x ".join(map(str, layer["output_shape"])),
+            _number(layer["macs"]),
+            _number(layer["constant_bytes"]),
+            _number(live),
+            _number(layer["instructions"]),
+        )
+    console.print(table)
+    console.print()
+    for line in _totals(compiled, report):
+        console.print(escape(line))
+    if not measured:
+        reason = f"{MEASURED}; not here: {compiled.not_measured}" if compiled.not_measured else MEASURED_BY
+        console.print(escape(reason))
+    for tensor, into in compiled.lowered.graph.fused.items():
+        console.print(escape(f"fused: {tensor} -> {into}"))
+    console.print(escape(f"wrote {folder}/; next: driftc verify {folder}"))
+
+
+def _totals(compiled: Compiled, report: dict[str, Any]) -> list[str]:
+    from driftc.boards import load
+
+    flash, board = report["flash"], load(report["board"]) if report["board"] else None
+    used = (flash["code"] or 0) + flash["constants"]
+    room = f" of {board.largest.bytes:,} B {board.largest.name}" if board else ""
+    if len(report["regions"]) > 1:
+        room = " in " + ", ".join(f"{part['memory']} {part['bytes']:,} B" for part in report["regions"])
+    store = f" of {board.flash.bytes:,} B" if board else ""
+    lines = [
+        f"RAM    arena {report['arena_bytes']:,} B{room} ({_proof(report)}), stack {_number(report['stack_bytes'])} B",
+        f"flash  {used:,} B{store}: constants {flash['constants']:,} B, code {_number(flash['code'])} B",
+    ]
+    fed = report["feed"]
+    if fed is not None:
+        collected = ", ".join(f"{part['bytes']:,} B of '{part['tensor'].split(';')[0]}'" for part in fed["collected"])
+        waiting = f"; collected whole for what follows: {collected}" if collected else ""
+        lines.append(f"feed   {fed['rows']} rows of '{fed['input']}', {fed['kept_rows']} in RAM at once{waiting}")
+    measured = compiled.measured_with
+    if measured is not None:
+        lines.append(f"on     {measured['core']}, {measured['version']}, -O{compiled.options.optimize}")
+    return lines
+
+
+def _proof(report: dict[str, Any]) -> str:
+    """How good the arena is."""
+    placement = report["placement"]
+    if placement["proven"]:
+        return "proven the smallest for this order of layers"
+    return f"{placement['planner']}; at least {placement['bound_bytes']:,} B are needed"
+
+
+def _live_bytes(compiled: Compiled) -> list[int]:
+    """Bytes of RAM in use while each layer runs."""
+    from driftc.codegen.report.report import live_bytes
+
+    return live_bytes(compiled.lowered.plan)
+
+
+def print_front(front: Sequence[Point]) -> None:
+    """What RAM costs in instructions: a line a plan, with the option that gives it and a bar as long as its arena."""
+    console = _console()
+    table = Table(box=None, pad_edge=False, header_style="bold", title="RAM against instructions", title_justify="left")
+    table.add_column("option")
+    table.add_column("arena", justify="right")
+    table.add_column("instructions", justify="right")
+    table.add_column("MACs", justify="right")
+    table.add_column("in parts")
+    table.add_column("")
+    for number, point in enumerate(front):
+        share = point.bytes / front[0].bytes
+        parts = point.as_json()["units"]
+        table.add_row(
+            f"--ram {point.bytes}" if number else "untiled",
+            _number(point.bytes),
+            f"{point.extra:+.1%}",
+            f"{point.macs / max(front[0].macs, 1) - 1:+.1%}",
+            ", ".join(f"{count} {kind}" for kind, count in parts.items()) or "-",
+            "█" * max(1, round(BAR * share)),
+        )
+    console.print(table)
+    console.print("instructions are estimated here; compile with the option to count them")
+
+
+def print_quantized(found: Quantized, worst: int | None = None) -> None:
+    """What was imported and calibrated, and the `worst` layers (None: all), those that lose most first."""
+    console = _console()
+    for note in found.notes:
+        console.print(escape(note))
+    console.print("signal to noise of the int8 layers, the worst first: of each alone, and of all up to it")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("layer", overflow="fold")
+    table.add_column("operator")
+    table.add_column("own dB", justify="right")
+    table.add_column("total dB", justify="right")
+    for loss in sorted(found.losses, key=lambda loss: loss.own)[:worst]:
+        table.add_row(escape(loss.layer), loss.kind, f"{loss.own:.1f}", f"{loss.total:.1f}")
+    console.print(table)
+    console.print()
+
+
+def print_verification(found: Verification) -> None:
+    console = _console()
+    for note in found.notes:
+        console.print(escape(note), soft_wrap=True)
+    fused = "; ".join(f"{tensor} -> {layer}" for tensor, layer in found.fused.items())
+    console.print(
+        escape(f"compared {len(found.compared)} of {found.total} tensors" + (f"; fused: {fused}" if fused else "")),
+        soft_wrap=True,
+    )
+    engines = ", ".join(found.engines)
+    if found.first_difference is None:
+        console.print(escape(f"bit-exact: {found.samples} samples on {engines}"), soft_wrap=True)
+    else:
+        console.print(escape(f"NOT bit-exact ({engines}): {found.first_difference}"), soft_wrap=True)
+
+
+def print_simulation(found: Simulation) -> None:
+    console = _console()
+    if found.instructions is not None:
+        table = Table(box=None, pad_edge=False, header_style="bold", show_footer=True, footer_style="bold")
+        table.add_column("layer", footer="total")
+        table.add_column("instructions", justify="right", footer=_number(sum(found.instructions)))
+        for name, count in zip(found.steps, found.instructions, strict=True):
+            table.add_row(escape(name), _number(count))
+        console.print(table)
+    where = f"{found.engine} ({found.core})" if found.core else found.engine
+    console.print(escape(f"{len(found.outputs)} samples on {where}"))
+    if found.accuracy is not None:
+        console.print(f"accuracy {found.accuracy:.1%}")
+    if found.stack_peak_bytes is not None:
+        console.print(f"stack peak {found.stack_peak_bytes:,} B")
+    if len(found.outputs) == 1:
+        for output in found.outputs[0]:
+            console.print(escape(f"output {output.reshape(-1).tolist()}"))
