@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypedDict, Unpack
 
-from driftc.codegen.adaptation.constants import Adaptation
-from driftc.codegen.adaptation.find import find, method_named
-from driftc.codegen.adaptation.known import known
+from driftc.codegen.adaptation.adapting import Adapting
 from driftc.codegen.adaptation.learning import Learning
+from driftc.codegen.class_names import check_count, class_names
 from driftc.codegen.compiled import MODEL, Compiled, board_named
-from driftc.codegen.errors import UsageError
 from driftc.codegen.graph import Graph
 from driftc.codegen.lower import lower, read
 from driftc.codegen.names import model_name
-from driftc.codegen.operators.adapt.live import PRECISIONS
 from driftc.codegen.options import Options
-from driftc.codegen.passes.border import border
 from driftc.codegen.plan.plan import Plan
 from driftc.codegen.quantize.post_training import Quantized, Settings, quantize_file
 from driftc.codegen.report.report import check_fit, check_ram, report
@@ -28,34 +25,41 @@ Watch = Callable[[str, Graph | Plan], None]
 Progress = Callable[[int, int], None]
 
 
+class Keywords(TypedDict, total=False):
+    """The options of `compile` beside the model and its samples: the fields of Options, and what is live."""
+
+    board: str | None
+    name: str | None
+    match: str
+    float_io: bool
+    planner: str
+    core: str | None
+    cc: str | None
+    optimize: str
+    ram: int | None
+    minimize: str
+    overhead: float
+    feed: str | None
+    class_names: str | Path | Sequence[str] | None
+    adapt: str | None
+    adapt_layers: str
+    adapt_budget: float | None
+    adapt_precision: str | None
+    adapt_rank: int | None
+    adapt_clean: float | None
+    adapt_constants: str | Path | None
+    augment: str | Path | None
+
+
 def compile(
     model: str | Path,
     *,
-    board: str | None = None,
-    name: str | None = None,
-    match: str = "tflm",
-    float_io: bool = False,
-    planner: str = "optimal",
-    core: str | None = None,
-    cc: str | None = None,
-    optimize: str = "2",
-    ram: int | None = None,
-    minimize: str = "instructions",
-    overhead: float = 15.0,
-    feed: str | None = None,
-    measure: bool | None = None,
     calibrate: str | Path | None = None,
     settings: Settings | None = None,
+    measure: bool | None = None,
     watch: Watch | None = None,
-    adapt: str | None = None,
-    adapt_layers: str = "all",
-    adapt_budget: float | None = None,
-    adapt_precision: str | None = None,
-    adapt_rank: int | None = None,
-    adapt_clean: float | None = None,
-    adapt_constants: str | Path | None = None,
-    augment: str | Path | None = None,
     progress: Progress | None = None,
+    **keywords: Unpack[Keywords],
 ) -> Compiled:
     """Compile an int8 .tflite file, or a float model with sample inputs to calibrate it with, to C.
 
@@ -68,7 +72,8 @@ def compile(
     the smallest within `overhead`). `measure` counts
     instructions, stack and code size on the emulated `core` with the compiler `cc` at -O`optimize` (None: where the
     extra `sim` is installed). `watch` sees the Graph or Plan after each stage. With `calibrate` and `settings` a float
-    model becomes int8 as in `quantize`; `progress(done, total)` counts its samples.
+    model becomes int8 as in `quantize`; `progress(done, total)` counts its samples. `class_names` are those of the
+    output's values, in order: "yes,no", a text file with one a line, or a sequence.
 
     `adapt` names a method ("fixed", ...): the layers in `adapt_layers` ("all", a share, names, or "auto": the best that
     add at most `adapt_budget` percent to the instructions, 12 if None) then normalise each sample by its own
@@ -82,50 +87,61 @@ def compile(
 
     Raises ModelError (the file), FitError (the board or `ram`), UsageError (the options) or ToolError (a missing tool).
     """
-    options = Options(name, board, core, match, float_io, planner, cc, optimize, ram, minimize, overhead, feed)
-    found = board_named(board)
-    if adapt_precision is not None and adapt_precision not in PRECISIONS:
-        raise UsageError(f"adapt precision '{adapt_precision}' is none of {', '.join(PRECISIONS)}")
-    divisor = settings.input_divisor if settings else 1.0
-    learning = Learning(None if augment is None else str(augment), divisor, adapt_rank, adapt_clean)
-    method = adapt if adapt_constants is None else None
-    learning.check(method, method is not None and method_named(method).fitting is not None)
+    options = _options(keywords)
+    adapting = _adapting(keywords, settings.input_divisor if settings else 1.0)
+    board = board_named(options.board)
     path = Path(model)
     quantized = None
-    if calibrate is not None and (adapt is None or path.suffix != ".tflite"):  # else the samples are for adapting alone
-        chosen = replace(settings or Settings(), float_border=float_io)
-        prefix = model_name(name or path.stem)
+    if calibrate is not None and (adapting.method is None or path.suffix != ".tflite"):  # else for adapting alone
+        chosen = replace(settings or Settings(), float_border=options.float_io)
+        prefix = model_name(options.name or path.stem)
         quantized = quantize_file(path, Path(calibrate), chosen, name=prefix, watch=watch, progress=progress)
     with _as_file(path, quantized.model if quantized else None) as file:
-        adaptation: Adaptation | None = None
         notes: list[str] = []
-        if adapt_constants is not None:
-            adaptation = Adaptation.read(Path(adapt_constants))
-            adaptation = replace(adaptation, precision=adapt_precision or adaptation.precision)
-        elif adapt is not None:
-            adaptation, notes = _adaptation(
-                read(file, options, path.name)[1],
-                adapt,
-                adapt_layers,
-                adapt_budget,
-                adapt_precision or "int8",
-                calibrate,
-                learning,
-                progress,
-                quantized,
-            )
+        adaptation = adapting.read()
+        if adaptation is None and adapting.method is not None:
+            source = read(file, options, path.name)[1]
+            adaptation, notes = adapting.find(source, calibrate, quantized, progress)
         lowered = lower(file, options, watch, path.name, adaptation)
+        check_count(options.class_names, lowered.graph.outputs)
         compiled = Compiled(file.read_bytes(), options, lowered)
     compiled.quantized = quantized
     compiled.notes += notes
     check_ram(lowered, options)
-    if found is not None:  # before measuring: what cannot fit by its arena alone need not be built
-        check_fit(report(lowered, compiled.options, None), lowered, found)
+    if board is not None:  # before measuring: what cannot fit by its arena alone need not be built
+        check_fit(report(lowered, compiled.options, None), lowered, board)
     if measure or measure is None:
         compiled.measure(required=bool(measure))
-    if found is not None:
-        check_fit(compiled.report, lowered, found)
+    if board is not None:
+        check_fit(compiled.report, lowered, board)
     return compiled
+
+
+def _options(keywords: Keywords) -> Options:
+    """Those that decide the C and how it is measured."""
+    given: dict[str, Any] = {key: value for key, value in keywords.items() if key in Options.__dataclass_fields__}
+    return Options(**given | {"class_names": class_names(keywords.get("class_names"))})
+
+
+def _adapting(keywords: Keywords, divisor: float) -> Adapting:
+    """Those of live normalisation. Raises TypeError for a keyword that `compile` does not know."""
+    unknown = set(keywords) - Keywords.__annotations__.keys()
+    if unknown:
+        raise TypeError(f"compile() got an unexpected keyword argument '{min(unknown)}'")
+    augment, constants = keywords.get("augment"), keywords.get("adapt_constants")
+    return Adapting(
+        method=keywords.get("adapt"),
+        layers=keywords.get("adapt_layers", "all"),
+        budget=keywords.get("adapt_budget"),
+        precision=keywords.get("adapt_precision"),
+        constants=None if constants is None else Path(constants),
+        learning=Learning(
+            None if augment is None else str(augment),
+            divisor,
+            keywords.get("adapt_rank"),
+            keywords.get("adapt_clean"),
+        ),
+    )
 
 
 def quantize(
@@ -156,25 +172,3 @@ def _as_file(path: Path, content: bytes | None) -> Iterator[Path]:
         made = Path(folder) / MODEL
         made.write_bytes(content)
         yield made
-
-
-def _adaptation(
-    model: Graph,
-    method: str,
-    layers: str,
-    budget: float | None,
-    precision: str,
-    data: str | Path | None,
-    learning: Learning,
-    progress: Callable[[int, int], None] | None,
-    quantized: Quantized | None,
-) -> tuple[Adaptation, list[str]]:
-    """The constants of `method`, found on the calibration data. `quantized`: where `model` was made of a float one."""
-    from driftc.codegen import samples as source
-
-    method_named(method)
-    if data is None:
-        raise UsageError(f"--adapt {method}: needs --calibrate FILE, samples of what the model was trained on")
-    samples = source.load(Path(data), border(model).inputs, divisor=learning.divisor)
-    norms = known(quantized, model) if quantized else None
-    return find(model, method, layers, samples, learning, progress, norms, precision, budget)

@@ -106,6 +106,7 @@ class Compiled:
                 sha256=graph.sha256,
                 float_border=bool(graph.float_border),
                 float_io=self.options.float_io,
+                class_names=self.options.class_names or (),
             )
         )
         found[f"{plan.name}_selftest.c"] = self._selftest()

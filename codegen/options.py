@@ -6,9 +6,15 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from driftc.codegen.class_names import check_class_names
 from driftc.codegen.errors import UsageError
 
-TYPES: dict[str, type | tuple[type, ...]] = {"float_io": bool, "ram": int, "overhead": (int, float)}  # others: str
+TYPES: dict[str, type | tuple[type, ...]] = {  # others: str
+    "float_io": bool,
+    "ram": int,
+    "overhead": (int, float),
+    "class_names": tuple,
+}
 CORES = ("cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55", "rv32imc")
 
 
@@ -29,6 +35,7 @@ class Options:
     minimize: str = "instructions"  # within ram; or ram, within overhead
     overhead: float = 15.0  # percent more instructions than untiled, estimated, where ram is minimized
     feed: str | None = None  # rows: the input arrives row by row
+    class_names: tuple[str, ...] | None = None  # of the output's values, in their order
 
     def __post_init__(self) -> None:
         for key, value in asdict(self).items():
@@ -51,6 +58,7 @@ class Options:
             raise UsageError(f"overhead {self.overhead}: needs to be 0 percent or more")
         if self.optimize not in ("2", "3", "s"):
             raise UsageError(f"-O {self.optimize} is unknown; 2, 3 and s are")
+        check_class_names(self.class_names or ())
         if self.core is not None and self.core not in CORES:
             raise UsageError(f"core '{self.core}' is unknown; driftc knows {', '.join(CORES)}")
 
@@ -59,7 +67,10 @@ class Options:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Options:
-        return cls(**{key: data[key] for key in cls.__dataclass_fields__ if key in data})
+        known: dict[str, Any] = {key: data[key] for key in cls.__dataclass_fields__ if key in data}
+        if isinstance(known.get("class_names"), list):
+            known["class_names"] = tuple(known["class_names"])
+        return cls(**known)
 
     def overridden(self, **changes: Any) -> Options:
         """With every change that is not None."""

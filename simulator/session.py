@@ -149,7 +149,8 @@ def simulate_compiled(compiled: Compiled, samples: Samples, name: str | None, pr
     if chosen is None:
         reasons = (f"engine {c.name}: {c.missing_for(program.target.core)}" for c in candidates)
         raise ToolError("; ".join(reasons))
-    return simulate(program, chosen, samples, _counter(progress, len(samples)))
+    names = compiled.options.class_names or ()
+    return simulate(program, chosen, samples, _counter(progress, len(samples)), names)
 
 
 def _any_engine(compiled: Compiled, name: str) -> Engine:

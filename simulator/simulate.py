@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,16 @@ from driftc.simulator.engine import Engine, Program
 Array = NDArray[Any]
 
 
+@dataclass(frozen=True)
+class ClassScore:
+    """How many samples a class has, how many of them are taken for it, and how many others are."""
+
+    name: str
+    samples: int
+    right: int
+    wrongly: int
+
+
 @dataclass
 class Simulation:
     """What the samples gave. `outputs[n]` holds one array per output of the model."""
@@ -23,6 +33,7 @@ class Simulation:
     core: str | None
     outputs: list[tuple[Array, ...]] = field(default_factory=list)
     accuracy: float | None = None
+    per_class: tuple[ClassScore, ...] = ()  # where the classes have names
     instructions: tuple[int, ...] | None = None  # by step, of the sample with the median total
     steps: tuple[str, ...] = ()
     stack_peak_bytes: int | None = None  # the worst of all samples
@@ -34,6 +45,7 @@ class Simulation:
             "core": self.core,
             "samples": len(self.outputs),
             "accuracy": self.accuracy,
+            "per_class": [asdict(score) for score in self.per_class],
             "instructions": None
             if counts is None
             else {
@@ -46,8 +58,10 @@ class Simulation:
         }
 
 
-def simulate(program: Program, engine: Engine, samples: Samples, progress: Callable[[], None]) -> Simulation:
-    """Run all samples; `progress` is called after each."""
+def simulate(
+    program: Program, engine: Engine, samples: Samples, progress: Callable[[], None], names: Sequence[str] = ()
+) -> Simulation:
+    """Run all samples; `progress` is called after each. `names` are those of the classes."""
     emulated = engine.name in ("unicorn", "qemu")
     found = Simulation(engine.name, program.target.core if emulated else None, steps=program.steps)
     counted: list[tuple[int, ...]] = []
@@ -61,6 +75,8 @@ def simulate(program: Program, engine: Engine, samples: Samples, progress: Calla
     if counted:
         found.instructions = sorted(counted, key=sum)[(len(counted) - 1) // 2]
     found.accuracy = accuracy(found.outputs, samples.labels)
+    if found.accuracy is not None:
+        found.per_class = _per_class(_decisions(found.outputs), np.asarray(samples.labels), names)
     return found
 
 
@@ -68,5 +84,21 @@ def accuracy(outputs: list[tuple[Array, ...]], labels: Array | None) -> float | 
     """The share of samples whose largest output is at the label; None without labels or for a single value."""
     if labels is None or not outputs or len(outputs[0]) != 1 or outputs[0][0].size < 2:
         return None
-    chosen = [int(np.argmax(output[0].reshape(-1))) for output in outputs]
-    return float(np.mean(np.asarray(chosen) == labels))
+    return float(np.mean(_decisions(outputs) == labels))
+
+
+def _decisions(outputs: list[tuple[Array, ...]]) -> Array:
+    """The class that each sample is taken for: the first of the largest values."""
+    return np.array([int(np.argmax(output[0].reshape(-1))) for output in outputs])
+
+
+def _per_class(chosen: Array, labels: Array, names: Sequence[str]) -> tuple[ClassScore, ...]:
+    return tuple(
+        ClassScore(
+            name,
+            int(np.sum(labels == number)),
+            int(np.sum((labels == number) & (chosen == number))),
+            int(np.sum((labels != number) & (chosen == number))),
+        )
+        for number, name in enumerate(names)
+    )

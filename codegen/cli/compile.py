@@ -32,6 +32,11 @@ from driftc.codegen.errors import UsageError
     show_default=True,
     help="Whose rounding the C reproduces, where TFLite Micro and LiteRT differ.",
 )
+@click.option(
+    "--class-names",
+    metavar="FILE|NAME,NAME",
+    help="What the output's values stand for, in order: a text file with a name a line, or a list.",
+)
 @planning_options
 @click.option(
     "--pareto", is_flag=True, help="Also list the plans that trade RAM for instructions, each with its --ram."
@@ -61,6 +66,7 @@ def compile(
     board: str | None,
     name: str | None,
     match: str,
+    class_names: str | None,
     planning: dict[str, Any],
     pareto: bool,
     adaptation: dict[str, Any],
@@ -92,6 +98,7 @@ def compile(
             board=board,
             name=name,
             match=match,
+            class_names=class_names,
             float_io=float_io,
             **planning,
             core=core,

@@ -60,4 +60,4 @@ def simulate(
         return
     from driftc.codegen.report.tables import print_simulation
 
-    print_simulation(found)
+    print_simulation(found, compiled.options.class_names or ())

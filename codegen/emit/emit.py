@@ -69,6 +69,7 @@ class Model:
     steps: tuple[str, ...]
     fed: Fed | None  # the input that arrives row by row
     layers: tuple[int, ...]  # bytes an element of each hook layer
+    class_names: str  # as an initialiser of C strings; "" where there are none
 
     @property
     def given(self) -> list[Port]:
@@ -127,14 +128,22 @@ def environment() -> Any:
     return made
 
 
-def emit(plan: Plan, *, source: str, sha256: str, float_border: bool = False, float_io: bool = False) -> dict[str, str]:
+def emit(
+    plan: Plan,
+    *,
+    source: str,
+    sha256: str,
+    float_border: bool = False,
+    float_io: bool = False,
+    class_names: Sequence[str] = (),
+) -> dict[str, str]:
     """File name -> text. `source` and `sha256` say which model file this is, in comments.
 
     The float translation unit is made where the model had float at its border, or on request (`float_io`).
     """
     made = functions(plan)
     arrays = constants(plan)
-    model = _model(plan, source, sha256, float_border or float_io, float_io)
+    model = _model(plan, source, sha256, float_border or float_io, float_io, class_names)
     template = environment().get_template
     steps = [in_step(statement, made) for statement in plan.program] if plan.fed is None else []
     layers = [_function(function) for function in made]
@@ -204,7 +213,9 @@ def constant_bytes(plan: Plan) -> dict[str, int]:
     return sizes
 
 
-def _model(plan: Plan, source: str, sha256: str, float_io: bool, float_wrapper: bool) -> Model:
+def _model(
+    plan: Plan, source: str, sha256: str, float_io: bool, float_wrapper: bool, class_names: Sequence[str] = ()
+) -> Model:
     made = functions(plan)
     major, minor, patch = (int(part) for part in driftc.__version__.split(".")[:3])
     used = {b.region for b in plan.buffers() if b.region != CONSTANTS}
@@ -226,6 +237,7 @@ def _model(plan: Plan, source: str, sha256: str, float_io: bool, float_wrapper: 
         steps=step_names(plan),
         fed=fed_of(plan, made),
         layers=tuple(tensor.dtype.itemsize for tensor in plan.layers),
+        class_names=", ".join(text.c_string(name) for name in class_names),
     )
 
 

@@ -115,3 +115,11 @@ def _scale(op: Weighted, channel: str | int) -> tuple[str, str]:
         for key, data in op.scale_constants().items()
     }
     return scale["multiplier"], scale["shift"]
+
+
+def c_string(value: str) -> str:
+    """`value` as a C string literal: UTF-8, what is not plain ASCII as octal escapes, which cannot run on."""
+    escaped = "".join(
+        chr(byte) if 32 <= byte < 127 and chr(byte) not in '"\\?' else f"\\{byte:03o}" for byte in value.encode()
+    )
+    return f'"{escaped}"'

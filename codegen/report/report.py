@@ -38,6 +38,7 @@ def report(lowered: Lowered, options: Options, measured: Measured | None) -> Jso
         "board": options.board,
         "inputs": [_port(tensor) for tensor in lowered.graph.inputs],
         "outputs": [_port(tensor) for tensor in lowered.graph.outputs],
+        "class_names": None if options.class_names is None else list(options.class_names),
         "arena_bytes": plan.arena_bytes,
         "regions": [
             {"name": region.name, "bytes": region.bytes, "memory": region.memory or None} for region in plan.regions

@@ -175,7 +175,8 @@ def print_verification(found: Verification) -> None:
         console.print(escape(f"NOT bit-exact ({engines}): {found.first_difference}"), soft_wrap=True)
 
 
-def print_simulation(found: Simulation) -> None:
+def print_simulation(found: Simulation, names: Sequence[str] = ()) -> None:
+    """`names`: of the classes, where they have some."""
     console = _console()
     if found.instructions is not None:
         table = Table(box=None, pad_edge=False, header_style="bold", show_footer=True, footer_style="bold")
@@ -188,8 +189,13 @@ def print_simulation(found: Simulation) -> None:
     console.print(escape(f"{len(found.outputs)} samples on {where}"))
     if found.accuracy is not None:
         console.print(f"accuracy {found.accuracy:.1%}")
+    if found.per_class:
+        rows = [(s.name, f"{s.samples:,}", f"{s.right:,}", f"{s.wrongly:,}") for s in found.per_class]
+        print_rows(("class", "samples", "found", "others taken for it"), rows)
     if found.stack_peak_bytes is not None:
         console.print(f"stack peak {found.stack_peak_bytes:,} B")
     if len(found.outputs) == 1:
         for output in found.outputs[0]:
             console.print(escape(f"output {output.reshape(-1).tolist()}"))
+        if names:
+            console.print(escape(f"class {names[int(found.outputs[0][0].argmax())]}"))
