@@ -78,6 +78,15 @@ def shift_right(x: Int64, exponent: Int64 | int) -> Int64:
     return (x + half - ((x < 0) & (half > 0))) >> exponent
 
 
+def shift_right_any(x: Int64, exponent: Int64) -> Int64:
+    """`shift_right` as x86 carries it out beyond 31, where gemmlowp leaves it undefined.
+
+    The shift counts modulo 32, that which makes the remainder's mask modulo 64.
+    """
+    mask = wrap((np.left_shift(np.int64(1), exponent & 63)) - 1)
+    return (x >> (exponent & 31)) + ((x & mask) > (mask >> 1) + (x < 0))
+
+
 def scale_exactly(x: Int64, real: NDArray[np.float64]) -> Int64:
     """LiteRT's FULLY_CONNECTED: the float64 product x * real, rounded once, halves away from zero."""
     return np.asarray(round_half_away(x.astype(np.float64) * real), np.int64)

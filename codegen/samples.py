@@ -113,12 +113,16 @@ def _random_real(tensor: Tensor, generator: np.random.Generator) -> NDArray[np.f
 def _random(tensor: Tensor, generator: np.random.Generator, limits: dict[str, int]) -> Array:
     if tensor.dtype == np.int32:
         return generator.integers(0, limits.get(tensor.name, 10), tensor.shape).astype(np.int32)
+    if tensor.dtype == np.bool_:
+        return generator.integers(0, 2, tensor.shape).astype(np.bool_)
     return generator.integers(-128, 128, tensor.shape).astype(np.int8)
 
 
 def _extreme(tensor: Tensor, which: str, limits: dict[str, int]) -> Array:
     if tensor.dtype == np.int32:
         return np.full(tensor.shape, 0 if which != "high" else limits.get(tensor.name, 10) - 1, np.int32)
+    if tensor.dtype == np.bool_:
+        return np.full(tensor.shape, which == "high")
     zero = tensor.zero_point if tensor.quantization is not None else 0
     return np.full(tensor.shape, {"low": -128, "high": 127, "zero": zero}[which], np.int8)
 
@@ -199,9 +203,10 @@ def _convert(path: Path, column: Array, tensor: Tensor, divisor: float) -> tuple
     wanted = ", ".join(["samples", *map(str, inner)])
     if column.ndim < 1 or column.shape[0] == 0 or column.shape[1:] not in (inner, tensor.shape):
         raise DataError(f"{path.name}: '{tensor.label}' has shape {list(column.shape)}; expected [{wanted}]")
-    if tensor.dtype == np.int32:
-        if column.dtype != np.int32:
-            raise DataError(f"{path.name}: '{tensor.label}' is {column.dtype}; the model takes int32 indices")
+    if tensor.dtype in (np.int32, np.bool_):
+        if column.dtype != tensor.dtype:
+            kind = "int32 indices" if tensor.dtype == np.int32 else "truth values (bool)"
+            raise DataError(f"{path.name}: '{tensor.label}' is {column.dtype}; the model takes {kind}")
         return column, None
     if column.dtype == np.int8:
         return column, None

@@ -61,6 +61,15 @@ DRIFTC_INLINE int32_t driftc_shift_right_short(int32_t x, int shift)
     return (((x + (x >> 31)) >> (shift - 1)) + 1) >> 1;
 }
 
+/* The same with any shift, as x86 carries it out beyond 31, where gemmlowp leaves it undefined: modulo 32, the mask's
+ * modulo 64. Only what overflows nowhere below 32 comes here. */
+DRIFTC_INLINE int32_t driftc_shift_right_any(int32_t x, int shift)
+{
+    const int32_t mask = (int32_t)(uint32_t)(((uint64_t)1 << (shift & 63)) - 1);
+
+    return (x >> (shift & 31)) + ((x & mask) > (mask >> 1) + (x < 0));
+}
+
 /* x scaled by any (multiplier, shift); a negative shift is a left shift, which wraps. */
 DRIFTC_INLINE int32_t driftc_scale(int32_t x, int32_t multiplier, int shift)
 {
@@ -125,6 +134,9 @@ static inline int32_t driftc_one_over_one_plus(int32_t x)
 /* Leading zero bits of x, which is not 0. */
 static inline int driftc_leading_zeros(uint32_t x)
 {
+#if defined(__GNUC__)
+    return __builtin_clz(x);
+#else
     int zeros = 0;
 
     while ((x & 0x80000000u) == 0) {
@@ -132,6 +144,7 @@ static inline int driftc_leading_zeros(uint32_t x)
         zeros++;
     }
     return zeros;
+#endif
 }
 
 #endif

@@ -10,7 +10,14 @@ from driftc.codegen.operators.base import Windowed
 from driftc.codegen.plan.plan import CONSTANTS, Buffer
 
 Index = int | str
-C_TYPES = {"int8": "int8_t", "int16": "int16_t", "int32": "int32_t", "int64": "int64_t", "uint8": "uint8_t"}
+C_TYPES = {
+    "int8": "int8_t",
+    "int16": "int16_t",
+    "int32": "int32_t",
+    "int64": "int64_t",
+    "uint8": "uint8_t",
+    "bool": "uint8_t",
+}
 
 
 def c_type(buffer: Buffer) -> str:

@@ -44,7 +44,7 @@ def wrapped(values: Array) -> str:
 
 
 def _number(value: int) -> str:
-    return "INT32_MIN" if value == -(2**31) else str(value)
+    return "INT32_MIN" if value == -(2**31) else str(int(value))
 
 
 def float_literal(value: float) -> str:

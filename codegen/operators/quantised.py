@@ -37,6 +37,13 @@ def require_same(operator: Operator, a: Tensor, b: Tensor) -> None:
         )
 
 
+def require_bool(operator: Operator, *tensors: Tensor) -> None:
+    """Refuse a tensor that does not hold truth values."""
+    for tensor in tensors:
+        if tensor.dtype != np.bool_:
+            operator.refuse(f"tensor '{tensor.label}' is {tensor.dtype.name}; driftc computes it of bool")
+
+
 def requantiser(operator: Operator, real: float, largest: int) -> Multiplier:
     """`real` as Q0.31 and shift, for integers up to `largest`. Refuses what would overflow int32 on the way."""
     try:

@@ -27,6 +27,7 @@ def observed(graph: Graph) -> list[Tensor]:
         for operator in graph.operators
         if not operator.keeps_scale and operator.fixed_quantization is None
         for tensor in operator.outputs
+        if tensor.dtype == np.float32
     ]
     return [*graph.inputs, *computed]
 
@@ -41,7 +42,9 @@ def quantize(graph: Graph, ranges: Mapping[str, Range]) -> Graph:
     values: dict[str, Tensor] = {}
 
     def place(tensor: Tensor) -> Tensor:
-        made = replace(tensor, dtype=INT8, quantization=chosen[alike.root(tensor.name)])
+        made = tensor
+        if tensor.dtype == np.float32:
+            made = replace(tensor, dtype=INT8, quantization=chosen[alike.root(tensor.name)])
         values[tensor.name] = made
         return made
 
@@ -52,7 +55,7 @@ def quantize(graph: Graph, ranges: Mapping[str, Range]) -> Graph:
         arguments = [_constant(t) if t.data is not None else values[t.name] for t in operator.inputs]
         if operator.keeps_scale:
             for position, tensor in enumerate(arguments):
-                if not outputs[0].quantization or not outputs[0].quantization.same_as(tensor.quantization):
+                if tensor.dtype == INT8 and not _alike(outputs[0], tensor):
                     arguments[position] = _requantized(operators, operator, position, tensor, outputs[0])
         made = operator.quantized(tuple(arguments), outputs)
         made.check()
@@ -60,6 +63,10 @@ def quantize(graph: Graph, ranges: Mapping[str, Range]) -> Graph:
     return replace(
         graph, operators=tuple(operators), inputs=inputs, outputs=tuple(values[t.name] for t in graph.outputs)
     )
+
+
+def _alike(a: Tensor, b: Tensor) -> bool:
+    return a.quantization is not None and a.quantization.same_as(b.quantization)
 
 
 class _Alike:
@@ -76,7 +83,7 @@ class _Alike:
         # Several inputs may disagree, one cannot: those with one input come first.
         for operator in sorted(joining, key=lambda operator: isinstance(operator, Concatenation)):
             for tensor in operator.inputs:
-                if tensor.data is None:
+                if tensor.data is None and tensor.dtype == np.float32:
                     self._join(operator.outputs[0].name, tensor.name, forced=len(operator.inputs) == 1)
 
     def root(self, name: str) -> str:
@@ -105,6 +112,8 @@ class _Alike:
 def _constant(tensor: Tensor) -> Tensor:
     """An operand of ADD, MUL and the like, quantised by its own range."""
     assert tensor.data is not None
+    if tensor.dtype != np.float32:
+        return tensor
     low, high = float(min(tensor.data.min(), 0.0)), float(max(tensor.data.max(), 0.0))
     found = quantization(low, high)
     steps = np.rint(tensor.data.astype(np.float64) / found.scale[0]) + found.zero_point[0]

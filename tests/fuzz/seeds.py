@@ -59,6 +59,19 @@ def elementwise() -> ModelBuilder:
     return m
 
 
+def decisions() -> ModelBuilder:
+    m = ModelBuilder()
+    x = m.input("left", (1, 4, 5), scale=0.1, zero_point=4)
+    y = m.input("right", (1, 1, 5), scale=0.1, zero_point=4)
+    a = m.maximum(x, m.minimum(x, y, name="less"), name="more")
+    b = m.squared_difference(a, y, out_scale=0.9, out_zero_point=-128, name="apart")
+    c = m.div(b, m.constant(_weights(1, 1, 5) | 1, scale=0.1, name="divisors"), out_scale=0.2, name="quotient")
+    d = m.compare("LESS", c, x, name="smaller")
+    e = m.logical("LOGICAL_OR", d, m.logical("LOGICAL_NOT", m.compare("EQUAL", x, y, name="same")), name="either")
+    m.output(m.select(e, a, x, name="chosen"), m.logical("LOGICAL_AND", d, e, name="both"))
+    return m
+
+
 def movement() -> ModelBuilder:
     m = ModelBuilder()
     x = m.input("image", (1, 6, 4, 4), scale=0.1, zero_point=4)
@@ -96,6 +109,7 @@ BUILT: dict[str, Callable[[], ModelBuilder]] = {
     "convolutions": convolutions,
     "pools_and_dense": pools_and_dense,
     "elementwise": elementwise,
+    "decisions": decisions,
     "movement": movement,
     "look_up": look_up,
     "float_border": float_border,

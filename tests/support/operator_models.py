@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from elementwise_models import ELEMENTWISE
 from hypothesis import assume
 from hypothesis import strategies as st
 from models import ModelBuilder, Tensor
@@ -297,6 +298,7 @@ MODELS: dict[str, Models] = {
     "depthwise_conv_2d": depthwise_convolutions(),
     "fully_connected": dense_layers(),
     **{code: elementwise(code) for code in ("add", "sub", "mul")},
+    **ELEMENTWISE,
     **{code: pool(code) for code in ("average_pool_2d", "max_pool_2d")},
     "mean": means(),
     **{code: mapping(code) for code in ("logistic", "tanh", "relu", "relu6", "hard_swish", "leaky_relu", "quantize")},

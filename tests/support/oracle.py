@@ -93,7 +93,9 @@ def samples_of(builder: ModelBuilder, seed: int, count: int = 2) -> list[list[Ar
 
 
 def _values(builder: ModelBuilder, tensor: Tensor, pattern: int, random: np.random.Generator) -> Array:
-    """Random for a negative `pattern`; indices and floats always are."""
+    """Random for a negative `pattern`; indices, truth values and floats always are."""
+    if tensor.dtype == np.bool_:
+        return random.integers(0, 2, tensor.shape).astype(np.bool_)
     if tensor.dtype == np.int32:
         return random.integers(0, _entries(builder, tensor), tensor.shape, np.int32)
     if tensor.dtype == np.float32:

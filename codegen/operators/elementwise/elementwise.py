@@ -1,4 +1,4 @@
-"""Shared by ADD, SUB and MUL: two int8 tensors, NumPy's broadcasting, one int8 result."""
+"""Shared by ADD, SUB, MUL, DIV and the like: two int8 tensors, NumPy's broadcasting, one int8 result."""
 
 from __future__ import annotations
 
@@ -9,44 +9,37 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 
 from driftc.codegen.arithmetic import Int64, Multiplier
-from driftc.codegen.graph import Shape, Tensor
-from driftc.codegen.operators.base import Array, Box, Stored, Tiling, as_int64, cut, float_activation
-from driftc.codegen.operators.quantised import Clamped, requantiser
-from driftc.codegen.operators.walk import Walk, broadcast
+from driftc.codegen.operators.base import Array, Box, Stored, as_int64, float_activation
+from driftc.codegen.operators.elementwise.broadcast import Broadcast
+from driftc.codegen.operators.quantised import Clamped, requantiser, require_quantised
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.tflite.node import Node
 
-LARGEST_RANK = 6  # TFLite Micro broadcasts no further
-
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Elementwise(Clamped):
-    """out[i] = clamp(combine(a[i], b[i])); subclasses define `combine`. Either input may be constant."""
+class Pairwise(Broadcast):
+    """out[i] = combine(a[i], b[i]), saturated; subclasses define `combine`. Either input may be constant."""
 
-    tiling = Tiling.ROWS | Tiling.CHANNELS
     options: ClassVar[str]  # the schema's options table
 
     @classmethod
     def from_tflite(cls, node: Node) -> Self:
         node.output()
         node.require(len(node.inputs) == 2, f"has {len(node.inputs)} inputs, not 2")
-        return cls(
-            **node.common(node.input(0), node.input(1)),
-            activation=node.activation(node.options(cls.options)),
-        )
+        return cls(**node.common(node.input(0), node.input(1)))
 
     def stored(self) -> Stored:
-        return Stored(self.inputs, self.options, {"FusedActivationFunction": self.activation.value})
+        return Stored(self.inputs, self.options)
 
-    def infer(self) -> tuple[Shape, ...]:
-        a, b = (tensor.shape for tensor in self.inputs)
-        if max(len(a), len(b)) > LARGEST_RANK and a != b:
-            self.refuse(f"broadcasts {list(a)} and {list(b)}; TFLite Micro does so for up to {LARGEST_RANK} axes")
-        try:
-            return (np.broadcast_shapes(a, b),)
-        except ValueError:
-            self.refuse(f"shapes {list(a)} and {list(b)} do not fit each other")
+    def check(self) -> None:
+        super().check()
+        require_quantised(self, *self.inputs, *self.outputs)
+
+    @property
+    def range(self) -> tuple[int, int]:
+        """The smallest and largest output value."""
+        return -128, 127
 
     def combine(self, a: Int64, b: Int64) -> Int64:
         """The result without zero point and clamp, from values without zero point."""
@@ -63,43 +56,27 @@ class Elementwise(Clamped):
         raise NotImplementedError
 
     def float_spec(self, *inputs: Array) -> tuple[Array, ...]:
-        return (float_activation(self.activation, self.float_combine(inputs[0], inputs[1])),)
+        return (np.asarray(self.float_combine(inputs[0], inputs[1]), np.float32),)
 
-    def walk(self, backward: bool = False) -> Walk | None:
-        return broadcast(self.outputs[0].shape, [tensor.shape for tensor in self.inputs])
 
-    def needs(self, box: Box, reduce: range | None = None) -> tuple[Box, ...]:
-        height, _, channels = self.outputs[0].hwc
-        found: list[Box] = []
-        for tensor in self.inputs:
-            rows, _, depth = tensor.hwc
-            row = (box.row0, box.row1) if rows == height else (0, rows)
-            channel = (box.channel0, box.channel1) if depth == channels else (0, depth)
-            found.append(Box(*row, *channel))
-        return tuple(found)
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Elementwise(Clamped, Pairwise):
+    """`Pairwise` with a fused activation."""
+
+    @classmethod
+    def from_tflite(cls, node: Node) -> Self:
+        made = super().from_tflite(node)
+        return replace(made, activation=node.activation(node.options(cls.options)))
+
+    def stored(self) -> Stored:
+        return Stored(self.inputs, self.options, {"FusedActivationFunction": self.activation.value})
+
+    def float_spec(self, *inputs: Array) -> tuple[Array, ...]:
+        return (float_activation(self.activation, *super().float_spec(*inputs)),)
 
     def part(self, box: Box, reduce: range | None = None) -> Self:
-        height, _, channels = self.outputs[0].hwc
-        if box == Box(0, height, 0, channels) and reduce is None:
-            return self
-        if reduce is not None or any(t.hwc[0] not in (1, height) for t in self.inputs):
-            raise ValueError(f"{self.name}: broadcasts along leading axes, which is not computed in parts")
-        pieces = zip(self.inputs, self.needs(box), strict=True)
-        return replace(
-            self,
-            inputs=tuple(_piece(tensor, need) for tensor, need in pieces),
-            outputs=(cut(self.outputs[0], box),),
-            bounds=self.range,
-        )
-
-
-def _piece(tensor: Tensor, box: Box) -> Tensor:
-    """`cut`, with the value of a constant cut too."""
-    part = cut(tensor, box)
-    if tensor.data is None:
-        return part
-    rows, channels = slice(box.row0, box.row1), slice(box.channel0, box.channel1)
-    return replace(part, data=tensor.data.reshape(tensor.hwc)[rows, :, channels].reshape(part.shape))
+        part = super().part(box, reduce)
+        return part if part is self else replace(part, bounds=self.range)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -146,9 +123,3 @@ class Sum(Elementwise):
 
     def float_combine(self, a: Array, b: Array) -> Array:
         return np.asarray(a + self.sign * b)
-
-
-def largest_product(a: Tensor, b: Tensor) -> int:
-    """The largest magnitude of (a - zero) * (b - zero)."""
-    reach = [max(127 - tensor.zero_point, tensor.zero_point + 128) for tensor in (a, b)]
-    return reach[0] * reach[1]

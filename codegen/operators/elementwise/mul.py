@@ -9,7 +9,8 @@ import numpy as np
 
 from driftc.codegen.arithmetic import Int64, Multiplier
 from driftc.codegen.operators.base import Array
-from driftc.codegen.operators.elementwise.elementwise import Elementwise, largest_product
+from driftc.codegen.operators.elementwise.broadcast import largest_product
+from driftc.codegen.operators.elementwise.elementwise import Elementwise
 from driftc.codegen.operators.quantised import float32, requantiser
 
 

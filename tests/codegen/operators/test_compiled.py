@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,14 @@ from operator_models import MODELS
 import driftc
 from driftc.simulator.engines import engine
 
-COMPUTING = [code for code in MODELS if code not in ("reshape", "squeeze", "expand_dims")]
+VIEWS = ("reshape", "squeeze", "expand_dims")
+# What shares a template is compiled together.
+FAMILIES = {
+    "extremes": ("maximum", "minimum"),
+    "comparisons": ("equal", "not_equal", "greater", "greater_equal", "less", "less_equal"),
+    "logic": ("logical_and", "logical_or", "logical_not", "select_v2"),
+}
+COMPUTING = {code: (code,) for code in MODELS if code not in {*VIEWS, *chain(*FAMILIES.values())}} | FAMILIES
 
 
 def merged(builders: Sequence[ModelBuilder]) -> ModelBuilder:
@@ -59,11 +67,13 @@ def test_one_of_each(data: st.DataObject, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("code", COMPUTING)
+@pytest.mark.parametrize("family", COMPUTING)
 @examples(3, shrink=False)
 @given(data=st.data())
-def test_twelve_of_one(code: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
-    check([data.draw(MODELS[code]) for _ in range(12)], tmp_path_factory.mktemp(code), sanitize=True)
+def test_twelve_of_one(family: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
+    codes = COMPUTING[family]
+    models = [data.draw(MODELS[codes[number % len(codes)]]) for number in range(12)]
+    check(models, tmp_path_factory.mktemp(family), sanitize=True)
 
 
 @pytest.mark.slow

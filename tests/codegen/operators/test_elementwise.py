@@ -53,3 +53,49 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
     builder.output(out)
     with pytest.raises(ModelError, match=r"operator 0 ADD 'out': shapes \[1, 4\] and \[1, 3\] do not fit"):
         load_bytes(builder.build())
+
+
+def pair(code: str, a: tuple[float, int], b: tuple[float, int], out: tuple[float, int], table: str) -> bytes:
+    builder = ModelBuilder()
+    x = builder.input("x", (1, 4), scale=a[0], zero_point=a[1])
+    y = builder.input("y", (1, 4), scale=b[0], zero_point=b[1])
+    result = builder.tensor("z", (1, 4), scale=out[0], zero_point=out[1])
+    builder.operator(code, [x, y], [result], table, version=2)
+    builder.output(result)
+    return builder.build()
+
+
+@pytest.mark.parametrize(
+    ("model", "problem"),
+    [
+        (pair("MAXIMUM", (0.1, 0), (0.2, 0), (0.1, 0), "MaximumMinimumOptions"), "must be quantised alike"),
+        (pair("MINIMUM", (0.1, 0), (0.1, 0), (0.1, 1), "MaximumMinimumOptions"), "must be quantised alike"),
+        (pair("DIV", (1.0, 0), (1e-6, 0), (0.1, 0), "DivOptions"), "too far apart"),
+        (pair("SQUARED_DIFFERENCE", (1e9, 0), (1.0, 0), (1e-9, 0), "SquaredDifferenceOptions"), "overflow int32"),
+        (pair("LESS", (0.1, 0), (0.1, 0), (0.1, 0), "LessOptions"), "makes int8 of int8 and int8"),
+        (pair("LOGICAL_AND", (0.1, 0), (0.1, 0), (0.1, 0), "LogicalAndOptions"), "is int8; driftc computes it of bool"),
+    ],
+)
+def test_refused(model: bytes, problem: str) -> None:
+    with pytest.raises(ModelError, match=problem):
+        load_bytes(model)
+
+
+def test_comparison_of_coarse_values_is_refused() -> None:
+    builder = ModelBuilder()
+    x = builder.input("x", (1, 4), scale=1.5)
+    builder.output(builder.compare("LESS", x, x))
+    with pytest.raises(ModelError, match="not below 1"):
+        load_bytes(builder.build())
+
+
+@pytest.mark.parametrize("ratio", [1 / 16, 1.0, 16.0])
+@pytest.mark.parametrize(("a", "b"), [(0.05, 0.05), (3.0, 0.2)])
+def test_every_quotient(tflm: Oracle, a: float, b: float, ratio: float) -> None:
+    """Also by 0 and those that are shifted too far, of which the kernel's authors say nothing."""
+    builder = ModelBuilder()
+    x = builder.input("x", (1, 256, 1), scale=a, zero_point=-9)
+    y = builder.input("y", (1, 1, 256), scale=b, zero_point=-100)
+    builder.output(builder.div(x, y, out_scale=a / b * ratio))
+    every = np.arange(-128, 128).astype(np.int8)
+    compare(builder, tflm, samples=[[every.reshape(x.shape), every.reshape(y.shape)]])

@@ -40,6 +40,12 @@ BUILD: dict[str, Build] = {
     "add": lambda m, x: m.add(x, x, out_scale=0.1),
     "sub": lambda m, x: m.sub(x, m.constant(weights(4), scale=0.04, zero_point=1), out_scale=0.1),
     "mul": lambda m, x: m.mul(x, m.constant(weights(4), scale=0.01, zero_point=1), activation=Activation.RELU, **OUT),
+    "quotient": lambda m, x: m.div(x, m.constant(weights(4) | 64, scale=0.01, zero_point=1), out_scale=0.05),
+    "squared difference": lambda m, x: m.squared_difference(
+        x, m.constant(weights(4), scale=0.04, zero_point=1), out_scale=0.5, out_zero_point=-128
+    ),
+    "maximum": lambda m, x: m.maximum(x, m.constant(weights(4), scale=SCALE, zero_point=ZERO)),
+    "minimum": lambda m, x: m.minimum(m.constant(weights(4), scale=SCALE, zero_point=ZERO), x),
     "average pool": lambda m, x: m.average_pool_2d(x, (3, 2), stride=2, padding="SAME"),
     "max pool": lambda m, x: m.max_pool_2d(x, 3, stride=2, padding="SAME"),
     "mean": lambda m, x: m.mean(x, [1, 2], out_scale=0.05),

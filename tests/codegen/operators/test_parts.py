@@ -36,6 +36,11 @@ BUILD: dict[str, Build] = {
     "subtract a number": lambda m, x: m.sub(x, constant(m), out_scale=0.4),
     "add each channel": lambda m, x: m.add(x, constant(m, x.shape[3]), out_scale=0.4),
     "add a column": lambda m, x: m.add(x, constant(m, x.shape[1], 1, 1), out_scale=0.4),
+    "maximum": lambda m, x: m.maximum(x, m.input("y", x.shape, scale=0.1, zero_point=-9)),
+    "squared difference": lambda m, x: m.squared_difference(x, constant(m, 1, 1, 1, x.shape[3]), out_scale=0.2),
+    "quotient": lambda m, x: m.div(x, constant(m, 1, 1, x.shape[2], 1), out_scale=0.2),
+    "comparison": lambda m, x: m.compare("LESS", x, m.input("y", (1, 1, 1, x.shape[3]), scale=0.3)),
+    "choice": lambda m, x: m.select(m.compare("LESS", x, x), x, x),
     "relu": lambda m, x: m.relu(x, out_scale=0.2),
     "logistic": lambda m, x: m.logistic(x),
     "pad": lambda m, x: m.pad(x, [(0, 0), (2, 1), (1, 3), (0, 2)]),
@@ -52,7 +57,7 @@ def cut(array: NDArray[Any], shape: tuple[int, int, int], box: Box) -> NDArray[A
 def check(operator: Operator, box: Box, seed: int) -> None:
     random = np.random.default_rng(seed)
     values = [
-        tensor.data if tensor.data is not None else random.integers(-128, 128, tensor.shape, dtype=np.int8)
+        tensor.data if tensor.data is not None else random.integers(-128, 128, tensor.shape).astype(tensor.dtype)
         for tensor in operator.inputs
     ]
     (whole,) = operator.spec(*values)
@@ -72,7 +77,7 @@ def check(operator: Operator, box: Box, seed: int) -> None:
 def test_part_is_part_of_the_whole(case: str, size: tuple[int, ...], data: st.DataObject, seed: int) -> None:
     builder = ModelBuilder()
     builder.output(BUILD[case](builder, builder.input("x", size, scale=0.1, zero_point=-9)))
-    (operator,) = load_bytes(builder.build()).operators
+    operator = load_bytes(builder.build()).operators[-1]
     height, _, channels = operator.outputs[0].hwc
     row0, channel0 = 0, data.draw(st.integers(0, channels - 1))
     row1, channel1 = height, data.draw(st.integers(channel0 + 1, channels))

@@ -1,0 +1,57 @@
+"""Operators that compute each element by itself, besides those of `arithmetic`: extremes, comparisons, choice."""
+
+from __future__ import annotations
+
+from typing import Unpack
+
+import numpy as np
+
+from models.arithmetic import ArithmeticOperators
+from models.core import BinaryResult, Result
+from models.schema import Tensor
+
+
+class ElementwiseOperators(ArithmeticOperators):
+    def div(self, a: Tensor, b: Tensor, **result: Unpack[BinaryResult]) -> Tensor:
+        return self._binary("DIV", "DivOptions", a, b, **result)
+
+    def maximum(self, a: Tensor, b: Tensor, **result: Unpack[Result]) -> Tensor:
+        return self._pair("MAXIMUM", "MaximumMinimumOptions", a, b, **result)
+
+    def minimum(self, a: Tensor, b: Tensor, **result: Unpack[Result]) -> Tensor:
+        return self._pair("MINIMUM", "MaximumMinimumOptions", a, b, **result)
+
+    def squared_difference(self, a: Tensor, b: Tensor, **result: Unpack[Result]) -> Tensor:
+        return self._pair("SQUARED_DIFFERENCE", "SquaredDifferenceOptions", a, b, **result)
+
+    def compare(self, code: str, a: Tensor, b: Tensor, *, name: str | None = None) -> Tensor:
+        """`code`: EQUAL, NOT_EQUAL, GREATER, GREATER_EQUAL, LESS or LESS_EQUAL."""
+        table = f"{''.join(part.title() for part in code.split('_'))}Options"
+        y = self.tensor(name, np.broadcast_shapes(a.shape, b.shape), dtype=np.bool_)
+        self.operator(code, [a, b], [y], table, version=2)
+        return y
+
+    def logical(self, code: str, *operands: Tensor, name: str | None = None) -> Tensor:
+        """`code`: LOGICAL_AND, LOGICAL_OR or, of one operand, LOGICAL_NOT."""
+        table = f"{''.join(part.title() for part in code.split('_'))}Options"
+        y = self.tensor(name, np.broadcast_shapes(*(t.shape for t in operands)), dtype=np.bool_)
+        self.operator(code, operands, [y], table)
+        return y
+
+    def select(
+        self, condition: Tensor, a: Tensor, b: Tensor, *, code: str = "SELECT_V2", name: str | None = None
+    ) -> Tensor:
+        y = self.result(name, np.broadcast_shapes(condition.shape, a.shape, b.shape), a)
+        self.operator(code, [condition, a, b], [y], "SelectV2Options" if code == "SELECT_V2" else "SelectOptions")
+        return y
+
+    def _pair(self, code: str, table: str, a: Tensor, b: Tensor, **result: Unpack[Result]) -> Tensor:
+        y = self.result(
+            result.get("name"),
+            np.broadcast_shapes(a.shape, b.shape),
+            a,
+            result.get("out_scale"),
+            result.get("out_zero_point"),
+        )
+        self.operator(code, [a, b], [y], table, version=2)
+        return y
