@@ -27,10 +27,10 @@ from driftc.codegen.api import compile
 from driftc.codegen.compiled import Compiled
 from driftc.codegen.errors import DriftcError
 from driftc.codegen.graph import Graph
+from driftc.codegen.kernels.cost import MAC
 from driftc.codegen.lower import lower
 from driftc.codegen.options import Options
 from driftc.codegen.plan.candidates import candidates
-from driftc.codegen.plan.cost import MAC
 from driftc.codegen.plan.place import Problem
 from driftc.codegen.plan.propose import arrange, untiled
 from driftc.codegen.plan.schedule import Memory, Step, problem_of

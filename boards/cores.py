@@ -40,6 +40,7 @@ class Core:
     name: str
     architecture: str
     port: str  # firmware/ports/port_PORT.c and PORT.ld
+    features: frozenset[str]  # extensions that kernels may need: dsp, mve
     flags: dict[str, tuple[str, ...]]  # compiler kind (gcc, clang, zig) -> what selects the core
     vectors: Region | None  # where the vector table must be, when that is not the start of `code`
     code: Region
@@ -67,6 +68,7 @@ def load_core(name: str) -> Core:
         name=facts["name"],
         architecture=facts["architecture"],
         port=facts["port"],
+        features=frozenset(facts.get("features", ())),
         flags={kind: tuple(facts[kind]) for kind in ("gcc", "clang", "zig")},
         vectors=_region(memory["vectors"]) if "vectors" in memory else None,
         code=_region(memory["code"]),

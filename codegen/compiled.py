@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import driftc
 from driftc.codegen.adaptation.constants import Adaptation
-from driftc.codegen.emit.emit import adapts, emit, emit_selftest
+from driftc.codegen.emit.emit import emit, emit_selftest, headers
 from driftc.codegen.emit.program import step_names
 from driftc.codegen.errors import DataError, ToolError, UsageError
 from driftc.codegen.folder import RECORD, read_record, write_folder
-from driftc.codegen.lower import Lowered, lower, memories_of, planned
+from driftc.codegen.lower import Lowered, core_of, lower, memories_of, planned
 from driftc.codegen.options import Options
 from driftc.codegen.plan.choose import Point, pareto
 from driftc.codegen.quantize.post_training import Quantized
@@ -84,10 +84,7 @@ class Compiled:
     @property
     def core(self) -> str:
         """The core that is emulated: the one asked for, the board's, or cortex-m4."""
-        if self.options.core:
-            return self.options.core
-        board = board_named(self.options.board)
-        return board.core if board else "cortex-m4"
+        return core_of(self.options)
 
     @property
     def target(self) -> Target:
@@ -111,9 +108,8 @@ class Compiled:
         )
         found[f"{plan.name}_selftest.c"] = self._selftest()
         firmware = files("driftc").joinpath("firmware")
-        found["driftc.h"] = firmware.joinpath("driftc.h").read_text(encoding="utf-8")
-        if adapts(plan):
-            found["driftc_adapt.h"] = firmware.joinpath("driftc_adapt.h").read_text(encoding="utf-8")
+        for header in headers(plan):
+            found[header] = firmware.joinpath(header).read_text(encoding="utf-8")
         if self.lowered.adaptation is not None:
             found[ADAPTATION] = self.lowered.adaptation.as_text()
         ports = Path(str(firmware.joinpath("ports")))
@@ -150,6 +146,7 @@ class Compiled:
             planned(self.lowered.graph, self.options)[0],
             planner or self.options.planner,
             memories_of(self.options.board),
+            self.core,
         )
 
     # --- running it ---

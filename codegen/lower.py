@@ -22,6 +22,7 @@ from driftc.codegen.plan.plan import Plan
 
 STACK = 512  # bytes of a board's RAM that are kept for the stack before it is known
 SUFFIXES = (".tflite",)
+CORE = "cortex-m4"  # where neither a core nor a board is named
 FLOAT_STAGES = ("import", "fold", "activate", "quantize")  # of a float model, before it is lowered
 STAGES = ("frontend", "match", "adapt", *PASSES, "plan")
 
@@ -86,7 +87,7 @@ def lower(
         raise ModelError(f"{title}: the model computes nothing; every operator only renames its input")
     memories = memories_of(options.board)
     whole, fed_input = planned(graph, options)
-    choice = choose(whole, options.planner, goal_of(options, memories), memories)
+    choice = choose(whole, options.planner, goal_of(options, memories), memories, core_of(options))
     if fed_input is not None:
         choice = replace(choice, point=replace(choice.point, plan=as_fed(choice.point.plan, graph, fed_input)))
     check(choice.point.plan)
@@ -105,6 +106,15 @@ def goal_of(options: Options, memories: list[tuple[str, int]]) -> Goal:
 def planned(graph: Graph, options: Options) -> tuple[Graph, int | None]:
     """The Graph that is planned, and which input of `graph` arrives row by row in it."""
     return (graph, None) if options.feed is None else fed(graph)
+
+
+def core_of(options: Options) -> str:
+    """The core that the C is made for: the one asked for, the board's, or cortex-m4."""
+    if options.core is not None or options.board is None:
+        return options.core or CORE
+    from driftc.boards import load as load_board
+
+    return load_board(options.board).core
 
 
 def memories_of(board: str | None) -> list[tuple[str, int]]:

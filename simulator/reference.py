@@ -16,6 +16,9 @@ from driftc.codegen.plan.plan import CONSTANTS, Buffer, Call, Plan
 Array = NDArray[Any]
 
 
+POISON = -0x55
+
+
 def run_graph(graph: Graph, inputs: Sequence[Array]) -> dict[str, Array]:
     """Every tensor of one inference by name, in the shapes of the model."""
     values: dict[str, Array] = {}
@@ -65,12 +68,14 @@ class PlanRun:
         return outputs, layers
 
     def _call(self, call: Call, box: Box, parts: list[Box], reduce: range | None) -> None:
-        part = call.kernel.part(box, reduce)
-        needed = call.kernel.needs(box, reduce)
+        part = call.computed.part(box, reduce)
+        needed = call.computed.needs(box, reduce)
         arguments = [
             self.read(buffer, window).reshape(tensor.shape)
             for buffer, window, tensor in zip(call.inputs, needed, part.inputs, strict=True)
         ]
+        if call.scratch is not None:  # whatever a kernel leaves there
+            self.write(call.scratch, _whole(call.scratch), np.full(call.scratch.shape, POISON, call.scratch.dtype))
         if call.sums is None:
             for buffer, written, value in zip(call.outputs, parts, part.spec(*arguments), strict=True):
                 self.write(buffer, written, value)

@@ -12,10 +12,11 @@ import numpy as np
 
 import driftc
 from driftc.codegen.emit import access, text
-from driftc.codegen.emit.function import Function, functions
+from driftc.codegen.emit.function import Function, Functions, functions
 from driftc.codegen.emit.program import Fed, fed_of, in_step, pointer, step_names
 from driftc.codegen.emit.tidy import tidy
 from driftc.codegen.graph import Array, Tensor
+from driftc.codegen.kernels.kernel import Shared
 from driftc.codegen.names import Names, comment, identifier
 from driftc.codegen.operators.adapt.adapt_kernel import AdaptKernel
 from driftc.codegen.operators.base import Activation, Tiling, Windowed
@@ -61,7 +62,7 @@ class Model:
     used_regions: tuple[str, ...]
     constant_bytes: int
     macs: int
-    adapts: bool  # a layer is normalised by the sample's own statistics
+    headers: tuple[str, ...]  # of firmware/, that the C includes
     float_io: bool  # the float translation unit is there
     float_wrapper: bool  # and NAME_invoke_float in it
     inputs: tuple[Port, ...]
@@ -142,15 +143,16 @@ def emit(
     The float translation unit is made where the model had float at its border, or on request (`float_io`).
     """
     made = functions(plan)
-    arrays = constants(plan)
-    model = _model(plan, source, sha256, float_border or float_io, float_io, class_names)
+    arrays = constants(made)
+    model = _model(made, plan, source, sha256, float_border or float_io, float_io, class_names)
     template = environment().get_template
     steps = [in_step(statement, made) for statement in plan.program] if plan.fed is None else []
     layers = [_function(function) for function in made]
+    pieces = [_shared(piece) for piece in shared(made)]
     name = plan.name
     found = {
         f"{name}.h": template("model.h.j2").render(m=model),
-        f"{name}.c": template("model.c.j2").render(m=model, layers=layers, steps=steps),
+        f"{name}.c": template("model.c.j2").render(m=model, pieces=pieces, layers=layers, steps=steps),
         f"{name}_weights.h": template("weights.h.j2").render(m=model, arrays=arrays),
         "CMakeLists.txt": template("CMakeLists.txt.j2").render(m=model),
         "simulator/model.h": template("simulator.h.j2").render(m=model),
@@ -163,7 +165,7 @@ def emit(
 
 def emit_selftest(plan: Plan, inputs: Sequence[Array], layers: Sequence[Array]) -> str:
     """NAME_selftest.c for these inputs; `layers` are what the specification computes, by hook index."""
-    model = _model(plan, "", "", False, False)
+    model = _model(functions(plan), plan, "", "", False, False)
     return str(
         environment()
         .get_template("selftest.c.j2")
@@ -184,13 +186,13 @@ def layer_hash(layer: Array) -> int:
     return int(((data + np.uint64(1)) * weight & np.uint64(0xFFFFFFFF)).sum() & np.uint64(0xFFFFFFFF))
 
 
-def constants(plan: Plan) -> list[text.ConstantArray]:
+def constants(functions: Functions) -> list[text.ConstantArray]:
     """Every array in flash, in the order of use: the operators' own, then constant inputs, then what is shared."""
     found: dict[str, text.ConstantArray] = {}
     outside: dict[str, tuple[str, Array]] = {}
-    for function in functions(plan):
+    for function in functions:
         owner = function.op.name
-        for key, data in function.op.constants().items():
+        for key, data in function.kernel.constants(function.op).items():
             layout = " x ".join(str(n) for n in data.shape) if data.ndim > 1 else ""
             found.setdefault(f"{owner}_{key}", text.constant_array(f"{owner}_{key}", data, owner, layout))
         for buffer in function.inputs:
@@ -205,18 +207,36 @@ def constants(plan: Plan) -> list[text.ConstantArray]:
     return list(found.values())
 
 
-def constant_bytes(plan: Plan) -> dict[str, int]:
+def shared(functions: Functions) -> list[Shared]:
+    """What several layers call, once each, in the order in which it must be defined."""
+    found = {piece.name: piece for function in functions for piece in function.kernel.shared(function.call)}
+    return list(found.values())
+
+
+def headers(plan: Plan) -> list[str]:
+    """The files of firmware/ that the C includes, directly or not."""
+    found = {"driftc.h": None} | ({"driftc_adapt.h": None} if adapts(plan) else {})
+    kernels = (call.kernel.header for call in static_calls(plan.program))
+    return [*found, *dict.fromkeys(name for name in kernels if name is not None)]
+
+
+def constant_bytes(functions: Functions) -> dict[str, int]:
     """Bytes in flash by operator; what several share counts for the first of them."""
     sizes: dict[str, int] = {}
-    for array in constants(plan):
+    for array in constants(functions):
         sizes[array.owner] = sizes.get(array.owner, 0) + array.bytes
     return sizes
 
 
 def _model(
-    plan: Plan, source: str, sha256: str, float_io: bool, float_wrapper: bool, class_names: Sequence[str] = ()
+    made: Functions,
+    plan: Plan,
+    source: str,
+    sha256: str,
+    float_io: bool,
+    float_wrapper: bool,
+    class_names: Sequence[str] = (),
 ) -> Model:
-    made = functions(plan)
     major, minor, patch = (int(part) for part in driftc.__version__.split(".")[:3])
     used = {b.region for b in plan.buffers() if b.region != CONSTANTS}
     return Model(
@@ -227,9 +247,9 @@ def _model(
         sha256=sha256,
         regions=plan.regions,
         used_regions=tuple(region.name for region in plan.regions if region.name in used),
-        constant_bytes=sum(constant_bytes(plan).values()),
+        constant_bytes=sum(constant_bytes(made).values()),
         macs=sum({id(f.call.operator): f.call.operator.macs for f in made}.values()),
-        adapts=adapts(plan),
+        headers=tuple(name for name in headers(plan) if name != "driftc.h" or not adapts(plan)),
         float_io=float_io,
         float_wrapper=float_wrapper and _one_quantised(plan.input_tensors) and _one_quantised(plan.output_tensors),
         inputs=_ports(plan, "input", plan.inputs, plan.input_tensors),
@@ -294,9 +314,14 @@ def _function(function: Function) -> str:
     op = function.op
     if op.tiling is Tiling.NONE and not function.flat:
         raise PlanError(f"{op.name}: {op.kind} is not computed in parts, nor on buffers with gaps")
-    template = environment().get_template(f"{op.template}/{op.variant}.c.j2")
-    body = tidy(template.render(fn=function))
+    template = environment().get_template(function.kernel.template(function.call))
+    body = tidy(template.render(fn=function, k=function.kernel.values(function.call)))
     return str(environment().get_template("layer.c.j2").render(fn=function, **_about(function))) + body
+
+
+def _shared(piece: Shared) -> str:
+    """The C of what several layers call."""
+    return tidy(environment().get_template(piece.template).render(name=piece.name, **piece.values))
 
 
 def _about(function: Function) -> dict[str, Any]:
@@ -306,7 +331,7 @@ def _about(function: Function) -> dict[str, Any]:
         for buffer, tensor in zip(buffers, tensors, strict=True):
             place = "flash" if buffer.region == CONSTANTS else f"{buffer.region} + {buffer.offset}"
             lines.append(f"{title:5} {place:14} {text.by(tensor.shape[1:] or (1,)):14} {text.real(tensor)}".rstrip())
-    size = sum(data.nbytes for data in op.constants().values())
+    size = sum(data.nbytes for data in function.kernel.constants(op).values())
     if op.macs or size:
         lines.append(f"cost  {op.macs:,} MAC, {size:,} constant bytes")
     activation, folded = "", 0

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from driftc.codegen.emit.access import Range, c_type, inside
+from driftc.codegen.kernels.kernel import Kernel
 from driftc.codegen.operators.base import Operator, Windowed
 from driftc.codegen.operators.movement.row_input import RowInput
 from driftc.codegen.plan.plan import Buffer, Call, Plan, Span, static_calls
@@ -27,6 +28,10 @@ class Function:
 
     @property
     def op(self) -> Operator:
+        return self.call.computed
+
+    @property
+    def kernel(self) -> Kernel:
         return self.call.kernel
 
     @property
@@ -97,6 +102,8 @@ class Function:
         if self.sums is not None:
             texts.append(f"{'const ' if self.epilogue == 'finish' else ''}int32_t *{apart}sums")
         texts += [f"{c_type(b)} *{apart}{n}" for b, n in zip(self.outputs, outs, strict=False)]
+        if self.call.scratch is not None:
+            texts.append(f"{c_type(self.call.scratch)} *restrict scratch")
         return ", ".join([*texts, *(f"int {name}" for name in self.origins)])
 
     @property
@@ -111,6 +118,8 @@ class Function:
             texts.append(pointer[id(call.sums)])
         if call.epilogue != "accumulate":
             texts += [pointer[id(buffer)] for buffer in call.outputs]
+        if call.scratch is not None:
+            texts.append(pointer[id(call.scratch)])
         spans = (call.rows, call.channels, call.reduce)
         ranges = (self.rows, self.channels, self.reduce)
         pairs = zip(spans, ranges, strict=True)
@@ -181,12 +190,14 @@ def _shape_class(call: Call) -> Kind:
             return None
         return buffer.shape[1], buffer.strides, buffer.rows, buffer.kept, np.dtype(buffer.dtype).str
 
-    sides = call.kernel.padding[2:] if isinstance(call.kernel, Windowed) else ()
+    sides = call.computed.padding[2:] if isinstance(call.computed, Windowed) else ()
 
     return (
         id(call.operator),
         sides,
         call.epilogue,
+        call.kernel,
+        call.scratch is None,
         span(call.rows),
         span(call.channels),
         span(call.reduce),

@@ -102,8 +102,7 @@ def lines_of(statement: Statement, functions: Functions) -> list[str]:
         inner = [line for part in statement.body for line in lines_of(part, functions)]
         return [head, *(f"    {line}" for line in inner), "}"]
     function = functions.of(statement)
-    buffers = [*statement.inputs, *statement.outputs, *([statement.sums] if statement.sums else [])]
-    pointers = {id(buffer): pointer(buffer) for buffer in buffers}
+    pointers = {id(buffer): pointer(buffer) for buffer in statement.buffers}
     lines = [f"{function.name}({function.arguments(statement, pointers)});"]
     if statement.layer is not None:
         for number, buffer in enumerate(statement.outputs):

@@ -122,11 +122,6 @@ class Operator:
         return self.codes[0]
 
     @property
-    def variant(self) -> str:
-        """The template file that is used, without its suffix."""
-        return "portable"
-
-    @property
     def epilogue(self) -> str:
         """What happens to a finished accumulator; a file in templates/epilogue/, where the operator has one."""
         return "requantize"

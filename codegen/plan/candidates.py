@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 from driftc.codegen.graph import Graph, Tensor
+from driftc.codegen.kernels.cost import CALL, SUM
 from driftc.codegen.operators.base import Box, Operator, Tiling
 from driftc.codegen.plan.block import Block, is_block
 from driftc.codegen.plan.channels import Path, fans_in, fans_out, widths
-from driftc.codegen.plan.cost import CALL, SUM
 from driftc.codegen.plan.propose import views_of
 from driftc.codegen.plan.rows import Stream
 from driftc.codegen.plan.search import Candidate

@@ -21,7 +21,7 @@ def check(plan: Plan) -> None:
 
     Every byte of every region carries the tag of the element it holds; a read of a byte whose tag is another
     element's, or none's, is an error. Within one call, an output that shares bytes with an input must be written in
-    the kernel's own order (`Operator.walk`) after each of those bytes is read for the last time; all else is apart.
+    the kernel's own order (`Kernel.walk`) after each of those bytes is read for the last time; all else is apart.
     """
     tags: Tags = {region.name: np.full(region.bytes, -1, np.int64) for region in plan.regions}
     numbers: dict[str, int] = {}
@@ -59,8 +59,10 @@ def check(plan: Plan) -> None:
     for call, variables in plan.calls():
         box = call.box(variables)
         reduce = call.reduce.at(variables) if call.reduce else None
-        for buffer, needed in zip(call.inputs, call.kernel.needs(box, reduce), strict=True):
+        for buffer, needed in zip(call.inputs, call.computed.needs(box, reduce), strict=True):
             read(buffer, needed, call.operator.name)
+        if call.scratch is not None:
+            tags[call.scratch.region][call.scratch.byte_addresses(_whole(call.scratch))] = -1
         parts = [call.written(number, variables) for number in range(len(call.outputs))]
         _check_overlap(plan, call, parts, reduce)
         if call.sums is not None:
@@ -85,6 +87,16 @@ def _inside(plan: Plan, buffer: Buffer, where: NDArray[np.int64]) -> None:
         raise PlanError(f"{plan.name}: {buffer.name} leaves {buffer.region}")
 
 
+def _check_scratch(plan: Plan, call: Call) -> None:
+    """It is large enough, and nothing else that the call uses."""
+    assert call.scratch is not None
+    if call.scratch.bytes < call.kernel.scratch(call):
+        raise PlanError(f"{plan.name}: {call.operator.name}: {call.scratch.name} is too small for {call.kernel.name}")
+    for buffer in call.buffers:
+        if buffer is not call.scratch and buffer.overlaps(call.scratch):
+            raise PlanError(f"{plan.name}: {call.operator.name}: {buffer.name} overlaps {call.scratch.name}")
+
+
 def _check_overlap(plan: Plan, call: Call, parts: list[Box], reduce: range | None) -> None:
     """No byte is overwritten within the call while it is still to be read; two outputs are apart.
 
@@ -94,6 +106,8 @@ def _check_overlap(plan: Plan, call: Call, parts: list[Box], reduce: range | Non
     targets = list(zip(call.outputs, parts, strict=True))
     if call.sums is not None:
         targets = [(call.sums, box)] if call.epilogue == "accumulate" else [*targets, (call.sums, box)]
+    if call.scratch is not None:
+        _check_scratch(plan, call)
     for number, (output, _) in enumerate(targets):
         if any(output.overlaps(other) for other, _ in targets[:number]):
             raise PlanError(f"{plan.name}: {call.operator.name}: {output.name} overlaps another output")
@@ -105,8 +119,8 @@ def _check_overlap(plan: Plan, call: Call, parts: list[Box], reduce: range | Non
     ]
     if not shared:
         return
-    walk = call.kernel.part(box, reduce).walk(call.backward)
-    needs = call.kernel.needs(box, reduce)
+    walk = call.kernel.walk(call.computed.part(box, reduce), call.backward)
+    needs = call.computed.needs(box, reduce)
     for source, target in shared:
         read, (written, part) = call.inputs[source], targets[target]
         if walk is None or written is call.sums:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
 from driftc.codegen.graph import Graph
 from driftc.codegen.plan.candidates import candidates
 from driftc.codegen.plan.plan import Plan
-from driftc.codegen.plan.propose import arrange, memory_of, propose, untiled, views_of
+from driftc.codegen.plan.propose import arrange, memory_of, untiled, views_of
 from driftc.codegen.plan.schedule import schedule
 from driftc.codegen.plan.search import Label, Roads
+from driftc.codegen.plan.unit import Unit
 
 PLACED = 6  # roads that are placed before the best is taken
+SLACK = 1024  # bytes of the arena that fast kernels may have for scratch where nothing limits it
 
 
 @dataclass(frozen=True)
@@ -66,28 +69,35 @@ class Choice:
     met: bool = True
 
 
-def choose(graph: Graph, planner: str, goal: Goal, memories: Sequence[tuple[str, int]] = ()) -> Choice:
-    """The Plan for `goal`; `memories` as for `propose`. Raises ToolError where the planner is missing."""
-    plain = propose(graph, planner, memories)
-    spread = len(plain.regions) > 1 and not goal.asked
+def choose(
+    graph: Graph, planner: str, goal: Goal, memories: Sequence[tuple[str, int]] = (), core: str | None = None
+) -> Choice:
+    """The Plan for `goal` by the kernels of `core` (None: those that every core can run); `memories` as for `arrange`.
+
+    Raises ToolError where the planner is missing.
+    """
+    search = _Search(graph, planner, memories, core)
+    plain = search.untiled()
+    spread = len(plain.plan.regions) > 1 and not goal.asked
     least = goal.minimize == "ram"
-    if not least and (goal.ram is None or plain.arena_bytes <= goal.ram or spread):
-        return Choice(Point(plain, 0.0), plain.arena_bytes)
-    search = _Search(graph, planner, memories)
+    if not least and (goal.ram is None or plain.bytes <= goal.ram or spread):
+        return Choice(plain, plain.bytes)
     found = search.smallest(goal.overhead / 100) if least else search.cheapest(goal.ram or 0)
-    if found is None or found.bytes > plain.arena_bytes or (found.bytes == plain.arena_bytes and found.extra >= 0):
-        found = Point(plain, 0.0)
+    if found is None or found.bytes > plain.bytes or (found.bytes == plain.bytes and found.extra >= plain.extra):
+        found = plain
     if goal.ram is not None and found.bytes > goal.ram:
         smaller = search.smallest(math.inf)
         least_found = min((found, smaller or found), key=lambda point: point.bytes)
-        return Choice(least_found, plain.arena_bytes, met=least_found.bytes <= goal.ram)
-    return Choice(found, plain.arena_bytes)
+        return Choice(least_found, plain.bytes, met=least_found.bytes <= goal.ram)
+    return Choice(found, plain.bytes)
 
 
-def pareto(graph: Graph, planner: str, memories: Sequence[tuple[str, int]] = ()) -> list[Point]:
+def pareto(
+    graph: Graph, planner: str, memories: Sequence[tuple[str, int]] = (), core: str | None = None
+) -> list[Point]:
     """Plans that no other beats in both bytes and instructions, the most bytes first; the untiled one is among them."""
-    search = _Search(graph, planner, memories)
-    points = [Point(propose(graph, planner, memories), 0.0)]
+    search = _Search(graph, planner, memories, core)
+    points = [search.untiled()]
     points += [search.placed(label) for roads in search.roads for label in roads.smallest()]
     points.sort(key=lambda point: (point.extra, point.bytes))
     front: list[Point] = []
@@ -100,18 +110,42 @@ def pareto(graph: Graph, planner: str, memories: Sequence[tuple[str, int]] = ())
 class _Search:
     """The roads of a Graph, in the model's order and in the one that needs least."""
 
-    def __init__(self, graph: Graph, planner: str, memories: Sequence[tuple[str, int]]) -> None:
-        self.graph, self.planner, self.memories = graph, planner, memories
-        units = untiled(graph)
-        order = schedule([unit.step for unit in units], memory_of(graph, units, views_of(graph)))
+    def __init__(self, graph: Graph, planner: str, memories: Sequence[tuple[str, int]], core: str | None) -> None:
+        self.graph, self.planner, self.memories, self.core = graph, planner, memories, core
+        self.units = untiled(graph)
+
+    @cached_property
+    def orders(self) -> list[list[Unit]]:
+        units = self.units
+        order = schedule([unit.step for unit in units], memory_of(self.graph, units, views_of(self.graph)))
         orders = [units, [units[n] for n in order]]
-        distinct = orders[: 1 if orders[0] == orders[1] else 2]
-        self.roads = [Roads(graph, each, candidates(graph, each)) for each in distinct]
-        self.whole = sum(self.roads[0].costs)
+        return orders[: 1 if orders[0] == orders[1] else 2]
+
+    @cached_property
+    def roads(self) -> list[Roads]:
+        return [Roads(self.graph, each, candidates(self.graph, each), self.core) for each in self.orders]
+
+    @cached_property
+    def uncut(self) -> list[Roads]:
+        """With operators whole alone."""
+        return [Roads(self.graph, each, (), self.core) for each in self.orders]
+
+    @cached_property
+    def whole(self) -> float:
+        """Instructions of all operators whole, by their fastest kernels."""
+        return sum(self.uncut[0].costs) + self.uncut[0].best
+
+    def untiled(self) -> Point:
+        """All operators whole: the fewest instructions within `SLACK` bytes of the smallest arena."""
+        plain = arrange(self.graph, self.units, self.planner, self.memories)
+        if not any(self.uncut[0].fastest):
+            return Point(plain, 0.0)
+        found = [point for roads in self.uncut for point in islice(self._within(roads, plain.arena_bytes + SLACK), 1)]
+        return min([Point(plain, -self.uncut[0].best / self.whole), *found], key=lambda point: point.extra)
 
     def placed(self, label: Label, planner: str | None = None) -> Point:
         plan = arrange(self.graph, label.units, planner or self.planner, self.memories)
-        return Point(plan, label.instructions / self.whole)
+        return Point(plan, (label.instructions - self.uncut[0].best) / self.whole)
 
     def cheapest(self, limit: int) -> Point | None:
         """The fewest instructions within `limit` bytes."""
@@ -130,7 +164,7 @@ class _Search:
         """The fewest bytes within a share of `overhead` more instructions."""
         quick: list[tuple[int, float, Label]] = []
         for roads in self.roads:
-            for label in islice(roads.smallest(overhead * self.whole), PLACED):
+            for label in islice(roads.smallest(self.uncut[0].best + overhead * self.whole), PLACED):
                 if quick and label.bytes >= min(size for size, _, _ in quick):
                     break
                 point = self.placed(label, "greedy")

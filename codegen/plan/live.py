@@ -38,7 +38,7 @@ def lives(plan: Plan) -> list[Life]:
         touch(buffer, -1)
     for step, statement in enumerate(plan.program):
         for call in static_calls((statement,)):
-            for buffer in (*call.inputs, *([call.sums] if call.sums else []), *call.outputs):
+            for buffer in call.buffers:
                 touch(buffer, step)
     for buffer in plan.outputs:
         touch(buffer, len(plan.program))

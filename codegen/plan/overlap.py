@@ -1,6 +1,6 @@
 """How far an output must lie from an input that dies with it, so that no byte is overwritten before it is read.
 
-From the kernel's own order (codegen/operators/walk.py). Byte f of the output and byte e of the input may be the same
+From the kernel's own order (`Kernel.walk`). Byte f of the output and byte e of the input may be the same
 byte of RAM unless f is written before e is read for the last time; the distance of the two buffers decides which do.
 """
 
@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from driftc.codegen.kernels.kernel import Kernel
+from driftc.codegen.kernels.portable.default import PORTABLE
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.walk import Steps
 
@@ -40,9 +42,11 @@ class Distance:
         return Distance(max(self.below, other.below), max(self.above, other.above))
 
 
-def distance(operator: Operator, source: int, target: int, backward: bool = False) -> Distance | None:
+def distance(
+    operator: Operator, source: int, target: int, backward: bool = False, kernel: Kernel = PORTABLE
+) -> Distance | None:
     """For input number `source` and output number `target`; None where they must not share bytes at all."""
-    walk = operator.walk(backward)
+    walk = kernel.walk(operator, backward)
     if walk is None or operator.inputs[source].data is not None:
         return None
     items = operator.inputs[source].dtype.itemsize, operator.outputs[target].dtype.itemsize

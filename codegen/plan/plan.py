@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from driftc.codegen.graph import Array, Tensor
+from driftc.codegen.kernels.kernel import Kernel
+from driftc.codegen.kernels.portable.default import PORTABLE
 from driftc.codegen.operators.base import Box, Operator, Windowed
 
 CONSTANTS = "constants"  # the region of read-only buffers: flash
@@ -209,7 +211,8 @@ class Call:
     add into the int32 buffer `sums`), "finish" (add what is in `sums`, then requantize). `reduce` limits the input
     channels that are summed, or the input rows of an operator that `sums_rows`. `backward` takes rows and pixels from
     the last to the first. `pixels` are those of each row that are computed, on strips of the buffers: all where it is
-    None; the first `seen` of them another call has shown to the hook.
+    None; the first `seen` of them another call has shown to the hook. `kernel` computes it, in the meantime with all
+    of `scratch` for itself.
     """
 
     operator: Operator
@@ -224,9 +227,11 @@ class Call:
     backward: bool = False
     pixels: range | None = None
     seen: int = 0
+    kernel: Kernel = PORTABLE
+    scratch: Buffer | None = None
 
     @cached_property
-    def kernel(self) -> Operator:
+    def computed(self) -> Operator:
         """`operator`, between the strips that the call reads and writes."""
         if self.pixels is None:
             return self.operator
@@ -241,10 +246,18 @@ class Call:
         outputs: tuple[Buffer, ...],
         layer: int,
         backward: bool = False,
+        kernel: Kernel = PORTABLE,
     ) -> Call:
         height, _, channels = outputs[0].shape
         rows, every = Span.of(0, height), Span.of(0, channels)
-        return cls(operator, inputs, outputs, rows, every, operator.epilogue, layer=layer, backward=backward)
+        epilogue = operator.epilogue
+        return cls(operator, inputs, outputs, rows, every, epilogue, layer=layer, backward=backward, kernel=kernel)
+
+    @property
+    def buffers(self) -> tuple[Buffer, ...]:
+        """All that it reads and writes."""
+        inner = (buffer for buffer in (self.sums, self.scratch) if buffer is not None)
+        return (*self.inputs, *inner, *self.outputs)
 
     def box(self, variables: Mapping[str, int]) -> Box:
         return self.written(0, variables)
@@ -337,8 +350,7 @@ class Plan:
         """Each buffer once, in order of first use."""
         found: dict[int, Buffer] = {id(b): b for b in self.inputs}
         for call in static_calls(self.program):
-            sums = (call.sums,) if call.sums else ()
-            found.update({id(b.storage): b.storage for b in (*call.inputs, *sums, *call.outputs)})
+            found.update({id(b.storage): b.storage for b in call.buffers})
         return list(found.values())
 
     @property

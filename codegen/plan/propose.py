@@ -17,17 +17,8 @@ from driftc.codegen.plan.unit import Places, Unit, whole
 PLANNERS = ("optimal", "greedy")
 
 
-def propose(graph: Graph, planner: str = "optimal", memories: Sequence[tuple[str, int]] = ()) -> Plan:
-    """The untiled Plan.
-
-    `memories` are a board's (name, bytes), the preferred one first: where the largest does not hold the arena alone,
-    it is spread over them. Raises ToolError where `planner` is "optimal" and OR-Tools is missing.
-    """
-    return arrange(graph, untiled(graph), planner, memories)
-
-
 def untiled(graph: Graph) -> list[Unit]:
-    """Each operator of `graph` as a unit, views aside."""
+    """Each operator of `graph` as a unit, views aside, by kernels that every core can run."""
     views = views_of(graph)
     return [_alone(operator, views) for operator in graph.operators if not operator.view]
 
@@ -41,7 +32,11 @@ def _alone(operator: Operator, views: dict[str, str]) -> Unit:
 
 
 def arrange(graph: Graph, units: Sequence[Unit], planner: str, memories: Sequence[tuple[str, int]] = ()) -> Plan:
-    """The Plan of `units`, which compute each operator of `graph` once and are in an order that can be executed."""
+    """The Plan of `units`, which compute each operator of `graph` once and are in an order that can be executed.
+
+    `memories` are a board's (name, bytes), the preferred one first: where the largest does not hold the arena alone,
+    it is spread over them. Raises ToolError where `planner` is "optimal" and OR-Tools is missing.
+    """
     if planner == "optimal":
         require()
     views = views_of(graph)

@@ -6,6 +6,8 @@ the road to it, so the bytes of an edge (what passes by, what it reads, makes an
 road needs as many bytes as its fullest edge, and as many more instructions as its edges together: with a limit for the
 bytes, a shortest path; over all limits, the whole Pareto front.
 
+The same unit by faster kernels, which need scratch or overlap less, is an edge beside it.
+
 A candidate's bytes are first estimated from below; only those on a road that is looked at become units, after which
 the search is run again. What is found first with all its edges exact is therefore the best there is.
 """
@@ -23,7 +25,7 @@ from driftc.codegen.plan.overlap import Distance
 from driftc.codegen.plan.place import aligned
 from driftc.codegen.plan.propose import views_of
 from driftc.codegen.plan.schedule import Step, shared
-from driftc.codegen.plan.unit import Unit
+from driftc.codegen.plan.unit import Unit, faster
 
 ANYWHERE = Distance(-(1 << 40), -(1 << 40))  # of an estimate: the two may share all of their bytes
 
@@ -82,8 +84,10 @@ class Label(NamedTuple):
 class Roads:
     """The partitions of `order`, whole operators in an order that can be executed, by `candidates`."""
 
-    def __init__(self, graph: Graph, order: Sequence[Unit], candidates: Iterable[Candidate]) -> None:
-        self.order = order
+    def __init__(
+        self, graph: Graph, order: Sequence[Unit], candidates: Iterable[Candidate], core: str | None = None
+    ) -> None:
+        self.order, self.core = order, core
         self.views = views = views_of(graph)
         self.sizes = {tensor.name: aligned(tensor.bytes) for tensor in graph.inputs}
         for unit in order:
@@ -97,14 +101,27 @@ class Roads:
         self.last |= dict.fromkeys(wanted, len(order))
         self.start = sum(self.sizes[tensor.name] for tensor in graph.inputs)
         self.costs = [of_unit(unit, views) for unit in order]
-        self.edges: list[list[Edge]] = [[self._whole(n)] for n in range(len(order))]
+        self.edges: list[list[Edge]] = [[] for _ in order]
+        for position, unit in enumerate(order):
+            same = Candidate(position, position + 1, "", 0, 0.0, lambda: None)
+            self.edges[position] += [self._edge(same, each) for each in (unit, *faster(unit, core, views))]
+        self.fastest = [min(edge.instructions for edge in edges) for edges in self.edges]  # beside self.costs
         for candidate in candidates:
-            self.edges[candidate.first].append(Edge(candidate, self._least(candidate, candidate.private)))
+            edge = Edge(candidate, self._least(candidate, candidate.private))
+            edge.instructions += sum(self.fastest[candidate.first : candidate.stop])
+            self.edges[candidate.first].append(edge)
 
-    def _whole(self, position: int) -> Edge:
-        unit = self.order[position]
-        same = Candidate(position, position + 1, "", 0, 0.0, lambda: unit)
-        return Edge(same, self.held(position, position + 1, unit.step, self.sizes), unit)
+    @property
+    def best(self) -> float:
+        """Instructions beside those of `order` where all operators are whole, by their fastest kernels."""
+        return sum(self.fastest)
+
+    def _edge(self, candidate: Candidate, unit: Unit) -> Edge:
+        """An exact one."""
+        first, stop = candidate.first, candidate.stop
+        edge = Edge(candidate, self.held(first, stop, unit.step, {**self.sizes, **unit.private}), unit)
+        edge.instructions = of_unit(unit, self.views) - sum(self.costs[first:stop])
+        return edge
 
     def held(self, first: int, stop: int, step: Step, sizes: Mapping[str, int]) -> int:
         """Bytes live while `step` computes [first, stop): its own, and what passes by."""
@@ -196,7 +213,8 @@ class Roads:
         if unit is None:
             edge.barred = True
             return
-        first, stop = edge.candidate.first, edge.candidate.stop
-        edge.unit = unit
-        edge.instructions = of_unit(unit, self.views) - sum(self.costs[first:stop])
-        edge.bytes = self.held(first, stop, unit.step, {**self.sizes, **unit.private})
+        made = self._edge(edge.candidate, unit)
+        edge.unit, edge.instructions, edge.bytes = unit, made.instructions, made.bytes
+        self.edges[edge.candidate.first] += [
+            self._edge(edge.candidate, each) for each in faster(unit, self.core, self.views)
+        ]

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
 from driftc.codegen.graph import Tensor
+from driftc.codegen.kernels import kernels
+from driftc.codegen.kernels.kernel import Kernel
 from driftc.codegen.names import Names, identifier
 from driftc.codegen.operators.base import Box, Operator
 from driftc.codegen.operators.walk import NEVER
 from driftc.codegen.plan.overlap import Distance, distance, of_walk
 from driftc.codegen.plan.place import aligned
-from driftc.codegen.plan.plan import CONSTANTS, Buffer, Call, Statement
+from driftc.codegen.plan.plan import CONSTANTS, Buffer, Call, Statement, static_calls
 from driftc.codegen.plan.roll import roll
 from driftc.codegen.plan.schedule import Step
+from driftc.codegen.plan.select import choose, rooms, scratch_of, served
 
 
 class Places:
@@ -69,30 +73,44 @@ class Unit:
     private: Mapping[str, int] = field(default_factory=dict)
     kind: str = ""  # "": a whole operator; else how the parts are cut, for reports
     calls: Callable[[Places], Sequence[Call]] | None = None  # of `program`, before they are rolled into loops
+    again: Callable[[Sequence[Kernel], int], Unit] | None = None  # with other kernels and so many bytes of scratch
 
 
-def whole(operator: Operator, views: Mapping[str, str]) -> Unit:
-    """`operator` in one call on whole tensors."""
+def whole(operator: Operator, views: Mapping[str, str], among: Sequence[Kernel] | None = None, room: int = 0) -> Unit:
+    """`operator` in one call on whole tensors, by the cheapest kernel of `among` with `room` bytes of scratch."""
+    among = kernels() if among is None else among
+    draft = _draft(operator, _apart([*operator.inputs, *operator.outputs], [], [operator], views))
+    chosen = choose([draft], among, room)
+    private = scratch_of([draft], chosen, f"{operator.name} scratch")
+    kernel = chosen[operator]
     reads = [_storage(tensor, views) for tensor in operator.inputs]
     writes = tuple(tensor.name for tensor in operator.outputs)
     found: dict[tuple[str, str], Distance] = {}
     for source in dict.fromkeys(name for name in reads if name is not None):
         for target, written in enumerate(writes):
             ways = []
-            for backward in (False, True)[: 2 if operator.reversible else 1]:
+            for backward in (False, True)[: 2 if kernel.reverses(operator) else 1]:
                 inputs = [place for place, name in enumerate(reads) if name == source]
-                ways.append(_all(operator, inputs, target, backward))
+                ways.append(_all(operator, inputs, target, backward, kernel))
             allowed = [way for way in ways if way is not None]
             if allowed:
                 found[source, written] = allowed[0] if len(allowed) == 1 else allowed[0].least(allowed[1])
 
     def program(places: Places) -> tuple[Statement, ...]:
-        inputs = tuple(places.whole(tensor) for tensor in operator.inputs)
-        outputs = tuple(places.whole(tensor) for tensor in operator.outputs)
-        return (Call.whole(operator, inputs, outputs, places.layer(operator), _backward(operator, inputs, outputs)),)
+        call = _draft(operator, places)
+        call = replace(call, backward=_backward(operator, call.inputs, call.outputs, kernel))
+        return (served(call, chosen, next(map(places.private, private), None)),)
 
-    step = Step(tuple(dict.fromkeys(name for name in reads if name is not None)), writes, found)
-    return Unit((operator,), step, program, operator.macs)
+    sizes = {buffer.name: aligned(buffer.bytes) for buffer in private}
+    step = Step(tuple(dict.fromkeys(name for name in reads if name is not None)), (*writes, *sizes), found)
+    return Unit((operator,), step, program, operator.macs, sizes, again=partial(whole, operator, views))
+
+
+def _draft(operator: Operator, places: Places) -> Call:
+    """Its call on whole tensors, forwards."""
+    inputs = tuple(places.whole(tensor) for tensor in operator.inputs)
+    outputs = tuple(places.whole(tensor) for tensor in operator.outputs)
+    return Call.whole(operator, inputs, outputs, places.layer(operator))
 
 
 def tiled(
@@ -103,12 +121,16 @@ def tiled(
     views: Mapping[str, str],
     macs: int,
     kind: str,
+    among: Sequence[Kernel] | None = None,
+    room: int = 0,
 ) -> Unit:
     """`operators` computed in parts by `calls`, which are in order and have literal starts.
 
     `private` are its own buffers (offsets ignored, names unique), `results` the tensors that it leaves whole for
-    others; every computed tensor that it reads and does not compute itself must be whole as well.
+    others; every computed tensor that it reads and does not compute itself must be whole as well. Kernels are the
+    cheapest of `among` with `room` bytes of scratch.
     """
+    again = partial(tiled, operators, calls, private, results, views, macs, kind)
     made = {tensor.name for operator in operators for tensor in operator.outputs}
     read = {
         views.get(tensor.name, tensor.name): tensor
@@ -116,17 +138,46 @@ def tiled(
         for tensor in operator.inputs
         if tensor.data is None and views.get(tensor.name, tensor.name) not in made
     }
-    sizes = {buffer.name: aligned(buffer.bytes) for buffer in private}
-    writes = (*(tensor.name for tensor in results), *sizes)
     apart = _apart([*read.values(), *results], private, operators, views)
     flat = calls(apart)
+    chosen = choose(flat, kernels() if among is None else among, room)
+    scratch = scratch_of(flat, chosen, f"{operators[0].name}..{operators[-1].name} scratch")
+    sizes = {buffer.name: aligned(buffer.bytes) for buffer in (*private, *scratch)}
+    writes = (*(tensor.name for tensor in results), *sizes)
     distances = {
         (source, result.name): _of_calls(flat, apart.whole(tensor), apart.whole(result))
         for source, tensor in read.items()
         for result in results
     }
+
+    def by_kernels(places: Places) -> list[Call]:
+        room = next(map(places.private, scratch), None)
+        return [served(call, chosen, room) for call in calls(places)]
+
     step = Step(tuple(read), writes, distances)
-    return Unit(tuple(operators), step, lambda places: roll(calls(places)), macs, sizes, kind, calls)
+    program = partial(_rolled, by_kernels)
+    return Unit(tuple(operators), step, program, macs, sizes, kind, by_kernels, again)
+
+
+def faster(unit: Unit, core: str | None, views: Mapping[str, str]) -> list[Unit]:
+    """The same by the kernels that `core` has beyond the portable ones, within more and more scratch."""
+    among = kernels(core)
+    if unit.again is None or len(among) == len(kernels()):
+        return []
+    sizes = rooms(drafted(unit, views), among)
+    return [unit.again(among, room) for room in (sizes if len(unit.operators) == 1 else {sizes[0], sizes[-1]})]
+
+
+def drafted(unit: Unit, views: Mapping[str, str]) -> Sequence[Call]:
+    """The calls of `unit`, wherever it lies."""
+    names = (*unit.step.reads, *unit.step.writes)
+    layers = {tensor.name: 0 for operator in unit.operators for tensor in operator.outputs}
+    places = Places({name: (name, 0) for name in names}, views, layers)
+    return unit.calls(places) if unit.calls else list(static_calls(unit.program(places)))
+
+
+def _rolled(calls: Callable[[Places], Sequence[Call]], places: Places) -> tuple[Statement, ...]:
+    return roll(calls(places))
 
 
 def _apart(
@@ -167,22 +218,22 @@ def _storage(tensor: Tensor, views: Mapping[str, str]) -> str | None:
     return None if tensor.data is not None else views.get(tensor.name, tensor.name)
 
 
-def _all(operator: Operator, places: Sequence[int], target: int, backward: bool) -> Distance | None:
+def _all(operator: Operator, places: Sequence[int], target: int, backward: bool, kernel: Kernel) -> Distance | None:
     """The distance that suits every one of the inputs `places`, which are the same storage."""
     found: Distance | None = None
     for place in places:
-        one = distance(operator, place, target, backward)
+        one = distance(operator, place, target, backward, kernel)
         if one is None:
             return None
         found = one if found is None else found.most(one)
     return found
 
 
-def _backward(operator: Operator, inputs: Sequence[Buffer], outputs: Sequence[Buffer]) -> bool:
+def _backward(operator: Operator, inputs: Sequence[Buffer], outputs: Sequence[Buffer], kernel: Kernel) -> bool:
     """Only the way from the last pixel to the first reads each shared byte before it overwrites it."""
     for source, read in enumerate(inputs):
         for target, written in enumerate(outputs):
-            if operator.reversible and read.overlaps(written):
-                forward = distance(operator, source, target)
+            if kernel.reverses(operator) and read.overlaps(written):
+                forward = distance(operator, source, target, kernel=kernel)
                 return forward is None or not forward.allows(read.offset, written.offset)
     return False

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from driftc.codegen.emit.emit import constant_bytes
+from driftc.codegen.emit.function import functions
 from driftc.codegen.emit.program import step_name
 from driftc.codegen.errors import FitError
 from driftc.codegen.graph import Tensor
@@ -27,12 +28,13 @@ Json = dict[str, Any]
 def report(lowered: Lowered, options: Options, measured: Measured | None) -> Json:
     """The object that `driftc compile --json` prints; docs/json.md describes it."""
     plan = lowered.plan
-    by_operator = constant_bytes(plan)
+    by_operator = constant_bytes(functions(plan))
     constants = sum(by_operator.values())
     code = measured.code_bytes if measured else None
     units = _units(plan, measured.instructions if measured else None)
     alone = {unit["layers"][0]: unit["instructions"] for unit in units if len(unit["layers"]) == 1}
     choice = lowered.choice
+    kernels = {call.operator.name: call.kernel.name for call in static_calls(plan.program)}
     return {
         "model": lowered.graph.source,
         "board": options.board,
@@ -72,7 +74,7 @@ def report(lowered: Lowered, options: Options, measured: Measured | None) -> Jso
                 "output_shape": list(operator.outputs[0].shape),
                 "macs": operator.macs,
                 "constant_bytes": by_operator.get(operator.name, 0),
-                "variant": operator.variant,
+                "kernel": kernels[operator.name],
                 "instructions": alone.get(operator.name),
             }
             for index, operator in enumerate(_operators(plan))

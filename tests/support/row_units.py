@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from driftc.codegen.graph import Graph, Tensor
+from driftc.codegen.kernels.cost import CALL
 from driftc.codegen.operators.base import Box, Operator, Tiling
-from driftc.codegen.plan.cost import CALL
 from driftc.codegen.plan.plan import Buffer, Call, Span
 from driftc.codegen.plan.propose import views_of
 from driftc.codegen.plan.search import Candidate

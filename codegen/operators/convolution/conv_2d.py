@@ -82,11 +82,6 @@ class Conv2D(Windowed, Weighted):
         return self.inputs[0].shape[3] // self.weights.shape[3]
 
     @property
-    def variant(self) -> str:
-        """A 1x1 convolution without padding reads one pixel, which needs no window."""
-        return "pointwise" if self.kernel == (1, 1) and self.groups == 1 and not any(self.padding) else "portable"
-
-    @property
     def macs(self) -> int:
         _, height, width, channels = self.outputs[0].shape
         return height * width * channels * int(np.prod(self.weights.shape[1:]))

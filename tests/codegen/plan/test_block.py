@@ -79,7 +79,7 @@ def test_any_network_of_blocks(builder: ModelBuilder, seed: int) -> None:
         made = sum(
             call.rows.count
             * call.channels.count
-            * call.kernel.macs
+            * call.computed.macs
             // (call.outputs[0].shape[0] * call.outputs[0].shape[2])
             for call, _ in plan.calls()
             if call.operator.name.startswith("e") and call.operator.name in unit.operators

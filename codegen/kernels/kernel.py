@@ -1,0 +1,74 @@
+"""What a kernel is: the loop nest that computes a Call, and all that the planner and the templates must know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from driftc.boards.cores import Core
+from driftc.codegen.operators.base import Array, Operator
+from driftc.codegen.operators.walk import Walk
+
+if TYPE_CHECKING:
+    from driftc.codegen.plan.plan import Call
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A C function that several layers call: rendered once, by its `name`, from a template with `values`."""
+
+    name: str
+    template: str
+    values: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+
+class Kernel:
+    """Derived classes are found by their module's being in a folder of codegen/kernels, and set `name`.
+
+    A Plan holds one of these for each Call; which one is the planner's choice (codegen/plan/select.py): of those that
+    serve all calls of an operator the cheapest whose scratch and walk the arena has room for.
+    """
+
+    name: ClassVar[str]  # FOLDER/NAME, for reports
+    needs: ClassVar[frozenset[str]] = frozenset()  # features of the core, as boards/cores/*.toml names them
+    header: ClassVar[str | None] = None  # a file of firmware/ that its C includes besides driftc.h
+
+    def __init__(self, core: Core | None = None) -> None:
+        self.core = core
+
+    def serves(self, call: Call) -> bool:
+        """Whether it computes this call: operator, shapes, strides, ranges, epilogue, scales."""
+        raise NotImplementedError
+
+    def template(self, call: Call) -> str:
+        """The file in driftc.templates with the layer's function; it sees `fn` and, as `k`, `values(call)`."""
+        raise NotImplementedError
+
+    def values(self, call: Call) -> dict[str, Any]:
+        """Plain numbers and names, so that the template decides nothing."""
+        return {}
+
+    def shared(self, call: Call) -> tuple[Shared, ...]:
+        """What the layer's function calls besides driftc.h; those before may be used by those behind."""
+        return ()
+
+    def constants(self, operator: Operator) -> dict[str, Array]:
+        """Arrays in flash, in the layout and order in which it reads them. Equal keys mean equal data."""
+        return {}
+
+    def scratch(self, call: Call) -> int:
+        """Bytes of RAM that it needs while the call runs, aligned to words; nothing is kept in them."""
+        return 0
+
+    def walk(self, operator: Operator, backward: bool = False) -> Walk | None:
+        """The order in which it reads and writes all of `operator`, where an output may lie over a dying input."""
+        return None
+
+    def reverses(self, operator: Operator) -> bool:
+        """It can also take rows and pixels from the last to the first."""
+        return False
+
+    def cost(self, call: Call) -> float:
+        """About how many instructions the call takes."""
+        raise NotImplementedError

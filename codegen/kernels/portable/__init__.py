@@ -1,0 +1,1 @@
+"""C11 for every core."""

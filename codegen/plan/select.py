@@ -1,0 +1,85 @@
+"""Which kernel computes each operator of a unit: the cheapest that serves all its calls within some bytes of scratch.
+
+All calls of an operator get the same kernel, so that its constants are in flash once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from driftc.codegen.kernels.kernel import Kernel
+from driftc.codegen.operators.base import Operator
+from driftc.codegen.plan.plan import Buffer, Call
+
+Chosen = dict[Operator, Kernel]
+
+
+def choose(calls: Iterable[Call], among: Sequence[Kernel], room: int = 0) -> Chosen:
+    """The kernel of each operator, of `among`, with `room` bytes of scratch; of equals the later one."""
+    return {
+        operator: min(
+            (kernel for kernel in reversed(among) if _serves(kernel, kinds, room)),
+            key=lambda kernel: sum(kernel.cost(call) * count for call, count in kinds),
+        )
+        for operator, kinds in _by_operator(calls).items()
+    }
+
+
+def rooms(calls: Iterable[Call], among: Sequence[Kernel]) -> list[int]:
+    """The bytes of scratch that make a difference, the fewest first."""
+    sizes = {
+        max(kernel.scratch(call) for call, _ in kinds)
+        for kinds in _by_operator(calls).values()
+        for kernel in among
+        if _serves(kernel, kinds, None)
+    }
+    return sorted(sizes)
+
+
+def scratch_of(calls: Iterable[Call], chosen: Chosen, name: str) -> list[Buffer]:
+    """The room that the calls share, one after the other; none where no kernel needs any."""
+    size = max((chosen[call.operator].scratch(call) for call in calls), default=0)
+    words = -(-size // 4)
+    return [Buffer(name, "", 0, np.dtype(np.int32), (1, 1, words), (size, size, 4), 1, words)] if words else []
+
+
+def served(call: Call, chosen: Chosen, scratch: Buffer | None) -> Call:
+    """`call` by its kernel, with `scratch` where that needs any."""
+    kernel = chosen[call.operator]
+    return replace(call, kernel=kernel, scratch=scratch if kernel.scratch(call) else None)
+
+
+def _serves(kernel: Kernel, kinds: Sequence[tuple[Call, int]], room: int | None) -> bool:
+    serving = all(kernel.serves(call) for call, _ in kinds)
+    return serving and (room is None or all(kernel.scratch(call) <= room for call, _ in kinds))
+
+
+def _by_operator(calls: Iterable[Call]) -> dict[Operator, list[tuple[Call, int]]]:
+    """Calls that differ in nothing a kernel looks at, once each, and how many there are."""
+    first: dict[tuple[object, ...], Call] = {}
+    count: Counter[tuple[object, ...]] = Counter()
+    for call in calls:
+        key = _key(call)
+        first.setdefault(key, call)
+        count[key] += 1
+    found: dict[Operator, list[tuple[Call, int]]] = {}
+    for key, call in first.items():
+        found.setdefault(call.operator, []).append((call, count[key]))
+    return found
+
+
+def _key(call: Call) -> tuple[object, ...]:
+    return (
+        call.operator,
+        call.rows.count,
+        call.channels,
+        call.reduce,
+        call.epilogue,
+        call.pixels,
+        call.backward,
+        *map(id, (*call.inputs, *call.outputs)),
+    )
