@@ -48,7 +48,7 @@ class Compiled:
         self._folder = folder
         self._measured: Measured | None = None
         self.quantized: Quantized | None = None  # where the model was float
-        self.notes: list[str] = []  # what the user should know
+        self.notes = [*lowered.source.notes]  # what the user should know
         self.not_measured = ""  # why, where measuring was tried and a tool was missing or failed
 
     @classmethod

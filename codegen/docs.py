@@ -15,6 +15,7 @@ from typing import Any
 
 from driftc.boards import COLUMNS, load, table
 from driftc.codegen.errors import UsageError
+from driftc.codegen.frontends.constants import FUNCTIONS
 from driftc.codegen.operators import known
 from driftc.codegen.operators.base import Operator, Tiling
 from driftc.codegen.operators.movement.row_input import RowInput
@@ -55,6 +56,10 @@ def _section(code: str, operator: type[Operator]) -> str:
     if operator.departures:
         parts.append(f"Departure: {_escaped(operator.departures)}")
     return "\n\n".join(parts) + "\n"
+
+
+def _folded(_: Path) -> str:
+    return ", ".join(sorted(FUNCTIONS)) + ".\n"
 
 
 def _operators(_: Path) -> str:
@@ -114,6 +119,7 @@ PARTS: dict[str, Callable[[Path], str]] = {
     "arithmetic": _arithmetic,
     "boards": _boards,
     "json": _json,
+    "folded": _folded,
     "operators": _operators,
 }
 

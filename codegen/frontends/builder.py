@@ -10,6 +10,7 @@ from typing import Any, Literal, NoReturn
 import numpy as np
 
 from driftc.codegen.errors import ModelError
+from driftc.codegen.frontends.batch import batch_notes
 from driftc.codegen.graph import Array, Graph, Shape, Tensor
 from driftc.codegen.names import Names
 from driftc.codegen.operators.base import Operator, same_padding
@@ -61,6 +62,7 @@ class FloatBuilder:
         self._tensors = Names()
         self._operators: list[Operator] = []
         self._inputs: list[Tensor] = []
+        self.batches: dict[str, int | None] = {}  # inputs by name whose batch is not 1 in the model; None: open
 
     def refuse(self, problem: str) -> NoReturn:
         raise ModelError(f"{self._graph.source}: {problem}")
@@ -68,6 +70,8 @@ class FloatBuilder:
     def input(self, label: str, shape: Sequence[int | None]) -> Tensor:
         """An input of one sample; `shape` has the batch first."""
         inner = tuple(shape[1:])
+        if shape and shape[0] not in (None, 1):  # None: as every model of Keras has it
+            self.batches[label] = shape[0]
         if not inner or any(not isinstance(n, int) or n < 1 for n in inner):
             self.refuse(f"input '{label}' has shape {list(shape)}; driftc needs fixed extents after the batch axis")
         tensor = self._tensor(label, (1, *(int(n) for n in inner if n)))
@@ -88,7 +92,13 @@ class FloatBuilder:
             if any(tensor.name in needed for tensor in operator.outputs):
                 kept.append(operator)
                 needed.update(tensor.name for tensor in operator.inputs)
-        made = replace(self._graph, operators=tuple(reversed(kept)), inputs=tuple(self._inputs), outputs=tuple(outputs))
+        made = replace(
+            self._graph,
+            operators=tuple(reversed(kept)),
+            inputs=tuple(self._inputs),
+            outputs=tuple(outputs),
+            notes=batch_notes(self.batches),
+        )
         made.check()
         return made
 

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from models import Activation, ModelBuilder, autoencoder_model, keyword_model, residual_model
+from models import Activation, ModelBuilder, Tensor, autoencoder_model, keyword_model, residual_model
 from shared_data import data_folder
 
 _RANDOM = 3
@@ -105,6 +105,45 @@ def float_border() -> ModelBuilder:
     return m
 
 
+def open_batch() -> ModelBuilder:
+    """Flatten, as converters write it of a batch that is left open, and what else is folded."""
+    m = ModelBuilder()
+    x = m.input("image", (1, 4, 4, 2), scale=0.1, zero_point=3, open=(0,))
+
+    def integers(
+        name: str, code: str, operands: list[Tensor], shape: tuple[int, ...], table: str, **options: int
+    ) -> Tensor:
+        y = m.tensor(name, shape, dtype=np.int32)
+        m.operator(code, operands, [y], table, **options)
+        return y
+
+    def number(value: int) -> Tensor:
+        return m.constant(value, dtype=np.int32)
+
+    def listed(*values: int) -> Tensor:
+        return m.constant(list(values), dtype=np.int32)
+
+    shape = integers("shape", "SHAPE", [x], (4,), "ShapeOptions", OutType=2)
+    cut = [shape, listed(0), listed(1), listed(1)]
+    batch = integers("batch", "STRIDED_SLICE", cut, (), "StridedSliceOptions", ShrinkAxisMask=1)
+    rest = integers("rest", "GATHER", [shape, listed(1, 2, 3)], (3,), "GatherOptions")
+    size = integers("size", "REDUCE_PROD", [rest, listed(0)], (), "ReducerOptions")
+    twice = integers("twice", "MUL", [size, number(2)], (), "MulOptions")
+    half = integers("half", "DIV", [twice, number(2)], (), "DivOptions")
+    wanted = integers("wanted", "PACK", [batch, half], (2,), "PackOptions", ValuesCount=2)
+    filled = integers("filled", "FILL", [listed(2), number(0)], (2,), "FillOptions")
+    wanted = integers("sum", "ADD", [wanted, filled], (2,), "AddOptions")
+    y = m.tensor("flat", (1, 32), scale=0.1, zero_point=3, open=(0, 1))
+    m.operator("RESHAPE", [x, wanted], [y], "ReshapeOptions")
+    stored = m.constant(_weights(32, 4), scale=0.02)
+    weights = m.tensor("weights", (4, 32), scale=0.02)
+    m.operator("TRANSPOSE", [stored, listed(1, 0)], [weights], "TransposeOptions")
+    z = m.tensor("dense", (1, 4), scale=0.5, open=(0,))
+    m.operator("FULLY_CONNECTED", [y, weights, None], [z], "FullyConnectedOptions")
+    m.output(z)
+    return m
+
+
 BUILT: dict[str, Callable[[], ModelBuilder]] = {
     "convolutions": convolutions,
     "pools_and_dense": pools_and_dense,
@@ -113,6 +152,7 @@ BUILT: dict[str, Callable[[], ModelBuilder]] = {
     "movement": movement,
     "look_up": look_up,
     "float_border": float_border,
+    "open_batch": open_batch,
 }
 ZOO: dict[str, Callable[[], bytes]] = {
     "keyword": keyword_model,

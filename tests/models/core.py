@@ -51,8 +51,9 @@ class GraphBuilder:
         dtype: DTypeLike = np.int8,
         scale: float | None = None,
         zero_point: int = 0,
+        open: tuple[int, ...] = (),
     ) -> Tensor:
-        tensor = self.tensor(name, shape, dtype=dtype, scale=scale, zero_point=zero_point)
+        tensor = self.tensor(name, shape, dtype=dtype, scale=scale, zero_point=zero_point, open=open)
         self.inputs.append(tensor)
         return tensor
 
@@ -69,6 +70,7 @@ class GraphBuilder:
         zero_point: ArrayLike = 0,
         axis: int = 0,
         data: Array | None = None,
+        open: tuple[int, ...] = (),
     ) -> Tensor:
         """A tensor by itself; `scale` with several entries quantises along `axis`."""
         scales = () if scale is None else tuple(float(value) for value in np.ravel(np.asarray(scale, np.float32)))
@@ -83,6 +85,7 @@ class GraphBuilder:
             tuple(int(zero) for zero in zeros),
             axis,
             data,
+            open,
         )
         self.tensors.append(tensor)
         return tensor

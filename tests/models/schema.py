@@ -40,6 +40,7 @@ class Tensor:
     zero_point: tuple[int, ...] = ()
     axis: int = 0
     data: Array | None = None
+    open: tuple[int, ...] = ()  # axes that the file leaves to the run
 
     def same_quantization(self) -> dict[str, Any]:
         """Keyword arguments that give another tensor this one's type, scale and zero point."""
@@ -152,6 +153,9 @@ class _Writer:
             "Shape": self.vector(tensor.shape, np.int32),
             "Name": self.string(tensor.name),
         }
+        if tensor.open:
+            signature = [-1 if axis in tensor.open else extent for axis, extent in enumerate(tensor.shape)]
+            fields["ShapeSignature"] = self.vector(signature, np.int32)
         if tensor.scale:
             fields["Quantization"] = self.table(
                 "QuantizationParameters",

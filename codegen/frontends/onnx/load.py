@@ -13,7 +13,9 @@ from driftc.codegen.errors import ModelError
 from driftc.codegen.frontends.builder import Around, FloatBuilder, Pair
 from driftc.codegen.frontends.channels_first import ChannelsFirst, Value, ceil_padding, first_order
 from driftc.codegen.frontends.check_import import check_import
+from driftc.codegen.frontends.constants import Constants
 from driftc.codegen.frontends.extras import load_extra
+from driftc.codegen.frontends.onnx.constant import folded, shape_of
 from driftc.codegen.frontends.onnx.node import attribute, fix_batch, label_of, pair, session
 from driftc.codegen.graph import Array, Graph
 from driftc.codegen.names import model_name
@@ -44,13 +46,15 @@ def load(path: Path, name: str | None = None, title: str | None = None) -> Graph
     try:
         model = onnx.load_model_from_string(data)
         onnx.checker.check_model(model)
-        fix_batch(model)
+        batches = fix_batch(model)
         model = onnx.shape_inference.infer_shapes(model)
     except Exception as problem:  # whatever its parts raise
         said = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
         raise ModelError(f"{title}: onnx cannot read it: {said}") from None
     digest = hashlib.sha256(data).hexdigest()
-    return import_model(onnx, model, FloatBuilder(name or model_name(Path(title).stem), title, digest))
+    builder = FloatBuilder(name or model_name(Path(title).stem), title, digest)
+    builder.batches.update(batches)
+    return import_model(onnx, model, builder)
 
 
 def import_model(onnx: Any, model: Any, builder: FloatBuilder) -> Graph:
@@ -82,6 +86,7 @@ class _Walk:
         self.constants: dict[str, Array] = {
             tensor.name: np.asarray(onnx.numpy_helper.to_array(tensor)) for tensor in model.graph.initializer
         }
+        self.folder = Constants()
         self.inputs: dict[str, Value] = {}
         self.outputs: list[Value] = []
         self.gates: dict[str, str] = {}  # output of a HardSigmoid -> its input
@@ -143,11 +148,20 @@ class _Walk:
 
     def constant_node(self, node: Any) -> bool:
         """Compute what depends on constants and shapes alone."""
-        if node.op_type == "Shape" and node.input[0] in self.values:
-            self.constants[node.output[0]] = np.array(self.values[node.input[0]].shape, np.int64)
+        if node.op_type in ("Shape", "Size") and node.input[0] in self.values:
+            shape = self.values[node.input[0]].shape
+            self.constants[node.output[0]] = shape_of(node, shape, self.folder)[0]
             return True
         if node.op_type != "Constant" and not (node.input and all(n in self.constants or not n for n in node.input)):
             return False
+        operands = [self.constants.get(name) for name in node.input]
+        try:
+            made = folded(node, operands, self.folder)
+        except ValueError as problem:
+            self.builder.refuse(f"'{node.name}' ({node.op_type}) of constants cannot be computed: {problem}")
+        if made is not None:
+            self.constants.update(zip(node.output, made, strict=True))
+            return True
         from onnx.reference import ReferenceEvaluator
 
         helper = self.onnx.helper

@@ -7,13 +7,23 @@ from typing import Any
 from driftc.codegen.frontends.builder import Pair
 
 
-def fix_batch(model: Any) -> None:
-    """One sample: the first axis of inputs and outputs is 1, so that every shape can be inferred."""
+def fix_batch(model: Any) -> dict[str, int | None]:
+    """One sample: the first axis of inputs and outputs is 1, so that every shape can be inferred.
+
+    Gives the inputs by name whose batch was another; None: it was open.
+    """
     constants = {tensor.name for tensor in model.graph.initializer}
+    found: dict[str, int | None] = {}
+    inputs = {port.name for port in model.graph.input}
     for port in (*model.graph.input, *model.graph.output):
         shape = port.type.tensor_type.shape
-        if port.name not in constants and shape.dim:
-            shape.dim[0].dim_value = 1
+        if port.name in constants or not shape.dim:
+            continue
+        batch = shape.dim[0].dim_value if shape.dim[0].HasField("dim_value") else None
+        if port.name in inputs and batch != 1:
+            found[port.name] = batch
+        shape.dim[0].dim_value = 1
+    return found
 
 
 def session(onnx: Any, model: Any) -> Any:

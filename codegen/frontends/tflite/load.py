@@ -5,38 +5,53 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 
 import numpy as np
 
 from driftc.codegen.errors import ModelError
+from driftc.codegen.frontends.batch import batch_notes
 from driftc.codegen.frontends.check_import import check_import
+from driftc.codegen.frontends.constants import Constants
+from driftc.codegen.frontends.tflite.constant import folded
 from driftc.codegen.frontends.tflite.node import Node
-from driftc.codegen.frontends.tflite.schema import RawModel, RawTensor, read
+from driftc.codegen.frontends.tflite.schema import LARGEST_TENSOR, RawModel, RawOperator, RawTensor, read
 from driftc.codegen.graph import Array, Graph, Tensor
 from driftc.codegen.names import Names, model_name
 from driftc.codegen.operators import registry
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.passes.dequantize import dequantized
 
+# Operators whose results have as many elements as the data say.
+BY_DATA = (
+    "its result has as many elements as the data say; end the model before it, and do this in the program around it"
+)
+MISSING = dict.fromkeys(
+    ("NON_MAX_SUPPRESSION_V4", "NON_MAX_SUPPRESSION_V5", "SPARSE_TO_DENSE", "UNIQUE", "WHERE"), BY_DATA
+)
+
 
 def load(path: Path, name: str | None = None, title: str | None = None) -> Graph:
     """Read `path` (subgraph 0). Raises ModelError for damage and for operators or types driftc lacks.
 
+    Shapes are settled here: an open batch is 1, and what is computed from shapes and constants alone is a constant.
     `name` is the C prefix (default: the file's stem), `title` what messages call the file.
     """
     title = title or path.name
     prefix = name or model_name(Path(title).stem)
     raw, data = read(path, title)
     try:
-        tensors = _tensors(raw)
+        walk = Walk(raw, prefix)
+        operators = walk.run()
         graph = Graph(
             name=prefix,
-            operators=tuple(_operators(raw, tensors, prefix)),
-            inputs=tuple(tensors[i] for i in raw.inputs),
-            outputs=tuple(tensors[i] for i in raw.outputs),
+            operators=operators,
+            inputs=tuple(walk.tensors[i] for i in raw.inputs),
+            outputs=tuple(walk.tensors[i] for i in raw.outputs),
             source=title,
             sha256=hashlib.sha256(data).hexdigest(),
+            notes=batch_notes({raw.tensors[i].name: None for i in raw.inputs if raw.tensors[i].open}),
         )
     except ModelError as error:
         raise error.within(title) from None
@@ -46,81 +61,155 @@ def load(path: Path, name: str | None = None, title: str | None = None) -> Graph
 
 def _tensors(raw: RawModel) -> list[Tensor]:
     names = Names()
-    produced = {i for operator in raw.operators for i in operator.outputs}
-    used = {i for operator in raw.operators for i in operator.inputs} | produced | {*raw.inputs, *raw.outputs}
+    produced = {i for operator in raw.operators for i in operator.outputs} | {*raw.inputs}
+    used = {i for operator in raw.operators for i in operator.inputs} | produced | {*raw.outputs}
     return [
-        _tensor(names.tensor(tensor.name, i), i, tensor, used=i in used, computed=i in produced or i in raw.inputs)
+        _tensor(names.tensor(tensor.name, i), i, tensor, used=i in used, computed=i in produced)
         for i, tensor in enumerate(raw.tensors)
     ]
 
 
 def _tensor(name: str, index: int, raw: RawTensor, *, used: bool, computed: bool) -> Tensor:
-    if raw.dtype is None:
-        if used:
-            raise ModelError(f"tensor {index} '{raw.name}': type {raw.type_name} is not supported")
-        raw_dtype = "int8"
-    else:
-        raw_dtype = raw.dtype.name
+    if raw.dtype is None and used:
+        raise ModelError(f"tensor {index} '{raw.name}': type {raw.type_name} is not supported")
     if raw.variable and used:
         raise ModelError(f"tensor {index} '{raw.name}': keeps state between runs, which driftc does not support yet")
-    if raw_dtype == "int8" and computed and raw.quantization is not None:
-        zero, scale = raw.quantization.zero_point, raw.quantization.scale
-        if scale.size != 1:
-            raise ModelError(f"tensor {index} '{raw.name}': has {scale.size} scales; a computed tensor must have one")
-        if (zero < -128).any() or (zero > 127).any():
-            raise ModelError(f"tensor {index} '{raw.name}': zero point {int(zero[0])} is outside int8")
-        if (scale <= 0).any():
-            raise ModelError(f"tensor {index} '{raw.name}': scale {float(scale[0]):g} is not positive")
-    data = None if computed else raw.data
-    return Tensor(name, raw.shape, np.dtype(raw_dtype), raw.quantization, data, raw.name, index)
+    dtype = np.dtype(np.int8) if raw.dtype is None else raw.dtype
+    return Tensor(name, raw.shape, dtype, raw.quantization, None if computed else raw.data, raw.name, index)
 
 
-def _operators(raw: RawModel, tensors: list[Tensor], prefix: str) -> list[Operator]:
-    names = Names(prefix)
-    found: list[Operator] = []
-    for index, record in enumerate(raw.operators):
-        outputs = tuple(tensors[i] for i in record.outputs)
-        label = outputs[0].label if outputs else ""
-        if record.code not in registry():
+class Walk:
+    """Visits the operators in the file's order, which is one in which they can be computed."""
+
+    def __init__(self, raw: RawModel, prefix: str) -> None:
+        self.raw = raw
+        self.tensors = _tensors(raw)  # those that are computed get their shape, or their value, on the way
+        self._names = Names(prefix)
+        self._constants = Constants()
+        self._known = {*raw.inputs}  # what is given or computed so far
+        self._produced = {i for operator in raw.operators for i in operator.outputs}
+
+    def run(self) -> tuple[Operator, ...]:
+        """The operators that the outputs need, in order."""
+        for index in self.raw.inputs:
+            self._check_input(index)
+        found: list[Operator | Node] = []  # a Node: an operator that driftc lacks
+        for index, record in enumerate(self.raw.operators):
+            node = self._node(index, record)
+            values = folded(node, self._constants)
+            if values is not None:
+                self._set(node, values)
+            elif record.code not in registry():
+                found.append(node)
+            else:
+                operator = self._operator(node)
+                if operator is not None:
+                    found.append(operator)
+        operators: list[Operator] = []
+        for step in self._needed(found):
+            if isinstance(step, Node):
+                known = f"driftc compiles {', '.join(registry())}"
+                where = f"operator {step.index} {step.raw.code} '{step.label}'"
+                raise ModelError(f"{where} is not supported; {MISSING.get(step.raw.code, known)}")
+            operators.append(step)
+        return tuple(operators)
+
+    def _check_input(self, index: int) -> None:
+        tensor, raw = self.tensors[index], self.raw.tensors[index]
+        if any(axis > 0 for axis in raw.open):
+            shape = ["?" if axis in raw.open else n for axis, n in enumerate(raw.shape)]
             raise ModelError(
-                f"operator {index} {record.code} '{label}' is not supported; driftc compiles {', '.join(registry())}"
+                f"input '{tensor.label}' has shape [{', '.join(map(str, shape))}]: only the batch may be left open; "
+                "export the model with a fixed shape, such as keras.Input((96, 96, 3), batch_size=1)"
             )
+        _check_scale(tensor)
+
+    def _node(self, index: int, record: RawOperator) -> Node:
+        outputs = tuple(self.tensors[i] for i in record.outputs)
+        label = outputs[0].label if outputs else ""
         node = Node(
             raw=record,
             index=index,
-            name=names.layer(label, record.code),
+            name="",
             label=label,
-            inputs=tuple(None if i < 0 else tensors[i] for i in record.inputs),
+            inputs=tuple(None if i < 0 else self.tensors[i] for i in record.inputs),
             outputs=outputs,
+            open=any(self.raw.tensors[i].open for i in record.outputs),
         )
         node.require(bool(outputs), "has no outputs")
-        if _float_constant(record.code, node, tensors):
-            continue
         for tensor in node.inputs:
-            known = tensor is None or tensor.data is not None or tensor.index in raw.inputs
+            known = tensor is None or tensor.data is not None or tensor.index in self._known | self._produced
+            node.require(known, f"reads '{tensor.label if tensor else ''}', which has no value and is never computed")
+        for position in record.outputs:
+            node.require(position not in self._known, f"computes '{self.tensors[position].label}' a second time")
+            self._known.add(position)
+        return node
+
+    def _set(self, node: Node, values: Sequence[Array]) -> None:
+        """The outputs of `node` are constants."""
+        for number, (tensor, value) in enumerate(zip(node.outputs, values, strict=True)):
+            place = node.raw.outputs[number]
             node.require(
-                known or any(tensor.index in other.outputs for other in raw.operators if tensor is not None),
-                f"reads '{tensor.label if tensor else ''}', which has no value and is never computed",
+                value.dtype == tensor.dtype,
+                f"gives {value.dtype.name}, but the file says that '{tensor.label}' is {tensor.dtype.name}",
             )
-        if all(tensor.dtype == np.float32 for tensor in outputs) and record.code != "DEQUANTIZE":
+            node.require(
+                value.shape == tensor.shape or bool(self.raw.tensors[place].open),
+                f"gives shape {list(value.shape)}, but the file says {list(tensor.shape)}",
+            )
+            self.tensors[place] = replace(tensor, shape=value.shape, data=value)
+
+    def _operator(self, node: Node) -> Operator | None:
+        """None where it computes constants from constants."""
+        for tensor in node.outputs:
+            _check_scale(tensor)
+        node = replace(node, name=self._names.layer(node.label, node.raw.code))
+        if all(tensor.dtype == np.float32 for tensor in node.outputs) and node.raw.code != "DEQUANTIZE":
             node = replace(node, inputs=tuple(map(_as_float, node.inputs)))
-        operator = registry()[record.code].from_tflite(node)
+        operator = registry()[node.raw.code].from_tflite(node)
+        if node.open:
+            operator = self._settled(node, operator)
         (operator.check_float if operator.is_float else operator.check)()
-        found.append(operator)
-    return found
+        data = [tensor.data for tensor in operator.inputs if tensor.data is not None]
+        if data and len(data) == len(operator.inputs) and not operator.is_float:
+            self._set(node, operator.spec(*data))
+            return None
+        return operator
+
+    def _settled(self, node: Node, operator: Operator) -> Operator:
+        """With the shapes that follow from the inputs."""
+        shapes = operator.infer()
+        outputs = []
+        for place, tensor, shape in zip(node.raw.outputs, operator.outputs, shapes, strict=True):
+            bytes = prod(shape) * tensor.dtype.itemsize
+            node.require(bytes <= LARGEST_TENSOR, f"shape {list(shape)} needs over {LARGEST_TENSOR >> 20} MiB")
+            outputs.append(replace(tensor, shape=shape))
+            self.tensors[place] = outputs[-1]
+        return replace(operator, outputs=tuple(outputs))
+
+    def _needed(self, steps: Sequence[Operator | Node]) -> list[Operator | Node]:
+        """Without those whose results nothing needs, such as the arithmetic on shapes that became constants."""
+        needed = {self.tensors[i].name for i in self.raw.outputs}
+        kept: list[Operator | Node] = []
+        for step in reversed(steps):
+            if any(tensor.name in needed for tensor in step.outputs):
+                kept.append(step)
+                needed.update(tensor.name for tensor in step.inputs if tensor is not None and tensor.data is None)
+        return kept[::-1]
 
 
-def _float_constant(code: str, node: Node, tensors: list[Tensor]) -> bool:
-    """DEQUANTIZE of a constant (float16 or int8 weights of a float model): its result becomes a float32 constant."""
-    source = node.inputs[0] if len(node.inputs) == 1 else None
-    if code != "DEQUANTIZE" or source is None or source.data is None:
-        return False
-    made = source.data if source.dtype.kind == "f" else dequantized(source).data
-    output = node.output()
-    node.require(made is not None and output.index is not None and output.shape == source.shape, "is damaged")
-    if made is not None and output.index is not None:
-        tensors[output.index] = replace(output, data=made.astype(np.float32))
-    return True
+def _check_scale(tensor: Tensor) -> None:
+    """Of int8 that is computed: one scale, and what int8 can hold as zero point."""
+    if tensor.dtype != np.int8 or tensor.quantization is None:
+        return
+    where = f"tensor {tensor.index} '{tensor.label}'"
+    zero, scale = tensor.quantization.zero_point, tensor.quantization.scale
+    if scale.size != 1:
+        raise ModelError(f"{where}: has {scale.size} scales; a computed tensor must have one")
+    if (zero < -128).any() or (zero > 127).any():
+        raise ModelError(f"{where}: zero point {int(zero[0])} is outside int8")
+    if (scale <= 0).any():
+        raise ModelError(f"{where}: scale {float(scale[0]):g} is not positive")
 
 
 def _as_float(tensor: Tensor | None) -> Tensor | None:

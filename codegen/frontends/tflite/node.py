@@ -44,6 +44,7 @@ class Node:
     label: str
     inputs: tuple[Tensor | None, ...]
     outputs: tuple[Tensor, ...]
+    open: bool = False  # the file leaves an output's shape to the run: it follows from the inputs
 
     def refuse(self, problem: str) -> NoReturn:
         raise ModelError(f"operator {self.index} {self.raw.code} '{self.label}': {problem}")
@@ -66,7 +67,11 @@ class Node:
         """The value of an input that must be constant, such as axes or a shape."""
         tensor = self.input(position)
         if tensor.data is None:
-            self.refuse(f"input {position} '{tensor.label}' must be constant; driftc fixes shapes when it compiles")
+            self.refuse(
+                f"input {position} '{tensor.label}' is computed from the data that the model is given, and must be "
+                "known when compiling; where a batch left open is the reason, export the model with one of 1: "
+                "keras.Input(..., batch_size=1)"
+            )
         return tensor.data
 
     def integers(self, position: int) -> tuple[int, ...]:

@@ -39,6 +39,7 @@ class RawTensor:
     quantization: Quantization | None
     data: Array | None
     variable: bool
+    open: tuple[int, ...] = ()  # axes whose extent the file leaves to the run (-1 in its shape_signature)
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,8 +194,13 @@ class _Reader:
                 quantization=self.quantization(record.Quantization()),
                 data=self.buffer(model, record.Buffer(), shape, dtype),
                 variable=bool(record.IsVariable()),
+                open=self.open_axes(record, len(shape)),
             )
         raise AssertionError
+
+    def open_axes(self, record: Any, rank: int) -> tuple[int, ...]:
+        signature = self.vector(record.ShapeSignatureLength(), record.ShapeSignatureAsNumpy, np.int32)
+        return tuple(axis for axis, n in enumerate(signature) if n == -1) if len(signature) == rank else ()
 
     def buffer(self, model: Any, index: int, shape: Shape, dtype: np.dtype[Any] | None) -> Array | None:
         if not 0 <= index < model.BuffersLength():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Reshape(View):
-    """The shape operand is not read: the output tensor has its value, as TFLite Micro takes it too."""
+    """The shape operand says what the output tensor says, which TFLite Micro takes; it is read where that is open."""
 
     codes = ("RESHAPE",)
 
@@ -25,7 +26,14 @@ class Reshape(View):
     def from_tflite(cls, node: Node) -> Self:
         node.output()
         node.require(len(node.inputs) <= 2, f"has {len(node.inputs)} inputs, not 1 or 2")
-        return cls(**node.common(node.input(0)))
+        x, shape = node.input(0), node.output().shape
+        if node.optional(1) is not None:
+            wanted = node.integers(1)
+            if node.open:
+                rest = prod(n for n in wanted if n != -1)
+                shape = tuple(x.size // rest if n == -1 and rest else n for n in wanted)
+                node.require(all(n > 0 for n in shape), f"cannot make {list(wanted)} of {list(x.shape)}")
+        return cls(**node.common(x) | {"outputs": (replace(node.output(), shape=shape),)})
 
     def stored(self) -> Stored:
         shape = self.outputs[0].shape

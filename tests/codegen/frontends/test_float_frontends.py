@@ -40,7 +40,7 @@ def kinds(graph: Graph) -> list[str]:
 
 
 def check(graph: Graph, framework: str, norms: int) -> list[str]:
-    found = re.fullmatch(rf"imported: equals {framework} \S+ within (\S+) on 3 random inputs", graph.notes[0])
+    found = re.fullmatch(rf"imported: equals {framework} \S+ within (\S+) on 3 random inputs", graph.notes[-1])
     assert found and 0 <= float(found[1]) <= 1e-4, graph.notes
     assert kinds(graph).count("BATCH_NORMALIZATION") == norms
     assert "TRANSPOSE" not in kinds(graph)
@@ -410,6 +410,7 @@ def test_onnx(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert graph.inputs[0].shape == (1, 10, 8, 3)
     assert graph.operators[1].label == "net"
+    assert re.fullmatch(r"the batch of '\w+' is (open|\d) in the model; compiled for 1", graph.notes[0])
 
 
 @TORCH
