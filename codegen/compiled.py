@@ -23,6 +23,7 @@ from driftc.codegen.lower import Lowered, core_of, lower, memories_of, planned
 from driftc.codegen.options import Options
 from driftc.codegen.plan.choose import Point, pareto
 from driftc.codegen.quantize.post_training import Quantized
+from driftc.codegen.report import stored
 from driftc.codegen.report.report import report
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Compiled:
         self._model = model
         self._folder = folder
         self._measured: Measured | None = None
+        self._quantization: dict[str, Any] | None = None
         self.quantized: Quantized | None = None  # where the model was float
         self.notes = [*lowered.source.notes]  # what the user should know
         self.not_measured = ""  # why, where measuring was tried and a tool was missing or failed
@@ -56,8 +58,8 @@ class Compiled:
         """A folder that `write` or `driftc compile` made. Raises UsageError where it is not one."""
         path = Path(folder)
         record = read_record(path)
-        stored = record.get("options")
-        options = Options.from_json(stored if isinstance(stored, dict) else {})
+        given = record.get("options")
+        options = Options.from_json(given if isinstance(given, dict) else {})
         model = path / MODEL
         if not model.is_file():
             raise UsageError(f"{path}: {MODEL} is missing; compile the model again")
@@ -67,7 +69,26 @@ class Compiled:
         constants = path / ADAPTATION
         adaptation = Adaptation.read(constants) if constants.is_file() else None
         lowered = lower(model, options, title=str(record.get("model", MODEL)), adaptation=adaptation)
-        return cls(content, options, lowered, path)
+        found = cls(content, options, lowered, path)
+        found._recall(stored.read_json(path / stored.REPORT))
+        return found
+
+    def _record(self) -> dict[str, Any]:
+        """The object of report.json: the report, how it was measured, and what quantising lost."""
+        steps = self._measured.instructions if self._measured else None
+        return {
+            **self.report,
+            "measured_with": self.measured_with,
+            "steps": None if steps is None else list(steps),
+            "quantization": self.quantization,
+        }
+
+    def _recall(self, record: dict[str, Any]) -> None:
+        """Take up what `_record` said when the folder was written."""
+        from driftc.simulator.session import Measured
+
+        self._measured = Measured.from_json(record, len(step_names(self.lowered.plan)))
+        self._quantization = stored.quantization(record)
 
     # --- what it is ---
 
@@ -80,6 +101,11 @@ class Compiled:
     def measured_with(self) -> dict[str, Any] | None:
         """Compiler, version, flags, core and engine of what was measured."""
         return self._measured.how if self._measured else None
+
+    @property
+    def quantization(self) -> dict[str, Any] | None:
+        """What each layer lost where the model was float, in dB; None where it was not."""
+        return self.quantized.as_json() if self.quantized is not None else self._quantization
 
     @property
     def core(self) -> str:
@@ -120,7 +146,7 @@ class Compiled:
 
     def write(self, path: str | Path) -> None:
         """Write the folder: whole or not at all. Raises UsageError where it cannot or must not be written."""
-        listed = sorted([*self.sources, "report.json", RECORD])
+        listed = sorted([*self.sources, stored.REPORT, stored.VERIFIED, RECORD])
         record = {
             "driftc": driftc.__version__,
             "model": self.lowered.graph.source,
@@ -132,7 +158,7 @@ class Compiled:
             Path(path),
             {
                 **self.sources,
-                "report.json": json.dumps({**self.report, "measured_with": self.measured_with}, indent=2) + "\n",
+                stored.REPORT: json.dumps(self._record(), indent=2) + "\n",
                 RECORD: json.dumps(record, indent=2) + "\n",
             },
         )
@@ -232,7 +258,12 @@ class Compiled:
         from driftc.simulator.session import verify_compiled
 
         samples = self.samples(data, random=random, labels=labels, input_divisor=input_divisor, sample=sample)
-        return verify_compiled(self, samples, engines, save_tensors, sanitize, progress)
+        found = verify_compiled(self, samples, engines, save_tensors, sanitize, progress)
+        if self._folder is not None and sample is None:
+            difference = None if found.first_difference is None else str(found.first_difference)
+            kept = {**found.as_json(), "core": self.core, "difference": difference}
+            stored.keep_verification(self._folder, kept)
+        return found
 
     def simulate(
         self,

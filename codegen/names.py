@@ -44,6 +44,21 @@ def layer_name(label: str, code: str) -> str:
     return identifier(parts[-1] if parts else "", code.lower())
 
 
+def readable(label: str) -> str:
+    """A tensor's or layer's name for people: as it is where it is short, else the last part that says something.
+
+    'net/pw_1/Relu;net/pw_1/BiasAdd;...' gives 'pw_1/Relu'. Not unique; for C there is `Names`.
+    """
+    if len(label) <= LONGEST and ";" not in label:
+        return label
+    parts = [part for part in label.split(";")[0].split("/") if part]
+    last = len(parts) - 1
+    while last > 0 and _OPERATION.fullmatch(parts[last].split(":")[0]):
+        last -= 1
+    short = "/".join(parts[last:])
+    return short if 0 < len(short) <= LONGEST else f"…{(short or label)[-LONGEST + 1 :]}"
+
+
 def comment(text: str) -> str:
     """Model text made harmless inside a C comment: printable ASCII that cannot end it."""
     printable = "".join(c if " " <= c <= "~" else "?" for c in text).replace("\\", "/")

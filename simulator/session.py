@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +38,18 @@ class Measured:
     stack_bytes: int
     instructions: tuple[int, ...] | None  # of each step; None where no engine here counts for this core
     how: dict[str, Any] = field(default_factory=dict)  # compiler, version, flags, core, engine
+
+    @classmethod
+    def from_json(cls, report: Mapping[str, Any], steps: int) -> Measured | None:
+        """What report.json says of a program of `steps` steps; None where it was not measured, or is damaged."""
+        flash, counts, how = report.get("flash"), report.get("steps"), report.get("measured_with")
+        code = flash.get("code") if isinstance(flash, dict) else None
+        stack = report.get("stack_bytes")
+        if not isinstance(code, int) or not isinstance(stack, int) or not isinstance(how, dict):
+            return None
+        if not isinstance(counts, list) or len(counts) != steps or not all(type(count) is int for count in counts):
+            counts = None
+        return cls(code, stack, None if counts is None else tuple(counts), how)
 
 
 def measure_program(program: Program, sample: Sequence[NDArray[Any]]) -> Measured:

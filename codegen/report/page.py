@@ -1,4 +1,4 @@
-"""`driftc report`: one HTML page, complete in itself, that shows what lies where in RAM while the model runs."""
+"""`driftc report`: one HTML page, complete in itself: what a compiled model costs, and what was proved of it."""
 
 from __future__ import annotations
 
@@ -7,48 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import driftc
+from driftc.boards import Board, load, names
 from driftc.codegen.emit.emit import environment
-from driftc.codegen.emit.program import step_name
 from driftc.codegen.emit.text import by
+from driftc.codegen.names import readable
 from driftc.codegen.plan.choose import Point
-from driftc.codegen.plan.live import Life, lives, occupied
-from driftc.codegen.plan.plan import Buffer, Piece, Plan, Region, static_calls
+from driftc.codegen.plan.live import Life
+from driftc.codegen.plan.plan import Plan, static_calls
+from driftc.codegen.report.drawing import PLOT, Timeline, dearest, draw, kind_of, owner_of, plot, timeline, unit_name
+from driftc.codegen.report.report import live_bytes
 
-# Of the drawing, in its own units.
-HEIGHT = 420
-MOST_HEIGHT_PER_BYTE = 40.0
-WIDTH_PER_STEP = 44
-WIDEST = 3000
-LABEL_FROM = 14  # a box this high has room for its name
-CHARACTER = 6.2
-PLOT = (560, 160)  # of the front
-
-
-@dataclass(frozen=True)
-class Box:
-    """A buffer in the drawing."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-    kind: str  # a class of the style sheet
-    label: str
-    title: str
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """The RAM of one region over the steps of the program."""
-
-    name: str
-    bytes: int
-    width: float
-    height: float
-    step: float  # width of one
-    peak: int  # index of the step that uses the most bytes
-    boxes: tuple[Box, ...]
-    ticks: tuple[tuple[float, str], ...]  # y and label
+Json = dict[str, Any]
+BARS = ("macs", "constant_bytes", "arena", "instructions")
 
 
 @dataclass(frozen=True)
@@ -56,6 +26,7 @@ class Row:
     """A line of the table of buffers."""
 
     name: str
+    title: str  # the name in full
     kind: str
     shape: str
     bytes: int
@@ -76,11 +47,23 @@ class Line:
     read: str
 
 
-def arena_page(plan: Plan, report: dict[str, Any], front: Sequence[Point] = ()) -> str:
-    """The page for `plan`; `report` is the object of `driftc compile --json`, `front` are plans with other RAM."""
-    steps, known = _by_unit(plan)
-    used = [occupied(life.buffer for life in known if life.first <= n <= life.last) for n in range(len(steps))]
-    peak = max(range(len(steps)), key=lambda n: used[n])
+@dataclass(frozen=True)
+class Fit:
+    """Whether a board holds the model."""
+
+    board: str
+    fits: bool
+    reason: str
+
+
+def page(plan: Plan, report: Json, front: Sequence[Point] = (), verified: Json | None = None) -> str:
+    """The page for `plan`.
+
+    `report` is the object of report.json (of `driftc compile --json` where nothing else is known), `front` are plans
+    with other RAM, `verified` is what `driftc verify` found last.
+    """
+    time = timeline(plan)
+    layers = _layers(plan, report)
     return str(
         environment()
         .get_template("report.html.j2")
@@ -88,97 +71,71 @@ def arena_page(plan: Plan, report: dict[str, Any], front: Sequence[Point] = ()) 
             name=plan.name,
             version=driftc.__version__,
             report=report,
-            steps=steps,
-            used=used,
-            peak=peak,
-            drawings=[_drawing(plan, region, known, len(steps), peak) for region in plan.regions],
-            rows=[_row(plan, life, steps, peak) for life in sorted(known, key=lambda life: -life.buffer.bytes)],
-            advice=[
-                *_advice(plan, [life for life in known if life.first <= peak <= life.last], steps[peak], used[peak]),
-                *_options(plan, front),
-            ],
+            measured=report.get("measured_with"),
+            verified=verified,
+            fits=_fits(report),
+            layers=layers,
+            most={key: max((layer[key] or 0 for layer in layers), default=0) for key in BARS},
+            losses=_losses(report.get("quantization")),
+            time=time,
+            drawings=[draw(plan, region, time) for region in plan.regions],
+            rows=[_row(plan, life, time) for life in sorted(time.lives, key=lambda life: -life.buffer.bytes)],
+            advice=[*_advice(plan, time), *_options(plan, front)],
             lines=_lines(plan),
             front=front,
-            plot=_plot(front, plan.arena_bytes),
+            dots=plot(front, plan.arena_bytes),
+            plot=PLOT,
+            dear=dearest(front) if len(front) > 1 else 0.0,
         )
     )
 
 
-def _by_unit(plan: Plan) -> tuple[list[str], list[Life]]:
-    """The names of what is computed as one, and which of them each buffer lives through: private ones in theirs."""
-    if not plan.pieces:
-        return [step_name(statement) for statement in plan.program], lives(plan)
-    names, place = [], {-1: -1, len(plan.program): len(plan.pieces)}
-    for number, piece in enumerate(plan.pieces):
-        ends = piece.operators[:1] + piece.operators[1:][-1:]
-        names.append("..".join(ends) + (f" ({piece.kind})" if piece.kind else ""))
-        place |= dict.fromkeys(range(piece.first, piece.stop), number)
-    return names, [Life(life.buffer, place[life.first], place[life.last]) for life in lives(plan)]
+def _layers(plan: Plan, report: Json) -> list[Json]:
+    """The layers of the report with the bytes of RAM in use during each."""
+    return [
+        {**layer, "arena": live, "output": by(tuple(layer["output_shape"]))}
+        for layer, live in zip(report["layers"], live_bytes(plan), strict=True)
+    ]
 
 
-def _kind(plan: Plan, buffer: Buffer) -> str:
-    """input, output, tensor, or how the unit is cut whose own it is: rows, channels."""
-    owner = _owner(plan, buffer)
-    if owner is not None:
-        return owner.kind
-    for kind, ports in (("input", plan.inputs), ("output", plan.outputs)):
-        roots = {plan.views.get(port.name, port.name) for port in ports}
-        if plan.views.get(buffer.name, buffer.name) in roots:
-            return kind
-    return "tensor"
+def _losses(quantization: Json | None) -> list[Json]:
+    """Layers with what they lose, in dB, and the width of a bar that is longest where the most is lost."""
+    found = [layer for layer in (quantization or {}).get("layers", []) if layer["total_db"] is not None]
+    best = max((layer["total_db"] for layer in found), default=0.0)
+    return [{**layer, "share": 1 - max(layer["total_db"], 0.0) / best if best > 0 else 1.0} for layer in found]
 
 
-def _owner(plan: Plan, buffer: Buffer) -> Piece | None:
-    """The unit computed in parts that alone uses `buffer`."""
-    users = [piece for piece in plan.pieces if any(buffer is used for used in _used(plan, piece))]
-    port = any(buffer is used for used in (*plan.inputs, *plan.outputs))
-    return users[0] if len(users) == 1 and users[0].kind and not port else None
+def _fits(report: Json) -> list[Fit]:
+    """Every board, those that hold the model first."""
+    found = [_fit(load(name), report) for name in names()]
+    return sorted(found, key=lambda fit: (not fit.fits, fit.board))
 
 
-def _used(plan: Plan, piece: Piece) -> list[Buffer]:
-    calls = static_calls(plan.program[piece.first : piece.stop])
-    return [b for call in calls for b in (*call.inputs, *call.outputs, *([call.sums] if call.sums else []))]
+def _fit(board: Board, report: Json) -> Fit:
+    ram = report["arena_bytes"] + (report["stack_bytes"] or 0)
+    flash = report["flash"]["constants"] + (report["flash"]["code"] or 0)
+    over = [
+        f"{what} {needed:,} B of {there:,} B"
+        for what, needed, there in (("RAM", ram, board.largest.bytes), ("flash", flash, board.flash.bytes))
+        if needed > there
+    ]
+    used = f"{board.name}: RAM {ram / board.largest.bytes:.0%}, flash {flash / board.flash.bytes:.0%}"
+    return Fit(board.key, not over, "; ".join([f"{board.name}: does not fit", *over]) if over else used)
 
 
-def _drawing(plan: Plan, region: Region, known: list[Life], steps: int, peak: int) -> Drawing:
-    step = min(WIDTH_PER_STEP, WIDEST / steps)
-    scale = min(HEIGHT / max(region.bytes, 1), MOST_HEIGHT_PER_BYTE)
-    height = region.bytes * scale
-    boxes = []
-    for life in known:
-        buffer = life.buffer
-        if buffer.region != region.name:
-            continue
-        first, last = max(life.first, 0), min(life.last, steps - 1)
-        width, high = (last - first + 1) * step, buffer.bytes * scale
-        room = int((width - 6) / CHARACTER)
-        label = _short(buffer.name, room) if high >= LABEL_FROM and room >= 3 else ""
-        title = f"{buffer.name}: {buffer.bytes:,} B at {region.name} + {buffer.offset}"
-        top = height - buffer.offset * scale - high
-        boxes.append(Box(first * step, top, width, high, _kind(plan, buffer), label, title))
-    quarters = sorted({round(region.bytes * part / 4) for part in range(5)})
-    ticks = tuple((height - mark * scale, f"{mark:,}") for mark in quarters)
-    return Drawing(region.name, region.bytes, steps * step, height, step, peak, tuple(boxes), ticks)
-
-
-def _short(name: str, room: int) -> str:
-    """The end of a name tells more than its beginning."""
-    plain = name.split(";")[0]
-    return plain if len(plain) <= room else f"…{plain[-(room - 1) :]}"
-
-
-def _row(plan: Plan, life: Life, steps: list[str], peak: int) -> Row:
-    buffer = life.buffer
+def _row(plan: Plan, life: Life, time: Timeline) -> Row:
+    buffer, steps = life.buffer, time.steps
     first = "before the first" if life.first < 0 else steps[life.first]
     last = "after the last" if life.last >= len(steps) else steps[life.last]
     return Row(
-        name=buffer.name,
-        kind=_kind(plan, buffer),
+        name=readable(buffer.name),
+        title=buffer.name,
+        kind=kind_of(plan, buffer),
         shape=f"{by(buffer.shape)} {buffer.dtype.name}",
         bytes=buffer.bytes,
         place=f"{buffer.region} + {buffer.offset}",
         steps=first if first == last else f"{first} to {last}",
-        at_peak=life.first <= peak <= life.last,
+        at_peak=life.first <= time.peak <= life.last,
     )
 
 
@@ -188,7 +145,7 @@ def _lines(plan: Plan) -> list[Line]:
     for piece in plan.pieces:
         calls = list(static_calls(plan.program[piece.first : piece.stop]))
         for buffer in plan.buffers():
-            if _owner(plan, buffer) is not piece:
+            if owner_of(plan, buffer) is not piece:
                 continue
             writers = {c.operator.name: 0 for c in calls if buffer in (*c.outputs, c.sums)}
             readers = {c.operator.name: 0 for c in calls if buffer in c.inputs or (c.sums is buffer and c.reduce)}
@@ -197,11 +154,10 @@ def _lines(plan: Plan) -> list[Line]:
             keeps += [f"{buffer.kept} of {channels} channels"] if buffer.kept < channels else []
             if buffer.dtype.name != "int8":
                 keeps.append(buffer.dtype.name)
-            unit = "..".join(piece.operators[:1] + piece.operators[1:][-1:])
             found.append(
                 Line(
-                    f"{unit} ({piece.kind})",
-                    buffer.name,
+                    unit_name(piece),
+                    readable(buffer.name),
                     ", ".join(keeps) or "all",
                     buffer.bytes,
                     ", ".join(writers),
@@ -225,29 +181,13 @@ def _options(plan: Plan, front: Sequence[Point]) -> list[str]:
     ]
 
 
-def _plot(front: Sequence[Point], arena: int) -> list[tuple[float, float, bool, str]]:
-    """x, y, whether it is this plan, and label of each point: bytes to the right, instructions upwards."""
-    if len(front) < 2:
-        return []
-    most, dear = max(point.bytes for point in front), max(*(point.extra for point in front), 0.01)
-    cheap = min(0.0, *(point.extra for point in front))
-    return [
-        (
-            PLOT[0] * point.bytes / most,
-            PLOT[1] * (1 - (point.extra - cheap) / (dear - cheap)),
-            point.bytes == arena,
-            f"{point.bytes:,} B, {point.extra:+.1%}",
-        )
-        for point in front
-    ]
-
-
-def _advice(plan: Plan, held: list[Life], step: str, used: int) -> list[str]:
+def _advice(plan: Plan, time: Timeline) -> list[str]:
     """What makes the arena as large as it is, and what could make it smaller."""
+    held = [life for life in time.lives if life.first <= time.peak <= life.last]
     largest = max((life.buffer for life in held), key=lambda buffer: buffer.bytes)
     found = [
-        f"Most bytes are in use while {step} runs: {used:,} of {plan.arena_bytes:,}. "
-        f"The largest of its {len(held)} buffers is {largest.name} with {largest.bytes:,} B."
+        f"Most bytes are in use while {time.steps[time.peak]} runs: {time.used[time.peak]:,} of {plan.arena_bytes:,}. "
+        f"The largest of its {len(held)} buffers is {readable(largest.name)} with {largest.bytes:,} B."
     ]
     if plan.arena_bytes == plan.bound:
         found.append(
@@ -258,6 +198,6 @@ def _advice(plan: Plan, held: list[Life], step: str, used: int) -> list[str]:
         unproven = "The planner did not prove this the smallest" if plan.planner == "optimal" else "Placed greedily"
         more = "" if plan.planner == "optimal" else "; --planner optimal looks for the smallest"
         found.append(f"{unproven}: at least {plan.bound:,} B are needed{more}.")
-    if any(life.buffer in plan.inputs and life.last >= (len(plan.pieces) or len(plan.program)) for life in held):
+    if any(life.buffer in plan.inputs and life.last >= len(time.steps) for life in held):
         found.append("An input that is an output too, or is read to the end, keeps its bytes all the time.")
     return found
