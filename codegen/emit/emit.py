@@ -312,7 +312,7 @@ def _ports(plan: Plan, stem: str, buffers: tuple[Buffer, ...], tensors: tuple[Te
 def _function(function: Function) -> str:
     """The comment and the C of one layer."""
     op = function.op
-    if op.tiling is Tiling.NONE and not function.flat:
+    if op.divisible is Tiling.NONE and not function.flat:
         raise PlanError(f"{op.name}: {op.kind} is not computed in parts, nor on buffers with gaps")
     template = environment().get_template(function.kernel.template(function.call))
     body = tidy(template.render(fn=function, k=function.kernel.values(function.call)))

@@ -93,6 +93,11 @@ class Function:
         return self.flat and all(buffer.shape == self.y.shape for buffer in self.inputs)
 
     @property
+    def copy(self) -> str:
+        """The function that copies a run of bytes: input and output may share some."""
+        return "memmove" if _shares_bytes(self.call) else "memcpy"
+
+    @property
     def parameters(self) -> str:
         """Pointers to the start of each buffer, then the origins that the program's loops give."""
         apart = "" if _shares_bytes(self.call) else "restrict "

@@ -224,9 +224,9 @@ class FloatBuilder:
             label,
             x,
             begin=tuple(taken.start for taken in ranges),
-            counts=tuple(len(taken) for taken in ranges),
+            sizes=tuple(len(taken) for taken in ranges),
             strides=tuple(taken.step for taken in ranges),
-            dropped=frozenset[int](),
+            axes=tuple(range(len(ranges))),
         )
 
     def reshape(self, label: str, x: Tensor, shape: Shape) -> Tensor:

@@ -113,6 +113,11 @@ class Operator:
     # --- with defaults that suit most ---
 
     @property
+    def divisible(self) -> Tiling:
+        """`tiling`, as far as the shapes of this one allow it."""
+        return self.tiling
+
+    @property
     def is_float(self) -> bool:
         """True before `quantize` alone: the outputs are float32, and `float_spec` says what they are."""
         return all(tensor.dtype == np.float32 for tensor in self.outputs)

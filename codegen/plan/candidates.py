@@ -182,7 +182,7 @@ def by_channels(graph: Graph, order: Sequence[Unit]) -> Iterator[Candidate]:
             results = tuple(t for op in part for t in op.outputs if not _inner(readers[t.name], first, stop))
             if results == part[-1].outputs:
                 yield from _in_tiles(part, results, views, first)
-            if Tiling.CHANNELS not in part[-1].tiling or fans_out(part[-1]):
+            if Tiling.CHANNELS not in part[-1].divisible or fans_out(part[-1]):
                 break  # what follows is not made channel by channel
 
 

@@ -190,13 +190,15 @@ def fans_out(operator: Operator) -> bool:
     """Makes any channels alone, from whole inputs."""
     if isinstance(operator, Gather) and not operator.by_channel:
         return False
-    return Tiling.CHANNELS in operator.tiling and operator.kind in FAN_OUT and getattr(operator, "groups", 1) == 1
+    return Tiling.CHANNELS in operator.divisible and operator.kind in FAN_OUT and getattr(operator, "groups", 1) == 1
 
 
 def fans_in(operator: Operator) -> bool:
     """Sums over its input channels, any of them alone."""
     return (
-        Tiling.REDUCE in operator.tiling and operator.epilogue == "requantize" and getattr(operator, "groups", 1) == 1
+        Tiling.REDUCE in operator.divisible
+        and operator.epilogue == "requantize"
+        and getattr(operator, "groups", 1) == 1
     )
 
 

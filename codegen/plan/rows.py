@@ -62,7 +62,7 @@ class Stream:
         )
         if self._flattened(operator) is not None:
             return operator.epilogue == "requantize"
-        by_rows = Tiling.ROWS in operator.tiling or operator.sums_rows
+        by_rows = Tiling.ROWS in operator.divisible or operator.sums_rows
         return by_rows and len(operator.outputs) == 1 and operator.epilogue == "requantize" and not whole
 
     def _flattened(self, operator: Operator) -> Tensor | None:

@@ -85,6 +85,28 @@ def movement() -> ModelBuilder:
     return m
 
 
+def more_movement() -> ModelBuilder:
+    m = ModelBuilder()
+    x = m.input("image", (1, 4, 4, 4), scale=0.1, zero_point=4)
+    a, b, c = m.split_v(x, [1, -1, 1], axis=3, names=["one", "rest", "last"])
+    d = m.unpack(m.slice(b, (0, 1, 0, 0), (1, 2, -1, 2), name="range"), axis=1, names=["upper", "lower"])
+    e = m.resize_nearest_neighbor(a, (6, 8), name="nearest")
+    m.output(m.pack(d, axis=3, name="packed"), m.concatenation([c, c], axis=2, name="wide"), e)
+    return m
+
+
+def decoder() -> ModelBuilder:
+    m = ModelBuilder()
+    x = m.input("code", (1, 3, 3, 4), scale=0.1, zero_point=-3)
+    x = m.transpose_conv(
+        x, _weights(6, 3, 3, 4), np.arange(6), weight_scale=[0.01 * n for n in range(1, 7)], stride=2,
+        activation=Activation.RELU, out_scale=0.1, out_zero_point=-128, name="doubled",
+    )  # fmt: skip
+    x = m.resize_nearest_neighbor(x, (9, 12), half_pixel_centers=True, name="larger")
+    m.output(m.transpose_conv(x, _weights(2, 2, 2, 6), weight_scale=0.01, padding="VALID", out_scale=0.3, name="last"))
+    return m
+
+
 def look_up() -> ModelBuilder:
     m = ModelBuilder()
     words = m.input("words", (3,), dtype=np.int32)
@@ -150,6 +172,8 @@ BUILT: dict[str, Callable[[], ModelBuilder]] = {
     "elementwise": elementwise,
     "decisions": decisions,
     "movement": movement,
+    "more_movement": more_movement,
+    "decoder": decoder,
     "look_up": look_up,
     "float_border": float_border,
     "open_batch": open_batch,

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
 from models.core import GraphBuilder
 from models.schema import Activation, Tensor
+
+
+class Grid(TypedDict, total=False):
+    """Of a resized image."""
+
+    align_corners: bool
+    half_pixel_centers: bool
+    name: str
 
 
 class MovementOperators(GraphBuilder):
@@ -138,6 +146,63 @@ class MovementOperators(GraphBuilder):
         results = [self.result(names[part] if names else None, shape, x) for part in range(parts)]
         self.operator("SPLIT", [self.constant(axis, dtype=np.int32), x], results, "SplitOptions", NumSplits=parts)
         return results
+
+    def split_v(
+        self, x: Tensor, sizes: Sequence[int], axis: int = -1, *, names: Sequence[str] | None = None
+    ) -> list[Tensor]:
+        """One of `sizes` may be -1."""
+        place = axis % len(x.shape)
+        rest = x.shape[place] - sum(size for size in sizes if size != -1)
+        shapes = [(*x.shape[:place], rest if n == -1 else n, *x.shape[place + 1 :]) for n in sizes]
+        results = [self.result(names[part] if names else None, shape, x) for part, shape in enumerate(shapes)]
+        operands = [x, self.constant(list(sizes), dtype=np.int32), self.constant(axis, dtype=np.int32)]
+        self.operator("SPLIT_V", operands, results, "SplitVOptions", version=2, NumSplits=len(sizes))
+        return results
+
+    def slice(self, x: Tensor, begin: Sequence[int], size: Sequence[int], *, name: str | None = None) -> Tensor:
+        """-1 as a size: all that are left."""
+        pairs = zip(begin, size, x.shape, strict=True)
+        y = self.result(name, tuple(extent - first if n == -1 else n for first, n, extent in pairs), x)
+        bounds = [self.constant(list(values), dtype=np.int32) for values in (begin, size)]
+        self.operator("SLICE", [x, *bounds], [y], "SliceOptions", version=3)
+        return y
+
+    def pack(self, parts: Sequence[Tensor], axis: int = 0, *, name: str | None = None) -> Tensor:
+        shape = parts[0].shape
+        place = axis % (len(shape) + 1)
+        y = self.result(name, (*shape[:place], len(parts), *shape[place:]), parts[0])
+        self.operator("PACK", list(parts), [y], "PackOptions", version=2, ValuesCount=len(parts), Axis=axis)
+        return y
+
+    def unpack(self, x: Tensor, axis: int = 0, *, names: Sequence[str] | None = None) -> list[Tensor]:
+        place = axis % len(x.shape)
+        count, shape = x.shape[place], (*x.shape[:place], *x.shape[place + 1 :])
+        results = [self.result(names[part] if names else None, shape, x) for part in range(count)]
+        self.operator("UNPACK", [x], results, "UnpackOptions", version=2, Num=count, Axis=axis)
+        return results
+
+    def resize_nearest_neighbor(self, x: Tensor, size: tuple[int, int], **grid: Unpack[Grid]) -> Tensor:
+        return self._resize("RESIZE_NEAREST_NEIGHBOR", "ResizeNearestNeighborOptions", x, size, **grid)
+
+    def resize_bilinear(self, x: Tensor, size: tuple[int, int], **grid: Unpack[Grid]) -> Tensor:
+        return self._resize("RESIZE_BILINEAR", "ResizeBilinearOptions", x, size, **grid)
+
+    def _resize(
+        self,
+        code: str,
+        table: str,
+        x: Tensor,
+        size: tuple[int, int],
+        *,
+        align_corners: bool = False,
+        half_pixel_centers: bool = False,
+        name: str | None = None,
+    ) -> Tensor:
+        y = self.result(name, (x.shape[0], *size, x.shape[3]), x)
+        operands = [x, self.constant(list(size), dtype=np.int32)]
+        options = {"AlignCorners": align_corners, "HalfPixelCenters": half_pixel_centers}
+        self.operator(code, operands, [y], table, version=3, **options)
+        return y
 
     def gather(
         self, x: Tensor, indices: Tensor, *, axis: int = 0, batch_dims: int = 0, name: str | None = None

@@ -81,6 +81,43 @@ class WeightedOperators(GraphBuilder):
         )
         return y
 
+    def transpose_conv(
+        self,
+        x: Tensor,
+        weights: ArrayLike,
+        bias: ArrayLike | None = None,
+        *,
+        weight_scale: ArrayLike,
+        size: tuple[int, int] | None = None,
+        stride: Pair = 1,
+        padding: Padding = "SAME",
+        activation: Activation = Activation.NONE,
+        out_scale: float,
+        out_zero_point: int = 0,
+        name: str | None = None,
+    ) -> Tensor:
+        """`weights` int8 [out, height, width, in]; `size`: rows and pixels of the output, else as Keras has them."""
+        filters, steps = np.asarray(weights, np.int8), pair(stride)
+        usual = [
+            extent * step + (max(kernel - step, 0) if padding == "VALID" else 0)
+            for extent, step, kernel in zip(x.shape[1:3], steps, filters.shape[1:3], strict=True)
+        ]
+        shape = (x.shape[0], *(size or usual), filters.shape[0])
+        y = self.result(name, shape, x, out_scale, out_zero_point)
+        parameters = self._parameters(x, filters, bias, weight_scale, 0, y.name)
+        self.operator(
+            "TRANSPOSE_CONV",
+            [self.constant(list(shape), dtype=np.int32), parameters[0], x, *parameters[1:]],
+            [y],
+            "TransposeConvOptions",
+            version=4,
+            Padding=PADDING[padding],
+            StrideH=steps[0],
+            StrideW=steps[1],
+            FusedActivationFunction=int(activation),
+        )
+        return y
+
     def fully_connected(
         self,
         x: Tensor,

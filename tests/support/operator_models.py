@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from elementwise_models import ELEMENTWISE
@@ -24,7 +24,7 @@ from operator_cases import (
 )
 
 Models = st.SearchStrategy[ModelBuilder]
-paddings = st.sampled_from(["SAME", "VALID"])
+paddings: st.SearchStrategy[Literal["SAME", "VALID"]] = st.sampled_from(["SAME", "VALID"])
 alphas = st.one_of(st.sampled_from([0.0, 0.1, 0.2, 1.0, -0.5, 2.0]), st.floats(-3, 3, width=32))
 betas = st.one_of(st.sampled_from([1.0, 0.5]), st.floats(0.0625, 20, width=32))
 
@@ -82,6 +82,30 @@ def depthwise_convolutions(draw: st.DrawFn) -> ModelBuilder:
     bias = image.bias(out, 2000) if draw(st.booleans()) else None
     quantised = draw(requantised(image, out, weights.size // out))
     image.builder.output(image.builder.depthwise_conv_2d(image.tensor, weights, bias, **window, **quantised))
+    return image.builder
+
+
+@st.composite
+def transposed_convolutions(draw: st.DrawFn, *, fitting: bool = True) -> ModelBuilder:
+    """Outputs of a size that a convolution would make the input of; else of any, which only TFLite Micro takes."""
+    image = draw(images(5, 5))
+    out, stride, kernel = draw(st.integers(1, 6)), draw(pairs(3)), draw(pairs(4))
+    padding: Literal["SAME", "VALID"] = draw(paddings)
+    weights = image.weights(out, *kernel, image.tensor.shape[3])
+    bias = image.bias(out, 5000) if draw(st.booleans()) else None
+    quantised = draw(requantised(image, out, weights[0].size))
+    least = [
+        (extent - 1) * step + (size if padding == "VALID" else 1)
+        for extent, step, size in zip(image.tensor.shape[1:3], stride, kernel, strict=True)
+    ]
+    rows, pixels = (
+        draw(st.integers(n, n + step - 1) if fitting else st.integers(4, n + 4))
+        for n, step in zip(least, stride, strict=True)
+    )
+    y = image.builder.transpose_conv(
+        image.tensor, weights, bias, stride=stride, padding=padding, size=(rows, pixels), **quantised
+    )
+    image.builder.output(y)
     return image.builder
 
 
@@ -265,6 +289,51 @@ def split(draw: st.DrawFn, m: ModelBuilder, x: Tensor) -> None:
     m.output(*m.split(x, draw(st.sampled_from(pieces)), axis))
 
 
+def split_v(draw: st.DrawFn, m: ModelBuilder, x: Tensor) -> None:
+    axis = draw(st.integers(-len(x.shape), len(x.shape) - 1))
+    cuts = sorted(draw(st.sets(st.integers(1, x.shape[axis])))) or [x.shape[axis]]
+    sizes = [stop - start for start, stop in zip([0, *cuts], [*cuts, x.shape[axis]], strict=False) if stop > start]
+    if draw(st.booleans()):
+        sizes[draw(st.integers(0, len(sizes) - 1))] = -1
+    m.output(*m.split_v(x, sizes, axis))
+
+
+def slice_(draw: st.DrawFn, m: ModelBuilder, x: Tensor) -> None:
+    begin = [draw(st.integers(0, extent - 1)) for extent in x.shape]
+    sizes = [
+        draw(st.one_of(st.just(-1), st.integers(1, extent - first)))
+        for first, extent in zip(begin, x.shape, strict=True)
+    ]
+    m.output(m.slice(x, begin, sizes))
+
+
+def pack(draw: st.DrawFn, m: ModelBuilder, x: Tensor) -> None:
+    axis = draw(st.integers(-len(x.shape) - 1, len(x.shape)))
+    quantised: dict[str, Any] = {"scale": x.scale[0], "zero_point": x.zero_point[0]}
+    others = [m.input(f"x{number}", x.shape, **quantised) for number in range(draw(st.integers(0, 3)))]
+    m.output(m.pack(draw(st.permutations([x, *others])), axis))
+
+
+def unpack(draw: st.DrawFn, m: ModelBuilder, x: Tensor) -> None:
+    m.output(*m.unpack(x, draw(st.integers(-len(x.shape), len(x.shape) - 1))))
+
+
+def resize(code: str, largest: int = 6) -> Models:
+    """To any size, with every grid."""
+
+    @st.composite
+    def models(draw: st.DrawFn) -> ModelBuilder:
+        image = draw(images(largest, 5))
+        _, height, width, _ = image.tensor.shape
+        factors = st.tuples(st.just(height * draw(st.integers(1, 4))), st.just(width * draw(st.integers(1, 4))))
+        size = draw(st.one_of(factors, pairs(3 * largest)))
+        grid = draw(st.sampled_from([{}, {"align_corners": True}, {"half_pixel_centers": True}]))
+        image.builder.output(getattr(image.builder, code)(image.tensor, size, **grid))
+        return image.builder
+
+    return models()
+
+
 @st.composite
 def gathers(draw: st.DrawFn) -> ModelBuilder:
     """A look-up in a table that is constant or computed."""
@@ -296,6 +365,7 @@ def embeddings(draw: st.DrawFn) -> ModelBuilder:
 MODELS: dict[str, Models] = {
     "conv_2d": convolutions(),
     "depthwise_conv_2d": depthwise_convolutions(),
+    "transpose_conv": transposed_convolutions(),
     "fully_connected": dense_layers(),
     **{code: elementwise(code) for code in ("add", "sub", "mul")},
     **ELEMENTWISE,
@@ -311,6 +381,11 @@ MODELS: dict[str, Models] = {
     "concatenation": moving(concatenation, 5, 4),
     "strided_slice": moving(strided_slice, 4, 6),
     "split": moving(split, 5, 6),
+    "split_v": moving(split_v, 4, 6),
+    "slice": moving(slice_, 5, 6),
+    "pack": moving(pack, 4, 4),
+    "unpack": moving(unpack, 4, 5),
+    "resize_nearest_neighbor": resize("resize_nearest_neighbor"),
     "gather": gathers(),
     "embedding_lookup": embeddings(),
 }

@@ -36,11 +36,21 @@ def _layer(draw: st.DrawFn, builder: ModelBuilder, random: np.random.Generator, 
     x = draw(st.sampled_from([*known, *known[-2:], *known[-1:]]))
     alike = [other for other in known if other.shape == x.shape]
     beside = [other for other in known if len(other.shape) == 4 == len(x.shape) and other.shape[1:3] == x.shape[1:3]]
-    kinds = ["relu", "add", "reshape", "split"] + (
-        ["conv", "conv", "point", "point", "depthwise", "depthwise", "max_pool", "concatenation", "mean"]
-        if len(x.shape) == 4
-        else ["dense"]
-    )
+    images = [
+        "conv",
+        "conv",
+        "point",
+        "point",
+        "depthwise",
+        "depthwise",
+        "max_pool",
+        "concatenation",
+        "mean",
+        "larger",
+        "crop",
+        "deconv",
+    ]
+    kinds = ["relu", "add", "reshape", "split", *(images if len(x.shape) == 4 else ["dense"])]
     kind = draw(st.sampled_from(kinds))
     channels = x.shape[-1]
 
@@ -61,7 +71,15 @@ def _layer(draw: st.DrawFn, builder: ModelBuilder, random: np.random.Generator, 
         return [builder.mean(x, [1, 2], keep_dims=True, **OUT)]
     if kind == "concatenation":
         return [builder.concatenation([x, draw(st.sampled_from(beside))], axis=3)]
+    if kind == "larger":
+        return [builder.resize_nearest_neighbor(x, (draw(st.integers(1, 8)), 2 * x.shape[2]))] if x.shape[1] < 9 else []
+    if kind == "crop":
+        first = draw(st.integers(0, x.shape[1] - 1))
+        return [builder.strided_slice(x, [0, first, 0, 0], [1, 99, 99, 99], [1, draw(st.integers(1, 2)), 1, 1])]
     stride = draw(st.integers(1, 2))
+    if kind == "deconv":
+        filters = weights(draw(st.integers(1, 8)), 3, 3, channels)
+        return [builder.transpose_conv(x, filters, weight_scale=0.01, stride=stride, **OUT)] if x.shape[1] < 9 else []
     if kind == "max_pool":
         return [builder.max_pool_2d(x, 2, stride=stride, padding="SAME")]
     if kind == "depthwise":

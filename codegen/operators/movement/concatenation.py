@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from driftc.codegen.graph import Shape
-from driftc.codegen.operators.base import Activation, Array, Operator, Stored
+from driftc.codegen.operators.base import Activation, Array, Stored
+from driftc.codegen.operators.movement.move import Move, Nest
+from driftc.codegen.operators.movement.pieces import along
 from driftc.codegen.operators.quantised import require_same
 from driftc.codegen.operators.reduction.axes import normalised
-from driftc.codegen.operators.walk import Walk, as_rows, row_major
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.tflite.node import Node
@@ -21,12 +23,10 @@ MOST_INPUTS = 10
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Concatenation(Operator):
+class Concatenation(Move):
     """Inputs may be constant. All have the output's scale and zero point."""
 
     codes = ("CONCATENATION",)
-    template = "concatenation"
-    keeps_scale = True
     arithmetic = "Bytes are copied. Refused where an input is quantised otherwise than the output."
 
     axis: int
@@ -57,16 +57,15 @@ class Concatenation(Operator):
     def check(self) -> None:
         super().check()
         for tensor in self.inputs:
-            require_same(self, tensor, self.outputs[0])
+            if tensor.dtype == np.int8:
+                require_same(self, tensor, self.outputs[0])
 
     def summary(self) -> str:
         return f"concatenation along axis {self.axis}"
 
-    def walk(self, backward: bool = False) -> Walk | None:
-        """Input after input, each element by element."""
-        counts = np.cumsum([0, *(tensor.size for tensor in self.inputs)])
-        read = [row_major(tensor.shape) + start for tensor, start in zip(self.inputs, counts, strict=False)]
-        return Walk(tuple(as_rows(steps) for steps in read), (as_rows(np.concatenate(read, axis=self.axis)),))
+    def nests(self) -> Sequence[Nest]:
+        extents = [tensor.shape[self.axis] for tensor in self.inputs]
+        return along(self.outputs[0].shape, self.axis, extents, joins=True)
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         return (np.concatenate([np.asarray(part) for part in inputs], axis=self.axis),)

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from driftc.codegen.graph import Shape
-from driftc.codegen.operators.base import Array, Operator
+from driftc.codegen.operators.base import Array, Stored
+from driftc.codegen.operators.movement.move import Move, Nest
+from driftc.codegen.operators.movement.pieces import along
 from driftc.codegen.operators.reduction.axes import int32s, normalised
-from driftc.codegen.operators.walk import Walk, as_rows, row_major
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.tflite.node import Node
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Split(Operator):
-    """As many pieces as outputs."""
+class Split(Move):
+    """As many pieces as outputs; `sizes` are their extents along `axis`."""
 
     codes = ("SPLIT",)
-    template = "split"
     arithmetic = "Bytes are copied."
 
     axis: int
+    sizes: tuple[int, ...]
 
     @classmethod
     def from_tflite(cls, node: Node) -> Self:
@@ -36,21 +38,27 @@ class Split(Operator):
         node.require(
             x.shape[place] % count == 0, f"axis {place} of {list(x.shape)} does not split into {count} equal pieces"
         )
-        return cls(**node.common(x), axis=place)
+        return cls(**node.common(x), axis=place, sizes=(x.shape[place] // count,) * count)
+
+    def stored(self) -> Stored:
+        axis = np.array(self.axis, np.int32)
+        return Stored((axis, *self.inputs), "SplitOptions", {"NumSplits": len(self.outputs)})
 
     def infer(self) -> tuple[Shape, ...]:
         shape = self.inputs[0].shape
-        piece = shape[self.axis] // len(self.outputs)
-        return ((*shape[: self.axis], piece, *shape[self.axis + 1 :]),) * len(self.outputs)
+        return tuple((*shape[: self.axis], size, *shape[self.axis + 1 :]) for size in self.sizes)
 
     def summary(self) -> str:
         return f"split in {len(self.outputs)} along axis {self.axis}"
 
-    def walk(self, backward: bool = False) -> Walk | None:
-        """Output after output, each element by element."""
-        counts = np.cumsum([0, *(tensor.size for tensor in self.outputs)])
-        written = [row_major(tensor.shape) + start for tensor, start in zip(self.outputs, counts, strict=False)]
-        return Walk((as_rows(np.concatenate(written, axis=self.axis)),), tuple(as_rows(steps) for steps in written))
+    def nests(self) -> Sequence[Nest]:
+        return along(self.inputs[0].shape, self.axis, self.sizes, joins=False)
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
-        return tuple(np.ascontiguousarray(p) for p in np.split(np.asarray(inputs[0]), len(self.outputs), self.axis))
+        pieces = np.split(np.asarray(inputs[0]), np.cumsum(self.sizes)[:-1], self.axis)
+        return tuple(np.ascontiguousarray(piece) for piece in pieces)
+
+    def float_spec(self, *inputs: Array) -> tuple[Array, ...]:
+        if self.axis == 0:
+            self.refuse("splits the batch axis")
+        return self.spec(*inputs)

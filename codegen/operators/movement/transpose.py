@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from driftc.codegen.graph import Shape
-from driftc.codegen.operators.base import Array, Operator, Stored
+from driftc.codegen.operators.base import Array, Stored
+from driftc.codegen.operators.movement.move import Loop, Move, Nest, dense
 from driftc.codegen.operators.reduction.axes import int32s
-from driftc.codegen.operators.walk import Walk, as_rows, row_major
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.tflite.node import Node
 
-LARGEST_RANK = 5
+LARGEST_RANK = 6
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Transpose(Operator):
+class Transpose(Move):
     """Axis i of the output is axis permutation[i] of the input."""
 
     codes = ("TRANSPOSE",)
-    template = "transpose"
-    keeps_scale = True
     arithmetic = "Bytes are copied."
+    compared = "TFLite Micro (to five axes); LiteRT"
 
     permutation: tuple[int, ...]
 
@@ -49,10 +49,11 @@ class Transpose(Operator):
     def summary(self) -> str:
         return f"transpose to axes {', '.join(str(axis) for axis in self.permutation)}"
 
-    def walk(self, backward: bool = False) -> Walk | None:
+    def nests(self) -> Sequence[Nest]:
         """Element by element of the output."""
-        steps = row_major(self.outputs[0].shape)
-        return Walk((as_rows(steps.transpose(np.argsort(self.permutation))),), (as_rows(steps),))
+        read, y = dense(self.inputs[0].shape), self.outputs[0].shape
+        steps = zip(y, self.permutation, dense(y), strict=True)
+        return [Nest(tuple(Loop(count, read[axis], write) for count, axis, write in steps))]
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         return (np.ascontiguousarray(np.asarray(inputs[0]).transpose(self.permutation)),)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from models import ModelBuilder, Tensor
-from oracle import load_bytes
+from oracle import Oracle, compare, load_bytes
 
 from driftc.codegen.errors import ModelError
 
@@ -144,9 +144,58 @@ BAD: dict[str, tuple[Callable[[ModelBuilder, Tensor], Tensor], str]] = {
         ),
         "index 2 does not exist on axis 1",
     ),
-    "slice with an ellipsis": (
-        lambda m, x: m.strided_slice(x, [0, 0, 0, 0], [1, 2, 3, 4], [1, 1, 1, 1], ellipsis_mask=2),
-        "EllipsisMask is not supported",
+    "slice of too few axes": (
+        lambda m, x: operator(m, "STRIDED_SLICE", [x, *[int32(m, 0, 0, 0)] * 2, int32(m, 1, 1, 1)], (1, 2, 3, 4)),
+        "has 3 begins, ends and strides for 4 axes",
+    ),
+    "slice with two ellipses": (
+        lambda m, x: operator(
+            m,
+            "STRIDED_SLICE",
+            [x, *[int32(m, 0, 0)] * 2, int32(m, 1, 1)],
+            (1, 2, 3, 4),
+            "StridedSliceOptions",
+            EllipsisMask=3,
+        ),
+        "ellipses 11",
+    ),
+    "range beyond the axis": (
+        lambda m, x: operator(m, "SLICE", [x, int32(m, 0, 1, 0, 0), int32(m, 1, 2, 3, 4)], (1, 2, 3, 4)),
+        "takes 2 indices from 1 on, of the 2 of axis 1",
+    ),
+    "range of nothing": (
+        lambda m, x: operator(m, "SLICE", [x, int32(m, 0, 2, 0, 0), int32(m, 1, -1, 3, 4)], (1, 0, 3, 4)),
+        "takes -1 indices from 2 on",
+    ),
+    "split_v that does not add up": (
+        lambda m, x: operator(m, "SPLIT_V", [x, int32(m, 3), int32(m, 3)], (1, 2, 3, 3), "SplitVOptions", NumSplits=1),
+        "do not make up the 4 indices of axis 3",
+    ),
+    "split_v with two left open": (
+        lambda m, x: m.split_v(x, [-1, -1], 3)[0],
+        "do not make up the 4 indices",
+    ),
+    "pack of other shapes": (
+        lambda m, x: m.pack([x, m.input("z", (1, 2, 3, 3), scale=0.1)]),
+        "cannot pack",
+    ),
+    "pack of other types": (
+        lambda m, x: operator(
+            m, "PACK", [m.input("i", (2,), dtype=np.int32)], (1, 2), "PackOptions", ValuesCount=1, Axis=0
+        ),
+        "is int32; driftc moves int8 or int32 here, the same on both sides",
+    ),
+    "unpack of too few": (
+        lambda m, x: operator(m, "UNPACK", [x], (1, 3, 4), "UnpackOptions", Num=1, Axis=1),
+        "gives 1 of 1 slices of axis 1, which has 2",
+    ),
+    "resize of a row": (
+        lambda m, x: operator(m, "RESIZE_NEAREST_NEIGHBOR", [m.input("r", (2, 3), scale=0.1), int32(m, 2, 2)], (2, 2)),
+        "needs an input of shape",
+    ),
+    "resize to nothing": (
+        lambda m, x: m.resize_nearest_neighbor(x, (0, 4)),
+        "resizes \\[2, 3\\] to \\[0, 4\\]",
     ),
     "slice with extreme ends": (
         lambda m, x: operator(
@@ -182,6 +231,32 @@ BAD: dict[str, tuple[Callable[[ModelBuilder, Tensor], Tensor], str]] = {
         "axis 4 does not exist",
     ),
 }
+
+
+def test_six_axes_equal_litert(litert: Oracle) -> None:
+    builder = ModelBuilder()
+    x = builder.input("x", (2, 1, 3, 2, 3, 2), scale=0.1)
+    builder.output(builder.transpose(x, (4, 0, 2, 5, 1, 3)))
+    compare(builder, litert)
+
+
+SLICES: dict[str, dict[str, Any]] = {
+    "an ellipsis": {"begin": [0, 0, 1], "end": [1, 0, 3], "strides": [1, 1, 1], "ellipsis_mask": 2},
+    "new axes": {
+        "begin": [0, 0, 0, 1, 0, 1], "end": [0, 1, 2, 3, 0, 4], "strides": [1, 1, 1, 1, 1, 2], "new_axis_mask": 17
+    },
+    "all of them": {
+        "begin": [0, 0, 0, -1], "end": [1, 0, 0, 0], "strides": [1, 1, 1, 1],
+        "shrink_axis_mask": 9, "ellipsis_mask": 2, "new_axis_mask": 4,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SLICES)
+def test_masks_of_slices_equal_litert(litert: Oracle, case: str) -> None:
+    builder = ModelBuilder()
+    builder.output(builder.strided_slice(builder.input("x", (1, 2, 3, 4), scale=0.1), **SLICES[case]))
+    compare(builder, litert)
 
 
 @pytest.mark.parametrize("case", BAD)

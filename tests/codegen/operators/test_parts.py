@@ -26,6 +26,10 @@ def constant(m: ModelBuilder, *shape: int) -> Tensor:
     return m.constant(data, scale=0.2, zero_point=5)
 
 
+def weights(*shape: int) -> NDArray[np.int8]:
+    return np.random.default_rng(sum(shape)).integers(-127, 128, shape, dtype=np.int8)
+
+
 BUILD: dict[str, Build] = {
     "average pool": lambda m, x: m.average_pool_2d(x, (3, 2), stride=(2, 1), padding="SAME"),
     "max pool": lambda m, x: m.max_pool_2d(x, (2, 3), stride=(1, 2), padding="SAME"),
@@ -45,6 +49,17 @@ BUILD: dict[str, Build] = {
     "logistic": lambda m, x: m.logistic(x),
     "pad": lambda m, x: m.pad(x, [(0, 0), (2, 1), (1, 3), (0, 2)]),
     "pad channels": lambda m, x: m.pad(x, [(0, 0), (0, 0), (0, 0), (3, 1)], value=7),
+    "slice": lambda m, x: m.slice(x, [0, x.shape[1] // 2, 0, 0], [1, -1, -1, -1]),
+    "slice channels": lambda m, x: m.strided_slice(x, [0] * 4, x.shape, [1, 2, 1, 2]),
+    "backwards": lambda m, x: m.strided_slice(x, [0, -1, -1, 0], [1, -99, -99, 99], [1, -2, -1, 1]),
+    "nearest": lambda m, x: m.resize_nearest_neighbor(x, (2 * x.shape[1], 3 * x.shape[2])),
+    "nearest of other sizes": lambda m, x: m.resize_nearest_neighbor(x, (7, 5), align_corners=True),
+    "transposed convolution": lambda m, x: m.transpose_conv(
+        x, weights(6, 3, 4, x.shape[3]), [5] * 6, weight_scale=0.01, stride=(2, 3), out_scale=0.5
+    ),
+    "transposed convolution without padding": lambda m, x: m.transpose_conv(
+        x, weights(4, 2, 3, x.shape[3]), weight_scale=0.01, stride=(3, 1), padding="VALID", out_scale=0.5
+    ),
     "mean": lambda m, x: m.mean(x, [1, 2], out_scale=0.2),
     "mean kept": lambda m, x: m.mean(x, [1, 2], keep_dims=True),
 }
@@ -79,9 +94,11 @@ def test_part_is_part_of_the_whole(case: str, size: tuple[int, ...], data: st.Da
     builder.output(BUILD[case](builder, builder.input("x", size, scale=0.1, zero_point=-9)))
     operator = load_bytes(builder.build()).operators[-1]
     height, _, channels = operator.outputs[0].hwc
-    row0, channel0 = 0, data.draw(st.integers(0, channels - 1))
-    row1, channel1 = height, data.draw(st.integers(channel0 + 1, channels))
-    if Tiling.ROWS in operator.tiling:
+    row0, row1, channel0, channel1 = 0, height, 0, channels
+    if Tiling.CHANNELS in operator.divisible:
+        channel0 = data.draw(st.integers(0, channels - 1))
+        channel1 = data.draw(st.integers(channel0 + 1, channels))
+    if Tiling.ROWS in operator.divisible:
         row0 = data.draw(st.integers(0, height - 1))
         row1 = data.draw(st.integers(row0 + 1, height))
     box = Box(row0, row1, channel0, channel1)

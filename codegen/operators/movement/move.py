@@ -1,0 +1,146 @@
+"""Shared by operators that only move elements: which loops copy what, in as few turns and as long runs as can be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import prod
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftc.codegen.graph import Tensor
+from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.walk import NEVER, Walk
+
+Indices = NDArray[np.int64]
+SHORTEST = 4  # bytes that are copied as a run; fewer go one by one
+DTYPES = ("int8", "int32")  # of the elements that are moved
+
+
+@dataclass(frozen=True)
+class Loop:
+    """`count` turns. Turn i is `read * i` elements further in the input, `write * i` in the output.
+
+    With a `table`, a constant of the operator by its key, it is `read * table[i]` in the input.
+    """
+
+    count: int
+    read: int
+    write: int
+    table: str = ""
+
+
+@dataclass(frozen=True)
+class Nest:
+    """Loops, the outermost first, that copy elements from an input to an output, from these first ones on."""
+
+    loops: tuple[Loop, ...]
+    read: int = 0
+    written: int = 0
+    source: int = 0  # number of the input
+    target: int = 0  # number of the output
+
+    @cached_property
+    def merged(self) -> Nest:
+        """The same copies in the same order, with neighbouring loops joined where both sides allow it."""
+        kept: list[Loop] = []
+        for loop in reversed(self.loops):
+            if loop.count == 1 and not loop.table:
+                continue
+            inner = kept[-1] if kept else None
+            if inner is not None and not (loop.table or inner.table):
+                span = (inner.read * inner.count, inner.write * inner.count)
+                if (loop.read, loop.write) == span:
+                    kept[-1] = replace(inner, count=inner.count * loop.count)
+                    continue
+            kept.append(loop)
+        return replace(self, loops=tuple(reversed(kept)))
+
+    @property
+    def run(self) -> int:
+        """How many elements, one behind the other on both sides, the innermost loop copies at once."""
+        loops = self.merged.loops
+        last = loops[-1] if loops else Loop(1, 1, 1)
+        return last.count if (last.read, last.write, last.table) == (1, 1, "") else 1
+
+    def at_once(self, item: int) -> int:
+        """How many elements of `item` bytes are read before the first of them is written."""
+        return self.run if self.run * item >= SHORTEST else 1
+
+    @property
+    def outer(self) -> tuple[Loop, ...]:
+        """The loops around `run`."""
+        loops = self.merged.loops
+        return loops[:-1] if self.run > 1 else loops
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Move(Operator):
+    """Copies what `nests` say, nest after nest. All tensors have the same type; scales are the model's affair."""
+
+    template = "move"
+    keeps_scale = True
+    fill: ClassVar[int | None] = None  # what the output holds where nothing is copied to
+
+    def nests(self) -> Sequence[Nest]:
+        """On whole tensors without gaps."""
+        raise NotImplementedError
+
+    @property
+    def int8_tensors(self) -> tuple[Tensor, ...]:
+        return ()
+
+    @property
+    def moved(self) -> tuple[Tensor, ...]:
+        """The inputs that are copied from."""
+        return self.inputs
+
+    def check(self) -> None:
+        super().check()
+        first = self.outputs[0].dtype
+        for tensor in (*self.moved, *self.outputs):
+            if tensor.dtype.name not in DTYPES or tensor.dtype != first:
+                self.refuse(
+                    f"tensor '{tensor.label}' is {tensor.dtype.name}; driftc moves {' or '.join(DTYPES)} here, "
+                    "the same on both sides"
+                )
+
+    def table(self, key: str) -> Indices:
+        """The constant `key`, which loops name."""
+        return np.asarray(self.constants()[key], np.int64)
+
+    def walk(self, backward: bool = False) -> Walk | None:
+        """A run is read before it is written; runs follow each other."""
+        read = [np.full(tensor.size, NEVER, np.int64) for tensor in self.inputs]
+        late = np.iinfo(np.int64).max
+        written = [np.full(tensor.size, late if self.fill is None else 0, np.int64) for tensor in self.outputs]
+        step = 1
+        for nest in self.nests():
+            where, into = self._places(nest)
+            together = nest.at_once(self.outputs[nest.target].dtype.itemsize)
+            count = where.size // together
+            steps = np.repeat(step + np.arange(count), together)
+            np.maximum.at(read[nest.source], where, steps)
+            np.minimum.at(written[nest.target], into, steps)
+            step += count
+        shapes = [tensor.hwc for tensor in (*self.inputs, *self.outputs)]
+        folded = [steps.reshape(shape) for steps, shape in zip([*read, *written], shapes, strict=True)]
+        return Walk(tuple(folded[: len(read)]), tuple(np.minimum(steps, step) for steps in folded[len(read) :]))
+
+    def _places(self, nest: Nest) -> tuple[Indices, Indices]:
+        """The elements that `nest` reads and writes, in order."""
+        where, into = np.array(nest.read), np.array(nest.written)
+        for loop in nest.loops:
+            turns = np.arange(loop.count)
+            ahead = self.table(loop.table) if loop.table else turns
+            where = np.add.outer(where, loop.read * ahead)
+            into = np.add.outer(into, loop.write * turns)
+        return where.reshape(-1), into.reshape(-1)
+
+
+def dense(shape: Sequence[int]) -> tuple[int, ...]:
+    """How many elements apart neighbours on each axis are, in a tensor of `shape` without gaps."""
+    return tuple(prod(shape[axis + 1 :]) for axis in range(len(shape)))

@@ -1,0 +1,1 @@
+"""Operators that give an image another size."""
