@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import driftc
 from driftc.codegen.adaptation.constants import Adaptation
-from driftc.codegen.emit.emit import emit, emit_selftest, headers
+from driftc.codegen.emit.emit import emit, emit_selftest, headers, interface
 from driftc.codegen.emit.program import step_names
 from driftc.codegen.errors import DataError, ToolError, UsageError
 from driftc.codegen.folder import RECORD, read_record, write_folder
@@ -152,6 +152,7 @@ class Compiled:
             "model": self.lowered.graph.source,
             "sha256": self.lowered.graph.sha256,
             "options": self.options.as_json(),
+            "interface": interface(self.lowered.plan),
             "files": listed,
         }
         write_folder(

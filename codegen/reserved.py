@@ -53,7 +53,7 @@ _TEMPLATES = _words(
     quantize quantized real rest row s scale segment segments shapes share shift source steps sum sums t tail tap
     trace user value weight weights whole window x y zero add_to_hash"""
 )
-_NUMBERED = re.compile(r"(acc|channel|i|in|input|k|out|pixel|ram|row)\d+")
+_NUMBERED = re.compile(r"(acc|channel|i|in|input|k|line|out|pixel|ram|row)\d+")
 
 
 def reserved(name: str) -> bool:

@@ -7,11 +7,16 @@
 #ifndef DRIFTC_H
 #define DRIFTC_H
 
+#include <limits.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
 #define DRIFTC_VERSION 100 /* major * 10000 + minor * 100 + patch */
+
+#if INT_MAX < 0x7FFFFFFF
+#error "driftc's C needs an int of 32 bits; AVR and other cores of 8 or 16 bits have less"
+#endif
 
 /* Inlined for speed, called for size: -Os decides. */
 #if defined(__GNUC__) && !defined(__OPTIMIZE_SIZE__)

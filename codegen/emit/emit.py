@@ -274,6 +274,35 @@ def port_names(plan: Plan) -> tuple[list[str], list[str]]:
     ]
 
 
+def interface(plan: Plan) -> dict[str, Any]:
+    """The C interface in numbers, for what is made around it: a compiled folder's driftc.json keeps it for `export`.
+
+    Of each port `name` is the accessor without the model's, `scale` a C literal, or null where there is none.
+    """
+
+    def described(ports: tuple[Port, ...], tensors: tuple[Tensor, ...]) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": port.short,
+                "label": tensor.label,
+                "type": port.type,
+                "shape": list(tensor.shape[1:] or (1,)),
+                "scale": port.scale or None,
+                "zero": port.zero,
+            }
+            for port, tensor in zip(ports, tensors, strict=True)
+        ]
+
+    fed = None if plan.fed is None else plan.inputs[plan.fed].shape
+    return {
+        "name": plan.name,
+        "inputs": described(_ports(plan, "input", plan.inputs, plan.input_tensors), plan.input_tensors),
+        "outputs": described(_ports(plan, "output", plan.outputs, plan.output_tensors), plan.output_tensors),
+        "regions": [{"name": r.name, "bytes": r.bytes, "align": r.align} for r in plan.regions],
+        "rows": None if fed is None else {"input": plan.fed, "count": fed[0], "length": fed[1] * fed[2]},
+    }
+
+
 def _one_quantised(tensors: tuple[Tensor, ...]) -> bool:
     return len(tensors) == 1 and tensors[0].dtype == np.int8 and tensors[0].quantization is not None
 

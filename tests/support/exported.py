@@ -1,0 +1,69 @@
+"""Exported packages, and the build systems that take them: what the tests of `driftc export` share."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from commands import driftc
+
+MODELS = ("kws", "ic", "vww")  # MLPerf Tiny's; ic adapts, vww is fed by rows
+
+
+def export(models: Path, name: str, target: str, place: Path, *options: str | Path) -> Path:
+    """The package of a compiled model, as the command line writes it below `place`."""
+    driftc("export", models / name, "--to", target, "-o", place / name, *options, cwd=models)
+    return place / name
+
+
+def tools() -> Path:
+    """The folder that .ci/tools filled; the test skips where there is none."""
+    folder = Path(os.environ.get("DRIFTC_TOOLS", "/nonexistent"))
+    if not folder.is_dir():
+        pytest.skip("no build systems: .ci/tools FOLDER installs them, DRIFTC_TOOLS names the folder")
+    return folder
+
+
+def shell(commands: str, folder: Path, extra: Mapping[str, str] | None = None, *, path: Path | None = None) -> str:
+    """Run shell commands as a user types them; what they print. Fails with it where one fails."""
+    environment = {**os.environ, **(extra or {})}
+    if path is not None:
+        environment["PATH"] = f"{path}{os.pathsep}{environment['PATH']}"
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", commands],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+        timeout=600,
+    )
+    assert done.returncode == 0, f"{commands}\n{done.stdout[-8000:]}\n{done.stderr[-8000:]}"
+    return done.stdout
+
+
+def readme_commands(package: Path, heading: str = "Try it") -> str:
+    """The first shell block below a heading of the package's README."""
+    text = (package / "README.md").read_text()
+    found = re.search(rf"^## {heading}\n.*?^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert found is not None, heading
+    return found[1]
+
+
+def both_selftests(first: str, second: str) -> str:
+    """A C program that runs two models' self-tests and prints OK for each."""
+    parts = [
+        f'#include "{name}.h"\n{name.upper()}_STATIC_MEMORY({name}_memory);\nstatic {name}_t {name};\n'
+        for name in (first, second)
+    ]
+    runs = [
+        f"    if ({name}_init(&{name}, &{name}_memory) != 0 || {name}_selftest(&{name}) != 0)\n        return 1;\n"
+        f'    printf("{name}: OK\\n");\n'
+        for name in (first, second)
+    ]
+    return "#include <stdio.h>\n" + "".join(parts) + "int main(void)\n{\n" + "".join(runs) + "    return 0;\n}\n"
