@@ -45,7 +45,10 @@ class Multiplier:
 
 
 def quantize_multiplier(real: float) -> tuple[int, int]:
-    """The int32 significand (Q0.31) and power-of-two exponent of a non-negative real factor."""
+    """The int32 significand (Q0.31) and power-of-two exponent of a non-negative real factor.
+
+    Raises ValueError from 2^30 on: TFLite Micro would shift by more bits than an int32 has.
+    """
     if real == 0.0:
         return 0, 0
     if not 0.0 < real < inf:
@@ -58,7 +61,7 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
     if exponent < -31:
         return 0, 0
     if exponent > 30:
-        return INT32_MAX, 30
+        raise ValueError(f"scale factor {real:g} can overflow int32; TFLite Micro shifts by 30 bits at most")
     return value, exponent
 
 

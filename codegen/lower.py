@@ -52,7 +52,10 @@ def read(path: Path, options: Options, title: str | None = None) -> tuple[Graph,
     from driftc.codegen.frontends.tflite.load import load
 
     source = load(path, model_name(options.name or Path(title).stem), title)
-    return source, match_litert(source) if options.match == "litert" else source
+    try:
+        return source, match_litert(source) if options.match == "litert" else source
+    except ModelError as error:
+        raise error.within(title) from None
 
 
 def lower(

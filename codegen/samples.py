@@ -17,6 +17,7 @@ from driftc.codegen.graph import Tensor
 
 Array = NDArray[Any]
 SEED = 0
+FLOAT_MAX = np.finfo(np.float32).max
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +108,9 @@ def random(
 
 def _random_real(tensor: Tensor, generator: np.random.Generator) -> NDArray[np.float32]:
     quarters = generator.integers(-4 * 150, 4 * 150, tensor.shape) - 4 * tensor.zero_point
-    return np.asarray(quarters.astype(np.float32) / 4 * np.float32(tensor.scale), np.float32)
+    with np.errstate(over="ignore"):
+        real = quarters.astype(np.float32) / 4 * np.float32(tensor.scale)
+    return np.clip(real, -FLOAT_MAX, FLOAT_MAX)
 
 
 def _random(tensor: Tensor, generator: np.random.Generator, limits: dict[str, int]) -> Array:

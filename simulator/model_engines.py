@@ -65,5 +65,6 @@ class ReferenceEngine(Engine):
 
 
 def real_values(quantized: Array, scale: float, zero_point: int) -> Array:
-    """DEQUANTIZE: float32(scale) * (q - zero), rounded once."""
-    return (quantized.astype(np.int32) - zero_point).astype(np.float32) * np.float32(scale)
+    """DEQUANTIZE: float32(scale) * (q - zero), rounded once; infinite beyond float32, as in the kernels."""
+    with np.errstate(over="ignore"):
+        return (quantized.astype(np.int32) - zero_point).astype(np.float32) * np.float32(scale)

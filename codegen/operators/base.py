@@ -106,6 +106,11 @@ class Operator:
         """The integer semantics: slow and plain NumPy on whole tensors. All else is compared with this."""
         raise NotImplementedError
 
+    @property
+    def litert_undefined(self) -> str:
+        """Why LiteRT's kernel has no defined result here for some inputs, where that is so."""
+        return ""
+
     def float_spec(self, *inputs: Array) -> tuple[Array, ...]:
         """The same on float32, in Graphs not quantised yet. Inputs may hold n samples along the first axis."""
         self.refuse("has no float semantics here; driftc computes it in int8 only")

@@ -12,6 +12,8 @@ from driftc.codegen.arithmetic import INT32_MAX, Multiplier
 from driftc.codegen.graph import Tensor
 from driftc.codegen.operators.base import Activation, Operator, activation_range
 
+LARGEST_REAL = float(np.finfo(np.float32).max)
+
 
 def require_quantised(operator: Operator, *tensors: Tensor) -> None:
     """Refuse a tensor without exactly one positive scale and one zero point within int8."""
@@ -25,6 +27,12 @@ def require_quantised(operator: Operator, *tensors: Tensor) -> None:
             operator.refuse(f"tensor '{tensor.label}': scale {tensor.scale:g} is not positive")
         if not -128 <= tensor.zero_point <= 127:
             operator.refuse(f"tensor '{tensor.label}': zero point {tensor.zero_point} is outside int8")
+
+
+def require_finite(operator: Operator, tensor: Tensor) -> None:
+    """Refuse a scale by which int8 values leave float32: the border could give infinities, and take none back."""
+    if tensor.scale * 512 > LARGEST_REAL:
+        operator.refuse(f"scale {tensor.scale:g} of '{tensor.label}' takes int8 values beyond float32")
 
 
 def require_same(operator: Operator, a: Tensor, b: Tensor) -> None:

@@ -8,5 +8,14 @@ from driftc.codegen.graph import Graph
 
 
 def match_litert(graph: Graph) -> Graph:
+    """Raises ModelError for an operator whose result LiteRT leaves undefined."""
+    for operator in graph.operators:
+        if operator.litert_undefined:
+            operator.refuse(f"{operator.litert_undefined}; compile with --match tflm")
+    return as_litert(graph)
+
+
+def as_litert(graph: Graph) -> Graph:
+    """The same, whether or not all of it is defined there."""
     matched = [replace(operator, litert=True) if operator.departures else operator for operator in graph.operators]
     return replace(graph, operators=tuple(matched))

@@ -191,7 +191,7 @@ class _Reader:
                 shape=shape,
                 dtype=dtype,
                 type_name=type_name,
-                quantization=self.quantization(record.Quantization()),
+                quantization=self.quantization(record.Quantization(), dtype),
                 data=self.buffer(model, record.Buffer(), shape, dtype),
                 variable=bool(record.IsVariable()),
                 open=self.open_axes(record, len(shape)),
@@ -215,13 +215,15 @@ class _Reader:
             raise self.refuse(f"holds {length} bytes, but shape {list(shape)} of {dtype} needs {needed}")
         return raw.view(dtype).reshape(shape)
 
-    def quantization(self, record: Any) -> Quantization | None:
+    def quantization(self, record: Any, dtype: np.dtype[Any] | None) -> Quantization | None:
         if record is None or record.ScaleLength() == 0:
             return None
         scale = self.vector(record.ScaleLength(), record.ScaleAsNumpy, np.float32)
         zero_point = self.vector(record.ZeroPointLength(), record.ZeroPointAsNumpy, np.int64)
-        if zero_point.size == 0:
+        if zero_point.size == 0 and dtype == np.int32:  # of a bias no kernel reads it
             zero_point = np.zeros(scale.size, np.int64)
+        elif zero_point.size == 0:
+            raise self.refuse("has a scale but no zero point, so that TFLite Micro takes it as not quantised")
         elif zero_point.size == 1:
             zero_point = np.repeat(zero_point, scale.size)
         if zero_point.size != scale.size:

@@ -9,7 +9,7 @@ import numpy as np
 
 from driftc.codegen.graph import Shape
 from driftc.codegen.operators.base import Array, Operator, Stored
-from driftc.codegen.operators.quantised import require_quantised
+from driftc.codegen.operators.quantised import require_finite, require_quantised
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.tflite.node import Node
@@ -46,6 +46,7 @@ class Dequantize(Operator):
         if x.dtype != np.int8 or y.dtype != np.float32:
             self.refuse(f"turns {x.dtype.name} into {y.dtype.name}; driftc compiles int8 to float32 here")
         require_quantised(self, x)
+        require_finite(self, x)
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         steps = np.asarray(inputs[0], np.int32) - self.inputs[0].zero_point

@@ -10,7 +10,7 @@ import numpy as np
 from driftc.codegen.arithmetic import Int64, Multiplier, round_half_away
 from driftc.codegen.operators.base import Array, Stored
 from driftc.codegen.operators.elementwise.lookup import Lookup
-from driftc.codegen.operators.quantised import requantiser, require_quantised
+from driftc.codegen.operators.quantised import requantiser, require_finite, require_quantised
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -49,6 +49,7 @@ class Quantize(Lookup):
         if self.outputs[0].dtype != np.int8:
             self.refuse(f"gives {self.outputs[0].dtype.name}; driftc compiles int8 here")
         require_quantised(self, self.outputs[0])
+        require_finite(self, self.outputs[0])
 
     def function(self, x: Int64) -> Int64:
         return self.multiplier.apply(x - self.inputs[0].zero_point) + self.outputs[0].zero_point

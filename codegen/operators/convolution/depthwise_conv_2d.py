@@ -48,6 +48,12 @@ class DepthwiseConv2D(Windowed, Weighted):
             weights.shape[3] % x.shape[3] == 0,
             f"{weights.shape[3]} output channels are no multiple of {x.shape[3]} input channels",
         )
+        multiplier = int(options.DepthMultiplier())  # what TFLite Micro reads, whatever the shapes say
+        node.require(
+            multiplier * x.shape[3] == weights.shape[3],
+            f"depth multiplier {multiplier} does not make {weights.shape[3]} output channels of {x.shape[3]} input "
+            "channels; the file is damaged",
+        )
         return cls(
             **node.common(x),
             weights=weights,

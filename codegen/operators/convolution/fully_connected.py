@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from driftc.codegen.arithmetic import exact_pair, scale_exactly
+from driftc.codegen.arithmetic import INT32_MAX, exact_pair, scale_exactly
 from driftc.codegen.graph import Shape
 from driftc.codegen.operators.base import Array, Box, Stored, Tiling, batched
 from driftc.codegen.operators.convolution.weighted import Weighted
@@ -29,7 +29,10 @@ class FullyConnected(Weighted):
         "int32 sum; multiplier float64(scale_in) * float64(scale_w) / float64(scale_out) as Q0.31 and shift; "
         "double rounding; zero point; clamp to the fused activation's int8 range."
     )
-    departures = "LiteRT rounds the float64 product sum * multiplier once, halves away from zero."
+    departures = (
+        "LiteRT rounds the float64 product sum * multiplier once, halves away from zero. Where that can leave int32 "
+        "its cast is undefined: such a layer is not compared with LiteRT, and refused with --match litert."
+    )
 
     keep_dims: bool = False
 
@@ -51,6 +54,12 @@ class FullyConnected(Weighted):
         quantization = self.weights.quantization
         version = 12 if quantization is not None and quantization.scale.size > 1 else 4
         return Stored(self.operands, "FullyConnectedOptions", fields, version)
+
+    @property
+    def litert_undefined(self) -> str:
+        if self.largest_sum * float(self.real_multiplier.max()) < INT32_MAX - 256:
+            return ""
+        return "its sums times its scales can leave int32, where LiteRT's cast to an integer is undefined"
 
     def scaled(self, sums: NDArray[np.int64]) -> NDArray[np.int64]:
         return scale_exactly(sums, self.real_multiplier) if self.litert else super().scaled(sums)

@@ -182,6 +182,45 @@ def test_scale_too_small_for_its_activation(tmp_path: Path) -> None:
         refused(m.build(), tmp_path, "m.tflite: ", "dense")
 
 
+@pytest.mark.parametrize("name", ["image", "conv", "conv/weights"])
+def test_scale_without_a_zero_point(name: str, tmp_path: Path) -> None:
+    """It counted as 0; TFLite Micro takes the tensor as not quantised, and gives other bytes."""
+    refused(changed(tensors={name: {"zero_point": ()}}), tmp_path, f"'{name}': has a scale but no zero point")
+    read(changed(tensors={"conv/bias": {"zero_point": ()}}), tmp_path)
+
+
+@pytest.mark.parametrize("multiplier", [0, 1, 3, -2])
+def test_depth_multiplier_against_the_shapes(multiplier: int, tmp_path: Path) -> None:
+    """It was not read; TFLite Micro computes as many channels as it says."""
+    m = ModelBuilder()
+    x = m.input("image", (1, 4, 4, 2), scale=0.1)
+    m.output(m.depthwise_conv_2d(x, np.ones((1, 3, 3, 4), np.int8), weight_scale=0.1, out_scale=0.5, name="deep"))
+    read(m.build(), tmp_path)
+    m.operators[0] = replace(m.operators[0], options={**m.operators[0].options, "DepthMultiplier": multiplier})
+    refused(m.build(), tmp_path, f"'deep': depth multiplier {multiplier} does not make 4 output channels of 2")
+
+
+@pytest.mark.parametrize("tensor", ["conv", "dense"])
+def test_requantisation_beyond_int32(tensor: str, tmp_path: Path) -> None:
+    """From a factor of 2^30 on TFLite Micro shifts by 31 bits or more: driftc took the largest factor instead."""
+    refused(changed(tensors={tensor: {"scale": (1e-38,)}}), tmp_path, f"'{tensor}': requantisation", "2^30 or more")
+
+
+@pytest.mark.parametrize("scale", [1e36, 3.4e38])
+def test_border_beyond_float32(scale: float, tmp_path: Path) -> None:
+    """Real values of such int8 values are infinite, and what a reference makes of those is undefined."""
+
+    def bordered(scale: float, back: float) -> bytes:
+        m = ModelBuilder()
+        x = m.quantize(m.input("real", (1, 4), dtype=np.float32), out_scale=scale, name="in")
+        m.output(m.dequantize(m.quantize(x, out_scale=back), name="out"))
+        return m.build()
+
+    refused(bordered(scale, 1e35), tmp_path, "QUANTIZE 'in': scale", "beyond float32")
+    refused(bordered(1e35, scale), tmp_path, "DEQUANTIZE 'out': scale", "beyond float32")
+    same(read(bordered(1e35, 6e35), tmp_path))
+
+
 # --- the graph ---
 
 
