@@ -203,7 +203,8 @@ def test_depth_multiplier_against_the_shapes(multiplier: int, tmp_path: Path) ->
 @pytest.mark.parametrize("tensor", ["conv", "dense"])
 def test_requantisation_beyond_int32(tensor: str, tmp_path: Path) -> None:
     """From a factor of 2^30 on TFLite Micro shifts by 31 bits or more: driftc took the largest factor instead."""
-    refused(changed(tensors={tensor: {"scale": (1e-38,)}}), tmp_path, f"'{tensor}': requantisation", "can overflow int32")
+    model = changed(tensors={tensor: {"scale": (1e-38,)}})
+    refused(model, tmp_path, f"'{tensor}': requantisation", "can overflow int32")
 
 
 @pytest.mark.parametrize("scale", [1e36, 3.4e38])
