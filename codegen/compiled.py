@@ -136,6 +136,8 @@ class Compiled:
         firmware = files("driftc").joinpath("firmware")
         for header in headers(plan):
             found[header] = firmware.joinpath(header).read_text(encoding="utf-8")
+        if plan.states:
+            found["driftc_state.h"] = firmware.joinpath("driftc_state.h").read_text(encoding="utf-8")
         if self.lowered.adaptation is not None:
             found[ADAPTATION] = self.lowered.adaptation.as_text()
         ports = Path(str(firmware.joinpath("ports")))
@@ -210,6 +212,7 @@ class Compiled:
             steps=step_names(plan),
             target=target or self.target,
             fed=plan.fed is not None,
+            state_bytes=plan.state_bytes,
         )
 
     def samples(
@@ -220,13 +223,20 @@ class Compiled:
         labels: str | None = None,
         input_divisor: float = 1.0,
         sample: int | None = None,
+        restart: str | None = None,
     ) -> Samples:
-        """Samples from a .npz or .npy file, or `random` seeded ones and the extremes. Raises DataError."""
+        """Samples from a .npz or .npy file, or `random` seeded ones and the extremes. Raises DataError.
+
+        A model with state takes them as one sequence; `restart` begins a new one every so many samples ("100"), or
+        where the array of that name in the file is not 0. `sample` is the only one, and begins a sequence.
+        """
         from driftc.codegen import samples as source
 
         inputs = self.lowered.graph.inputs
         if data is not None and random is not None:
             raise UsageError("give either data or random, not both")
+        if restart is not None and not self.lowered.graph.states:
+            raise UsageError(f"--restart {restart}: the model keeps no state, so every sample stands for itself")
         if data is None and labels is not None:
             raise UsageError("--labels belongs to --data: random samples have no classes")
         if data is not None:
@@ -236,6 +246,8 @@ class Compiled:
         else:
             count = RANDOM_SAMPLES if random is None else random
             found = source.random(count, inputs, self._index_limits(), self._real_inputs())
+        if restart is not None:
+            found = source.restarted(found, None if data is None else Path(data), restart)
         return found if sample is None else found.only(sample)
 
     def verify(
@@ -247,6 +259,7 @@ class Compiled:
         labels: str | None = None,
         input_divisor: float = 1.0,
         sample: int | None = None,
+        restart: str | None = None,
         save_tensors: str | Path | None = None,
         sanitize: bool = False,
         progress: Callable[[int, int], None] | None = None,
@@ -258,7 +271,9 @@ class Compiled:
         """
         from driftc.simulator.session import verify_compiled
 
-        samples = self.samples(data, random=random, labels=labels, input_divisor=input_divisor, sample=sample)
+        samples = self.samples(
+            data, random=random, labels=labels, input_divisor=input_divisor, sample=sample, restart=restart
+        )
         found = verify_compiled(self, samples, engines, save_tensors, sanitize, progress)
         if self._folder is not None and sample is None:
             difference = None if found.first_difference is None else str(found.first_difference)
@@ -275,12 +290,15 @@ class Compiled:
         labels: str | None = None,
         input_divisor: float = 1.0,
         sample: int | None = None,
+        restart: str | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Simulation:
         """Outputs, accuracy, instructions and stack on one engine (default: unicorn, else qemu, else host)."""
         from driftc.simulator.session import simulate_compiled
 
-        samples = self.samples(data, random=random, labels=labels, input_divisor=input_divisor, sample=sample)
+        samples = self.samples(
+            data, random=random, labels=labels, input_divisor=input_divisor, sample=sample, restart=restart
+        )
         return simulate_compiled(self, samples, engine, progress)
 
     @property

@@ -87,8 +87,22 @@ class Tensor:
 
 
 @dataclass(frozen=True, eq=False)
+class State:
+    """What outlives an inference: `tensor` is its value before one, the tensor named `next` its value after it.
+
+    Operators read `tensor` as an input like any other, and give `next` as an output like any other; nothing else
+    carries over. `next` has the bytes of `tensor`, perhaps in another shape, and is `tensor` itself where no operator
+    writes the state.
+    """
+
+    tensor: Tensor
+    initial: Array  # the value after a reset, in the tensor's shape and type
+    next: str
+
+
+@dataclass(frozen=True, eq=False)
 class Graph:
-    """Operators in an order that can be executed, and the tensors that enter and leave.
+    """Operators in an order that can be executed, the tensors that enter and leave, and those that stay.
 
     Passes are pure functions Graph -> Graph.
     """
@@ -103,6 +117,7 @@ class Graph:
     float_border: dict[str, Tensor] = field(default_factory=dict)
     # Tensors that passes removed, and the operator in which each is next observable: fused tensor -> operator name.
     fused: dict[str, str] = field(default_factory=dict)
+    states: tuple[State, ...] = ()
     notes: tuple[str, ...] = ()  # what a reader should be told: how near an imported model is to its framework
 
     def producers(self) -> dict[str, Operator]:
@@ -118,14 +133,15 @@ class Graph:
         return found
 
     def tensors(self) -> Iterator[Tensor]:
-        """Graph inputs, then every operator's outputs, in program order."""
+        """Graph inputs and states, then every operator's outputs, in program order."""
         yield from self.inputs
+        yield from (state.tensor for state in self.states)
         for operator in self.operators:
             yield from operator.outputs
 
     def check(self) -> None:
         """Raise ModelError unless every tensor is defined exactly once and before it is read."""
-        known = {tensor.name for tensor in self.inputs}
+        known = {tensor.name for tensor in (*self.inputs, *(state.tensor for state in self.states))}
         for operator in self.operators:
             for tensor in operator.inputs:
                 if tensor.data is None and tensor.name not in known:
@@ -137,6 +153,14 @@ class Graph:
         for tensor in self.outputs:
             if tensor.name not in known:
                 raise ModelError(f"{self.source}: output '{tensor.label}' is never computed")
+        for state in self.states:
+            if state.next not in known:
+                raise ModelError(f"{self.source}: the next value of state '{state.tensor.label}' is never computed")
+
+    @property
+    def kept(self) -> set[str]:
+        """Names of the tensors that are wanted after the last operator: outputs, and what the states become."""
+        return {tensor.name for tensor in self.outputs} | {state.next for state in self.states}
 
     def with_operators(self, operators: list[Operator], **changes: Any) -> Graph:
         return replace(self, operators=tuple(operators), **changes)

@@ -17,7 +17,7 @@ from driftc.codegen.passes.match import match_litert
 from driftc.codegen.plan.check import check
 from driftc.codegen.plan.choose import Choice, Goal, choose
 from driftc.codegen.plan.feed import as_fed, fed
-from driftc.codegen.plan.place import ALIGN
+from driftc.codegen.plan.place import ALIGN, aligned
 from driftc.codegen.plan.plan import Plan
 
 STACK = 512  # bytes of a board's RAM that are kept for the stack before it is known
@@ -90,7 +90,9 @@ def lower(
         raise ModelError(f"{title}: the model computes nothing; every operator only renames its input")
     memories = memories_of(options.board)
     whole, fed_input = planned(graph, options)
-    choice = choose(whole, options.planner, goal_of(options, memories), memories, core_of(options))
+    states = sum(aligned(state.tensor.bytes) for state in graph.states)
+    goal = goal_of(options, memories, states)
+    choice = choose(whole, options.planner, goal, memories, core_of(options))
     if fed_input is not None:
         choice = replace(choice, point=replace(choice.point, plan=as_fed(choice.point.plan, graph, fed_input)))
     check(choice.point.plan)
@@ -98,10 +100,10 @@ def lower(
     return Lowered(source, model, graph, choice.point.plan, adaptation, choice)
 
 
-def goal_of(options: Options, memories: list[tuple[str, int]]) -> Goal:
-    """What the Plan is chosen for: the RAM asked for, else the board's but for a stack."""
+def goal_of(options: Options, memories: list[tuple[str, int]], states: int = 0) -> Goal:
+    """What the Plan is chosen for: the RAM asked for, else the board's but for a stack and the bytes of states."""
     room = max((size for _, size in memories), default=0)
-    limit = options.ram or (max(room - STACK, ALIGN) if room else None)
+    limit = options.ram or (max(room - STACK - states, ALIGN) if room else None)
     minimize = "ram" if options.feed is not None and options.ram is None else options.minimize
     return Goal(limit, options.ram is not None, minimize, options.overhead)
 

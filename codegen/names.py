@@ -82,7 +82,11 @@ class Names:
 
     def layer(self, label: str, code: str) -> str:
         name = layer_name(label, code)
-        if name == self._model or name.startswith(f"{self._model}_") or name.startswith(("constant_", "outside_")):
+        if (
+            name == self._model
+            or name.startswith(f"{self._model}_")
+            or name.startswith(("constant_", "initial_", "outside_"))
+        ):
             name = f"layer_{name}"
         return self.unique(f"{name}_layer" if _SUFFIX.search(name) else name)
 

@@ -42,7 +42,7 @@ _TYPES = re.compile(
 _HEADERS = _words(
     """assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign stdarg stdatomic
     stdbool stddef stdint stdio stdlib stdnoreturn string strings tgmath threads time uchar wchar wctype memory new
-    driftc model port semihosting bare_metal"""
+    driftc driftc_state model port semihosting bare_metal"""
 )
 _TARGETS = _words("all clean depend edit_cache help install list_install_components package rebuild_cache test")
 _MACROS = _words("in out near far interrupt linux unix arm i386 null arena scratch noreturn complex")
@@ -50,8 +50,8 @@ _MACROS = _words("in out near far interrupt linux unix arm i386 null arena scrat
 _TEMPLATES = _words(
     """a acc b c channel column count data element end entry error expected expected_layers first from hash head hook
     in0 in1 index inside kx ky largest last layer layers length memory model next o oc outside pixel product
-    quantize quantized real rest row s scale segment segments shapes share shift source steps sum sums t tail tap
-    trace user value weight weights whole window x y zero add_to_hash"""
+    quantize quantized real rest row s scale segment segments shapes share shift source state state_id steps sum sums t
+    tail tap trace user value weight weights whole window x y zero add_to_hash"""
 )
 _NUMBERED = re.compile(r"(acc|channel|i|in|input|k|line|out|pixel|ram|row)\d+")
 

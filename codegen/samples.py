@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import round_half_away
-from driftc.codegen.errors import DataError
+from driftc.codegen.errors import DataError, UsageError
 from driftc.codegen.graph import Tensor
 
 Array = NDArray[Any]
@@ -28,6 +28,7 @@ class Samples:
     real: list[tuple[Array | None, ...]]
     labels: Array | None = None
     described: str = ""
+    starts: frozenset[int] = frozenset({0})  # those that begin a sequence, where the model has state
 
     def __len__(self) -> int:
         return len(self.quantized)
@@ -171,6 +172,27 @@ class _Arrays(Mapping[str, Array]):
         except Exception as problem:
             said = str(problem).partition("\n")[0] or type(problem).__name__
             raise DataError(f"{self._path.name}: {what}is not a .npz or .npy of plain arrays ({said})") from None
+
+
+def restarted(samples: Samples, path: Path | None, restart: str) -> Samples:
+    """`samples` in sequences: of `restart` samples each, or beginning where that array of the file is not 0."""
+    count = len(samples)
+    if restart.isascii() and restart.isdigit():
+        if int(restart) < 1:
+            raise UsageError(f"--restart {restart}: a sequence has 1 sample or more")
+        return replace(samples, starts=frozenset(range(0, count, int(restart))))
+    if path is None:
+        raise UsageError(f"--restart {restart}: a number of samples, or with --data an array of the file")
+    arrays = _Arrays(path)
+    if restart not in arrays:
+        raise DataError(f"{path.name}: holds {', '.join(sorted(arrays))}; no '{restart}' for --restart")
+    marks = arrays[restart]
+    if marks.shape != (count,) or marks.dtype.kind not in "biu":
+        raise DataError(
+            f"{path.name}: '{restart}' is {marks.dtype}{list(marks.shape)}; expected [{count}] numbers that are not 0 "
+            "where a sequence begins"
+        )
+    return replace(samples, starts=frozenset({0, *np.flatnonzero(marks).tolist()}))
 
 
 def read(path: Path, inputs: Sequence[Tensor]) -> list[Array]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+Starts = Collection[int]  # numbers of samples that begin a sequence
+FIRST: Starts = (0,)
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Program:
     steps: tuple[str, ...]  # names of the steps of an inference, in order
     target: Target = Target()
     fed: bool = False  # the input arrives row by row: NAME_feed in place of NAME_invoke and NAME_step
+    state_bytes: int = 0  # of what outlives an inference
 
     @property
     def step(self) -> str:
@@ -74,6 +77,7 @@ class Sample:
     tensors: dict[int, Array] = field(default_factory=dict)
     instructions: tuple[int, ...] | None = None  # one count per step; None where the engine counts none
     stack_peak: int | None = None  # bytes
+    state: bytes = b""  # the whole region after the inference
 
 
 class Engine(ABC):
@@ -90,5 +94,10 @@ class Engine(ABC):
         return self.missing()
 
     @abstractmethod
-    def run(self, program: Program, samples: Sequence[Sequence[Array]], *, trace: bool) -> Iterator[Sample]:
-        """Run each sample (one array per input); with `trace`, `Sample.tensors` holds every layer's output."""
+    def run(
+        self, program: Program, samples: Sequence[Sequence[Array]], *, trace: bool, starts: Starts = FIRST
+    ) -> Iterator[Sample]:
+        """Run each sample (one array per input); with `trace`, `Sample.tensors` holds every layer's output.
+
+        A model with state keeps it from one sample to the next, but for those in `starts`, which begin a sequence.
+        """

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from driftc.codegen.errors import ToolError
-from driftc.simulator.engine import Array, Engine, Program, Sample
+from driftc.simulator.engine import FIRST, Array, Engine, Program, Sample, Starts
 from driftc.simulator.program import build_host
-from driftc.simulator.stream import Decoder, encode, ended
+from driftc.simulator.stream import Batch, Decoder, encode, ended
 from driftc.simulator.toolchain import host_compiler
 
 BATCH_BYTES = 16 << 20  # results of one process; bounds the memory, and how long the first sample takes
@@ -37,10 +37,19 @@ class HostEngine(Engine):
             return str(error)
         return None
 
-    def run(self, program: Program, samples: Sequence[Sequence[Array]], *, trace: bool) -> Iterator[Sample]:
+    def run(
+        self, program: Program, samples: Sequence[Sequence[Array]], *, trace: bool, starts: Starts = FIRST
+    ) -> Iterator[Sample]:
         executable = build_host(program, trace=trace, sanitize=self._sanitize)
         size = _batch_size(program, len(samples), trace)
-        batches = (samples[start : start + size] for start in range(0, len(samples), size))
+        if program.state_bytes:  # each batch goes on where the one before it ended
+            state = b""
+            for first in range(0, len(samples), size):
+                done = _run_batch(executable, program, Batch.of(samples, first, size, starts, state), trace)
+                state = done[-1].state
+                yield from done
+            return
+        batches = (Batch(samples[start : start + size]) for start in range(0, len(samples), size))
         workers = os.cpu_count() or 1
         with ThreadPoolExecutor(workers) as pool:
             running: deque[Future[list[Sample]]] = deque()
@@ -65,7 +74,8 @@ def _batch_size(program: Program, samples: int, trace: bool) -> int:
     return max(1, min(BATCH_SAMPLES, fair, BATCH_BYTES // per_sample))
 
 
-def _run_batch(executable: Path, program: Program, batch: Sequence[Sequence[Array]], trace: bool) -> list[Sample]:
+def _run_batch(executable: Path, program: Program, batch: Batch, trace: bool) -> list[Sample]:
+    count = len(batch.samples)
     environment = os.environ | {"ASAN_OPTIONS": "detect_leaks=0:exitcode=97", "UBSAN_OPTIONS": "print_stacktrace=1"}
     try:
         done = subprocess.run(
@@ -73,13 +83,13 @@ def _run_batch(executable: Path, program: Program, batch: Sequence[Sequence[Arra
             check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
-        raise ToolError(f"{program.name}: {len(batch)} samples not done after {TIMEOUT} s on this machine") from error
+        raise ToolError(f"{program.name}: {count} samples not done after {TIMEOUT} s on this machine") from error
     if done.returncode != 0:
         report = "\n".join(done.stderr.decode(errors="replace").splitlines()[:15])
         raise ToolError(f"{program.name}: the program ended with {ended(done.returncode)}\n{report}".rstrip())
     decoder = Decoder(program, trace=trace)
     runs = decoder.feed(done.stdout)
     decoder.finish()
-    if len(runs) != len(batch):
-        raise ToolError(f"{program.name}: {len(runs)} results for {len(batch)} samples")
+    if len(runs) != count:
+        raise ToolError(f"{program.name}: {len(runs)} results for {count} samples")
     return [run.sample for run in runs]

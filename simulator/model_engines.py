@@ -10,7 +10,7 @@ import numpy as np
 
 from driftc.codegen.errors import ToolError
 from driftc.codegen.lower import Lowered
-from driftc.simulator.engine import Array, Engine, Program, Sample
+from driftc.simulator.engine import FIRST, Array, Engine, Program, Sample, Starts
 from driftc.simulator.reference import PlanRun
 from driftc.simulator.references import LitertReference, TflmReference
 
@@ -26,11 +26,15 @@ class NumpyEngine(Engine):
     def missing(self) -> str | None:
         return None
 
-    def run(self, program: Program, samples: Sequence[Sequence[Array]], *, trace: bool) -> Iterator[Sample]:
+    def run(
+        self, program: Program, samples: Sequence[Sequence[Array]], *, trace: bool, starts: Starts = FIRST
+    ) -> Iterator[Sample]:
         run = PlanRun(self._lowered.plan)
-        for sample in samples:
+        for number, sample in enumerate(samples):
+            if number in starts:
+                run.reset()
             outputs, layers = run.run(sample)
-            yield Sample(tuple(outputs), dict(enumerate(layers)) if trace else {})
+            yield Sample(tuple(outputs), dict(enumerate(layers)) if trace else {}, state=run.state)
 
 
 class ReferenceEngine(Engine):
@@ -47,7 +51,9 @@ class ReferenceEngine(Engine):
     def missing(self) -> str | None:
         return self._reference.missing()
 
-    def run(self, program: Program, samples: Sequence[Sequence[Array]], *, trace: bool) -> Iterator[Sample]:
+    def run(
+        self, program: Program, samples: Sequence[Sequence[Array]], *, trace: bool, starts: Starts = FIRST
+    ) -> Iterator[Sample]:
         graph, layers = self._lowered.graph, self._lowered.plan.layers
         fed = [
             [
@@ -56,7 +62,7 @@ class ReferenceEngine(Engine):
             ]
             for sample in samples
         ]
-        for tensors in self._reference.run(self._model, fed):
+        for tensors in self._reference.run(self._model, fed, starts):
             outputs = [tensors.get(-1 if tensor.index is None else tensor.index) for tensor in graph.outputs]
             if any(output is None for output in outputs):
                 raise ToolError(f"{self.name} does not show the model's outputs")

@@ -13,9 +13,9 @@ from typing import ClassVar
 
 from driftc.boards.cores import Core, Machine, core_names, load_core
 from driftc.codegen.errors import ToolError
-from driftc.simulator.engine import Array, Engine, Program, Sample
+from driftc.simulator.engine import FIRST, Array, Engine, Program, Sample, Starts
 from driftc.simulator.program import build_firmware
-from driftc.simulator.stream import Decoder, Run, encode, ended
+from driftc.simulator.stream import Batch, Decoder, Run, encode, ended
 
 INSTALL = {"arm": "Debian: apt-get install qemu-system-arm; macOS: brew install qemu",
            "riscv32": "Debian: apt-get install qemu-system-misc; macOS: brew install qemu"}  # fmt: skip
@@ -54,7 +54,9 @@ class QemuEngine(Engine):
         machine = _machine(load_core(core_name))
         return ceil(2 * _instructions_per_tick(machine)) + 2 if machine.tick_hz else 2
 
-    def run(self, program: Program, samples: Sequence[Sequence[Array]], *, trace: bool) -> Iterator[Sample]:
+    def run(
+        self, program: Program, samples: Sequence[Sequence[Array]], *, trace: bool, starts: Starts = FIRST
+    ) -> Iterator[Sample]:
         """Without `trace`, each Sample has its instructions per step, to `resolution`, and its peak stack.
 
         Where a step is longer than SysTick's period (some 40 million instructions), the interrupt that counts the wraps
@@ -68,9 +70,9 @@ class QemuEngine(Engine):
         own_period = self._period != SYSTICK_PERIOD and core.port == "cortex_m"
         defines = [f"PORT_SYSTICK_PERIOD={self._period:#x}u"] if own_period else []
         firmware = build_firmware(program, trace=trace, defines=defines)
-        at, size = 0, 1
+        at, size, state = 0, 1, b""
         while at < len(samples):
-            batch = samples[at : at + size]
+            batch = Batch.of(samples, at, size, starts, state)
             started = time.monotonic()
             runs = self._run_batch(qemu, machine, firmware.elf, program, batch, trace)
             if machine.tick_hz and any(tick >= self._period for run in runs for tick in run.ticks or ()):
@@ -81,8 +83,9 @@ class QemuEngine(Engine):
                 if run.ticks is not None:
                     run.sample.instructions = tuple(self._instructions(machine, ticks) for ticks in run.ticks)
                 yield run.sample
-            at += len(batch)
-            per_sample = (time.monotonic() - started) / len(batch)
+            state = runs[-1].sample.state
+            at += len(runs)
+            per_sample = (time.monotonic() - started) / len(runs)
             size = max(1, min(256, int(BATCH_SECONDS / per_sample), BATCH_BYTES // _sample_bytes(program, trace)))
 
     def _instructions(self, machine: Machine, ticks: int) -> int:
@@ -93,9 +96,10 @@ class QemuEngine(Engine):
         return max(0, counted - wraps * WRAP_INSTRUCTIONS)
 
     def _run_batch(
-        self, qemu: str, machine: Machine, elf: Path, program: Program, batch: Sequence[Sequence[Array]], trace: bool,
+        self, qemu: str, machine: Machine, elf: Path, program: Program, batch: Batch, trace: bool,
         shift: int | None = None,
     ) -> list[Run]:  # fmt: skip
+        count = len(batch.samples)
         shift = ICOUNT_SHIFT[machine.system] if shift is None else shift
         command = [
             qemu, "-M", machine.machine, *machine.options, "-nographic", "-monitor", "none", "-serial", "none",
@@ -113,7 +117,7 @@ class QemuEngine(Engine):
             except subprocess.TimeoutExpired as error:
                 raise ToolError(
                     f"{program.name}: {machine.machine} ran {self._timeout:g} s without finishing "
-                    f"{len(batch)} sample{'s'[: len(batch) > 1]}; --engine unicorn or host may be faster"
+                    f"{count} sample{'s'[: count > 1]}; --engine unicorn or host may be faster"
                 ) from error
             if done.returncode != 0:
                 report = "\n".join(done.stderr.splitlines()[:8])
@@ -124,8 +128,8 @@ class QemuEngine(Engine):
         decoder = Decoder(program, trace=trace)
         runs = decoder.feed(results)
         decoder.finish()
-        if len(runs) != len(batch):
-            raise ToolError(f"{program.name}: {len(runs)} results for {len(batch)} samples")
+        if len(runs) != count:
+            raise ToolError(f"{program.name}: {len(runs)} results for {count} samples")
         return runs
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from driftc.codegen.graph import Graph, Tensor
 from driftc.codegen.operators.base import Box
 from driftc.codegen.operators.movement.row_input import RowInput
-from driftc.codegen.plan.plan import CONSTANTS, Buffer, Call, Plan
+from driftc.codegen.plan.plan import CONSTANTS, STATE, Buffer, Call, Plan
 
 Array = NDArray[Any]
 
@@ -19,16 +19,34 @@ Array = NDArray[Any]
 POISON = -0x55
 
 
+class GraphRun:
+    """A Graph executed inference after inference: its states carry over from one to the next."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.reset()
+
+    def reset(self) -> None:
+        """The states' initial values."""
+        self._states = {state.tensor.name: state.initial for state in self.graph.states}
+
+    def run(self, inputs: Sequence[Array]) -> dict[str, Array]:
+        """Every tensor of one inference by name, in the shapes of the model; states as they were before it."""
+        values = dict(self._states)
+        for tensor, value in zip(self.graph.inputs, inputs, strict=True):
+            values[tensor.name] = np.ascontiguousarray(value, tensor.dtype).reshape(tensor.shape)
+        for operator in self.graph.operators:
+            arguments = [_value(tensor, values) for tensor in operator.inputs]
+            for tensor, value in zip(operator.outputs, operator.spec(*arguments), strict=True):
+                values[tensor.name] = value
+        for state in self.graph.states:
+            self._states[state.tensor.name] = values[state.next].reshape(state.tensor.shape)
+        return values
+
+
 def run_graph(graph: Graph, inputs: Sequence[Array]) -> dict[str, Array]:
-    """Every tensor of one inference by name, in the shapes of the model."""
-    values: dict[str, Array] = {}
-    for tensor, value in zip(graph.inputs, inputs, strict=True):
-        values[tensor.name] = np.ascontiguousarray(value, tensor.dtype).reshape(tensor.shape)
-    for operator in graph.operators:
-        arguments = [_value(tensor, values) for tensor in operator.inputs]
-        for tensor, value in zip(operator.outputs, operator.spec(*arguments), strict=True):
-            values[tensor.name] = value
-    return values
+    """Every tensor of one inference by name, in the shapes of the model; states begin at their initial values."""
+    return GraphRun(graph).run(inputs)
 
 
 def _value(tensor: Tensor, values: dict[str, Array]) -> Array:
@@ -36,11 +54,27 @@ def _value(tensor: Tensor, values: dict[str, Array]) -> Array:
 
 
 class PlanRun:
-    """A Plan executed call by call on byte arrays, so that errors of the planner show without a compiler."""
+    """A Plan executed call by call on byte arrays, so that errors of the planner show without a compiler.
+
+    Its states carry over from one run to the next.
+    """
 
     def __init__(self, plan: Plan, poison: int = 0x55) -> None:
         self.plan = plan
-        self.memory = {region.name: np.full(region.bytes, poison, np.uint8) for region in plan.regions}
+        self.memory = {region.name: np.full(region.bytes, poison, np.uint8) for region in plan.memory}
+        self.reset()
+
+    def reset(self) -> None:
+        """The states' initial values; 0 between them."""
+        if self.plan.states:
+            self.memory[STATE][:] = 0
+        for state in self.plan.states:
+            self.write(state.before, _whole(state.before), state.initial)
+
+    @property
+    def state(self) -> bytes:
+        """The whole region of the states."""
+        return self.memory[STATE].tobytes() if self.plan.states else b""
 
     def run(self, inputs: Sequence[Array]) -> tuple[list[Array], list[Array]]:
         """Outputs, and each hook layer's output assembled as rows x pixels x channels."""

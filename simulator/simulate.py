@@ -65,7 +65,7 @@ def simulate(
     emulated = engine.name in ("unicorn", "qemu")
     found = Simulation(engine.name, program.target.core if emulated else None, steps=program.steps)
     counted: list[tuple[int, ...]] = []
-    for sample in engine.run(program, samples.quantized, trace=False):
+    for sample in engine.run(program, samples.quantized, trace=False, starts=samples.starts):
         found.outputs.append(sample.outputs)
         if sample.instructions is not None:
             counted.append(sample.instructions)

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from driftc.codegen.errors import DataError, ToolError
-from driftc.simulator.engine import Array, Layer, Program, Sample
+from driftc.simulator.engine import FIRST, Array, Layer, Program, Sample, Starts
 
 HEADER = struct.Struct("<8i")
-OUTPUTS, TICKS, STACK = -1, -2, -3
+OUTPUTS, TICKS, STACK, STATE = -1, -2, -3, -4
+GO_ON, RESET, GIVEN = range(3)  # what a sample's state is
 
 STATUS = {
     2: "it could not open in.bin or out.bin",
@@ -29,15 +30,37 @@ def ended(status: int) -> str:
     return f"status {status}" + (f": {STATUS[status]}" if status in STATUS else "")
 
 
-def encode(program: Program, samples: Sequence[Sequence[Array]]) -> bytes:
+@dataclass(frozen=True)
+class Batch:
+    """Samples for one run of the harness. `resets` begin a sequence; where the first does not, it has `state`."""
+
+    samples: Sequence[Sequence[Array]]
+    resets: Starts = FIRST
+    state: bytes = b""
+
+    @classmethod
+    def of(cls, samples: Sequence[Sequence[Array]], first: int, count: int, starts: Starts, state: bytes) -> Batch:
+        """Samples [first, first + count), which begin with `state`."""
+        resets = {number - first for number in starts if number >= first}
+        return cls(samples[first : first + count], resets if state else {0, *resets}, state)
+
+
+def encode(program: Program, batch: Batch) -> bytes:
     """What the harness reads: the number of samples, then their bytes."""
-    return struct.pack("<i", len(samples)) + b"".join(encode_sample(program, sample) for sample in samples)
+    texts = []
+    for number, sample in enumerate(batch.samples):
+        begin = RESET if number in batch.resets else GO_ON if number else GIVEN
+        texts.append(encode_sample(program, sample, begin, batch.state))
+    return struct.pack("<i", len(texts)) + b"".join(texts)
 
 
-def encode_sample(program: Program, sample: Sequence[Array]) -> bytes:
+def encode_sample(program: Program, sample: Sequence[Array], begin: int = GO_ON, state: bytes = b"") -> bytes:
+    """A sample's bytes, after what the state is to be where the model has one: `state` where `begin` is GIVEN."""
     if len(sample) != len(program.inputs):
         raise DataError(f"{program.name}: {len(sample)} arrays in a sample; the model has {len(program.inputs)} inputs")
     parts = []
+    if program.state_bytes:
+        parts = [struct.pack("<i", begin), state if begin == GIVEN else b""]
     for port, array in zip(program.inputs, sample, strict=True):
         if array.shape != port.shape or array.dtype != port.dtype:
             raise DataError(
@@ -76,6 +99,7 @@ class Decoder:
         self._buffer = bytearray()
         self._ticks: tuple[int, ...] | None = None
         self._stack: int | None = None
+        self._state = b""
         self._tensors: dict[int, _Tensor] = {}
 
     def feed(self, data: bytes | bytearray) -> list[Run]:
@@ -97,6 +121,8 @@ class Decoder:
                 self._ticks = struct.unpack(f"<{size // 8}Q", payload)
             elif kind == STACK:
                 (self._stack,) = struct.unpack("<I", payload)
+            elif kind == STATE:
+                self._state = payload
             else:
                 self._show(kind, box, payload)
         del self._buffer[:at]
@@ -145,8 +171,10 @@ class Decoder:
             raise self._broken(f"layer {self._program.layers[absent].name} was never shown")
         if self._ticks is not None and len(self._ticks) != len(self._program.steps):
             raise self._broken(f"{len(self._ticks)} times for {len(self._program.steps)} steps")
-        run = Run(Sample(tuple(outputs), tensors, stack_peak=self._stack), self._ticks)
-        self._tensors, self._ticks, self._stack = {}, None, None
+        if len(self._state) != self._program.state_bytes:
+            raise self._broken(f"{len(self._state)} bytes of state instead of {self._program.state_bytes}")
+        run = Run(Sample(tuple(outputs), tensors, stack_peak=self._stack, state=self._state), self._ticks)
+        self._tensors, self._ticks, self._stack, self._state = {}, None, None, b""
         return run
 
     def _whole(self, layer: Layer, tensor: _Tensor) -> Array:

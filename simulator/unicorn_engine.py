@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 from driftc.boards.cores import Core, load_core
 from driftc.codegen.errors import ToolError
 from driftc.simulator.elf import Elf
-from driftc.simulator.engine import Array, Engine, Program, Sample
+from driftc.simulator.engine import FIRST, Array, Engine, Program, Sample, Starts
 from driftc.simulator.instructions import Profile, profile
 from driftc.simulator.program import build_firmware
-from driftc.simulator.stream import Decoder, Run, encode_sample, ended
+from driftc.simulator.stream import GO_ON, RESET, Batch, Decoder, Run, encode_sample, ended
 
 VERSION = "2.1.4"  # the counting hook uses private names of this release
 INSTALL = 'pip install "driftc[sim]"'
@@ -49,27 +49,31 @@ class UnicornEngine(Engine):
             return reason
         return None if load_core(core).unicorn_model else f"unicorn cannot emulate {core}; --engine qemu can"
 
-    def run(self, program: Program, samples: Sequence[Sequence[Array]], *, trace: bool) -> Iterator[Sample]:
+    def run(
+        self, program: Program, samples: Sequence[Sequence[Array]], *, trace: bool, starts: Starts = FIRST
+    ) -> Iterator[Sample]:
         """Without `trace`, each Sample has its instructions per step and its peak stack."""
-        for run, machine in self._runs(program, samples, trace):
+        for run, machine in self._runs(program, samples, trace, starts):
             if not trace:
                 run.sample.instructions = machine.counts.take_instructions()
             yield run.sample
 
     def profile(self, program: Program, sample: Sequence[Array]) -> Profile:
         """Which classes of instructions each step runs, for one sample."""
-        for _, machine in self._runs(program, [sample], False):
+        for _, machine in self._runs(program, [sample], False, FIRST):
             return profile(machine.elf, machine.counts.blocks(), machine.counts.take())
         raise ToolError(f"{program.name}: the program ended without a result")
 
-    def _runs(self, program: Program, samples: Sequence[Sequence[Array]], trace: bool) -> Iterator[tuple[Run, Any]]:
+    def _runs(
+        self, program: Program, samples: Sequence[Sequence[Array]], trace: bool, starts: Starts
+    ) -> Iterator[tuple[Run, Any]]:
         if reason := self.missing():
             raise ToolError(reason)
         core = load_core(program.target.core)
         if core.unicorn_model is None:
             raise ToolError(f"unicorn cannot emulate {core.id}; --engine qemu can")
         firmware = build_firmware(program, trace=trace)
-        machine = _Machine(core, Elf(firmware.elf), program, samples, trace)
+        machine = _Machine(core, Elf(firmware.elf), program, Batch(samples, starts), trace)
         done = 0
         for run in machine.run():
             done += 1
@@ -81,7 +85,7 @@ class UnicornEngine(Engine):
 class _Machine:
     """A core with its memory and, through semihosting, the stream of samples."""
 
-    def __init__(self, core: Core, elf: Elf, program: Program, samples: Sequence[Sequence[Array]], trace: bool) -> None:
+    def __init__(self, core: Core, elf: Elf, program: Program, batch: Batch, trace: bool) -> None:
         from driftc.simulator.block_counts import BlockCounts
 
         unicorn: Any = import_module("unicorn")  # Any: its annotations are incomplete
@@ -89,8 +93,9 @@ class _Machine:
         self.elf = elf
         self._program = program
         self._arm = arm
-        self._input = bytearray(struct.pack("<i", len(samples)))
-        self._samples = iter(samples)
+        self._input = bytearray(struct.pack("<i", len(batch.samples)))
+        self._samples = iter(enumerate(batch.samples))
+        self._resets = batch.resets
         self._decoder = Decoder(program, trace=trace)
         self._done: list[Run] = []
         self._status: int | None = None
@@ -151,7 +156,8 @@ class _Machine:
         if operation == READ:
             _, address, size = words
             while len(self._input) < size and (sample := next(self._samples, None)) is not None:
-                self._input += encode_sample(self._program, sample)
+                begin = RESET if sample[0] in self._resets else GO_ON
+                self._input += encode_sample(self._program, sample[1], begin)
             part = bytes(self._input[:size])
             del self._input[:size]
             self._uc.mem_write(address, part)

@@ -14,10 +14,10 @@ from driftc.codegen.graph import Graph, Tensor
 from driftc.codegen.lower import Lowered
 from driftc.codegen.passes.match import as_litert
 from driftc.codegen.samples import Samples
-from driftc.simulator.engine import Engine, Program
+from driftc.simulator.engine import Engine, Program, Starts
 from driftc.simulator.float_io import FloatIo
 from driftc.simulator.model_engines import real_values
-from driftc.simulator.reference import PlanRun, run_graph
+from driftc.simulator.reference import GraphRun, PlanRun
 from driftc.simulator.references import LitertReference, ReferenceRefused, TflmReference
 
 Array = NDArray[Any]
@@ -114,13 +114,19 @@ def verify(
     streams |= {engine.name: _engine_stream(lowered, engine, program, samples) for engine in engines}
     if float_io is not None:
         streams["host"] = _joined(streams["host"], _float_stream(lowered, float_io, samples))
-    streams |= {reference.name: _reference_stream(lowered, reference, model, fed, match) for reference in references}
+    streams |= {
+        reference.name: _reference_stream(lowered, reference, model, fed, match, samples.starts)
+        for reference in references
+    }
     undefined = [operator.name for operator in lowered.model.operators if operator.litert_undefined]
     if undefined and "litert" in streams:
         found.notes.append(f"litert was not compared at {', '.join(undefined)}, whose result it leaves undefined")
     partly: list[str] = []  # references that failed after the first sample
+    specification = GraphRun(lowered.model)
     for number, inputs in enumerate(fed):
-        values = run_graph(lowered.model, inputs)
+        if number in samples.starts:
+            specification.reset()
+        values = specification.run(inputs)
         _check_inputs(lowered, samples, number, values)
         for name in list(streams):
             try:
@@ -198,21 +204,37 @@ def _output_pairs(lowered: Lowered, values: Tensors, outputs: Sequence[Array]) -
     ]
 
 
+def _state_pairs(lowered: Lowered, values: Tensors, region: bytes) -> Pairs:
+    """The states after the inference, as they lie in RAM."""
+    pairs: Pairs = []
+    for state, place in zip(lowered.model.states, lowered.plan.states, strict=True):
+        start = place.before.offset
+        got = np.frombuffer(region[start : start + state.tensor.bytes], state.tensor.dtype.newbyteorder("<"))
+        pairs.append((state.tensor, values[state.next], got.astype(state.tensor.dtype)))
+    return pairs
+
+
 def _plan_stream(lowered: Lowered, samples: Samples) -> Stream:
     """The Plan, executed in NumPy on its own buffers and offsets."""
     run = PlanRun(lowered.plan)
-    for quantized in samples.quantized:
+    for number, quantized in enumerate(samples.quantized):
+        if number in samples.starts:
+            run.reset()
         outputs, layers = run.run(quantized)
-        yield lambda values, o=outputs, n=layers: (  # type: ignore[misc]
-            _layer_pairs(lowered, values, dict(enumerate(n))) + _output_pairs(lowered, values, o)
+        yield lambda values, o=outputs, n=layers, s=run.state: (  # type: ignore[misc]
+            _layer_pairs(lowered, values, dict(enumerate(n)))
+            + _output_pairs(lowered, values, o)
+            + _state_pairs(lowered, values, s)
         )
 
 
 def _engine_stream(lowered: Lowered, engine: Engine, program: Program, samples: Samples) -> Stream:
-    """Generated C: each layer as the hook shows it, and the outputs."""
-    for sample in engine.run(program, samples.quantized, trace=True):
+    """Generated C: each layer as the hook shows it, the outputs, and what the inference leaves in the states."""
+    for sample in engine.run(program, samples.quantized, trace=True, starts=samples.starts):
         yield lambda values, s=sample: (  # type: ignore[misc]
-            _layer_pairs(lowered, values, s.tensors) + _output_pairs(lowered, values, s.outputs)
+            _layer_pairs(lowered, values, s.tensors)
+            + _output_pairs(lowered, values, s.outputs)
+            + _state_pairs(lowered, values, s.state)
         )
 
 
@@ -248,7 +270,7 @@ def _joined(*streams: Stream) -> Stream:
 
 
 def _reference_stream(
-    lowered: Lowered, reference: Reference, model: Path, fed: list[list[Array]], match: str
+    lowered: Lowered, reference: Reference, model: Path, fed: list[list[Array]], match: str, starts: Starts
 ) -> Stream:
     """A reference's own tensors: in a chain, or operator by operator where it is known to depart.
 
@@ -258,11 +280,15 @@ def _reference_stream(
     alike = match == reference.name or not any(operator.departures for operator in lowered.model.operators)
     alike = alike and lowered.adaptation is None
     graph = lowered.source if reference.name == "tflm" else as_litert(lowered.source)
-    for tensors in reference.run(model, fed):
+    states: Tensors = {}
+    for number, tensors in enumerate(reference.run(model, fed, starts)):
+        if number in starts:
+            states = {state.tensor.name: state.initial for state in graph.states}
         if alike:
             yield lambda values, t=tensors: _chain_pairs(lowered.model, values, t)  # type: ignore[misc]
         else:
-            yield lambda values, t=tensors: _local_pairs(graph, t)  # type: ignore[misc]
+            yield lambda values, t=tensors, s=states: _local_pairs(graph, t, s)  # type: ignore[misc]
+            states = _states_after(graph, tensors)
 
 
 def _chain_pairs(model: Graph, values: Tensors, tensors: dict[int, Array]) -> Pairs:
@@ -274,12 +300,17 @@ def _chain_pairs(model: Graph, values: Tensors, tensors: dict[int, Array]) -> Pa
     ]
 
 
-def _local_pairs(graph: Graph, tensors: dict[int, Array]) -> Pairs:
+def _local_pairs(graph: Graph, tensors: dict[int, Array], states: Tensors) -> Pairs:
+    """`states` are the reference's own before the inference, as far as it shows them."""
+    kept = {state.tensor.name for state in graph.states}
     pairs: Pairs = []
     for operator in graph.operators:
         if operator.litert and operator.litert_undefined:
             continue
-        inputs = [t.data if t.data is not None else tensors.get(t.index or 0) for t in operator.inputs]
+        inputs = [
+            states.get(t.name) if t.name in kept else t.data if t.data is not None else tensors.get(_index(t))
+            for t in operator.inputs
+        ]
         known = [value for value in inputs if value is not None]
         if len(known) < len(inputs):
             continue
@@ -288,6 +319,27 @@ def _local_pairs(graph: Graph, tensors: dict[int, Array]) -> Pairs:
             if tensor.index in tensors:
                 pairs.append((tensor, value, tensors[tensor.index]))
     return pairs
+
+
+def _states_after(graph: Graph, tensors: dict[int, Array]) -> Tensors:
+    """What a reference's inference left in the states: a tensor marked as variable, or what was assigned to one."""
+    found: Tensors = {}
+    made = graph.producers()
+    for state in graph.states:
+        operator = made.get(state.next)
+        if operator is None:
+            continue
+        tensor = next(tensor for tensor in operator.outputs if tensor.name == state.next)
+        source = operator.inputs[0] if tensor.index is None else tensor
+        value = source.data if source.data is not None else tensors.get(_index(source))
+        if value is not None:
+            found[state.tensor.name] = value
+    return found
+
+
+def _index(tensor: Tensor) -> int:
+    """In the model file; -1, which no tensor has, for what is not in it."""
+    return -1 if tensor.index is None else tensor.index
 
 
 def _layer_names(lowered: Lowered) -> dict[str, str]:

@@ -172,6 +172,11 @@ def adaptation_options(command: Command) -> Command:
 def sample_options(command: Command) -> Command:
     """Where samples come from."""
     for option in (
+        click.option(
+            "--restart",
+            metavar="N|KEY",
+            help="Of a model with state: begin anew every N samples, or where the data file's array KEY is not 0.",
+        ),
         click.option("--sample", type=int, metavar="K", help="Take only sample K, counted from 0."),
         click.option(
             "--input-divisor", type=float, default=1.0, metavar="D", help="Divide uint8 values by D first (255)."

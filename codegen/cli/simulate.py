@@ -33,6 +33,7 @@ def simulate(
     labels: str | None,
     input_divisor: float,
     sample: int | None,
+    restart: str | None,
     core: str | None,
     cc: str | None,
     optimize: str | None,
@@ -53,6 +54,7 @@ def simulate(
             labels=labels,
             input_divisor=input_divisor,
             sample=sample,
+            restart=restart,
             progress=progress,
         )
     if as_json:

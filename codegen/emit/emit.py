@@ -13,6 +13,7 @@ import numpy as np
 import driftc
 from driftc.codegen.emit import access, text
 from driftc.codegen.emit.function import Function, Functions, functions
+from driftc.codegen.emit.initial import InitialState, initial_states, state_id
 from driftc.codegen.emit.program import Fed, fed_of, in_step, pointer, step_names
 from driftc.codegen.emit.tidy import tidy
 from driftc.codegen.graph import Array, Tensor
@@ -71,6 +72,8 @@ class Model:
     fed: Fed | None  # the input that arrives row by row
     layers: tuple[int, ...]  # bytes an element of each hook layer
     class_names: str  # as an initialiser of C strings; "" where there are none
+    states: tuple[InitialState, ...]
+    state_id: str  # of the model and the layout of its states, as C initialisers
 
     @property
     def given(self) -> list[Port]:
@@ -202,6 +205,9 @@ def constants(functions: Functions) -> list[text.ConstantArray]:
             first, known = outside.get(function.outside, (owner, np.zeros(0)))
             widest = max(function.x.shape[2], known.size)
             outside[function.outside] = first, np.full(widest, function.op.inputs[0].zero_point, np.int8)
+    for state, shown in zip(functions.states, initial_states(functions.states), strict=True):
+        if shown.array:
+            found[shown.array] = text.constant_array(shown.array, state.initial, "reset", "what a reset gives")
     for name, (owner, data) in outside.items():
         found[name] = text.constant_array(name, data, owner, "what a window meets outside its input")
     return list(found.values())
@@ -245,8 +251,8 @@ def _model(
         driftc_version=major * 10000 + minor * 100 + patch,
         source=comment(source),
         sha256=sha256,
-        regions=plan.regions,
-        used_regions=tuple(region.name for region in plan.regions if region.name in used),
+        regions=plan.memory,
+        used_regions=tuple(region.name for region in plan.memory if region.name in used),
         constant_bytes=sum(constant_bytes(made).values()),
         macs=sum({id(f.call.operator): f.call.operator.macs for f in made}.values()),
         headers=tuple(name for name in headers(plan) if name != "driftc.h" or not adapts(plan)),
@@ -258,6 +264,8 @@ def _model(
         fed=fed_of(plan, made),
         layers=tuple(tensor.dtype.itemsize for tensor in plan.layers),
         class_names=", ".join(text.c_string(name) for name in class_names),
+        states=initial_states(plan.states),
+        state_id=", ".join(f"0x{byte:02X}" for byte in state_id(plan, sha256)),
     )
 
 

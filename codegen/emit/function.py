@@ -11,7 +11,7 @@ from driftc.codegen.emit.access import Range, c_type, inside
 from driftc.codegen.kernels.kernel import Kernel
 from driftc.codegen.operators.base import Operator, Windowed
 from driftc.codegen.operators.movement.row_input import RowInput
-from driftc.codegen.plan.plan import Buffer, Call, Plan, Span, static_calls
+from driftc.codegen.plan.plan import Buffer, Call, Plan, Span, StateBuffer, static_calls
 
 Kind = tuple[object, ...]
 
@@ -138,10 +138,11 @@ def names(stem: str, count: int) -> list[str]:
 
 
 class Functions:
-    """The functions of a Plan, in program order."""
+    """The functions of a Plan, in program order, and the states that they read and write."""
 
-    def __init__(self, found: dict[Kind, Function]) -> None:
+    def __init__(self, found: dict[Kind, Function], states: tuple[StateBuffer, ...]) -> None:
         self._found = found
+        self.states = states
 
     def __iter__(self) -> Iterator[Function]:
         return iter(self._found.values())
@@ -174,7 +175,7 @@ def functions(plan: Plan) -> Functions:
             _range([call.channels for call in calls], "channel0"),
             _range([call.reduce for call in calls if call.reduce], "from") if call.reduce else None,
         )
-    return Functions(found)
+    return Functions(found, plan.states)
 
 
 def _range(spans: list[Span], parameter: str) -> Range:

@@ -7,5 +7,6 @@ from collections.abc import Callable
 from driftc.codegen.graph import Graph
 from driftc.codegen.passes.border import border
 from driftc.codegen.passes.fuse import fuse
+from driftc.codegen.passes.state import state
 
-PASSES: dict[str, Callable[[Graph], Graph]] = {"border": border, "fuse": fuse}
+PASSES: dict[str, Callable[[Graph], Graph]] = {"border": border, "fuse": fuse, "state": state}

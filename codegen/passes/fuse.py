@@ -20,7 +20,7 @@ from driftc.codegen.operators.movement.pad import Pad
 def fuse(graph: Graph) -> Graph:
     operators = list(graph.operators)
     fused = dict(graph.fused)
-    kept = {tensor.name for tensor in graph.outputs}
+    kept = graph.kept
     readers = graph.consumers()
     position = 0
     while position < len(operators):

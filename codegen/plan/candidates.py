@@ -113,8 +113,8 @@ def _readers(graph: Graph, operators: Sequence[Operator], views: dict[str, str])
     for position, operator in enumerate(operators):
         for tensor in operator.inputs:
             found.setdefault(views.get(tensor.name, tensor.name), []).append(position)
-    for tensor in graph.outputs:
-        found.setdefault(views.get(tensor.name, tensor.name), []).append(len(operators))
+    for name in graph.kept:
+        found.setdefault(views.get(name, name), []).append(len(operators))
     return found
 
 

@@ -23,7 +23,7 @@ def check(plan: Plan) -> None:
     element's, or none's, is an error. Within one call, an output that shares bytes with an input must be written in
     the kernel's own order (`Kernel.walk`) after each of those bytes is read for the last time; all else is apart.
     """
-    tags: Tags = {region.name: np.full(region.bytes, -1, np.int64) for region in plan.regions}
+    tags: Tags = {region.name: np.full(region.bytes, -1, np.int64) for region in plan.memory}
     numbers: dict[str, int] = {}
 
     def tagged(buffer: Buffer, box: Box) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -54,7 +54,7 @@ def check(plan: Plan) -> None:
                 f"which is not (or no longer) in {buffer.region}"
             )
 
-    for _, buffer in plan.given:
+    for buffer in (*(buffer for _, buffer in plan.given), *(state.before for state in plan.states)):
         write(buffer, _whole(buffer))
     for call, variables in plan.calls():
         box = call.box(variables)
@@ -75,6 +75,8 @@ def check(plan: Plan) -> None:
                 write(output, part)
     for buffer in plan.outputs:
         read(buffer, _whole(buffer), "the caller")
+    for state in plan.states:
+        read(state.after, _whole(state.after), "the next inference")
 
 
 def _whole(buffer: Buffer) -> Box:
@@ -82,7 +84,7 @@ def _whole(buffer: Buffer) -> Box:
 
 
 def _inside(plan: Plan, buffer: Buffer, where: NDArray[np.int64]) -> None:
-    size = next(region.bytes for region in plan.regions if region.name == buffer.region)
+    size = next(region.bytes for region in plan.memory if region.name == buffer.region)
     if where.size and (where.min() < 0 or where.max() >= size):
         raise PlanError(f"{plan.name}: {buffer.name} leaves {buffer.region}")
 

@@ -1,11 +1,11 @@
-"""Which bytes of RAM are in use during which step of a Plan's program."""
+"""Which bytes of the arena are in use during which step of a Plan's program."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from driftc.codegen.plan.plan import CONSTANTS, Buffer, Plan, static_calls
+from driftc.codegen.plan.plan import CONSTANTS, STATE, Buffer, Plan, static_calls
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ def lives(plan: Plan) -> list[Life]:
 
     def touch(buffer: Buffer, step: int) -> None:
         buffer = buffer.storage
-        if buffer.region == CONSTANTS:
+        if buffer.region in (CONSTANTS, STATE):
             return
         name = plan.views.get(buffer.name, buffer.name)
         first.setdefault(name, Life(buffer, step, step))

@@ -13,8 +13,10 @@ from driftc.codegen.graph import Array, Tensor
 from driftc.codegen.kernels.kernel import Kernel
 from driftc.codegen.kernels.portable.default import PORTABLE
 from driftc.codegen.operators.base import Box, Operator, Windowed
+from driftc.codegen.plan.place import aligned
 
 CONSTANTS = "constants"  # the region of read-only buffers: flash
+STATE = "state"  # the region of what outlives an inference
 
 
 @dataclass(frozen=True)
@@ -316,10 +318,21 @@ class Piece:
 
 
 @dataclass(frozen=True, eq=False)
+class StateBuffer:
+    """The same bytes of STATE twice: a state as its readers know it, and as the operator that writes it does."""
+
+    before: Buffer
+    after: Buffer
+    initial: Array
+    label: str  # the model's own name, for comments and reports
+
+
+@dataclass(frozen=True, eq=False)
 class Plan:
     """`layers[i]` is the tensor whose rows the hook shows as layer i; `views` are other names for the same bytes.
 
     `fed` is the number of the input that arrives row by row (codegen/plan/feed.py); its buffer is where rows are kept.
+    `regions` are the arena, which only an inference needs; `states` lie in a region of their own.
     `planner` placed the buffers; no placement of them, with their lifetimes, needs fewer than `bound` bytes.
     """
 
@@ -336,6 +349,16 @@ class Plan:
     bound: int = 0
     pieces: tuple[Piece, ...] = ()
     fed: int | None = None
+    states: tuple[StateBuffer, ...] = ()
+
+    @property
+    def memory(self) -> tuple[Region, ...]:
+        """All RAM that the caller gives: the arena's regions, and that of the states where there are any."""
+        return (*self.regions, Region(STATE, self.state_bytes)) if self.states else self.regions
+
+    @property
+    def state_bytes(self) -> int:
+        return max((aligned(state.before.offset + state.before.bytes) for state in self.states), default=0)
 
     @property
     def given(self) -> list[tuple[int, Buffer]]:
@@ -349,6 +372,7 @@ class Plan:
     def buffers(self) -> list[Buffer]:
         """Each buffer once, in order of first use."""
         found: dict[int, Buffer] = {id(b): b for b in self.inputs}
+        found |= {id(state.before): state.before for state in self.states}
         for call in static_calls(self.program):
             found.update({id(b.storage): b.storage for b in call.buffers})
         return list(found.values())

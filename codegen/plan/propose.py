@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from driftc.codegen.graph import Graph
+from driftc.codegen.graph import Graph, Tensor
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.movement.row_input import RowInput
 from driftc.codegen.plan.place import Placement, Problem, aligned, greedy
-from driftc.codegen.plan.plan import Piece, Plan, Region
+from driftc.codegen.plan.plan import STATE, Piece, Plan, Region, StateBuffer
 from driftc.codegen.plan.rows import Stream
 from driftc.codegen.plan.schedule import Memory, problem_of, schedule
 from driftc.codegen.plan.solve import require, solve
@@ -83,11 +83,29 @@ def memory_of(graph: Graph, units: Sequence[Unit], views: dict[str, str]) -> Mem
     for unit in units:
         sizes |= {t.name: aligned(t.bytes) for op in unit.operators for t in op.outputs if t.name in unit.step.writes}
         sizes |= unit.private
+    sizes |= dict.fromkeys(state_offsets(graph, views), 0)
     return Memory(
         sizes,
         tuple(tensor.name for tensor in graph.inputs),
         tuple(dict.fromkeys(views.get(tensor.name, tensor.name) for tensor in graph.outputs if tensor.data is None)),
+        replaced_of(graph, views),
     )
+
+
+def replaced_of(graph: Graph, views: dict[str, str]) -> tuple[tuple[str, str], ...]:
+    """Of each state that is written, the storages before and after, which are the same bytes."""
+    pairs = ((state.tensor.name, views.get(state.next, state.next)) for state in graph.states)
+    return tuple((old, new) for old, new in pairs if old != new)
+
+
+def state_offsets(graph: Graph, views: dict[str, str]) -> dict[str, int]:
+    """Where in STATE each state's storages lie: one after another in the Graph's order, whatever is planned."""
+    found: dict[str, int] = {}
+    place = 0
+    for state in graph.states:
+        found |= dict.fromkeys((state.tensor.name, views.get(state.next, state.next)), place)
+        place += aligned(state.tensor.bytes)
+    return found
 
 
 def _plan(
@@ -102,11 +120,9 @@ def _plan(
     """The Plan of `units` in this order, with each storage of `names` where `placement` has it."""
     operators = [op for unit in units for op in unit.operators if not isinstance(op, RowInput)]
     layers = tuple(tensor for operator in operators for tensor in operator.outputs)
-    places = Places(
-        {name: (f"ram{placement.rooms[n]}", placement.offsets[n]) for n, name in enumerate(names)},
-        views,
-        {tensor.name: n for n, tensor in enumerate(layers)},
-    )
+    where = {name: (f"ram{placement.rooms[n]}", placement.offsets[n]) for n, name in enumerate(names)}
+    where |= {name: (STATE, offset) for name, offset in state_offsets(graph, views).items()}
+    places = Places(where, views, {tensor.name: n for n, tensor in enumerate(layers)})
     sizes = zip(placement.sizes, regions, strict=False)
     programs = [unit.program(places) for unit in units]
     pieces, first = [], 0
@@ -128,4 +144,18 @@ def _plan(
         planner=planner,
         bound=placement.bound,
         pieces=tuple(pieces),
+        states=_states(graph, places),
+    )
+
+
+def _states(graph: Graph, places: Places) -> tuple[StateBuffer, ...]:
+    made: dict[str, Tensor] = {tensor.name: tensor for operator in graph.operators for tensor in operator.outputs}
+    return tuple(
+        StateBuffer(
+            places.whole(state.tensor),
+            places.whole(made.get(state.next, state.tensor)),
+            state.initial,
+            state.tensor.label or state.tensor.name,
+        )
+        for state in graph.states
     )

@@ -29,11 +29,16 @@ class Step:
 
 @dataclass(frozen=True)
 class Memory:
-    """Storages by name: bytes of each, those that are there before the first step, those wanted after the last."""
+    """Storages by name: bytes of each, those that are there before the first step, those wanted after the last.
+
+    A storage of 0 bytes has its place elsewhere. `replaced` are pairs (old, new) in the same place: all that read the
+    old one run before the new one is written.
+    """
 
     bytes: Mapping[str, int]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    replaced: tuple[tuple[str, str], ...] = ()
 
 
 def problem_of(
@@ -48,12 +53,13 @@ def problem_of(
             last[name] = position
     for name in memory.outputs:
         last[name] = len(steps)
-    names = list(first)
+    names = [name for name in first if memory.bytes[name]]
     number = {name: n for n, name in enumerate(names)}
     gaps: dict[tuple[int, int], int] = {}
     for position, step in enumerate(steps):
         for (source, target), distance in step.distances.items():
-            if last[source] == position and first[target] == position:
+            placed = source in number and target in number
+            if placed and last[source] == position and first[target] == position:
                 gaps[number[target], number[source]] = distance.below
                 gaps[number[source], number[target]] = distance.above
     blocks = tuple(Block(memory.bytes[name], first[name], last[name]) for name in names)
@@ -78,7 +84,7 @@ def peak(steps: Sequence[Step], memory: Memory, order: Sequence[int]) -> int:
 
 def shared(step: Step, dying: Set[str], sizes: Mapping[str, int]) -> int:
     """Bytes that what `step` writes can share with the storages of `dying`, which it is the last to read."""
-    closer = [(a, b, distance) for (a, b), distance in step.distances.items() if a in dying]
+    closer = [(a, b, d) for (a, b), d in step.distances.items() if a in dying and sizes[a] and sizes[b]]
     if not closer:
         return 0
     sides = (
@@ -94,6 +100,10 @@ class _Search:
         self.steps, self.memory = steps, memory
         maker = {name: n for n, step in enumerate(steps) for name in step.writes}
         self.before = [sum({1 << maker[name] for name in step.reads if name in maker}) for step in steps]
+        for old, new in memory.replaced:
+            readers = sum(1 << n for n, step in enumerate(steps) if old in step.reads)
+            if new in maker:
+                self.before[maker[new]] |= readers & ~(1 << maker[new])
         self.readers: dict[str, int] = dict.fromkeys(memory.bytes, 0)
         for n, step in enumerate(steps):
             for name in step.reads:

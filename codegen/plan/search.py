@@ -23,7 +23,7 @@ from driftc.codegen.graph import Graph
 from driftc.codegen.plan.cost import of_unit
 from driftc.codegen.plan.overlap import Distance
 from driftc.codegen.plan.place import aligned
-from driftc.codegen.plan.propose import views_of
+from driftc.codegen.plan.propose import replaced_of, state_offsets, views_of
 from driftc.codegen.plan.schedule import Step, shared
 from driftc.codegen.plan.unit import Unit, faster
 
@@ -92,13 +92,15 @@ class Roads:
         self.sizes = {tensor.name: aligned(tensor.bytes) for tensor in graph.inputs}
         for unit in order:
             self.sizes |= {t.name: aligned(t.bytes) for operator in unit.operators for t in operator.outputs}
-        self.last = dict.fromkeys((tensor.name for tensor in graph.inputs), -1)
+        self.sizes |= dict.fromkeys(state_offsets(graph, views), 0)  # they lie elsewhere
+        self.replaced = replaced_of(graph, views)
+        self.last = dict.fromkeys((tensor.name for tensor in (*graph.inputs, *(s.tensor for s in graph.states))), -1)
         self.first = dict(self.last)
         for position, unit in enumerate(order):
             self.first |= dict.fromkeys(unit.step.writes, position)
             self.last |= dict.fromkeys((*unit.step.writes, *unit.step.reads), position)
-        wanted = [views.get(tensor.name, tensor.name) for tensor in graph.outputs if tensor.data is None]
-        self.last |= dict.fromkeys(wanted, len(order))
+        wanted = [*(tensor.name for tensor in graph.outputs if tensor.data is None), *(s.next for s in graph.states)]
+        self.last |= dict.fromkeys((views.get(name, name) for name in wanted), len(order))
         self.start = sum(self.sizes[tensor.name] for tensor in graph.inputs)
         self.costs = [of_unit(unit, views) for unit in order]
         self.edges: list[list[Edge]] = [[] for _ in order]
@@ -200,6 +202,12 @@ class Roads:
                 self._look(edge)
         return found
 
+    def _keeps_states(self, step: Step) -> bool:
+        """No byte of a state is overwritten while the unit, which writes it, has still to read it."""
+        pairs = [(old, new) for old, new in self.replaced if old in step.reads and new in step.writes]
+        distances = [step.distances.get(pair) for pair in pairs]
+        return all(distance is not None and distance.allows(0, 0) for distance in distances)
+
     def _look(self, edge: Edge) -> None:
         """Weigh a candidate that was only estimated, or make its unit."""
         if edge.weighed or edge.candidate.weigh is None:
@@ -210,7 +218,7 @@ class Roads:
 
     def _make(self, edge: Edge) -> None:
         unit = edge.candidate.make()
-        if unit is None:
+        if unit is None or not self._keeps_states(unit.step):
             edge.barred = True
             return
         made = self._edge(edge.candidate, unit)

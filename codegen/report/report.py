@@ -45,6 +45,17 @@ def report(lowered: Lowered, options: Options, measured: Measured | None) -> Jso
         "regions": [
             {"name": region.name, "bytes": region.bytes, "memory": region.memory or None} for region in plan.regions
         ],
+        "state_bytes": plan.state_bytes,
+        "states": [
+            {
+                "name": state.label,
+                "shape": list(given.tensor.shape),
+                "dtype": state.before.dtype.name,
+                "offset": state.before.offset,
+                "bytes": state.before.bytes,
+            }
+            for state, given in zip(plan.states, lowered.graph.states, strict=True)
+        ],
         "placement": {
             "planner": plan.planner,
             "bound_bytes": plan.bound,
@@ -165,18 +176,21 @@ def check_fit(found: Json, lowered: Lowered, board: Board) -> None:
     plan, choice = lowered.plan, lowered.choice
     problems: list[str] = []
     room = board.largest
-    arena, stack = found["arena_bytes"], found["stack_bytes"]
-    needed = arena + (stack or 0)
+    arena, stack, state = found["arena_bytes"], found["stack_bytes"], found["state_bytes"]
+    needed = arena + state + (stack or 0)
+    kept = f"state {state:,} B and " if state else ""
     if len(plan.regions) > 1:  # each lies within its RAM; the stack takes what is left of one
         used = {region.memory: region.bytes for region in plan.regions}
         room = max(board.ram, key=lambda ram: ram.bytes - used.get(ram.name, 0))
         left = room.bytes - used.get(room.name, 0)
-        if (stack or 0) > left:
+        if state + (stack or 0) > left:
+            verb = "exceed" if state else "exceeds"
             problems.append(
-                f"stack {stack:,} B exceeds the {left:,} B that the arena leaves of {board.key}'s {room.name}"
+                f"{kept}stack {stack or 0:,} B {verb} the {left:,} B that the arena leaves of {board.key}'s {room.name}"
             )
     elif needed > room.bytes:
-        what = f"arena {arena:,} B" + (f" and stack {stack:,} B" if stack else "")
+        sizes = {"arena": arena, "state": state, "stack": stack}
+        what = " and ".join(f"{name} {size:,} B" for name, size in sizes.items() if size)
         tiled = choice is not None and not choice.met and arena < choice.untiled_bytes
         least = f"; tiled already, from {choice.untiled_bytes:,} B" if choice is not None and tiled else ""
         problems.append(

@@ -87,8 +87,10 @@ def _totals(compiled: Compiled, report: dict[str, Any]) -> list[str]:
     if len(report["regions"]) > 1:
         room = " in " + ", ".join(f"{part['memory']} {part['bytes']:,} B" for part in report["regions"])
     store = f" of {board.flash.bytes:,} B" if board else ""
+    beside = f"state {report['state_bytes']:,} B, " if report["state_bytes"] else ""
+    beside += f"stack {_number(report['stack_bytes'])} B"
     lines = [
-        f"RAM    arena {report['arena_bytes']:,} B{room} ({_proof(report)}), stack {_number(report['stack_bytes'])} B",
+        f"RAM    arena {report['arena_bytes']:,} B{room} ({_proof(report)}), {beside}",
         f"flash  {used:,} B{store}: constants {flash['constants']:,} B, code {_number(flash['code'])} B",
     ]
     fed = report["feed"]

@@ -1,11 +1,13 @@
 /* main.c: feeds samples to a compiled model and writes what it computes. It knows the model through model.h alone.
  *
- * In:  the number of samples, then for each sample the bytes of all inputs, back to back.
+ * In:  the number of samples, then for each sample the bytes of all inputs, back to back. Of a model with state, an
+ *      int32 comes before them: 0 goes on, 1 resets the state, 2 is followed by the state that it is to have.
  * Out: frames of six numbers {kind, row0, rows, channel0, channels, bytes} and `bytes` bytes of payload:
  *
  *   kind >= 0   what layer `kind` computed: rows x width x channels, packed      (built with MODEL_HOOK)
  *   kind -2     ticks of each step, uint64                                       (built with PORT_MEASURES)
  *   kind -3     deepest stack of any step in bytes, uint32                       (built with PORT_MEASURES)
+ *   kind -4     the state after the sample                                       (where the model has one)
  *   kind -1     all outputs, back to back: the sample is done
  *
  * Numbers are int32 in the machine's byte order; all supported machines are little-endian.
@@ -16,7 +18,7 @@
 
 #include <string.h>
 
-enum { FRAME_OUTPUTS = -1, FRAME_TICKS = -2, FRAME_STACK = -3 };
+enum { FRAME_OUTPUTS = -1, FRAME_TICKS = -2, FRAME_STACK = -3, FRAME_STATE = -4 };
 
 enum { FAILED_OPEN = 2, FAILED_READ = 3, FAILED_WRITE = 4, FAILED_INIT = 5, FAILED_STACK = 6 };
 
@@ -125,6 +127,39 @@ static void run(void)
 
 #endif
 
+#ifdef MODEL_STATE_BYTES
+
+enum { STATE_RESET = 1, STATE_GIVEN = 2 };
+
+static void before_sample(void)
+{
+    int32_t what;
+
+    get(&what, sizeof what);
+    if (what == STATE_RESET)
+        model_reset(&model);
+    if (what == STATE_GIVEN)
+        get(model.state, MODEL_STATE_BYTES);
+}
+
+static void after_sample(void)
+{
+    put_header(FRAME_STATE, MODEL_STATE_BYTES);
+    put(model.state, MODEL_STATE_BYTES);
+}
+
+#else
+
+static void before_sample(void)
+{
+}
+
+static void after_sample(void)
+{
+}
+
+#endif
+
 #define GET_INPUT(accessor, bytes) get(accessor(&model), bytes);
 #define PUT_OUTPUT(accessor, bytes) put(accessor(&model), bytes);
 #define ADD_BYTES(accessor, bytes) +(bytes)
@@ -142,8 +177,10 @@ int main(void)
 #endif
     get(&samples, sizeof samples);
     for (int32_t sample = 0; sample < samples; sample++) {
+        before_sample();
         MODEL_INPUTS(GET_INPUT)
         run();
+        after_sample();
         put_header(FRAME_OUTPUTS, 0 MODEL_OUTPUTS(ADD_BYTES));
         MODEL_OUTPUTS(PUT_OUTPUT)
         flush();

@@ -59,19 +59,27 @@ def read_frame(stream: BinaryIO) -> Frame | None:
 
 
 class Runner(Protocol):
+    def restart(self) -> None:
+        """Begin anew, with the states' initial values."""
+
     def run(self, inputs: Sequence[Array]) -> dict[int, Array]:
-        """Every readable tensor by its index in the model file."""
+        """Every readable tensor by its index in the model file; the states are those that the last run left."""
 
 
 class Tflm:
     def __init__(self, model: str, tensors: Sequence[int]) -> None:
         from tflite_micro import runtime
 
+        self._model = model
         self._tensors = tensors
-        self._interpreter = _tflm_interpreter(model, runtime.InterpreterConfig.kPreserveAllTensors)
+        self._config = runtime.InterpreterConfig.kPreserveAllTensors
+        self._interpreter = _tflm_interpreter(model, self._config)
+
+    def restart(self) -> None:
+        # Its own reset zeroes variables and does not run CALL_ONCE again.
+        self._interpreter = _tflm_interpreter(self._model, self._config)
 
     def run(self, inputs: Sequence[Array]) -> dict[int, Array]:
-        self._interpreter.reset()
         for position, array in enumerate(inputs):
             self._interpreter.set_input(array, position)
         self._interpreter.invoke()
@@ -79,11 +87,14 @@ class Tflm:
 
 
 class Litert:
-    def __init__(self, model: str, tensors: Sequence[int], module: str, stateful: bool) -> None:
+    def __init__(self, model: str, tensors: Sequence[int], module: str) -> None:
         self._model = model
         self._tensors = tensors
         self._classes = _litert_classes(module)
-        self._stateful = stateful
+        self.restart()
+
+    def restart(self) -> None:
+        # reset_all_variables leaves some states as they are.
         self._interpreter = self._opened()
 
     def _opened(self) -> Any:
@@ -98,9 +109,6 @@ class Litert:
         return opened
 
     def run(self, inputs: Sequence[Array]) -> dict[int, Array]:
-        # reset_all_variables leaves some states as they are, so such a model starts anew with every sample.
-        if self._stateful:
-            self._interpreter = self._opened()
         for detail, array in zip(self._interpreter.get_input_details(), inputs, strict=True):
             self._interpreter.set_tensor(detail["index"], array)
         self._interpreter.invoke()
@@ -175,11 +183,13 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
                 runner = Tflm(request["model"], request["tensors"])
                 write_frame(answers, {})
             elif request["do"] == "open":
-                runner = Litert(request["model"], request["tensors"], request["kind"], request["stateful"])
+                runner = Litert(request["model"], request["tensors"], request["kind"])
                 write_frame(answers, {})
             elif request["do"] == "arena":
                 write_frame(answers, {"printed": _tflm_arena(request["model"], inputs)})
             elif runner is not None:
+                if request.get("restart"):
+                    runner.restart()
                 write_frame(answers, {}, runner.run(inputs))
         except Exception as error:
             write_frame(answers, {"refused": str(error) or type(error).__name__})

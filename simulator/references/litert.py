@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from numpy.typing import NDArray
 
+from driftc.simulator.engine import FIRST, Starts
 from driftc.simulator.references.worker import Worker, outline
 
 Array = NDArray[Any]
@@ -56,18 +57,20 @@ class LitertReference:
         return None if found == VERSION else f"ai-edge-litert {found} in place of {VERSION}"
 
     def run(
-        self, model: Path, samples: Sequence[Sequence[Array]], *, timeout: float = 120.0
+        self, model: Path, samples: Sequence[Sequence[Array]], starts: Starts = FIRST, *, timeout: float = 120.0
     ) -> Iterator[dict[int, Array]]:
         """For each sample (one array per graph input, in order) every tensor by its index in the file.
 
+        A model with state begins anew with each of `starts`.
         Raises ReferenceRefused where LiteRT does not run the model; `timeout` is for one sample, in seconds.
         """
         known = outline("LiteRT", model)
         with Worker("LiteRT", model, timeout=timeout) as worker:
             request = {"do": "open", "kind": self._module, "model": str(model)}
-            worker.ask({**request, "tensors": known.tensors, "stateful": known.stateful})
-            for sample in samples:
-                yield worker.ask({"do": "run"}, sample)[1]
+            worker.ask({**request, "tensors": known.tensors})
+            for number, sample in enumerate(samples):
+                restart = known.stateful and number > 0 and number in starts
+                yield worker.ask({"do": "run", "restart": restart}, sample)[1]
 
 
 def _installed(distributions: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from numpy.typing import NDArray
 
+from driftc.simulator.engine import FIRST, Starts
 from driftc.simulator.references.worker import ReferenceRefused, Worker, outline
 
 Array = NDArray[Any]
@@ -53,17 +54,19 @@ class TflmReference:
         return None if found in (None, VERSION) else f"tflite-micro {found} in place of {VERSION}"
 
     def run(
-        self, model: Path, samples: Sequence[Sequence[Array]], *, timeout: float = 120.0
+        self, model: Path, samples: Sequence[Sequence[Array]], starts: Starts = FIRST, *, timeout: float = 120.0
     ) -> Iterator[dict[int, Array]]:
         """For each sample (one array per graph input, in order) every tensor by its index in the file.
 
+        A model with state begins anew with each of `starts`.
         Raises ReferenceRefused where TFLite Micro does not run the model; `timeout` is for one sample, in seconds.
         """
         known = outline("TFLite Micro", model)
         with Worker("TFLite Micro", model, timeout=timeout) as worker:
             worker.ask({"do": "open", "kind": "tflm", "model": str(model), "tensors": known.tensors})
-            for sample in samples:
-                yield worker.ask({"do": "run"}, sample)[1]
+            for number, sample in enumerate(samples):
+                restart = known.stateful and number > 0 and number in starts
+                yield worker.ask({"do": "run", "restart": restart}, sample)[1]
 
     def arena_use(self, model: Path, sample: Sequence[Array] = (), *, timeout: float = 120.0) -> ArenaUse:
         """What the model needs of the arena, recorded in one inference."""

@@ -45,7 +45,7 @@ class ReferenceRefused(DriftcError):
 class Outline:
     """What a reference must know of a model before it is run."""
 
-    tensors: tuple[int, ...]  # what a run computes: graph inputs, then operator outputs in program order
+    tensors: tuple[int, ...]  # of a run: graph inputs, operator outputs in program order, then what is variable
     stateful: bool  # something computed for one sample may be read for the next
 
 
@@ -64,9 +64,10 @@ def _outline(model: Path) -> Outline:
     for number in range(subgraph.OperatorsLength()):
         operator = subgraph.Operators(number)
         found.extend(int(operator.Outputs(position)) for position in range(operator.OutputsLength()))
+    variables = [index for index in range(len(types)) if subgraph.Tensors(index).IsVariable()]
+    found.extend(variables)
     tensors = (index for index in dict.fromkeys(found) if 0 <= index < len(types) and types[index] not in _UNREADABLE)
-    variable = any(subgraph.Tensors(index).IsVariable() for index in range(len(types)))
-    return Outline(tuple(tensors), variable or tflite.TensorType.RESOURCE in types)
+    return Outline(tuple(tensors), bool(variables) or tflite.TensorType.RESOURCE in types)
 
 
 class Worker:

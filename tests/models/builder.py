@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from models.elementwise import ElementwiseOperators
 from models.movement import MovementOperators
+from models.state import StateOperators
 from models.weighted import WeightedOperators
 
 
-class ModelBuilder(WeightedOperators, ElementwiseOperators, MovementOperators):
+class ModelBuilder(WeightedOperators, ElementwiseOperators, MovementOperators, StateOperators):
     """Every method takes and gives tensors; `input`, `output` and `build` begin and end a model.
 
     `out_scale` and `out_zero_point` quantise an operator's output; where they may be left out the output takes its

@@ -8,7 +8,7 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from models.schema import Activation, Array, Operator, OptionValue, Padding, Shape, Tensor, serialize
+from models.schema import Activation, Array, Operator, OptionValue, Padding, Shape, Subgraph, Tensor, serialize
 
 Pair = int | tuple[int, int]
 PADDING: dict[Padding, int] = {"SAME": 0, "VALID": 1}
@@ -41,6 +41,7 @@ class GraphBuilder:
         self.operators: list[Operator] = []
         self.inputs: list[Tensor] = []
         self.outputs: list[Tensor] = []
+        self.once: list[Subgraph] = []  # what CALL_ONCE runs
         self._description = description
 
     def input(
@@ -71,6 +72,7 @@ class GraphBuilder:
         axis: int = 0,
         data: Array | None = None,
         open: tuple[int, ...] = (),
+        variable: bool = False,
     ) -> Tensor:
         """A tensor by itself; `scale` with several entries quantises along `axis`."""
         scales = () if scale is None else tuple(float(value) for value in np.ravel(np.asarray(scale, np.float32)))
@@ -86,6 +88,7 @@ class GraphBuilder:
             axis,
             data,
             open,
+            variable,
         )
         self.tensors.append(tensor)
         return tensor
@@ -134,6 +137,7 @@ class GraphBuilder:
             [tensor.index for tensor in self.inputs],
             [tensor.index for tensor in self.outputs],
             self._description,
+            self.once,
         )
 
     def result(

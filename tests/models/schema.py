@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Shape = tuple[int, ...]
 Padding = Literal["SAME", "VALID"]
-OptionValue = int | float | bool | Sequence[int]
+OptionValue = int | float | bool | str | Sequence[int]
 
 
 class Activation(IntEnum):
@@ -41,6 +41,7 @@ class Tensor:
     axis: int = 0
     data: Array | None = None
     open: tuple[int, ...] = ()  # axes that the file leaves to the run
+    variable: bool = False  # it keeps its value between inferences
 
     def same_quantization(self) -> dict[str, Any]:
         """Keyword arguments that give another tensor this one's type, scale and zero point."""
@@ -71,7 +72,16 @@ _TYPES: dict[str, int] = {
     "int32": tflite.TensorType.INT32,
     "int64": tflite.TensorType.INT64,
     "bool": tflite.TensorType.BOOL,
+    "void": tflite.TensorType.RESOURCE,  # a variable's handle
 }
+
+
+@dataclass(frozen=True)
+class Subgraph:
+    """One more subgraph, without inputs and outputs: what CALL_ONCE runs."""
+
+    tensors: Sequence[Tensor]
+    operators: Sequence[Operator]
 
 
 def serialize(
@@ -80,36 +90,43 @@ def serialize(
     inputs: Sequence[int],
     outputs: Sequence[int],
     description: str,
+    others: Sequence[Subgraph] = (),
 ) -> bytes:
     """The model as the bytes of a .tflite file. The same records always give the same bytes."""
     writer = _Writer()
     buffers = [writer.table("Buffer")]
-    tensor_offsets = []
-    for tensor in tensors:
+
+    def placed(tensor: Tensor) -> int:
         number = 0
         if tensor.data is not None:
             number = len(buffers)
             buffers.append(writer.table("Buffer", Data=writer.raw(tensor.data.tobytes())))
-        tensor_offsets.append(writer.tensor(tensor, number))
+        return writer.tensor(tensor, number)
 
-    codes = list(dict.fromkeys((operator.code, operator.version) for operator in operators))
+    graphs = [Subgraph(tensors, operators), *others]
+    tensor_offsets = [[placed(tensor) for tensor in graph.tensors] for graph in graphs]
+    codes = list(dict.fromkeys((operator.code, operator.version) for graph in graphs for operator in graph.operators))
     code_offsets = [writer.operator_code(code, version) for code, version in codes]
     operator_offsets = [
-        writer.operator(operator, codes.index((operator.code, operator.version))) for operator in operators
+        [writer.operator(operator, codes.index((operator.code, operator.version))) for operator in graph.operators]
+        for graph in graphs
     ]
-    subgraph = writer.table(
-        "SubGraph",
-        Tensors=writer.offsets(tensor_offsets),
-        Inputs=writer.vector(inputs, np.int32),
-        Outputs=writer.vector(outputs, np.int32),
-        Operators=writer.offsets(operator_offsets),
-        Name=writer.string("main"),
-    )
+    subgraphs = [
+        writer.table(
+            "SubGraph",
+            Tensors=writer.offsets(tensor_offsets[number]),
+            Inputs=writer.vector(() if number else inputs, np.int32),
+            Outputs=writer.vector(() if number else outputs, np.int32),
+            Operators=writer.offsets(operator_offsets[number]),
+            Name=writer.string("once" if number else "main"),
+        )
+        for number in range(len(graphs))
+    ]
     model = writer.table(
         "Model",
         Version=3,
         OperatorCodes=writer.offsets(code_offsets),
-        Subgraphs=writer.offsets([subgraph]),
+        Subgraphs=writer.offsets(subgraphs),
         Description=writer.string(description),
         Buffers=writer.offsets(buffers),
     )
@@ -163,7 +180,7 @@ class _Writer:
                 ZeroPoint=self.vector(tensor.zero_point, np.int64),
                 QuantizedDimension=tensor.axis,
             )
-        return self.table("Tensor", Type=_TYPES[tensor.dtype.name], Buffer=buffer, **fields)
+        return self.table("Tensor", Type=_TYPES[tensor.dtype.name], Buffer=buffer, IsVariable=tensor.variable, **fields)
 
     def operator_code(self, code: str, version: int) -> int:
         number = getattr(tflite.BuiltinOperator, code)
@@ -176,12 +193,14 @@ class _Writer:
         }
         if operator.options_table is not None:
             fields["BuiltinOptionsType"] = getattr(tflite.BuiltinOptions, operator.options_table)
-            values = {
-                name: self.vector(value, np.int32) if isinstance(value, Sequence) else value
-                for name, value in operator.options.items()
-            }
+            values = {name: self.option(value) for name, value in operator.options.items()}
             fields["BuiltinOptions"] = self.table(operator.options_table, **values)
         return self.table("Operator", OpcodeIndex=code_index, **fields)
+
+    def option(self, value: OptionValue) -> OptionValue:
+        if isinstance(value, str):
+            return self.string(value)
+        return value if isinstance(value, int | float) else self.vector(value, np.int32)
 
     def finish(self, root: int) -> bytes:
         self._builder.Finish(root, file_identifier=b"TFL3")

@@ -10,7 +10,7 @@ from toy_model import toy_samples, write_toy
 
 from driftc.codegen.errors import DataError, ToolError
 from driftc.simulator.engine import Program
-from driftc.simulator.stream import OUTPUTS, Decoder, encode
+from driftc.simulator.stream import OUTPUTS, Batch, Decoder, encode
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +72,8 @@ def test_nonsense_is_refused(program: Program, frames: list[bytes], message: str
 
 
 def test_samples_are_checked(program: Program) -> None:
-    assert encode(program, toy_samples(2))[:4] == b"\2\0\0\0"
+    assert encode(program, Batch(toy_samples(2)))[:4] == b"\2\0\0\0"
     with pytest.raises(DataError, match=r"input 'x': got int8 \(6, 4, 2\), expected int8 \(1, 6, 4, 2\)"):
-        encode(program, [(np.zeros((6, 4, 2), np.int8),)])
+        encode(program, Batch([(np.zeros((6, 4, 2), np.int8),)]))
     with pytest.raises(DataError, match="2 arrays in a sample; the model has 1"):
-        encode(program, [(np.zeros(1), np.zeros(1))])
+        encode(program, Batch([(np.zeros(1), np.zeros(1))]))

@@ -40,7 +40,7 @@ class Oracle:
         request = {"do": "open", "kind": self.kind, "model": str(self.path)}
         try:
             worker = self._started()
-            worker.ask({**request, "tensors": known.tensors, "stateful": known.stateful})
+            worker.ask({**request, "tensors": known.tensors})
             return [worker.ask({"do": "run"}, sample)[1] for sample in samples]
         except ReferenceRefused as refused:
             if "process ended" in refused.reason or "no answer" in refused.reason:

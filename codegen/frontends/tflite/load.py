@@ -17,6 +17,7 @@ from driftc.codegen.frontends.constants import Constants
 from driftc.codegen.frontends.tflite.constant import folded
 from driftc.codegen.frontends.tflite.node import Node
 from driftc.codegen.frontends.tflite.schema import LARGEST_TENSOR, RawModel, RawOperator, RawTensor, read
+from driftc.codegen.frontends.tflite.variables import HANDLE, Variables
 from driftc.codegen.graph import Array, Graph, Tensor
 from driftc.codegen.names import Names, model_name
 from driftc.codegen.operators import registry
@@ -51,6 +52,7 @@ def load(path: Path, name: str | None = None, title: str | None = None) -> Graph
             outputs=tuple(walk.tensors[i] for i in raw.outputs),
             source=title,
             sha256=hashlib.sha256(data).hexdigest(),
+            states=walk.variables.states,
             notes=batch_notes({raw.tensors[i].name: None for i in raw.inputs if raw.tensors[i].open}),
         )
     except ModelError as error:
@@ -59,8 +61,7 @@ def load(path: Path, name: str | None = None, title: str | None = None) -> Graph
     return graph
 
 
-def _tensors(raw: RawModel) -> list[Tensor]:
-    names = Names()
+def _tensors(raw: RawModel, names: Names) -> list[Tensor]:
     produced = {i for operator in raw.operators for i in operator.outputs} | {*raw.inputs}
     used = {i for operator in raw.operators for i in operator.inputs} | produced | {*raw.outputs}
     return [
@@ -70,10 +71,10 @@ def _tensors(raw: RawModel) -> list[Tensor]:
 
 
 def _tensor(name: str, index: int, raw: RawTensor, *, used: bool, computed: bool) -> Tensor:
-    if raw.dtype is None and used:
+    if raw.dtype is None and used and raw.type_name != HANDLE:  # operators on handles are read by Variables
         raise ModelError(f"tensor {index} '{raw.name}': type {raw.type_name} is not supported")
-    if raw.variable and used:
-        raise ModelError(f"tensor {index} '{raw.name}': keeps state between runs, which driftc does not support yet")
+    if raw.variable and used and computed:
+        raise ModelError(f"tensor {index} '{raw.name}': is marked as variable, but given or computed")
     dtype = np.dtype(np.int8) if raw.dtype is None else raw.dtype
     return Tensor(name, raw.shape, dtype, raw.quantization, None if computed else raw.data, raw.name, index)
 
@@ -83,7 +84,9 @@ class Walk:
 
     def __init__(self, raw: RawModel, prefix: str) -> None:
         self.raw = raw
-        self.tensors = _tensors(raw)  # those that are computed get their shape, or their value, on the way
+        names = Names()
+        self.tensors = _tensors(raw, names)  # those that are computed get their shape, or their value, on the way
+        self.variables = Variables(raw, names)
         self._names = Names(prefix)
         self._constants = Constants()
         self._known = {*raw.inputs}  # what is given or computed so far
@@ -93,9 +96,14 @@ class Walk:
         """The operators that the outputs need, in order."""
         for index in self.raw.inputs:
             self._check_input(index)
+        for tensor in self.tensors:
+            self.variables.mark(tensor)
         found: list[Operator | Node] = []  # a Node: an operator that driftc lacks
         for index, record in enumerate(self.raw.operators):
-            node = self._node(index, record)
+            node = self.variables.seen(self._node(index, record))
+            if node is None:
+                continue
+            node.require(bool(node.outputs), "has no outputs")
             values = folded(node, self._constants)
             if values is not None:
                 self._set(node, values)
@@ -135,15 +143,22 @@ class Walk:
             inputs=tuple(None if i < 0 else self.tensors[i] for i in record.inputs),
             outputs=outputs,
             open=any(self.raw.tensors[i].open for i in record.outputs),
+            updates=self._update,
         )
-        node.require(bool(outputs), "has no outputs")
         for tensor in node.inputs:
             known = tensor is None or tensor.data is not None or tensor.index in self._known | self._produced
+            known = known or (tensor is not None and self.variables.holds(tensor))
             node.require(known, f"reads '{tensor.label if tensor else ''}', which has no value and is never computed")
         for position in record.outputs:
             node.require(position not in self._known, f"computes '{self.tensors[position].label}' a second time")
             self._known.add(position)
         return node
+
+    def _update(self, tensor: Tensor) -> Tensor | None:
+        made = self.variables.updated(tensor)
+        if made is not None and made.index is not None:
+            self.tensors[made.index] = made  # for the operators that follow
+        return made
 
     def _set(self, node: Node, values: Sequence[Array]) -> None:
         """The outputs of `node` are constants."""
@@ -171,7 +186,7 @@ class Walk:
             operator = self._settled(node, operator)
         (operator.check_float if operator.is_float else operator.check)()
         data = [tensor.data for tensor in operator.inputs if tensor.data is not None]
-        if data and len(data) == len(operator.inputs) and not operator.is_float:
+        if data and len(data) == len(operator.inputs) and not operator.is_float and node.raw.outputs:
             self._set(node, operator.spec(*data))
             return None
         return operator
@@ -189,7 +204,7 @@ class Walk:
 
     def _needed(self, steps: Sequence[Operator | Node]) -> list[Operator | Node]:
         """Without those whose results nothing needs, such as the arithmetic on shapes that became constants."""
-        needed = {self.tensors[i].name for i in self.raw.outputs}
+        needed = {self.tensors[i].name for i in self.raw.outputs} | {state.next for state in self.variables.states}
         kept: list[Operator | Node] = []
         for step in reversed(steps):
             if any(tensor.name in needed for tensor in step.outputs):

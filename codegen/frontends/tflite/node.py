@@ -45,6 +45,7 @@ class Node:
     inputs: tuple[Tensor | None, ...]
     outputs: tuple[Tensor, ...]
     open: bool = False  # the file leaves an output's shape to the run: it follows from the inputs
+    updates: Callable[[Tensor], Tensor | None] = lambda _: None
 
     def refuse(self, problem: str) -> NoReturn:
         raise ModelError(f"operator {self.index} {self.raw.code} '{self.label}': {problem}")
@@ -83,6 +84,13 @@ class Node:
     def output(self, count: int = 1) -> Tensor:
         self.require(len(self.outputs) == count, f"has {len(self.outputs)} outputs, not {count}")
         return self.outputs[0]
+
+    def update(self, position: int) -> Tensor:
+        """A tensor for what the operator makes of the state at `position`, one more output of it."""
+        made = self.updates(self.input(position))
+        if made is None:
+            self.refuse(f"input {position} '{self.input(position).label}' must be marked as variable")
+        return made
 
     def options(self, name: str) -> Any:
         """The options table `name` (schema defaults where the file stores none)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from math import prod
@@ -54,10 +54,13 @@ class RawOperator:
 
 @dataclass(frozen=True, eq=False)
 class RawModel:
+    """Subgraph 0; `others` are the subgraphs after it, read where CALL_ONCE refers to one."""
+
     tensors: tuple[RawTensor, ...]
     operators: tuple[RawOperator, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    others: tuple[RawModel, ...] = ()
 
 
 @cache
@@ -128,8 +131,18 @@ class _Reader:
             if self.count(model.SubgraphsLength(), 4) == 0:
                 raise self.refuse("holds no subgraph")
             codes = [self.code(model.OperatorCodes(i)) for i in range(self.count(model.OperatorCodesLength(), 4))]
-            subgraph = model.Subgraphs(0)
-        with self.at("subgraph 0"):
+        found = self.subgraph(model, codes, 0)
+        if not found.inputs or not found.outputs:
+            raise self.refuse("the model has no inputs or no outputs")
+        if len(set(found.inputs)) < len(found.inputs):
+            raise self.refuse(f"subgraph 0: lists an input twice: tensors {list(found.inputs)}")
+        if not any(operator.code == "CALL_ONCE" for operator in found.operators):
+            return found
+        return replace(found, others=tuple(self.subgraph(model, codes, n) for n in range(1, model.SubgraphsLength())))
+
+    def subgraph(self, model: Any, codes: list[tuple[str, int]], number: int) -> RawModel:
+        with self.at(f"subgraph {number}"):
+            subgraph = model.Subgraphs(number)
             tensors = tuple(self.tensor(model, subgraph, i) for i in range(self.count(subgraph.TensorsLength(), 4)))
             operators = tuple(
                 self.operator(subgraph, codes, len(tensors), i)
@@ -137,11 +150,8 @@ class _Reader:
             )
             inputs = self.indices(subgraph.InputsLength(), subgraph.InputsAsNumpy, len(tensors), absent=False)
             outputs = self.indices(subgraph.OutputsLength(), subgraph.OutputsAsNumpy, len(tensors), absent=False)
-        if not inputs or not outputs:
-            raise self.refuse("the model has no inputs or no outputs")
-        if len(set(inputs)) < len(inputs):
-            raise self.refuse(f"subgraph 0: lists an input twice: tensors {list(inputs)}")
-        return RawModel(tensors, operators, inputs, outputs)
+            return RawModel(tensors, operators, inputs, outputs)
+        raise AssertionError
 
     def code(self, record: Any) -> tuple[str, int]:
         number = max(record.BuiltinCode(), record.DeprecatedBuiltinCode())

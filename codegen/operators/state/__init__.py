@@ -1,0 +1,1 @@
+"""Operators on what outlives an inference."""

@@ -1,0 +1,47 @@
+"""SHIFT_STATE: the state without its first elements, and the input behind them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from driftc.codegen.graph import Shape
+from driftc.codegen.operators.base import Array, Operator
+from driftc.codegen.operators.walk import NEVER, Walk, as_rows, row_major
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ShiftState(Operator):
+    """Inputs: the state before, and as many elements as it forgets. The output is the state after, in its place."""
+
+    codes = ("SHIFT_STATE",)
+    in_files = False
+    template = "shift_state"
+    keeps_scale = True
+    compared = "TFLite Micro, as STRIDED_SLICE, CONCATENATION and ASSIGN_VARIABLE"
+    arithmetic = (
+        "Bytes are moved. `passes/state.py` makes it of READ_VARIABLE, STRIDED_SLICE that drops the oldest rows, and a "
+        "CONCATENATION with the newest whose result is assigned."
+    )
+
+    def infer(self) -> tuple[Shape, ...]:
+        return (self.inputs[0].shape,)
+
+    def summary(self) -> str:
+        return f"state moved on by {self.inputs[1].size} of {self.inputs[0].size}"
+
+    def walk(self, backward: bool = False) -> Walk | None:
+        """The elements that stay, the first first, then the new ones."""
+        old, new = self.inputs
+        steps = row_major(self.outputs[0].shape).reshape(-1)
+        read = np.full(old.size, NEVER, np.int64)
+        read[new.size :] = steps[: old.size - new.size]
+        behind = steps[old.size - new.size :]
+        shapes = (old.shape, new.shape, self.outputs[0].shape)
+        rows = [as_rows(part.reshape(shape)) for part, shape in zip((read, behind, steps), shapes, strict=True)]
+        return Walk((rows[0], rows[1]), (rows[2],))
+
+    def spec(self, *inputs: Array) -> tuple[Array, ...]:
+        old, new = (np.asarray(part).reshape(-1) for part in inputs)
+        return (np.concatenate([old[new.size :], new]).reshape(self.outputs[0].shape),)

@@ -1,0 +1,41 @@
+"""What outlives an inference: variables, and operators that keep a state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from models.core import GraphBuilder
+from models.schema import Array, Operator, Subgraph, Tensor
+
+
+class StateOperators(GraphBuilder):
+    def call_once(self, values: Mapping[str, Array]) -> None:
+        """Before the first inference each named variable is assigned its value."""
+        tensors: list[Tensor] = []
+        operators: list[Operator] = []
+        for name, value in values.items():
+            handle = len(tensors)
+            tensors.append(Tensor(handle, f"{name}/handle", (), np.dtype(np.void)))
+            tensors.append(Tensor(handle + 1, f"{name}/value", value.shape, value.dtype, data=value))
+            options = {"SharedName": name}
+            operators.append(Operator("VAR_HANDLE", (), (handle,), 1, "VarHandleOptions", options))
+            operators.append(Operator("ASSIGN_VARIABLE", (handle, handle + 1), (), 1))
+        self.once.append(Subgraph(tensors, operators))
+        self.operator("CALL_ONCE", [], [], "CallOnceOptions", InitSubgraphIndex=len(self.once))
+
+    def variable(self, name: str) -> Tensor:
+        """The handle of the variable `name`."""
+        handle = self.tensor(None, (), dtype=np.void)
+        self.operator("VAR_HANDLE", [], [handle], "VarHandleOptions", SharedName=name)
+        return handle
+
+    def read_variable(self, handle: Tensor, shape: Sequence[int], like: Tensor, *, name: str | None = None) -> Tensor:
+        """Its value, typed and quantised as `like` is."""
+        y = self.result(name, tuple(shape), like)
+        self.operator("READ_VARIABLE", [handle], [y], "ReadVariableOptions")
+        return y
+
+    def assign_variable(self, handle: Tensor, value: Tensor) -> None:
+        self.operator("ASSIGN_VARIABLE", [handle, value], [], "AssignVariableOptions")
