@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from commands import DRIFTC, ROOT, c_compiler, driftc
 from models import residual_model
+from streams import streaming
 
 from driftc.boards import parse
 from driftc.codegen.docs import main, renewed
@@ -93,10 +94,12 @@ def test_c_snippet_compiles(number: int, quickstart: tuple[Path, str], tmp_path:
     (tmp_path / "ic.tflite").write_bytes(residual_model())
     driftc("compile", "ic.tflite", "--no-measure", cwd=tmp_path)
     driftc("compile", "ic.tflite", "--feed", "rows", "--name", "eye", "--no-measure", cwd=tmp_path)
+    (tmp_path / "wake.tflite").write_bytes(streaming().build())
+    driftc("compile", "wake.tflite", "--no-measure", cwd=tmp_path)
     (tmp_path / "snippet.c").write_text([text for text in blocks("c") if "#include" in text][number])
     warnings = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
-    kws = f"-I{quickstart[0] / 'kws'}"
-    compiler.run(["-std=c11", *warnings, kws, "-Iic", "-Ieye", "-c", "snippet.c", "-o", "snippet.o"], tmp_path)
+    folders = [f"-I{quickstart[0] / 'kws'}", "-Iic", "-Ieye", "-Iwake"]
+    compiler.run(["-std=c11", *warnings, *folders, "-c", "snippet.c", "-o", "snippet.o"], tmp_path)
 
 
 def test_tour_runs(quickstart: tuple[Path, str], tmp_path: Path) -> None:
