@@ -1,31 +1,46 @@
-"""Model files -> Graph, one package a format. A frontend is chosen by the file's suffix, a SavedModel by its folder."""
+"""Model files -> Graph, one package a format. A package that has SUFFIXES is registered by being here."""
 
 from __future__ import annotations
 
+import pkgutil
+from functools import cache
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 from driftc.codegen.errors import UsageError
 from driftc.codegen.graph import Graph
 
-FRONTENDS = {
-    ".tflite": "tflite",
-    ".keras": "keras",
-    ".h5": "keras",
-    ".hdf5": "keras",
-    ".onnx": "onnx",
-    ".pt2": "torch",
-}
+
+@cache
+def formats() -> dict[str, ModuleType]:
+    """Name -> package. SUFFIXES are of its files, FOLDER_HOLDS is in its folders; `load` reads either."""
+    packages = [module.name for module in pkgutil.iter_modules(__path__) if module.ispkg]
+    found = {name: import_module(f"{__name__}.{name}") for name in packages}
+    return {name: package for name, package in found.items() if hasattr(package, "SUFFIXES")}
+
+
+def suffixes() -> dict[str, str]:
+    """Suffix of a file -> its format."""
+    return dict(sorted((suffix, name) for name, package in formats().items() for suffix in package.SUFFIXES))
+
+
+def format_of(path: Path) -> str | None:
+    """By what a folder holds, else by the suffix."""
+    for name, package in formats().items():
+        if hasattr(package, "FOLDER_HOLDS") and (path / package.FOLDER_HOLDS).is_file():
+            return name
+    return suffixes().get(path.suffix)
 
 
 def load_model(path: Path, name: str | None = None, title: str | None = None) -> Graph:
     """The model as its file has it: int8, or float with batch normalisation as operators of their own."""
     title = title or path.name
-    module = "saved_model" if (path / "saved_model.pb").is_file() else FRONTENDS.get(path.suffix)
-    if module is None:
-        raise UsageError(f"{title}: driftc reads {', '.join(FRONTENDS)} files and SavedModel folders")
-    frontend = import_module(f"{__name__}.{module}.load")
-    found: Graph = frontend.load(path, name, title)
-    if module == "tflite" and all(operator.is_float for operator in found.operators):
-        found = frontend.compared(found, path)
-    return found
+    found = format_of(path)
+    if found is None:
+        raise UsageError(f"{title}: driftc reads {', '.join(suffixes())} files and SavedModel folders")
+    frontend = import_module(f"{__name__}.{found}.load")
+    graph: Graph = frontend.load(path, name, title)
+    if found == "tflite" and all(operator.is_float for operator in graph.operators):
+        graph = frontend.compared(graph, path)
+    return graph

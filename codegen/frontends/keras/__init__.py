@@ -1,1 +1,3 @@
-"""Keras 3 .keras and Keras 2 .h5 files."""
+"""Keras 3 and Keras 2 files."""
+
+SUFFIXES = (".keras", ".h5", ".hdf5")

@@ -1,1 +1,3 @@
 """ONNX files."""
+
+SUFFIXES = (".onnx",)

@@ -1,64 +1,110 @@
-"""Reading ONNX nodes, and running a model of one sample beside the import."""
+"""One ONNX node, with what its operands are by now."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from driftc.codegen.frontends.builder import Pair
+from driftc.codegen.frontends.builder import Around, Pair
+from driftc.codegen.frontends.channels_first import ChannelsFirst, Value
+from driftc.codegen.graph import Array
+from driftc.codegen.operators.base import same_padding
 
-
-def fix_batch(model: Any) -> dict[str, int | None]:
-    """One sample: the first axis of inputs and outputs is 1, so that every shape can be inferred.
-
-    Gives the inputs by name whose batch was another; None: it was open.
-    """
-    constants = {tensor.name for tensor in model.graph.initializer}
-    found: dict[str, int | None] = {}
-    inputs = {port.name for port in model.graph.input}
-    for port in (*model.graph.input, *model.graph.output):
-        shape = port.type.tensor_type.shape
-        if port.name in constants or not shape.dim:
-            continue
-        batch = shape.dim[0].dim_value if shape.dim[0].HasField("dim_value") else None
-        if port.name in inputs and batch != 1:
-            found[port.name] = batch
-        shape.dim[0].dim_value = 1
-    return found
+if TYPE_CHECKING:
+    from driftc.codegen.frontends.onnx.walk import Walk
 
 
-def session(onnx: Any, model: Any) -> Any:
-    """ONNX Runtime where it is installed, else the reference of onnx itself, which is slow."""
-    try:
-        import onnxruntime
-    except ImportError:
-        from onnx.reference import ReferenceEvaluator
+@dataclass(frozen=True, eq=False)
+class Node:
+    """What translators are given. `to` is where they build."""
 
-        # Before opset 14 it mixes the sample's own mean and variance in, by this momentum.
-        plain = onnx.ModelProto.FromString(model.SerializeToString())
-        for node in plain.graph.node:
-            if node.op_type == "BatchNormalization":
-                kept = [stored for stored in node.attribute if stored.name != "momentum"]
-                del node.attribute[:]
-                node.attribute.extend([*kept, onnx.helper.make_attribute("momentum", 1.0)])
-        return ReferenceEvaluator(plain)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    walk: Walk
+    proto: Any
+    label: str
+
+    @property
+    def kind(self) -> str:
+        return str(self.proto.op_type)
+
+    @property
+    def to(self) -> ChannelsFirst:
+        return self.walk.to
+
+    @cached_property
+    def inputs(self) -> list[str]:
+        return list(self.proto.input)
+
+    @property
+    def output(self) -> str:
+        return str(self.proto.output[0])
+
+    def refuse(self, problem: str) -> NoReturn:
+        self.walk.builder.refuse(f"'{self.label}': {problem}")
+
+    def attribute(self, name: str, default: Any) -> Any:
+        return attribute(self.proto, name, default)
+
+    def pair(self, name: str) -> Pair:
+        values = [int(n) for n in self.attribute(name, [1, 1])]
+        return (values[0], values[1]) if len(values) == 2 else (values[0], 1)
+
+    # --- operands ---
+
+    def value(self, place: int) -> Value:
+        name = self.inputs[place]
+        if name not in self.walk.values:
+            self._refuse_input(f"input {place} '{name}' is not computed from an input")
+        return self.walk.values[name]
+
+    def optional(self, place: int) -> Array | None:
+        if place >= len(self.inputs) or not self.inputs[place]:
+            return None
+        if self.inputs[place] not in self.walk.constants:
+            self._refuse_input(f"input {place} must be constant")
+        return self.walk.constants[self.inputs[place]]
+
+    def constant(self, place: int) -> Array:
+        found = self.optional(place)
+        if found is None:
+            self._refuse_input(f"input {place} is missing")
+        return found
+
+    def integers(self, place: int, name: str) -> list[int] | None:
+        """A list that old files store as an attribute, new ones as an input."""
+        stored = self.attribute(name, None)
+        if stored is not None:
+            return [int(n) for n in stored]
+        found = self.optional(place)
+        return None if found is None else [int(n) for n in found.reshape(-1)]
+
+    def around(self, x: Value, kernel: Sequence[int], stride: Pair, dilation: Pair) -> Around:
+        """What a window pads."""
+        scheme = self.attribute("auto_pad", b"NOTSET").decode()
+        if scheme in ("SAME_UPPER", "SAME_LOWER"):
+            axes = zip(x.shape[2:], kernel, stride, dilation, strict=True)
+            rows, pixels = (same_padding(*axis) for axis in axes)
+            if scheme == "SAME_LOWER":
+                rows, pixels = rows[::-1], pixels[::-1]
+            return (*rows, *pixels)
+        pads = [int(n) for n in self.attribute("pads", [0, 0, 0, 0])]
+        if len(pads) != 4:
+            self._refuse_input(f"pads {pads}; driftc reads two-dimensional windows")
+        return pads[0], pads[2], pads[1], pads[3]
+
+    def _refuse_input(self, problem: str) -> NoReturn:
+        self.walk.builder.refuse(f"'{self.proto.name}' ({self.kind}): {problem}")
 
 
-def label_of(node: Any) -> str:
-    """The path that exporters make of modules, without the operator at its end: '/conv1/Conv' gives 'conv1'."""
-    path = str(node.name or node.output[0]).strip("/")
-    parent, _, last = path.rpartition("/")
-    return parent if parent and last == node.op_type else path
-
-
-def attribute(node: Any, name: str, default: Any) -> Any:
+def attribute(proto: Any, name: str, default: Any) -> Any:
     from onnx.helper import get_attribute_value
 
-    return next((get_attribute_value(a) for a in node.attribute if a.name == name), default)
+    return next((get_attribute_value(a) for a in proto.attribute if a.name == name), default)
 
 
-def pair(node: Any, name: str) -> Pair:
-    values = [int(n) for n in attribute(node, name, [1, 1])]
-    return (values[0], values[1]) if len(values) == 2 else (values[0], 1)
+def label_of(proto: Any) -> str:
+    """The path that exporters make of modules, without the operator at its end: '/conv1/Conv' gives 'conv1'."""
+    path = str(proto.name or proto.output[0]).strip("/")
+    parent, _, last = path.rpartition("/")
+    return parent if parent and last == proto.op_type else path

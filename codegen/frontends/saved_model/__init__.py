@@ -1,1 +1,4 @@
 """TensorFlow's SavedModel folders."""
+
+SUFFIXES = ()
+FOLDER_HOLDS = "saved_model.pb"

@@ -1,1 +1,3 @@
 """.tflite files, by the schema of TensorFlow Lite."""
+
+SUFFIXES = (".tflite",)

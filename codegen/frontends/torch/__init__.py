@@ -1,1 +1,3 @@
 """PyTorch programs of torch.export."""
+
+SUFFIXES = (".pt2",)

@@ -457,7 +457,7 @@ def absent(name: str) -> Any:
 
 
 def test_unknown_suffix(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"net.pb: driftc reads .tflite, .keras, .h5, .hdf5, .onnx, .pt2 files and"):
+    with pytest.raises(UsageError, match=r"net.pb: driftc reads .h5, .hdf5, .keras, .onnx, .pt2, .tflite files and"):
         load_model(tmp_path / "net.pb")
 
 

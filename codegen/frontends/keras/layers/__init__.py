@@ -1,0 +1,1 @@
+"""Keras layers, by family. A function under `layer` is registered by existing in a module here."""

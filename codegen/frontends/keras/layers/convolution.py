@@ -1,0 +1,86 @@
+"""Convolutions over images and over steps, and dense layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from driftc.codegen.frontends.keras.layers.activation import activated
+from driftc.codegen.frontends.keras.walk import Walk, bias, layer, padding, values
+from driftc.codegen.graph import Array, Tensor
+
+
+@layer("Conv2D")
+def conv_2d(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    window = {"stride": of.strides, "dilation": of.dilation_rate, "padding": padding(of)}
+    filters = values(of.kernel).transpose(3, 0, 1, 2)
+    return activated(walk, of, walk.builder.conv(of.name, x, filters, bias(of), groups=of.groups, **window))
+
+
+@layer("DepthwiseConv2D")
+def depthwise_conv_2d(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    return activated(walk, of, _depthwise(walk, of, x, values(of.kernel), bias(of)))
+
+
+@layer("SeparableConv2D")
+def separable_conv_2d(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    y = _depthwise(walk, of, x, values(of.depthwise_kernel), None, "/depthwise")
+    pointwise = values(of.pointwise_kernel).transpose(3, 0, 1, 2)
+    return activated(walk, of, walk.builder.conv(of.name, y, pointwise, bias(of)))
+
+
+def _depthwise(walk: Walk, of: Any, x: Tensor, kernel: Array, offsets: Array | None, suffix: str = "") -> Tensor:
+    """`kernel` [rows, pixels, in, filters a channel]."""
+    rows, pixels, channels, filters = kernel.shape
+    weights = kernel.reshape(rows, pixels, channels * filters).transpose(2, 0, 1)[..., np.newaxis]
+    window = {"stride": of.strides, "dilation": of.dilation_rate, "padding": padding(of)}
+    return walk.builder.conv(f"{of.name}{suffix}", x, weights, offsets, groups=channels, **window)
+
+
+@layer("Conv1D")
+def conv_1d(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    return as_image(walk, of, x, conv_2d)
+
+
+@layer("DepthwiseConv1D")
+def depthwise_conv_1d(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    return as_image(walk, of, x, depthwise_conv_2d)
+
+
+@layer("SeparableConv1D")
+def separable_conv_1d(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    return as_image(walk, of, x, separable_conv_2d)
+
+
+@layer("Dense")
+def dense(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    return activated(walk, of, walk.builder.dense(of.name, x, values(of.kernel).T, bias(of)))
+
+
+def as_image(walk: Walk, of: Any, x: Tensor, apply: Callable[[Walk, Any, Tensor], Tensor]) -> Tensor:
+    """A layer over [steps, channels], as one over an image of one row."""
+    if getattr(of, "padding", "") == "causal":
+        before = (of.kernel_size[0] - 1) * of.dilation_rate[0]
+        x = walk.builder.pad(f"{of.name}/causal", x, ((0, 0), (before, 0), (0, 0)))
+    image = walk.builder.reshape(f"{of.name}/image", x, (1, 1, *x.shape[1:]))
+    y = apply(walk, _Flat(of), image)
+    return walk.builder.reshape(f"{of.name}/steps", y, (1, *y.shape[2:]))
+
+
+class _Flat:
+    """A layer over steps, seen as one over an image of one row."""
+
+    def __init__(self, of: Any) -> None:
+        self._of = of
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._of, name)
+        if name in ("kernel", "depthwise_kernel", "pointwise_kernel"):
+            return values(value)[np.newaxis]
+        if name in ("strides", "dilation_rate", "pool_size"):
+            return (1, *(value if isinstance(value, list | tuple) else (value,)))
+        if name == "padding" and value == "causal":
+            return "valid"
+        return value

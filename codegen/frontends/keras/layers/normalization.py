@@ -1,0 +1,42 @@
+"""Normalisation by constants."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from driftc.codegen.frontends.keras.walk import Walk, layer, values
+from driftc.codegen.graph import Tensor
+
+
+@layer("BatchNormalization")
+def batch_normalization(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    axis = of.axis[0] if isinstance(of.axis, list | tuple) else of.axis
+    if axis % len(x.shape) != len(x.shape) - 1:
+        walk.builder.refuse(f"layer '{of.name}' normalises axis {axis}; driftc reads the last")
+    return walk.builder.batch_norm(
+        of.name,
+        x,
+        gamma=values(of.gamma) if of.scale else None,
+        beta=values(of.beta) if of.center else None,
+        mean=values(of.moving_mean),
+        variance=values(of.moving_variance),
+        epsilon=of.epsilon,
+    )
+
+
+@layer("Rescaling")
+def rescaling(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    channels = np.ones(x.shape[-1], np.float32)
+    scale, offset = (np.asarray(value, np.float32) * channels for value in (of.scale, of.offset))
+    return walk.builder.affine(of.name, x, scale, offset)
+
+
+@layer("Normalization")
+def normalization(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    mean, variance = (np.asarray(v, np.float64) for v in (of.mean, of.variance))
+    if of.invert or mean.size not in (1, x.shape[-1]):
+        walk.builder.refuse(f"layer '{of.name}': is inverted, or not along the last axis")
+    deviation = np.broadcast_to(np.maximum(np.sqrt(variance.reshape(-1)), 1e-7), x.shape[-1:])
+    return walk.builder.affine(of.name, x, 1 / deviation, -mean.reshape(-1) / deviation)

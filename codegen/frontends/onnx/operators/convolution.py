@@ -1,0 +1,54 @@
+"""Convolutions and dense layers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from driftc.codegen.frontends.channels_first import Value
+from driftc.codegen.frontends.onnx.node import Node
+from driftc.codegen.frontends.onnx.walk import operator
+from driftc.codegen.graph import Array
+
+
+@operator("Conv")
+def conv(node: Node) -> Value:
+    x, weights = node.value(0), node.constant(1)
+    stride, dilation = node.pair("strides"), node.pair("dilations")
+    around = node.around(x, weights.shape[2:], stride, dilation)
+    groups = int(node.attribute("group", 1))
+    return node.to.conv(node.label, x, weights, node.optional(2), stride, around, dilation, groups)
+
+
+@operator("Gemm")
+def gemm(node: Node) -> Value:
+    weights = node.constant(1) * float(node.attribute("alpha", 1.0))
+    if node.attribute("transA", 0):
+        node.refuse("Gemm of a transposed input is not supported")
+    bias = node.optional(2)
+    matrix = weights if node.attribute("transB", 0) else weights.T
+    if bias is not None:
+        bias = np.broadcast_to(bias.reshape(-1) * float(node.attribute("beta", 1.0)), (matrix.shape[0],))
+    return node.to.dense(node.label, node.value(0), matrix, bias)
+
+
+@operator("MatMul")
+def matmul(node: Node) -> Value:
+    weights = node.constant(1)
+    if weights.ndim != 2:
+        node.refuse(f"MatMul by {list(weights.shape)}; driftc reads a constant matrix")
+    return node.to.dense(node.label, node.value(0), weights.T, _bias_after(node, weights.shape[1]))
+
+
+def _bias_after(node: Node, outputs: int) -> Array | None:
+    """The bias of an Add that alone reads a MatMul; the Add then passes its input on."""
+    graph = node.walk.model.graph
+    readers = [other for other in graph.node if node.output in other.input]
+    leaves = any(port.name == node.output for port in graph.output)
+    if leaves or len(readers) != 1 or readers[0].op_type != "Add":
+        return None
+    other = next((name for name in readers[0].input if name != node.output), "")
+    found = node.walk.constants.get(other)
+    if found is None or found.size != outputs or found.shape[-1] != outputs:
+        return None
+    node.walk.absorbed.add(readers[0].output[0])
+    return found.reshape(-1)

@@ -1,0 +1,44 @@
+"""Running a model of one sample beside the import."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def fix_batch(model: Any) -> dict[str, int | None]:
+    """One sample: the first axis of inputs and outputs is 1, so that every shape can be inferred.
+
+    Gives the inputs by name whose batch was another; None: it was open.
+    """
+    constants = {tensor.name for tensor in model.graph.initializer}
+    found: dict[str, int | None] = {}
+    inputs = {port.name for port in model.graph.input}
+    for port in (*model.graph.input, *model.graph.output):
+        shape = port.type.tensor_type.shape
+        if port.name in constants or not shape.dim:
+            continue
+        batch = shape.dim[0].dim_value if shape.dim[0].HasField("dim_value") else None
+        if port.name in inputs and batch != 1:
+            found[port.name] = batch
+        shape.dim[0].dim_value = 1
+    return found
+
+
+def session(onnx: Any, model: Any) -> Any:
+    """ONNX Runtime where it is installed, else the reference of onnx itself, which is slow."""
+    try:
+        import onnxruntime
+    except ImportError:
+        from onnx.reference import ReferenceEvaluator
+
+        # Before opset 14 it mixes the sample's own mean and variance in, by this momentum.
+        plain = onnx.ModelProto.FromString(model.SerializeToString())
+        for node in plain.graph.node:
+            if node.op_type == "BatchNormalization":
+                kept = [stored for stored in node.attribute if stored.name != "momentum"]
+                del node.attribute[:]
+                node.attribute.extend([*kept, onnx.helper.make_attribute("momentum", 1.0)])
+        return ReferenceEvaluator(plain)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

@@ -1,0 +1,108 @@
+"""A walk over an ONNX graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from driftc.codegen.frontends.builder import FloatBuilder
+from driftc.codegen.frontends.channels_first import ChannelsFirst, Value
+from driftc.codegen.frontends.constants import Constants
+from driftc.codegen.frontends.onnx.constant import folded, shape_of
+from driftc.codegen.frontends.onnx.node import Node, label_of
+from driftc.codegen.frontends.translators import Translators
+from driftc.codegen.graph import Array
+
+IMAGE_READERS = frozenset(
+    {"Conv", "MaxPool", "AveragePool", "BatchNormalization", "GlobalAveragePool", "GlobalMaxPool"}
+)
+operator: Translators[Callable[[Node], Value]] = Translators("driftc.codegen.frontends.onnx.operators")
+
+
+class Walk:
+    """Visits the nodes in the file's order, which is one in which they can be computed."""
+
+    def __init__(self, onnx: Any, model: Any, builder: FloatBuilder) -> None:
+        self.onnx = onnx
+        self.model = model
+        self.builder = builder
+        self.to = ChannelsFirst(builder)
+        self.values: dict[str, Value] = {}
+        self.constants: dict[str, Array] = {
+            tensor.name: np.asarray(onnx.numpy_helper.to_array(tensor)) for tensor in model.graph.initializer
+        }
+        self.folder = Constants()
+        self.inputs: dict[str, Value] = {}
+        self.outputs: list[Value] = []
+        self.gates: dict[str, str] = {}  # output of a HardSigmoid -> its input
+        self.absorbed: set[str] = set()  # outputs of Adds whose work a dense layer does
+        self.shapes: dict[str, list[int | None]] = {
+            info.name: [d.dim_value if d.HasField("dim_value") else None for d in info.type.tensor_type.shape.dim]
+            for info in (*model.graph.value_info, *model.graph.input, *model.graph.output)
+        }
+
+    def run(self) -> None:
+        for port in self.model.graph.input:
+            if port.name not in self.constants:
+                self.input(port)
+        for number, proto in enumerate(self.model.graph.node):
+            if self.constant_node(proto):
+                continue
+            self.values[proto.output[0]] = self.node(Node(self, proto, label_of(proto) or f"{proto.op_type}_{number}"))
+        for port in self.model.graph.output:
+            if port.name not in self.values:
+                self.builder.refuse(f"output '{port.name}' is never computed")
+            self.outputs.append(self.values[port.name])
+
+    def input(self, port: Any) -> None:
+        if port.type.tensor_type.elem_type != self.onnx.TensorProto.FLOAT:
+            self.builder.refuse(f"input '{port.name}' is not float32")
+        shape = self.shapes[port.name]
+        readers = [node for node in self.model.graph.node if port.name in node.input]
+        image = len(shape) == 4 and any(node.op_type in IMAGE_READERS for node in readers)
+        if len(shape) == 4 and not image:  # an image unless its first reader turns it into one
+            image = not any(node.op_type == "Transpose" for node in readers)
+        self.values[port.name] = self.inputs[port.name] = self.to.input(port.name, shape, image)
+
+    def constant_node(self, node: Any) -> bool:
+        """Compute what depends on constants and shapes alone."""
+        if node.op_type in ("Shape", "Size") and node.input[0] in self.values:
+            shape = self.values[node.input[0]].shape
+            self.constants[node.output[0]] = shape_of(node, shape, self.folder)[0]
+            return True
+        if node.op_type != "Constant" and not (node.input and all(n in self.constants or not n for n in node.input)):
+            return False
+        operands = [self.constants.get(name) for name in node.input]
+        try:
+            made = folded(node, operands, self.folder)
+        except ValueError as problem:
+            self.builder.refuse(f"'{node.name}' ({node.op_type}) of constants cannot be computed: {problem}")
+        if made is not None:
+            self.constants.update(zip(node.output, made, strict=True))
+            return True
+        from onnx.reference import ReferenceEvaluator
+
+        helper = self.onnx.helper
+        given = {name: self.constants[name] for name in node.input if name}
+        ports = [
+            helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(data.dtype), data.shape)
+            for name, data in given.items()
+        ]
+        results = [helper.make_empty_tensor_value_info(name) for name in node.output]
+        graph = helper.make_graph([node], "constant", ports, results)
+        small = helper.make_model(graph, opset_imports=self.model.opset_import)
+        try:
+            found = ReferenceEvaluator(small).run(None, given)
+        except Exception as problem:  # whatever the operator raises
+            self.builder.refuse(f"'{node.name}' ({node.op_type}) of constants cannot be computed: {problem}")
+        self.constants.update((name, np.asarray(value)) for name, value in zip(node.output, found, strict=True))
+        return True
+
+    def node(self, node: Node) -> Value:
+        if node.proto.domain not in ("", "ai.onnx"):
+            node.refuse(f"operator {node.proto.domain}.{node.kind} is not supported")
+        if node.kind not in operator.known:
+            node.refuse(f"operator {node.kind} is not supported; driftc reads {', '.join(operator.known)}")
+        return operator.known[node.kind](node)

@@ -1,0 +1,1 @@
+"""TensorFlow operations, by family. A function under `operation` is registered by existing in a module here."""

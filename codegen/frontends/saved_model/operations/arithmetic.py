@@ -1,0 +1,50 @@
+"""Arithmetic of two operands, either of which may be constant."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from driftc.codegen.frontends.saved_model.operation import Operation
+from driftc.codegen.frontends.saved_model.operations.normalization import decomposed
+from driftc.codegen.frontends.saved_model.walk import operation
+from driftc.codegen.graph import Tensor
+from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.elementwise.add import Add
+from driftc.codegen.operators.elementwise.mul import Mul
+from driftc.codegen.operators.elementwise.sub import Sub
+
+
+@operation("Add", "AddV2")
+def add(found: Operation) -> Tensor:
+    return _binary(found, Add)
+
+
+@operation("Sub")
+def sub(found: Operation) -> Tensor:
+    return _binary(found, Sub)
+
+
+@operation("Mul")
+def mul(found: Operation) -> Tensor:
+    return _binary(found, Mul)
+
+
+@operation("RealDiv")
+def div(found: Operation) -> Tensor:
+    return found.to.affine(found.label, found.value(0), np.atleast_1d(1 / found.constant(1)), np.zeros(1))
+
+
+def _binary(found: Operation, kind: type[Operator]) -> Tensor:
+    x = found.computed()
+    if found.node.name in found.walk.biased and x is not None:
+        return x
+    normalised = decomposed(found)
+    if normalised is not None:
+        return normalised
+    operands = [
+        found.walk.values[name]
+        if name in found.walk.values
+        else found.to.constant(f"{found.label}/constant", found.constant(place))
+        for place, name in enumerate(found.inputs)
+    ]
+    return found.to.binary(found.label, kind, operands[0], operands[1])

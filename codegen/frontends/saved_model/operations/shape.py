@@ -1,0 +1,36 @@
+"""What moves elements and computes nothing."""
+
+from __future__ import annotations
+
+from driftc.codegen.frontends.saved_model.operation import Operation
+from driftc.codegen.frontends.saved_model.walk import operation
+from driftc.codegen.graph import Tensor
+
+
+@operation("Pad", "PadV2")
+def pad(found: Operation) -> Tensor:
+    amounts = [(int(a), int(b)) for a, b in found.constant(1)]
+    fill = float(found.constant(2)) if found.kind == "PadV2" else 0.0
+    return found.to.pad(found.label, found.value(0), amounts, fill)
+
+
+@operation("ConcatV2")
+def concat(found: Operation) -> Tensor:
+    last = len(found.inputs) - 1
+    parts = [found.value(place) for place in range(last)]
+    return found.to.concat(found.label, parts, int(found.constant(last)))
+
+
+@operation("ExpandDims", "Reshape", "Squeeze")
+def reshape(found: Operation) -> Tensor:
+    """To the shape that TensorFlow inferred, where it did; else to the constant that is given."""
+    x, shape = found.value(0), found.node.outputs[0].shape
+    inner = shape.as_list()[1:] if shape.rank else [None]
+    if None not in inner:
+        return found.to.reshape(found.label, x, (1, *(int(n) for n in inner if n)))
+    return found.to.reshape(found.label, x, (1, *(int(n) for n in found.constant(1).reshape(-1)[1:])))
+
+
+@operation("Transpose")
+def transpose(found: Operation) -> Tensor:
+    return found.to.transpose(found.label, found.value(0), [int(n) for n in found.constant(1)])

@@ -1,0 +1,70 @@
+"""A walk over a frozen function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from driftc.codegen.frontends.builder import FloatBuilder
+from driftc.codegen.frontends.saved_model.operation import Operation, label_of
+from driftc.codegen.frontends.translators import Translators
+from driftc.codegen.graph import Array, Tensor
+
+DROPPED = frozenset({"Identity", "IdentityN", "StopGradient", "PreventGradient", "CheckNumerics", "EnsureShape"})
+operation: Translators[Callable[[Operation], Tensor]] = Translators("driftc.codegen.frontends.saved_model.operations")
+
+
+class Walk:
+    """Visits the operations of the frozen function in the order in which they were made."""
+
+    def __init__(self, tensorflow: Any, function: Any, builder: FloatBuilder) -> None:
+        self.tensorflow = tensorflow
+        self.function = function
+        self.builder = builder
+        self.values: dict[str, Tensor] = {}
+        self.constants: dict[str, Array] = {}
+        self.biased: set[str] = set()  # operations whose work the layer before them does
+        self.session = tensorflow.compat.v1.Session(graph=function.graph)
+        self.outputs: list[Tensor] = []
+
+    def run(self) -> None:
+        for tensor in self.function.inputs:
+            if tensor.dtype.name == "float32":
+                self.values[tensor.name] = self.builder.input(label_of(tensor.op), tensor.shape.as_list())
+        for node in self.function.graph.get_operations():
+            self.visit(node)
+        for tensor in self.function.outputs:
+            if tensor.name not in self.values:
+                self.builder.refuse(f"output '{tensor.name}' is never computed from an input")
+            self.outputs.append(self.values[tensor.name])
+
+    def visit(self, node: Any) -> None:
+        kind = node.type
+        if kind in ("Placeholder", "NoOp"):
+            return
+        if kind in DROPPED:
+            for source, result in zip(node.inputs, node.outputs, strict=True):
+                if source.name in self.values:
+                    self.values[result.name] = self.values[source.name]
+            return
+        if not any(tensor.name in self.values for tensor in node.inputs):
+            return  # of constants: computed when it is needed
+        found = Operation(self, node, label_of(node))
+        if kind == "Shape":
+            self.constants[node.outputs[0].name] = np.array(found.value(0).shape, np.int64)
+            return
+        if kind not in operation.known:
+            known = ", ".join([*operation.known, *sorted(DROPPED)])
+            found.refuse(f"operation {kind} is not supported; driftc reads {known}")
+        self.values[node.outputs[0].name] = operation.known[kind](found)
+
+    def fetch(self, name: str) -> Array | None:
+        """The value of what depends on constants alone, wherever in the order it stands; None where it does not."""
+        if name not in self.constants:
+            try:
+                self.constants[name] = np.asarray(self.session.run(name))
+            except self.tensorflow.errors.InvalidArgumentError:  # a placeholder was asked for its value
+                return None
+        return self.constants[name]

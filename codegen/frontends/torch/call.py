@@ -1,0 +1,68 @@
+"""One call of an ATen operator in an exported program, with what its arguments are by now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+
+from driftc.codegen.frontends.builder import Pair
+from driftc.codegen.frontends.channels_first import ChannelsFirst, Value
+from driftc.codegen.graph import Array
+
+if TYPE_CHECKING:
+    from driftc.codegen.frontends.torch.walk import Walk
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """What translators are given. `to` is where they build."""
+
+    walk: Walk
+    node: Any
+    label: str
+
+    @property
+    def to(self) -> ChannelsFirst:
+        return self.walk.to
+
+    @property
+    def kind(self) -> str:
+        """'conv2d' of aten.conv2d.default."""
+        return str(self.node.target).removeprefix("aten.").split(".")[0]
+
+    @property
+    def args(self) -> tuple[Any, ...]:
+        return tuple(self.node.args)
+
+    def refuse(self, problem: str) -> NoReturn:
+        self.walk.builder.refuse(f"'{self.label}': {problem}")
+
+    def argument(self, place: int, name: str, default: Any) -> Any:
+        return self.args[place] if len(self.args) > place else self.node.kwargs.get(name, default)
+
+    def value(self, place: int = 0) -> Value:
+        """The computed tensor that is the argument there."""
+        return self.walk.value(self.args[place])
+
+    def array(self, argument: Any) -> Array | None:
+        """A constant argument."""
+        if argument is None:
+            return None
+        found = self.walk.values[argument.name] if hasattr(argument, "name") else np.asarray(argument)
+        if isinstance(found, Value):
+            self.walk.builder.refuse(f"'{argument}' must be constant")
+        return found
+
+    def constant(self, argument: Any) -> Array:
+        found = self.array(argument)
+        if found is None:
+            self.walk.builder.refuse("an operand is missing")
+        return found
+
+
+def pair(value: Any) -> Pair:
+    values = list(value) if isinstance(value, list | tuple) else [value]
+    first, second = values if len(values) == 2 else (values[0], values[0])
+    return int(first), int(second)

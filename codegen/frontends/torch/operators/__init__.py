@@ -1,0 +1,1 @@
+"""ATen operators, by family. A function under `operator` is registered by existing in a module here."""

@@ -1,0 +1,46 @@
+"""Activations."""
+
+from __future__ import annotations
+
+from driftc.codegen.frontends.channels_first import Value
+from driftc.codegen.frontends.torch.call import Call
+from driftc.codegen.frontends.torch.walk import operator
+
+NAMES = {  # PyTorch's -> the builder's
+    "hardsigmoid": "hard_sigmoid",
+    "hardsigmoid_": "hard_sigmoid",
+    "hardswish": "hard_swish",
+    "hardswish_": "hard_swish",
+    "relu": "relu",
+    "relu6": "relu6",
+    "relu6_": "relu6",
+    "relu_": "relu",
+    "sigmoid": "sigmoid",
+    "silu": "silu",
+    "silu_": "silu",
+    "tanh": "tanh",
+}
+
+
+@operator(*NAMES)
+def activation(call: Call) -> Value:
+    return call.to.activation(call.label, call.value(), NAMES[call.kind])
+
+
+@operator("softmax", "_softmax")
+def softmax(call: Call) -> Value:
+    return call.to.softmax(call.label, call.value(), int(call.args[1]))
+
+
+@operator("leaky_relu", "leaky_relu_")
+def leaky_relu(call: Call) -> Value:
+    return call.to.activation(call.label, call.value(), "leaky_relu", float(call.argument(1, "negative_slope", 0.01)))
+
+
+@operator("clamp", "hardtanh", "hardtanh_")
+def clamp(call: Call) -> Value:
+    bounds = (call.argument(1, "min", -1), call.argument(2, "max", 1))
+    kinds = {(0, 6): "relu6", (0, None): "relu"}
+    if bounds not in kinds:
+        call.refuse(f"clamps to {bounds[0]}..{bounds[1]}; driftc reads 0..6 and 0..")
+    return call.to.activation(call.label, call.value(), kinds[bounds])

@@ -1,0 +1,85 @@
+"""A walk over an exported program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from driftc.codegen.frontends.builder import FloatBuilder
+from driftc.codegen.frontends.channels_first import ChannelsFirst, Value
+from driftc.codegen.frontends.torch.call import Call
+from driftc.codegen.frontends.translators import Translators
+from driftc.codegen.graph import Array
+
+operator: Translators[Callable[[Call], Value]] = Translators("driftc.codegen.frontends.torch.operators")
+
+
+class Walk:
+    """Visits the nodes of the exported graph in order."""
+
+    def __init__(self, program: Any, builder: FloatBuilder) -> None:
+        self.program = program
+        self.builder = builder
+        self.to = ChannelsFirst(builder)
+        self.values: dict[str, Value | Array] = {}
+        self.inputs: list[Value] = []
+        self.outputs: list[Value] = []
+        self.labels: set[str] = set()
+
+    def run(self) -> None:
+        parameters = self._parameters()
+        for node in self.program.graph.nodes:
+            if node.op == "placeholder":
+                self.values[node.name] = parameters[node.name] if node.name in parameters else self.input(node)
+            elif node.op == "output":
+                self.outputs = [self.value(argument) for argument in node.args[0]]
+            elif node.op == "call_function":
+                self.values[node.name] = self.call(node)
+            else:
+                self.builder.refuse(f"node '{node.name}' ({node.op}) is not supported")
+
+    def _parameters(self) -> dict[str, Array]:
+        signature = self.program.graph_signature
+        stored = {**self.program.constants, **dict(self.program.state_dict)}
+        named = {
+            **signature.inputs_to_parameters,
+            **signature.inputs_to_buffers,
+            **signature.inputs_to_lifted_tensor_constants,
+        }
+        return {name: np.asarray(stored[target].detach().cpu().numpy()) for name, target in named.items()}
+
+    def input(self, node: Any) -> Value:
+        shape = [int(n) if isinstance(n, int) else None for n in node.meta["val"].shape]
+        if shape and shape[0] not in (1, None):
+            self.builder.refuse(f"input '{node.name}' was exported with {shape[0]} samples; export the model with one")
+        value = self.to.input(node.name, shape, image=len(shape) == 4)
+        self.inputs.append(value)
+        return value
+
+    def value(self, argument: Any) -> Value:
+        found = self.values[argument.name] if hasattr(argument, "name") else None
+        if not isinstance(found, Value):
+            self.builder.refuse(f"a constant stands where driftc expects a computed tensor ('{argument}')")
+        return found
+
+    def call(self, node: Any) -> Value:
+        call = Call(self, node, self.label(node))
+        if "getitem" in str(node.target):
+            return call.value()
+        if call.kind not in operator.known:
+            self.builder.refuse(
+                f"operator aten.{call.kind} of '{call.label}' is not supported; driftc reads "
+                f"{', '.join(operator.known)}"
+            )
+        return operator.known[call.kind](call)
+
+    def label(self, node: Any) -> str:
+        """The module's path where the operator came from one ('layer1.0.conv1'), once; else the node's name."""
+        stack = list((node.meta.get("nn_module_stack") or {}).values())
+        path = str(stack[-1][0]) if stack else ""
+        if not path or path.startswith("L[") or path in self.labels:
+            return str(node.name)
+        self.labels.add(path)
+        return path
