@@ -1,41 +1,20 @@
-"""Frameworks that put channels first: their axes on one side, NHWC on the other, without transposes in between.
-
-Shared by ONNX and PyTorch. A value of four axes is an image: [N, C, H, W] there, [1, H, W, C] here. Where an image is
-flattened, the order of its elements differs, which the next dense layer's weights make good.
-"""
+"""Frameworks that put channels first: their axes on one side, NHWC on the other. Shared by ONNX and PyTorch."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import prod
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from driftc.codegen.frontends.builder import Around, FloatBuilder, Padding, Pair
+from driftc.codegen.frontends.builder import FloatBuilder, Pair
+from driftc.codegen.frontends.value import Axes, Value, aligned, channels_last, in_order, placed
 from driftc.codegen.graph import Array, Shape, Tensor
 from driftc.codegen.operators.base import Operator, same_padding
 
-Layout = Literal["plain", "image", "flat"]
-TO_FIRST = (0, 3, 1, 2)
-TO_LAST = (0, 2, 3, 1)
-
-
-@dataclass(frozen=True, eq=False)
-class Value:
-    """A tensor here, and the shape that the framework sees. `image` is [C, H, W] of what was flattened."""
-
-    tensor: Tensor
-    shape: Shape
-    layout: Layout = "plain"
-    image: Shape = ()
-
-    def as_here(self, output: Array) -> Array:
-        """The framework's result in the order of the tensor here."""
-        if self.layout == "plain":
-            return output
-        return output.reshape(self.shape if self.layout == "image" else (1, *self.image)).transpose(TO_LAST)
+Pairs = Sequence[Pair]  # what is padded before and after each axis of a window
 
 
 class ChannelsFirst:
@@ -45,23 +24,87 @@ class ChannelsFirst:
         self.builder = builder
 
     def input(self, label: str, shape: Sequence[int | None], image: bool) -> Value:
-        """`image`: its four axes are [N, C, H, W]."""
-        if not image:
-            tensor = self.builder.input(label, shape)
-            return Value(tensor, tensor.shape)
-        order = [shape[axis] for axis in TO_LAST]
-        return self._image(self.builder.input(label, order))
+        """`image`: its axes are [N, C, ...], and channels are last here."""
+        axes = channels_last(len(shape)) if image else in_order(len(shape))
+        return Value(self.builder.input(label, [shape[axes.index(axis)] for axis in range(len(shape))]), axes)
+
+    # --- orders ---
+
+    def moved(self, label: str, x: Value, axes: Axes) -> Value:
+        """The same value with its axes elsewhere."""
+        if x.flattened is not None:
+            before = self.moved(label, x.flattened, in_order(x.flattened.rank))
+            x = Value(self.builder.reshape(f"{label}/flat", before.tensor, x.shape), in_order(x.rank))
+        if x.axes == axes and len(x.tensor.shape) == max(axes) + 1:
+            return x
+        own = max(axes) + 1 - x.rank  # 1 where the tensor has a batch axis of its own
+        tensor, here = x.tensor, x.axes
+        if len(tensor.shape) - x.rank != own:
+            ordered = sorted(range(x.rank), key=x.axes.__getitem__)
+            tensor = self.builder.reshape(f"{label}/axes", tensor, (1,) * own + tuple(x.shape[i] for i in ordered))
+            here = tuple(ordered.index(axis) + own for axis in range(x.rank))
+        order = [0] * len(tensor.shape)
+        for old, new in zip(here, axes, strict=True):
+            order[new] = old
+        return Value(self.builder.transpose(f"{label}/axes", tensor, order), axes)
 
     def plain(self, label: str, x: Value) -> Tensor:
-        """The tensor in the framework's own order, by a transpose where it must be."""
-        if x.layout == "plain":
-            return x.tensor
-        if x.layout == "image":
-            return self.builder.transpose(f"{label}/channels_first", x.tensor, TO_FIRST)
-        channels, rows, pixels = x.image
-        image = self.builder.reshape(f"{label}/image", x.tensor, (1, rows, pixels, channels))
-        first = self.builder.transpose(f"{label}/channels_first", image, TO_FIRST)
-        return self.builder.reshape(f"{label}/flat", first, x.shape)
+        """The tensor in the framework's own order."""
+        return x.tensor if x.plain else self.moved(label, x, in_order(x.rank, int(x.shape[0] != 1))).tensor
+
+    def with_channels_last(self, label: str, x: Value) -> Value:
+        """With the batch first and the channels last; the other axes may stand in any order between them."""
+        if x.shape[0] != 1:
+            self.builder.refuse(f"'{label}': {x.shape[0]} samples at a time; driftc compiles for one")
+        if x.flattened is None and x.axes[0] == 0 and x.axes[1] == x.rank - 1 == len(x.tensor.shape) - 1:
+            return x
+        return self.moved(label, x, channels_last(x.rank) if x.rank > 1 else (0,))
+
+    def last(self, label: str, x: Value, axis: int) -> Value:
+        """With the framework's `axis` last here, the others as they are."""
+        axis %= x.rank
+        if x.flattened is None and x.axes[axis] == len(x.tensor.shape) - 1:
+            return x
+        return self.moved(label, x, tuple(_put_last(x.axes, axis) if x.flattened is None else in_order(x.rank)))
+
+    def transpose(self, label: str, x: Value, permutation: Sequence[int]) -> Value:
+        if x.flattened is not None:
+            x = self.moved(label, x, in_order(x.rank))
+        return Value(x.tensor, tuple(x.axes[axis] for axis in permutation))
+
+    def reshape(self, label: str, x: Value, shape: Shape) -> Value:
+        """`shape` may hold one -1."""
+        if -1 in shape:
+            rest = prod(n for n in shape if n != -1)
+            shape = tuple(prod(x.shape) // max(rest, 1) if n == -1 else n for n in shape)
+        if shape == x.shape:
+            return x
+        if prod(shape) != prod(x.shape) or not shape:
+            self.builder.refuse(f"'{label}': cannot make {list(shape)} of {list(x.shape)}")
+        if x.flattened is not None:
+            if shape == x.flattened.shape:
+                return replace(x.flattened, tensor=self.builder.reshape(label, x.tensor, x.flattened.tensor.shape))
+            x = self.moved(label, x, in_order(x.rank))
+        groups = aligned(x.shape, shape)
+        order = sorted((axis for axis, n in enumerate(x.shape) if n > 1), key=x.axes.__getitem__)
+        if not all(_together(before, order) for before, _ in groups):
+            if len(shape) == 2 and shape[0] == 1:
+                return Value(self.builder.reshape(label, x.tensor, shape), (0, 1), x)
+            order = [axis for group in sorted(groups, key=lambda g: order.index(g[0][-1])) for axis in group[0]]
+            x = self.moved(label, x, placed(x.shape, order))
+        after = [axis for group in sorted(groups, key=lambda g: order.index(g[0][0])) for axis in group[1]]
+        return self._made(label, x.tensor, shape, placed(shape, after))
+
+    def _made(self, label: str, tensor: Tensor, shape: Shape, axes: Axes) -> Value:
+        """`tensor` under another shape: the framework's `shape` in `axes`."""
+        here = [1] * (max(axes) + 1)
+        for axis, extent in zip(axes, shape, strict=True):
+            here[axis] = extent
+        return Value(self.builder.reshape(label, tensor, tuple(here)), axes)
+
+    def expanded(self, label: str, x: Value, rank: int) -> Value:
+        """With axes of extent 1 in front, as broadcasting puts them there."""
+        return x if x.rank == rank else self.reshape(label, x, (1,) * (rank - x.rank) + x.shape)
 
     # --- layers ---
 
@@ -71,30 +114,27 @@ class ChannelsFirst:
         x: Value,
         weights: Array,
         bias: Array | None,
-        stride: Pair,
-        around: Around,
-        dilation: Pair,
+        stride: Sequence[int],
+        padding: Pairs,
+        dilation: Sequence[int],
         groups: int,
     ) -> Value:
-        """`weights` [out, in / groups, rows, pixels]."""
-        self._need(label, x)
-        if weights.ndim != 4:
-            self.builder.refuse(f"'{label}': weights of shape {list(weights.shape)}; driftc reads two-dimensional ones")
-        filters = weights.transpose(0, 2, 3, 1)
-        return self._image(
-            self.builder.conv(
-                label, x.tensor, filters, bias, stride=stride, dilation=dilation, padding=around, groups=groups
-            )
+        """`weights` [out, in / groups, ...] with one or two axes of a window."""
+        x, order = self._window(label, x, weights.ndim - 2)
+        window: dict[str, Any] = {"stride": _pair(stride, order, 1), "dilation": _pair(dilation, order, 1)}
+        filters = _filters(weights, order)
+        around = (*_pair(padding, order, (0, 0))[0], *_pair(padding, order, (0, 0))[1])
+        return self._by_image(
+            label, x, lambda y: self.builder.conv(label, y, filters, bias, padding=around, groups=groups, **window)
         )
 
     def dense(self, label: str, x: Value, weights: Array, bias: Array | None) -> Value:
         """`weights` [out, in], over the last axis."""
-        if x.layout == "flat" and weights.shape[1] == prod(x.image):
-            rows = weights.reshape(weights.shape[0], *x.image).transpose(0, 2, 3, 1)
-            tensor = self.builder.dense(label, x.tensor, rows.reshape(weights.shape), bias)
-        else:
-            tensor = self.builder.dense(label, self.plain(label, x), weights, bias)
-        return Value(tensor, tensor.shape)
+        if x.flattened is not None and weights.shape[1] == x.shape[-1]:
+            rows = np.stack([x.as_here(row).reshape(-1) for row in weights])
+            return Value(self.builder.dense(label, x.tensor, rows, bias), x.axes)
+        x = self.last(label, x, -1)
+        return Value(self.builder.dense(label, x.tensor, weights, bias), x.axes)
 
     def batch_norm(
         self,
@@ -106,163 +146,208 @@ class ChannelsFirst:
         variance: Array,
         epsilon: float,
     ) -> Value:
-        if x.layout == "flat":
-            gamma, beta = (None if values is None else _flat_order(values, x.image) for values in (gamma, beta))
-            mean, variance = _flat_order(mean, x.image), _flat_order(variance, x.image)
-        elif x.layout == "plain" and len(x.shape) != 2:
-            x = self._channels_last(label, x)
-        return replace(
-            x,
-            tensor=self.builder.batch_norm(
-                label, x.tensor, gamma=gamma, beta=beta, mean=mean, variance=variance, epsilon=epsilon
-            ),
-        )
+        """Along axis 1."""
+        found = {"gamma": gamma, "beta": beta, "mean": mean, "variance": variance}
+        if x.flattened is not None:
+            found = {key: None if v is None else x.as_here(v).reshape(-1) for key, v in found.items()}
+        else:
+            x = self.with_channels_last(label, x)
+        values: dict[str, Any] = found
+        return replace(x, tensor=self.builder.batch_norm(label, x.tensor, epsilon=epsilon, **values))
 
     def activation(self, label: str, x: Value, name: str, alpha: float = 0.0) -> Value:
+        """Of each element."""
         return replace(x, tensor=self.builder.activation(label, x.tensor, name, alpha))
 
     def softmax(self, label: str, x: Value, axis: int) -> Value:
-        axis %= len(x.shape)
-        if x.layout == "image" and axis == 1:
-            return self.activation(label, x, "softmax")
-        tensor = self.plain(label, x)
-        if axis != len(x.shape) - 1:
-            self.builder.refuse(f"'{label}': softmax along axis {axis} of {list(x.shape)}; driftc needs the last")
-        return Value(self.builder.activation(label, tensor, "softmax"), x.shape)
+        x = self.last(label, x, axis)
+        return replace(x, tensor=self.builder.activation(label, x.tensor, "softmax"))
 
     def pool(
-        self, label: str, x: Value, kind: Literal["max", "average"], kernel: Pair, stride: Pair, around: Padding
+        self,
+        label: str,
+        x: Value,
+        kind: Literal["max", "average"],
+        kernel: Sequence[int],
+        stride: Sequence[int],
+        padding: Pairs,
     ) -> Value:
-        self._need(label, x)
-        return self._image(self.builder.pool(label, x.tensor, kind, kernel, stride, around))
+        """Padding counts in an average."""
+        x, order = self._window(label, x, len(kernel))
+        around = (*_pair(padding, order, (0, 0))[0], *_pair(padding, order, (0, 0))[1])
+        size, step = _pair(kernel, order, 1), _pair(stride, order, 1)
+        return self._by_image(label, x, lambda y: self.builder.pool(label, y, kind, size, step, around))
 
-    def average_uncounted(self, label: str, x: Value, kernel: Pair, stride: Pair, around: Around) -> Value:
-        """Average pooling that leaves padding out of the mean, which .tflite knows for SAME alone."""
-        axes = zip(x.shape[2:], kernel, stride, (1, 1), strict=True)
-        rows, pixels = (same_padding(*axis) for axis in axes)
-        if any(around) and around != (*rows, *pixels):
-            self.builder.refuse(f"'{label}': average pooling that does not count padding {list(around)}")
-        return self.pool(label, x, "average", kernel, stride, "same" if any(around) else around)
+    def average_uncounted(
+        self, label: str, x: Value, kernel: Sequence[int], stride: Sequence[int], padding: Pairs
+    ) -> Value:
+        """Average pooling that leaves padding out of the mean."""
+        if not any(a or b for a, b in padding):
+            return self.pool(label, x, "average", kernel, stride, padding)
+        x, order = self._window(label, x, len(kernel))
+        size, step, pads = _pair(kernel, order, 1), _pair(stride, order, 1), _pair(padding, order, (0, 0))
+        return self._by_image(label, x, lambda y: self.builder.average_uncounted(label, y, size, step, pads))
 
-    def adaptive(self, label: str, x: Value, kind: Literal["max", "average"], size: Pair) -> Value:
-        """Pooling to `size` rows and pixels."""
-        self._need(label, x)
-        if kind == "average" and size == (1, 1):
-            return self.mean(label, x, (2, 3), keep_dims=True)
-        (rows, pixels), (high, wide) = x.shape[2:], size
-        if rows % high or pixels % wide:
-            self.builder.refuse(f"'{label}': {rows} x {pixels} do not divide into {high} x {wide} equal windows")
-        kernel = (rows // high, pixels // wide)
-        return self.pool(label, x, kind, kernel, kernel, (0, 0, 0, 0))
+    def adaptive(self, label: str, x: Value, kind: Literal["max", "average"], size: Sequence[int]) -> Value:
+        """Pooling to `size`."""
+        if kind == "average" and set(size) == {1}:
+            return self.mean(label, x, range(2, x.rank), keep_dims=True)
+        if any(extent % wanted for extent, wanted in zip(x.shape[2:], size, strict=True)):
+            extents, wanted = (" x ".join(map(str, part)) for part in (x.shape[2:], size))
+            self.builder.refuse(f"'{label}': {extents} do not divide into {wanted} equal windows")
+        kernel = [extent // wanted for extent, wanted in zip(x.shape[2:], size, strict=True)]
+        return self.pool(label, x, kind, kernel, kernel, [(0, 0)] * len(kernel))
 
     def mean(self, label: str, x: Value, axes: Sequence[int], keep_dims: bool) -> Value:
-        axes = sorted(axis % len(x.shape) for axis in axes)
-        if x.layout == "image" and axes == [2, 3]:
-            tensor = self.builder.mean(label, x.tensor, (1, 2), keep_dims)
-            return self._image(tensor) if keep_dims else Value(tensor, tensor.shape)
-        tensor = self.builder.mean(label, self.plain(label, x), axes, keep_dims)
-        return Value(tensor, tensor.shape)
+        return self.reduced(label, x, axes, keep_dims, self.builder.mean)
+
+    def reduced(
+        self,
+        label: str,
+        x: Value,
+        axes: Sequence[int],
+        keep_dims: bool,
+        reduce: Callable[[str, Tensor, Sequence[int], bool], Tensor],
+    ) -> Value:
+        """`reduce` is a method of the builder."""
+        if x.flattened is not None:
+            x = self.moved(label, x, in_order(x.rank))
+        gone = {axis % x.rank for axis in axes}
+        tensor = reduce(label, x.tensor, sorted(x.axes[axis] for axis in gone), keep_dims)
+        return Value(tensor, x.axes if keep_dims else _without(x.axes, gone))
+
+    # --- two operands ---
 
     def binary(self, label: str, kind: type[Operator], a: Value, b: Value) -> Value:
-        if (a.layout, a.image) != (b.layout, b.image) or (a.layout == "flat" and a.shape != b.shape):
-            a, b = (Value(self.plain(f"{label}/{side}", v), v.shape) for side, v in (("a", a), ("b", b)))
-        tensor = self.builder.binary(label, kind, a.tensor, b.tensor)
-        if a.layout == "image":
-            return self._image(tensor)
-        return Value(tensor, tensor.shape, a.layout, a.image)
+        a, b = self.alike(label, a, b)
+        return replace(a, tensor=self.builder.binary(label, kind, a.tensor, b.tensor))
 
     def binary_constant(self, label: str, kind: type[Operator], x: Value, data: Array, first: bool) -> Value:
         """An operand that is a constant, in the framework's axes; `first` where it is the first operand."""
-        if x.layout == "image":
-            data = data.reshape((1,) * (4 - data.ndim) + data.shape).transpose(TO_LAST)
-        elif x.layout == "flat" and data.size > 1:
-            x = Value(self.plain(label, x), x.shape)
-        data = data.reshape(data.shape[max(0, next((i for i, n in enumerate(data.shape) if n > 1), data.ndim - 1)) :])
-        constant = self.builder.constant(f"{label}/constant", data)
+        x, constant = self.beside(label, x, data)
         operands = (constant, x.tensor) if first else (x.tensor, constant)
-        tensor = self.builder.binary(label, kind, *operands)
-        return self._image(tensor) if x.layout == "image" else Value(tensor, tensor.shape, x.layout, x.image)
+        return replace(x, tensor=self.builder.binary(label, kind, *operands))
+
+    def alike(self, label: str, a: Value, b: Value) -> tuple[Value, Value]:
+        """Both in one order of axes, for an operator that broadcasts: that of the larger."""
+        if a.flattened is not None and b.flattened is not None and a.shape == b.shape:
+            before, other = a.flattened, b.flattened
+            if before.axes == other.axes and before.shape == other.shape:
+                return a, b
+        rank = max(a.rank, b.rank)
+        a, b = (
+            self.expanded(f"{label}/{side}", self._unflattened(f"{label}/{side}", x), rank)
+            for side, x in (("a", a), ("b", b))
+        )
+        if a.axes == b.axes and len(a.tensor.shape) == len(b.tensor.shape):
+            return a, b
+        if a.tensor.size >= b.tensor.size:
+            return a, self.moved(f"{label}/b", b, a.axes)
+        return self.moved(f"{label}/a", a, b.axes), b
+
+    def beside(self, label: str, x: Value, data: Array) -> tuple[Value, Tensor]:
+        """`x`, and a constant in its order, for an operator that broadcasts."""
+        if x.flattened is not None and data.size > 1:
+            if data.size == x.shape[-1]:
+                return x, self.builder.constant(f"{label}/constant", x.as_here(data).reshape(-1))
+            x = self._unflattened(label, x)
+        x = self.expanded(label, x, max(x.rank, data.ndim))
+        data = data.reshape((1,) * (x.rank - data.ndim) + data.shape)
+        if x.flattened is None:
+            data = data.transpose(np.argsort(x.axes))
+        kept = next((axis for axis, n in enumerate(data.shape) if n > 1), data.ndim - 1)
+        return x, self.builder.constant(f"{label}/constant", data.reshape(data.shape[kept:]))
+
+    def _unflattened(self, label: str, x: Value) -> Value:
+        return x if x.flattened is None else self.moved(label, x, in_order(x.rank))
+
+    # --- movement ---
 
     def concat(self, label: str, parts: Sequence[Value], axis: int) -> Value:
-        axis %= len(parts[0].shape)
-        if all(part.layout == "image" for part in parts):
-            return self._image(self.builder.concat(label, [part.tensor for part in parts], TO_LAST.index(axis)))
-        tensors = [self.plain(f"{label}/{number}", part) for number, part in enumerate(parts)]
-        tensor = self.builder.concat(label, tensors, axis)
-        return Value(tensor, tensor.shape)
+        parts = [self._unflattened(f"{label}/{number}", part) for number, part in enumerate(parts)]
+        largest = max(parts, key=lambda part: part.tensor.size)
+        parts = [self.moved(f"{label}/{number}", part, largest.axes) for number, part in enumerate(parts)]
+        tensor = self.builder.concat(label, [part.tensor for part in parts], largest.axes[axis % largest.rank])
+        return replace(largest, tensor=tensor)
 
-    def pad(self, label: str, x: Value, paddings: Sequence[Pair], value: float) -> Value:
+    def pad(self, label: str, x: Value, paddings: Pairs, value: float) -> Value:
         """`paddings` for every axis of the framework."""
-        if x.layout == "image":
-            return self._image(self.builder.pad(label, x.tensor, [paddings[axis] for axis in TO_LAST], value))
-        tensor = self.builder.pad(label, self.plain(label, x), paddings, value)
-        return Value(tensor, tensor.shape)
+        x = self._unflattened(label, x)
+        return replace(x, tensor=self.builder.pad(label, x.tensor, self._here(x, paddings, (0, 0)), value))
 
     def slice(self, label: str, x: Value, ranges: Sequence[range]) -> Value:
-        if x.layout == "image":
-            return self._image(self.builder.slice(label, x.tensor, [ranges[axis] for axis in TO_LAST]))
-        tensor = self.builder.slice(label, self.plain(label, x), ranges)
-        return Value(tensor, tensor.shape)
-
-    def reshape(self, label: str, x: Value, shape: Shape) -> Value:
-        """`shape` may hold one -1."""
-        if -1 in shape:
-            rest = prod(n for n in shape if n != -1)
-            shape = tuple(prod(x.shape) // max(rest, 1) if n == -1 else n for n in shape)
-        if shape == x.shape:
-            return x
-        if x.layout == "image" and len(shape) == 2:
-            tensor = self.builder.reshape(label, x.tensor, shape)
-            alone = x.shape[1] == 1 or x.shape[2] * x.shape[3] == 1  # one channel or one pixel: no order to mind
-            return Value(tensor, shape) if alone else Value(tensor, shape, "flat", x.shape[1:])
-        if x.layout == "image" and x.shape[2] * x.shape[3] == 1 and len(shape) != 4:
-            return Value(self.builder.reshape(label, x.tensor, shape), shape)
-        if x.layout == "flat" and shape == (1, *x.image):
-            return self._image(self.builder.reshape(label, x.tensor, (1, *x.image[1:], x.image[0])))
-        tensor = self.builder.reshape(label, self.plain(label, x), shape)
-        return Value(tensor, shape)
-
-    def transpose(self, label: str, x: Value, permutation: Sequence[int]) -> Value:
-        order = tuple(permutation)
-        if x.layout == "image" and order == TO_LAST:
-            return Value(x.tensor, x.tensor.shape)
-        if x.layout == "plain" and order == TO_FIRST:
-            return self._image(x.tensor)
-        tensor = self.builder.transpose(label, self.plain(label, x), order)
-        return Value(tensor, tensor.shape)
+        x = self._unflattened(label, x)
+        return replace(x, tensor=self.builder.slice(label, x.tensor, self._here(x, ranges, range(1))))
 
     # --- parts ---
 
-    def _image(self, tensor: Tensor) -> Value:
-        return Value(tensor, tuple(tensor.shape[axis] for axis in TO_FIRST), "image")
+    def _here(self, x: Value, each: Sequence[Any], alone: Any) -> list[Any]:
+        """What is said of each axis of the framework, for each of the tensor; `alone` for a batch axis of its own."""
+        found = [alone] * len(x.tensor.shape)
+        for axis, item in zip(x.axes, each, strict=True):
+            found[axis] = item
+        return found
 
-    def _channels_last(self, label: str, x: Value) -> Value:
-        """An image, of a value of four axes that is not one yet."""
-        tensor = self.plain(label, x)
-        if len(tensor.shape) != 4:
-            self.builder.refuse(f"'{label}': normalises {list(x.shape)}; driftc reads [N, C] and [N, C, H, W]")
-        return self._image(self.builder.transpose(f"{label}/channels_last", tensor, TO_LAST))
+    def _window(self, label: str, x: Value, axes: int) -> tuple[Value, list[int]]:
+        """`x` with channels last, and in which order the axes of a window stand here."""
+        if axes not in (1, 2):
+            self.builder.refuse(f"'{label}': has windows of {axes} axes; driftc reads one and two")
+        if x.rank != axes + 2:
+            self.builder.refuse(f"'{label}': needs {'[N, C, L]' if axes == 1 else '[N, C, H, W]'}, not {list(x.shape)}")
+        x = self.with_channels_last(label, x)
+        return x, sorted(range(axes), key=x.axes[2:].__getitem__)
 
-    def _need(self, label: str, x: Value) -> None:
-        if x.layout != "image":
-            self.builder.refuse(f"'{label}': needs [N, C, H, W], not {list(x.shape)}")
+    def _by_image(self, label: str, x: Value, apply: Callable[[Tensor], Tensor]) -> Value:
+        """`apply` to an image; steps are an image of one row."""
+        if x.rank == 4:
+            return replace(x, tensor=apply(x.tensor))
+        image = self.builder.reshape(f"{label}/image", x.tensor, (1, 1, *x.tensor.shape[1:]))
+        y = apply(image)
+        return replace(x, tensor=self.builder.reshape(f"{label}/steps", y, (1, *y.shape[2:])))
 
 
-def _flat_order(values: Array, image: Shape) -> Array:
-    """A value for each element of a flattened image of [C, H, W], in the order of [H, W, C]."""
-    return np.ascontiguousarray(values.reshape(image).transpose(1, 2, 0)).reshape(-1)
+def _pair(each: Sequence[Any], order: Sequence[int], alone: Any) -> tuple[Any, Any]:
+    """What is said of each axis of a window, for rows and pixels here; `alone` for the rows of steps."""
+    found = [each[axis] for axis in order]
+    return (found[0], found[1]) if len(found) == 2 else (alone, found[0])
 
 
-def ceil_padding(around: Around, sizes: Sequence[int], kernel: Pair, stride: Pair) -> Around:
-    """`around` with what `ceil_mode` adds after each axis: windows that begin inside the image are all computed."""
-    found: list[int] = []
-    for size, k, s, before, after in zip(sizes, kernel, stride, around[::2], around[1::2], strict=True):
+def _filters(weights: Array, order: Sequence[int]) -> Array:
+    """[out, in, ...] as [out, rows, pixels, in]."""
+    moved = weights.transpose(0, *(axis + 2 for axis in order), 1)
+    return moved if moved.ndim == 4 else moved[:, np.newaxis]
+
+
+def _put_last(axes: Axes, axis: int) -> Axes:
+    """The others close up."""
+    place = axes[axis]
+    return tuple(max(axes) if here == place else here - (here > place) for here in axes)
+
+
+def _without(axes: Axes, gone: set[int]) -> Axes:
+    """The axes that are left, closed up."""
+    dropped = [axes[axis] for axis in gone]
+    kept = [here for axis, here in enumerate(axes) if axis not in gone]
+    return tuple(here - sum(place < here for place in dropped) for here in kept)
+
+
+def _together(group: Sequence[int], order: Sequence[int]) -> bool:
+    """True where the axes of `group` stand side by side in `order`, in their own order."""
+    first = order.index(group[0])
+    return list(order[first : first + len(group)]) == list(group)
+
+
+def same_around(scheme: str, sizes: Sequence[int], *window: Sequence[int]) -> list[Pair]:
+    """What ONNX's auto_pad pads; `window` is kernel, stride and dilation."""
+    pairs = [same_padding(*axis) for axis in zip(sizes, *window, strict=True)]
+    return [pair[::-1] for pair in pairs] if scheme == "SAME_LOWER" else pairs
+
+
+def ceil_padding(padding: Pairs, sizes: Sequence[int], kernel: Sequence[int], stride: Sequence[int]) -> list[Pair]:
+    """`padding` with what `ceil_mode` adds after each axis: windows that begin inside the image are all computed."""
+    found: list[Pair] = []
+    for size, k, s, (before, after) in zip(sizes, kernel, stride, padding, strict=True):
         count = -(-(size + before + after - k) // s) + 1
         count -= (count - 1) * s >= size + before
-        found += [before, max(after, (count - 1) * s + k - size - before)]
-    return found[0], found[1], found[2], found[3]
-
-
-def first_order(values: Array) -> Array:
-    """An NHWC array in the framework's order."""
-    return np.ascontiguousarray(values.transpose(TO_FIRST))
+        found.append((before, max(after, (count - 1) * s + k - size - before)))
+    return found

@@ -11,7 +11,6 @@ import numpy as np
 
 from driftc.codegen.errors import ModelError
 from driftc.codegen.frontends.builder import FloatBuilder
-from driftc.codegen.frontends.channels_first import first_order
 from driftc.codegen.frontends.check_import import check_import
 from driftc.codegen.frontends.extras import load_extra
 from driftc.codegen.frontends.onnx.session import fix_batch, session
@@ -53,10 +52,7 @@ def import_model(onnx: Any, model: Any, builder: FloatBuilder) -> Graph:
     runner = session(onnx, model)
 
     def run(samples: Sequence[Array]) -> list[Array]:
-        feeds = {
-            name: first_order(x) if value.layout == "image" else x
-            for x, (name, value) in zip(samples, walk.inputs.items(), strict=True)
-        }
+        feeds = {name: value.as_there(x) for x, (name, value) in zip(samples, walk.inputs.items(), strict=True)}
         found = runner.run([output.name for output in model.graph.output], feeds)
         return [value.as_here(np.asarray(output)) for output, value in zip(found, walk.outputs, strict=True)]
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from driftc.codegen.frontends.builder import Around, Pair
-from driftc.codegen.frontends.channels_first import ChannelsFirst, Value
+from driftc.codegen.frontends.builder import Pair
+from driftc.codegen.frontends.channels_first import ChannelsFirst, same_around
+from driftc.codegen.frontends.value import Value
 from driftc.codegen.graph import Array
-from driftc.codegen.operators.base import same_padding
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.onnx.walk import Walk
@@ -46,9 +46,9 @@ class Node:
     def attribute(self, name: str, default: Any) -> Any:
         return attribute(self.proto, name, default)
 
-    def pair(self, name: str) -> Pair:
-        values = [int(n) for n in self.attribute(name, [1, 1])]
-        return (values[0], values[1]) if len(values) == 2 else (values[0], 1)
+    def spread(self, name: str, count: int) -> list[int]:
+        """Strides or dilations of a window of `count` axes: 1 where the node has none."""
+        return [int(n) for n in self.attribute(name, [1] * count)]
 
     # --- operands ---
 
@@ -79,19 +79,14 @@ class Node:
         found = self.optional(place)
         return None if found is None else [int(n) for n in found.reshape(-1)]
 
-    def around(self, x: Value, kernel: Sequence[int], stride: Pair, dilation: Pair) -> Around:
-        """What a window pads."""
+    def around(self, x: Value, *window: Sequence[int]) -> list[Pair]:
+        """What is padded before and after each axis of a window; `window` is kernel, stride and dilation."""
         scheme = self.attribute("auto_pad", b"NOTSET").decode()
         if scheme in ("SAME_UPPER", "SAME_LOWER"):
-            axes = zip(x.shape[2:], kernel, stride, dilation, strict=True)
-            rows, pixels = (same_padding(*axis) for axis in axes)
-            if scheme == "SAME_LOWER":
-                rows, pixels = rows[::-1], pixels[::-1]
-            return (*rows, *pixels)
-        pads = [int(n) for n in self.attribute("pads", [0, 0, 0, 0])]
-        if len(pads) != 4:
-            self._refuse_input(f"pads {pads}; driftc reads two-dimensional windows")
-        return pads[0], pads[2], pads[1], pads[3]
+            return same_around(scheme, x.shape[2:], *window)
+        pads = [int(n) for n in self.attribute("pads", [0] * (2 * len(window[0])))]
+        half = len(pads) // 2
+        return list(zip(pads[:half], pads[half:], strict=True))
 
     def _refuse_input(self, problem: str) -> NoReturn:
         self.walk.builder.refuse(f"'{self.proto.name}' ({self.kind}): {problem}")

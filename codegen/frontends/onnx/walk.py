@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from driftc.codegen.frontends.builder import FloatBuilder
-from driftc.codegen.frontends.channels_first import ChannelsFirst, Value
+from driftc.codegen.frontends.channels_first import ChannelsFirst
 from driftc.codegen.frontends.constants import Constants
 from driftc.codegen.frontends.onnx.constant import folded, shape_of
 from driftc.codegen.frontends.onnx.node import Node, label_of
 from driftc.codegen.frontends.translators import Translators
+from driftc.codegen.frontends.value import Value
 from driftc.codegen.graph import Array
 
 IMAGE_READERS = frozenset(

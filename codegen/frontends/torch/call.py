@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from driftc.codegen.frontends.builder import Pair
-from driftc.codegen.frontends.channels_first import ChannelsFirst, Value
+from driftc.codegen.frontends.channels_first import ChannelsFirst
+from driftc.codegen.frontends.value import Value
 from driftc.codegen.graph import Array
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Call:
         return found
 
 
-def pair(value: Any) -> Pair:
-    values = list(value) if isinstance(value, list | tuple) else [value]
-    first, second = values if len(values) == 2 else (values[0], values[0])
-    return int(first), int(second)
+def each(value: Any, count: int) -> list[int]:
+    """What is said of every axis of a window, or of all at once."""
+    values = [int(n) for n in value] if isinstance(value, list | tuple) else [int(value)]
+    return values * count if len(values) == 1 else values

@@ -11,7 +11,6 @@ import numpy as np
 
 from driftc.codegen.errors import ModelError
 from driftc.codegen.frontends.builder import FloatBuilder
-from driftc.codegen.frontends.channels_first import first_order
 from driftc.codegen.frontends.check_import import check_import
 from driftc.codegen.frontends.extras import load_extra
 from driftc.codegen.frontends.torch.walk import Walk
@@ -43,10 +42,7 @@ def import_program(torch: Any, program: Any, builder: FloatBuilder) -> Graph:
     module = program.module()
 
     def run(samples: Sequence[Array]) -> list[Array]:
-        arguments = [
-            torch.from_numpy(first_order(x) if value.layout == "image" else np.ascontiguousarray(x))
-            for x, value in zip(samples, walk.inputs, strict=True)
-        ]
+        arguments = [torch.from_numpy(value.as_there(x)) for x, value in zip(samples, walk.inputs, strict=True)]
         with torch.no_grad():
             found = module(*arguments)
         found = found if isinstance(found, list | tuple) else [found]

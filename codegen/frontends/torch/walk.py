@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from driftc.codegen.frontends.builder import FloatBuilder
-from driftc.codegen.frontends.channels_first import ChannelsFirst, Value
+from driftc.codegen.frontends.channels_first import ChannelsFirst
 from driftc.codegen.frontends.torch.call import Call
 from driftc.codegen.frontends.translators import Translators
+from driftc.codegen.frontends.value import Value
 from driftc.codegen.graph import Array
 
 operator: Translators[Callable[[Call], Value]] = Translators("driftc.codegen.frontends.torch.operators")

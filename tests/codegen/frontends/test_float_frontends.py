@@ -277,6 +277,7 @@ def torch_parts(torch: Any) -> dict[str, tuple[Any, int, list[str]]]:
             ["CONV_2D"],
         ),
         "uncounted": (nn.AvgPool2d(3, 2, 1, count_include_pad=False), 0, ["AVERAGE_POOL_2D"]),
+        "uncounted_unlike_same": (nn.AvgPool2d(3, 1, (1, 0), count_include_pad=False), 0, ["PAD", "MUL"]),
         "counted": (nn.AvgPool2d(3, 2, 1), 0, ["PAD", "AVERAGE_POOL_2D"]),
         "ceil": (nn.MaxPool2d((3, 2), (3, 2), (1, 0), ceil_mode=True), 0, ["MAX_POOL_2D"]),
         "adaptive": (nn.AdaptiveAvgPool2d((11, 3)), 0, ["AVERAGE_POOL_2D"]),
@@ -294,6 +295,7 @@ PARTS = [
     "hard_sigmoid",
     "same",
     "uncounted",
+    "uncounted_unlike_same",
     "counted",
     "ceil",
     "adaptive",
@@ -348,7 +350,6 @@ def test_torch_pooling_that_is_refused(tmp_path: Path) -> None:
     torch = import_module("torch")
     for module, said in (
         (torch.nn.AvgPool2d(2, ceil_mode=True), "averaging in ceil_mode"),
-        (torch.nn.AvgPool2d(3, 1, (1, 0), count_include_pad=False), "does not count padding"),
         (torch.nn.AdaptiveAvgPool2d(4), "do not divide into 4 x 4"),
     ):
         torch.export.save(torch.export.export(module, (torch.zeros(1, 3, 11, 9),)), tmp_path / "net.pt2")

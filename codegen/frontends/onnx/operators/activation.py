@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from driftc.codegen.frontends.channels_first import Value
 from driftc.codegen.frontends.onnx.node import Node
 from driftc.codegen.frontends.onnx.walk import operator
+from driftc.codegen.frontends.value import Value
 
 NAMES = {"Relu": "relu", "HardSwish": "hard_swish", "Sigmoid": "sigmoid", "Tanh": "tanh"}  # -> the builder's
 

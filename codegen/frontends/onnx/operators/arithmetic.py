@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from driftc.codegen.frontends.channels_first import Value
 from driftc.codegen.frontends.onnx.node import Node
 from driftc.codegen.frontends.onnx.walk import operator
+from driftc.codegen.frontends.value import Value
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.elementwise.add import Add
 from driftc.codegen.operators.elementwise.mul import Mul

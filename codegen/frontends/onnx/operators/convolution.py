@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from driftc.codegen.frontends.channels_first import Value
 from driftc.codegen.frontends.onnx.node import Node
 from driftc.codegen.frontends.onnx.walk import operator
+from driftc.codegen.frontends.value import Value
 from driftc.codegen.graph import Array
 
 
 @operator("Conv")
 def conv(node: Node) -> Value:
+    """Over one axis or two, in groups, dilated."""
     x, weights = node.value(0), node.constant(1)
-    stride, dilation = node.pair("strides"), node.pair("dilations")
+    stride, dilation = (node.spread(name, weights.ndim - 2) for name in ("strides", "dilations"))
     around = node.around(x, weights.shape[2:], stride, dilation)
     groups = int(node.attribute("group", 1))
     return node.to.conv(node.label, x, weights, node.optional(2), stride, around, dilation, groups)

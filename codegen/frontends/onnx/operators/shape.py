@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from driftc.codegen.frontends.channels_first import Value
 from driftc.codegen.frontends.onnx.node import Node
 from driftc.codegen.frontends.onnx.walk import operator
+from driftc.codegen.frontends.value import Value
 
 
 @operator("Dropout", "Identity")
@@ -23,7 +23,7 @@ def pad(node: Node) -> Value:
     x = node.value(0)
     mode = node.attribute("mode", b"constant").decode()
     amounts = node.integers(1, "pads") or []
-    if mode != "constant" or len(amounts) != 2 * len(x.shape):
+    if mode != "constant" or len(amounts) != 2 * x.rank:
         node.refuse(f"pads {amounts} in mode '{mode}' are not supported")
     fill = node.optional(2)
     value = float(node.attribute("value", 0.0)) if fill is None else float(fill.reshape(-1)[0])
@@ -72,4 +72,4 @@ def as_inferred(node: Node) -> Value:
 @operator("Transpose")
 def transpose(node: Node) -> Value:
     x = node.value(0)
-    return node.to.transpose(node.label, x, node.attribute("perm", list(range(len(x.shape)))[::-1]))
+    return node.to.transpose(node.label, x, node.attribute("perm", list(range(x.rank))[::-1]))

@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-from driftc.codegen.frontends.channels_first import Value
-from driftc.codegen.frontends.torch.call import Call, pair
+from driftc.codegen.frontends.torch.call import Call, each
 from driftc.codegen.frontends.torch.walk import operator
+from driftc.codegen.frontends.value import Value
 
 
-@operator("conv2d", "convolution")
+@operator("conv1d", "conv2d", "convolution")
 def conv(call: Call) -> Value:
+    """Over one axis or two, in groups, dilated."""
     general = call.kind == "convolution"
-    padding = call.argument(4, "padding", 0)
     if general and (call.args[6] or any(call.args[7])):
         call.refuse("transposed convolutions are not supported")
     x, weights = call.value(), call.constant(call.args[1])
-    spread = pair(call.argument(5, "dilation", 1))
+    count = weights.ndim - 2
+    stride, dilation = (each(call.argument(*where, 1), count) for where in ((3, "stride"), (5, "dilation")))
+    padding = call.argument(4, "padding", 0)
     if isinstance(padding, str):  # "same" comes with stride 1 alone
-        reach = [(k - 1) * d if padding == "same" else 0 for k, d in zip(weights.shape[2:], spread, strict=True)]
-        around = (reach[0] // 2, reach[0] - reach[0] // 2, reach[1] // 2, reach[1] - reach[1] // 2)
+        reach = [(k - 1) * d if padding == "same" else 0 for k, d in zip(weights.shape[2:], dilation, strict=True)]
+        around = [(n // 2, n - n // 2) for n in reach]
     else:
-        rows, pixels = pair(padding)
-        around = (rows, rows, pixels, pixels)
-    return call.to.conv(
-        call.label,
-        x,
-        weights,
-        call.array(call.argument(2, "bias", None)),
-        pair(call.argument(3, "stride", 1)),
-        around,
-        spread,
-        int(call.argument(8 if general else 6, "groups", 1)),
-    )
+        around = [(n, n) for n in each(padding, count)]
+    groups = int(call.argument(8 if general else 6, "groups", 1))
+    bias = call.array(call.argument(2, "bias", None))
+    return call.to.conv(call.label, x, weights, bias, stride, around, dilation, groups)
 
 
 @operator("linear")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from driftc.codegen.frontends.channels_first import Value
 from driftc.codegen.frontends.torch.call import Call
 from driftc.codegen.frontends.torch.walk import operator
+from driftc.codegen.frontends.value import Value
 
 
 @operator("batch_norm", "_native_batch_norm_legit_no_training")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from driftc.codegen.frontends.channels_first import Value
 from driftc.codegen.frontends.torch.call import Call
 from driftc.codegen.frontends.torch.walk import operator
+from driftc.codegen.frontends.value import Value
 
 
 @operator("_assert", "alias", "clone", "contiguous", "detach", "dropout", "dropout_", "feature_dropout", "to")
@@ -25,7 +25,7 @@ def permute(call: Call) -> Value:
 @operator("transpose")
 def transpose(call: Call) -> Value:
     x = call.value()
-    order = list(range(len(x.shape)))
+    order = list(range(x.rank))
     first, second = (int(axis) % len(order) for axis in call.args[1:3])
     order[first], order[second] = second, first
     return call.to.transpose(call.label, x, order)
@@ -45,14 +45,14 @@ def pad(call: Call) -> Value:
         call.refuse(f"padding mode '{mode}'; driftc reads 'constant'")
     place = 3 if call.kind == "pad" else 2
     pairs = [(int(a), int(b)) for a, b in zip(amounts[::2], amounts[1::2], strict=True)]
-    paddings = [(0, 0)] * (len(x.shape) - len(pairs)) + pairs[::-1]
+    paddings = [(0, 0)] * (x.rank - len(pairs)) + pairs[::-1]
     return call.to.pad(call.label, x, paddings, float(call.argument(place, "value", 0.0) or 0.0))
 
 
 @operator("slice")
 def cut(call: Call) -> Value:
     x = call.value()
-    axis = int(call.argument(1, "dim", 0)) % len(x.shape)
+    axis = int(call.argument(1, "dim", 0)) % x.rank
     start, end = call.argument(2, "start", None), call.argument(3, "end", None)
     ranges = [range(n) for n in x.shape]
     ranges[axis] = ranges[axis][start : end : call.argument(4, "step", 1)]

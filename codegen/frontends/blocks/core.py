@@ -1,0 +1,99 @@
+"""What a Graph is built with: tensors, one method for any operator, names and shapes worked out here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import prod
+from typing import Any, Literal, NoReturn
+
+import numpy as np
+
+from driftc.codegen.errors import ModelError
+from driftc.codegen.frontends.batch import batch_notes
+from driftc.codegen.graph import Array, Graph, Shape, Tensor
+from driftc.codegen.names import Names
+from driftc.codegen.operators.base import Operator
+
+Pair = tuple[int, int]
+Around = tuple[int, int, int, int]  # top, bottom, left, right
+Padding = Literal["same", "valid"] | Around
+FLOAT = np.dtype(np.float32)
+LARGEST_TENSOR = 1 << 24  # elements; beyond any microcontroller
+
+
+class Core:
+    """Collects operators in program order; `graph` ends the model. Labels are the framework's own names."""
+
+    def __init__(self, name: str, title: str, sha256: str) -> None:
+        self._graph = Graph(name, (), (), (), title, sha256)
+        self._layers = Names(name)
+        self._tensors = Names()
+        self._operators: list[Operator] = []
+        self._inputs: list[Tensor] = []
+        self.batches: dict[str, int | None] = {}  # inputs by name whose batch is not 1 in the model; None: open
+
+    def refuse(self, problem: str) -> NoReturn:
+        raise ModelError(f"{self._graph.source}: {problem}")
+
+    def input(self, label: str, shape: Sequence[int | None]) -> Tensor:
+        """An input of one sample; `shape` has the batch first."""
+        inner = tuple(shape[1:])
+        if shape and shape[0] not in (None, 1):  # None: as every model of Keras has it
+            self.batches[label] = shape[0]
+        if not inner or any(not isinstance(n, int) or n < 1 for n in inner):
+            self.refuse(f"input '{label}' has shape {list(shape)}; driftc needs fixed extents after the batch axis")
+        tensor = self._tensor(label, (1, *(int(n) for n in inner if n)))
+        self._inputs.append(tensor)
+        return tensor
+
+    def constant(self, label: str, data: Array) -> Tensor:
+        values = np.ascontiguousarray(data, np.float32)
+        if not np.all(np.isfinite(values)):
+            self.refuse(f"constant '{label}' holds NaN or infinite values")
+        return Tensor(self._tensors.tensor(label, len(self._tensors.taken)), values.shape, FLOAT, None, values, label)
+
+    def graph(self, outputs: Sequence[Tensor]) -> Graph:
+        """The finished Graph, without what no output needs."""
+        needed = {tensor.name for tensor in outputs}
+        kept: list[Operator] = []
+        for operator in reversed(self._operators):
+            if any(tensor.name in needed for tensor in operator.outputs):
+                kept.append(operator)
+                needed.update(tensor.name for tensor in operator.inputs)
+        made = replace(
+            self._graph,
+            operators=tuple(reversed(kept)),
+            inputs=tuple(self._inputs),
+            outputs=tuple(outputs),
+            notes=batch_notes(self.batches),
+        )
+        made.check()
+        return made
+
+    def add(
+        self, kind: type[Operator], label: str, *inputs: Tensor, shape: Shape | None = None, **attributes: Any
+    ) -> Tensor:
+        draft = kind(name="", inputs=inputs, outputs=(Tensor("", shape or (), FLOAT),), label=label, **attributes)
+        try:
+            output = self._tensor(label, draft.infer()[0])
+            operator = replace(
+                draft,
+                name=self._layers.layer(label, draft.kind),
+                outputs=(output,),
+                index=len(self._operators),
+            )
+            operator.check_float()
+        except ModelError as error:
+            self.refuse(str(error))
+        self._operators.append(operator)
+        return output
+
+    def _need_image(self, label: str, x: Tensor) -> None:
+        if len(x.shape) != 4:
+            self.refuse(f"'{label}': needs rows, pixels and channels, not shape {list(x.shape)}")
+
+    def _tensor(self, label: str, shape: Shape) -> Tensor:
+        if prod(shape) > LARGEST_TENSOR:
+            self.refuse(f"'{label}': shape {list(shape)} is out of any sensible range")
+        return Tensor(self._tensors.tensor(label, len(self._tensors.taken)), shape, FLOAT, label=label)
