@@ -9,6 +9,7 @@ from pathlib import Path
 from driftc.codegen.adaptation.adapt import adapt
 from driftc.codegen.adaptation.constants import Adaptation
 from driftc.codegen.errors import ModelError, UsageError
+from driftc.codegen.frontends import refuse_other_files
 from driftc.codegen.graph import Graph
 from driftc.codegen.names import model_name
 from driftc.codegen.options import Options
@@ -48,6 +49,7 @@ def read(path: Path, options: Options, title: str | None = None) -> tuple[Graph,
     """The Graph as the file has it, and with the rounding that `--match` asks for."""
     title = title or path.name
     if path.suffix not in SUFFIXES:
+        refuse_other_files(path, title)
         raise UsageError(f"{title}: driftc reads {', '.join(SUFFIXES)} files, and float models with --calibrate")
     from driftc.codegen.frontends.tflite.load import load
 

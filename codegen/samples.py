@@ -54,7 +54,9 @@ def load(path: Path, inputs: Sequence[Tensor], *, labels: str | None = None, div
     Raises DataError saying what was expected.
     """
     arrays = _Arrays(path)
-    columns = _columns(path, arrays, inputs)
+    found = _columns(path, arrays, inputs)
+    columns = [channels_last(column, tensor) for column, tensor in zip(found, inputs, strict=True)]
+    turned = any(column is not before for column, before in zip(columns, found, strict=True))
     converted = [_convert(path, c, t, divisor) for c, t in zip(columns, inputs, strict=True)]
     if len({len(column) for column in columns}) != 1:
         counts = ", ".join(f"'{t.label}' {len(c)}" for t, c in zip(inputs, columns, strict=True))
@@ -73,8 +75,16 @@ def load(path: Path, inputs: Sequence[Tensor], *, labels: str | None = None, div
             for n in range(count)
         ],
         _labels(path, arrays, labels, count),
-        path.name,
+        path.name + ", channels first" * turned,
     )
+
+
+def channels_last(column: Array, tensor: Tensor) -> Array:
+    """`column` itself, or turned, where its shape says that the channels are in front. Raw int8 stays as it is."""
+    inner = tensor.shape[1:]
+    first = (inner[-1], *inner[:-1]) if len(inner) > 1 else inner
+    stays = inner == first or column.shape[1:] != first or column.dtype == np.int8
+    return column if stays else np.moveaxis(column, 1, -1)
 
 
 def random(

@@ -12,6 +12,7 @@ from driftc.codegen.errors import DataError
 from driftc.codegen.evaluate import trace
 from driftc.codegen.graph import Array, Graph, Tensor
 from driftc.codegen.operators.normalization.batch_normalization import BatchNormalization
+from driftc.codegen.samples import channels_last, read
 
 FEWEST = 16
 ENOUGH = 500
@@ -37,8 +38,6 @@ class Calibration:
 
 def load(path: Path, graph: Graph, *, divisor: float = 1.0) -> Calibration:
     """Read a .npz or .npy file for the inputs of the float `graph`. Raises DataError saying what was expected."""
-    from driftc.codegen.samples import read
-
     return check(graph, read(path, graph.inputs), path.name, divisor=divisor)
 
 
@@ -46,7 +45,8 @@ def check(graph: Graph, columns: Sequence[Array], title: str, *, divisor: float 
     """Samples that are in memory. `divisor` is what the values are divided by first."""
     if not divisor > 0:
         raise DataError(f"input divisor {divisor}: must be above 0")
-    inputs = tuple(_reals(title, c, t, divisor) for c, t in zip(columns, graph.inputs, strict=True))
+    turned = [channels_last(column, tensor) for column, tensor in zip(columns, graph.inputs, strict=True)]
+    inputs = tuple(_reals(title, c, t, divisor) for c, t in zip(turned, graph.inputs, strict=True))
     if len({len(column) for column in inputs}) > 1:
         counts = ", ".join(f"'{t.label}' {len(c)}" for t, c in zip(graph.inputs, inputs, strict=True))
         raise DataError(f"{title}: the inputs have different numbers of samples: {counts}")
@@ -54,6 +54,10 @@ def check(graph: Graph, columns: Sequence[Array], title: str, *, divisor: float 
     if count < FEWEST:
         raise DataError(f"{title}: {count} samples are too few to calibrate with; give {ENOUGH} or more")
     notes = [f"calibrated: {count} samples of {title}, values {_reach(inputs)}"]
+    for tensor, before, column in zip(graph.inputs, columns, turned, strict=True):
+        if column is not before:
+            shape = ", ".join(["samples", *map(str, tensor.shape[1:])])
+            notes.append(f"'{tensor.label}': the samples are channels first; taken as [{shape}]")
     if count < ENOUGH:
         notes.append(f"warning: {count} calibration samples are few; {ENOUGH} or more give steadier ranges")
     found = Calibration(inputs, tuple(notes))
@@ -73,9 +77,7 @@ def _reals(title: str, column: Array, tensor: Tensor, divisor: float) -> Array:
     if column.shape[1:] == tensor.shape:
         column = column.reshape(len(column), *inner)
     if column.ndim < 1 or column.shape[1:] != inner:
-        last_first = len(inner) == 3 and column.shape[1:] == (inner[2], inner[0], inner[1])
-        hint = "; these are channels first: transpose them to channels last" if last_first else ""
-        raise DataError(f"{title}: '{tensor.label}' has shape {list(column.shape)}; expected [{wanted}]{hint}")
+        raise DataError(f"{title}: '{tensor.label}' has shape {list(column.shape)}; expected [{wanted}]")
     if column.dtype not in (np.float16, np.float32, np.float64, np.uint8):
         raise DataError(
             f"{title}: '{tensor.label}' is {column.dtype}; a float model is calibrated with real values: "

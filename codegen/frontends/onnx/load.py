@@ -13,6 +13,7 @@ from driftc.codegen.errors import ModelError
 from driftc.codegen.frontends.builder import FloatBuilder
 from driftc.codegen.frontends.check_import import check_import
 from driftc.codegen.frontends.extras import load_extra
+from driftc.codegen.frontends.onnx.external import embed
 from driftc.codegen.frontends.onnx.session import fix_batch, session
 from driftc.codegen.frontends.onnx.walk import Walk
 from driftc.codegen.graph import Array, Graph
@@ -31,16 +32,17 @@ def load(path: Path, name: str | None = None, title: str | None = None) -> Graph
         raise ModelError(f"{title}: {path.stat().st_size} bytes; driftc reads models up to {LARGEST_FILE >> 20} MiB")
     onnx = load_extra("onnx", EXTRA, title)
     data = path.read_bytes()
+    digest = hashlib.sha256(data)
     try:
         model = onnx.load_model_from_string(data)
+        embed(onnx, model, path.parent, digest)
         onnx.checker.check_model(model)
         batches = fix_batch(model)
         model = onnx.shape_inference.infer_shapes(model)
     except Exception as problem:  # whatever its parts raise
         said = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
         raise ModelError(f"{title}: onnx cannot read it: {said}") from None
-    digest = hashlib.sha256(data).hexdigest()
-    builder = FloatBuilder(name or model_name(Path(title).stem), title, digest)
+    builder = FloatBuilder(name or model_name(Path(title).stem), title, digest.hexdigest())
     builder.batches.update(batches)
     return import_model(onnx, model, builder)
 

@@ -16,9 +16,11 @@ from driftc.codegen.frontends.translators import Translators
 from driftc.codegen.frontends.value import Value
 from driftc.codegen.graph import Array
 
-IMAGE_READERS = frozenset(
-    {"Conv", "MaxPool", "AveragePool", "BatchNormalization", "GlobalAveragePool", "GlobalMaxPool"}
+CHANNELS_SECOND = frozenset(  # operators whose input has its channels on axis 1
+    {"AveragePool", "BatchNormalization", "Conv", "ConvTranspose", "DepthToSpace", "GlobalAveragePool", "GlobalMaxPool"}
+    | {"GroupNormalization", "InstanceNormalization", "MaxPool", "Resize", "SpaceToDepth", "Upsample"}
 )
+ANY_AXES = frozenset({"Add", "Cast", "Clip", "Div", "Dropout", "Identity", "Mul", "Pad", "Pow", "Relu", "Sub"})
 operator: Translators[Callable[[Node], Value]] = Translators("driftc.codegen.frontends.onnx.operators")
 
 
@@ -61,11 +63,20 @@ class Walk:
         if port.type.tensor_type.elem_type != self.onnx.TensorProto.FLOAT:
             self.builder.refuse(f"input '{port.name}' is not float32")
         shape = self.shapes[port.name]
-        readers = [node for node in self.model.graph.node if port.name in node.input]
-        image = len(shape) == 4 and any(node.op_type in IMAGE_READERS for node in readers)
+        image = len(shape) > 2 and self.channels_second(port.name)
         if len(shape) == 4 and not image:  # an image unless its first reader turns it into one
-            image = not any(node.op_type == "Transpose" for node in readers)
+            image = not any(node.op_type == "Transpose" for node in self.readers(port.name))
         self.values[port.name] = self.inputs[port.name] = self.to.input(port.name, shape, image)
+
+    def readers(self, name: str) -> list[Any]:
+        return [node for node in self.model.graph.node if name in node.input]
+
+    def channels_second(self, name: str) -> bool:
+        """True where an operator that needs them there reads the value, as it is or after arithmetic."""
+        return any(
+            node.op_type in CHANNELS_SECOND or (node.op_type in ANY_AXES and self.channels_second(node.output[0]))
+            for node in self.readers(name)
+        )
 
     def constant_node(self, node: Any) -> bool:
         """Compute what depends on constants and shapes alone."""

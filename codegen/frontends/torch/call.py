@@ -30,7 +30,7 @@ class Call:
     @property
     def kind(self) -> str:
         """'conv2d' of aten.conv2d.default."""
-        return str(self.node.target).removeprefix("aten.").split(".")[0]
+        return kind_of(self.node)
 
     @property
     def args(self) -> tuple[Any, ...]:
@@ -51,7 +51,7 @@ class Call:
         if argument is None:
             return None
         found = self.walk.values[argument.name] if hasattr(argument, "name") else np.asarray(argument)
-        if isinstance(found, Value):
+        if not isinstance(found, np.ndarray):
             self.walk.builder.refuse(f"'{argument}' must be constant")
         return found
 
@@ -60,6 +60,10 @@ class Call:
         if found is None:
             self.walk.builder.refuse("an operand is missing")
         return found
+
+
+def kind_of(node: Any) -> str:
+    return str(node.target).removeprefix("aten.").split(".")[0]
 
 
 def each(value: Any, count: int) -> list[int]:

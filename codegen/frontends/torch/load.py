@@ -36,7 +36,7 @@ def load(path: Path, name: str | None = None, title: str | None = None) -> Graph
 
 def import_program(torch: Any, program: Any, builder: FloatBuilder) -> Graph:
     """An ExportedProgram that is in memory."""
-    walk = Walk(program, builder)
+    walk = Walk(torch, program, builder)
     walk.run()
     graph = builder.graph([value.tensor for value in walk.outputs])
     module = program.module()

@@ -9,7 +9,8 @@ import numpy as np
 
 from driftc.codegen.frontends.builder import FloatBuilder
 from driftc.codegen.frontends.channels_first import ChannelsFirst
-from driftc.codegen.frontends.torch.call import Call
+from driftc.codegen.frontends.torch.call import Call, kind_of
+from driftc.codegen.frontends.torch.constant import folded
 from driftc.codegen.frontends.translators import Translators
 from driftc.codegen.frontends.value import Value
 from driftc.codegen.graph import Array
@@ -17,14 +18,19 @@ from driftc.codegen.graph import Array
 operator: Translators[Callable[[Call], Value]] = Translators("driftc.codegen.frontends.torch.operators")
 
 
+CHANNELS_SECOND = ("adaptive_", "avg_pool", "batch_norm", "conv", "group_norm", "instance_norm", "max_pool", "upsample")
+ANY_AXES = ("add", "clamp", "div", "mul", "pad", "relu", "sub", "to")
+
+
 class Walk:
     """Visits the nodes of the exported graph in order."""
 
-    def __init__(self, program: Any, builder: FloatBuilder) -> None:
+    def __init__(self, torch: Any, program: Any, builder: FloatBuilder) -> None:
+        self.torch = torch
         self.program = program
         self.builder = builder
         self.to = ChannelsFirst(builder)
-        self.values: dict[str, Value | Array] = {}
+        self.values: dict[str, Value | Array | list[Array]] = {}
         self.inputs: list[Value] = []
         self.outputs: list[Value] = []
         self.labels: set[str] = set()
@@ -37,7 +43,8 @@ class Walk:
             elif node.op == "output":
                 self.outputs = [self.value(argument) for argument in node.args[0]]
             elif node.op == "call_function":
-                self.values[node.name] = self.call(node)
+                constant = folded(self.torch, node, self.values)
+                self.values[node.name] = self.call(node) if constant is None else constant
             else:
                 self.builder.refuse(f"node '{node.name}' ({node.op}) is not supported")
 
@@ -55,7 +62,7 @@ class Walk:
         shape = [int(n) if isinstance(n, int) else None for n in node.meta["val"].shape]
         if shape and shape[0] not in (1, None):
             self.builder.refuse(f"input '{node.name}' was exported with {shape[0]} samples; export the model with one")
-        value = self.to.input(node.name, shape, image=len(shape) == 4)
+        value = self.to.input(node.name, shape, image=len(shape) == 4 or (len(shape) == 3 and channels_second(node)))
         self.inputs.append(value)
         return value
 
@@ -84,3 +91,12 @@ class Walk:
             return str(node.name)
         self.labels.add(path)
         return path
+
+
+def channels_second(node: Any) -> bool:
+    """True where an operator whose channels are on axis 1 reads the value, as it is or after arithmetic."""
+    names = [(reader, kind_of(reader)) for reader in node.users]
+    return any(
+        name.startswith(CHANNELS_SECOND) or (name.startswith(ANY_AXES) and channels_second(reader))
+        for reader, name in names
+    )

@@ -24,7 +24,6 @@ def nan() -> np.ndarray[Any, Any]:
 
 BAD: dict[str, tuple[np.ndarray[Any, Any], str]] = {
     "shape": (GOOD[:, :5], r"'image' has shape \[600, 5, 10, 3\]; expected \[samples, 12, 10, 3\]"),
-    "channels first": (GOOD.transpose(0, 3, 1, 2), "channels first: transpose"),
     "one value": (np.array(3.0), r"has shape \[\]"),
     "raw bytes": (np.zeros((600, 12, 10, 3), np.int8), "is int8; a float model is calibrated with real values"),
     "integers": (np.zeros((600, 12, 10, 3), np.int64), "is int64"),
@@ -54,6 +53,12 @@ def test_accepted_in_every_form(tmp_path: Path) -> None:
     assert found.notes == ("calibrated: 600 samples of pixels.npy, values 0 to 2",)
     np.savez(tmp_path / "named.npz", image=GOOD.astype(np.float64)[:, np.newaxis], y=np.zeros(600, int))
     assert np.array_equal(calibration.load(tmp_path / "named.npz", residual()).inputs[0], GOOD)
+
+
+def test_channels_first_are_turned_and_said(tmp_path: Path) -> None:
+    found = calibration.check(residual(), [GOOD.transpose(0, 3, 1, 2)], "first.npz")
+    assert np.array_equal(found.inputs[0], GOOD)
+    assert found.notes[1] == "'image': the samples are channels first; taken as [samples, 12, 10, 3]"
 
 
 def test_few_are_warned_of() -> None:

@@ -1,0 +1,86 @@
+"""Float models from frameworks, followed to the end: imported, quantised, and run by TFLite Micro."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from oracle import Oracle, interpret, load_bytes
+
+from driftc.codegen.evaluate import evaluate
+from driftc.codegen.frontends import load_model
+from driftc.codegen.graph import Graph
+from driftc.codegen.quantize import calibration
+from driftc.codegen.quantize.post_training import Quantized, Settings, quantize_graph
+from driftc.simulator.references import ReferenceRefused
+
+Array = NDArray[Any]
+SAMPLES = 24
+
+
+def imported(path: Path) -> Graph:
+    """The Graph, whose note must say that it equals the framework."""
+    graph = load_model(path)
+    found = [re.fullmatch(r"imported: equals (.+) within (\S+) on 3 random inputs", note) for note in graph.notes]
+    (said,) = (match for match in found if match)
+    assert 0 <= float(said[2]) <= 1e-4, graph.notes
+    return graph
+
+
+def quantized(graph: Graph, spread: float = 1.0) -> Quantized:
+    """On random samples, uniform within +-`spread`."""
+    random = np.random.default_rng(1)
+    columns = [random.uniform(-spread, spread, (SAMPLES, *t.shape[1:])).astype(np.float32) for t in graph.inputs]
+    return quantize_graph(graph, calibration.check(graph, columns, "random.npz"), Settings())
+
+
+def check_int8(graph: Graph, decibels: float = 20.0, spread: float = 1.0) -> Quantized:
+    """The int8 model follows the float one on other samples, and TFLite Micro gives its bytes where it runs it."""
+    made = quantized(graph, spread)
+    random = np.random.default_rng(2)
+    reals = [random.uniform(-spread, spread, (8, *t.shape[1:])).astype(np.float32) for t in graph.inputs]
+    model = load_bytes(made.model)
+    steps = [
+        np.clip(np.rint(x / t.scale) + t.zero_point, -128, 127).astype(np.int8)
+        for x, t in zip(reals, model.inputs, strict=True)
+    ]
+    samples = [[column[n : n + 1] for column in steps] for n in range(8)]
+    found = [interpret(model, sample) for sample in samples]
+    for tensor, wanted in zip(model.outputs, evaluate(graph, reals), strict=True):
+        assert tensor.index is not None
+        got = np.concatenate([results[tensor.index] for results in found]).astype(np.float64)
+        error = (got - tensor.zero_point) * tensor.scale - wanted
+        ratio = 10 * np.log10(np.mean(wanted.astype(np.float64) ** 2) / np.mean(error**2))
+        assert ratio > decibels, (tensor.label, ratio, [loss.as_json() for loss in made.losses])
+    oracle = Oracle("tflm")
+    try:
+        if oracle.missing() is None:
+            results = oracle.run(made.model, samples[:3])
+            assert not isinstance(results, ReferenceRefused), results
+            for ours, theirs in zip(found, results, strict=False):
+                for index, array in ours.items():
+                    assert np.array_equal(array, theirs[index]), model.operators
+    finally:
+        oracle.close()
+    return made
+
+
+def export_torch(module: Any, example: tuple[Any, ...], path: Path, opset: int = 17) -> Path:
+    """As `path` says by its suffix: .pt2 or .onnx."""
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if path.suffix == ".pt2":
+            torch.export.save(torch.export.export(module.eval(), example), path)
+        else:
+            torch.onnx.export(module.eval(), example, str(path), dynamo=False, opset_version=opset)
+    return path
+
+
+def kinds(graph: Graph) -> list[str]:
+    return [operator.kind for operator in graph.operators]
