@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
+from driftc.codegen.names import readable
+
 LONGEST = 1200  # characters of a message; names in a model file may have any length
+_FUSED = re.compile(r"'([^'\s]*;[^'\s]*)'")  # a name that TensorFlow joined from those of fused operations
 
 
 class DriftcError(Exception):
@@ -14,7 +19,7 @@ class DriftcError(Exception):
     exit_code = 2
 
     def __init__(self, message: str) -> None:
-        super().__init__(_shortened(_printable(message)))
+        super().__init__(_shortened(_printable(_FUSED.sub(lambda name: f"'{readable(name[1])}'", message))))
 
 
 def _printable(text: str) -> str:

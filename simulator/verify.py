@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from driftc.codegen.graph import Graph, Tensor
 from driftc.codegen.lower import Lowered
+from driftc.codegen.names import readable
 from driftc.codegen.passes.match import as_litert
 from driftc.codegen.samples import Samples
 from driftc.simulator.engine import Engine, Program, Starts
@@ -49,9 +50,9 @@ class Difference:
         }
 
     def __str__(self) -> str:
-        tensor = f"tensor '{self.tensor}', " if self.tensor != self.layer else ""
+        tensor = f"tensor '{readable(self.tensor)}', " if self.tensor != self.layer else ""
         return (
-            f"{self.engine}: {self.layer}{list(self.element)} is {self.got}, expected {self.expected} "
+            f"{self.engine}: {readable(self.layer)}{list(self.element)} is {self.got}, expected {self.expected} "
             f"({tensor}sample {self.sample}; {self.share:.1%} of its elements differ). {self.cause}"
         )
 

@@ -11,6 +11,7 @@ from driftc.codegen.emit.program import step_name
 from driftc.codegen.errors import FitError
 from driftc.codegen.graph import Tensor
 from driftc.codegen.lower import Lowered
+from driftc.codegen.names import readable
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.movement.row_input import RowInput
 from driftc.codegen.options import Options
@@ -167,7 +168,7 @@ def check_ram(lowered: Lowered, options: Options) -> None:
 def _holders(plan: Plan) -> str:
     """The step that makes the arena as large as it is, with the largest buffers that are live."""
     step, held = peak(plan)
-    holders = ", ".join(f"'{buffer.name.split(';')[0]}' {buffer.bytes:,} B" for buffer in held[:3])
+    holders = ", ".join(f"'{readable(buffer.name)}' {buffer.bytes:,} B" for buffer in held[:3])
     return f"{step} makes the peak, with {holders} live"
 
 

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from driftc.codegen.names import readable
+
 if TYPE_CHECKING:
     from driftc.codegen.compiled import Compiled
     from driftc.codegen.plan.choose import Point
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 NARROWEST = 100  # columns when the output is a file or a pipe
 BAR = 30  # characters of the longest bar
 MEASURED = "- is measured on the emulated core"
-MEASURED_BY = f'{MEASURED}: pip install "driftc[sim]", then compile with --measure'
+MEASURED_BY = f"{MEASURED}: compile without --no-measure"
 
 
 def _console() -> Console:
@@ -74,7 +76,7 @@ def print_report(compiled: Compiled, folder: Path) -> None:
         reason = f"{MEASURED}; not here: {compiled.not_measured}" if compiled.not_measured else MEASURED_BY
         console.print(escape(reason))
     for tensor, into in compiled.lowered.graph.fused.items():
-        console.print(escape(f"fused: {tensor} -> {into}"))
+        console.print(escape(f"fused: {readable(tensor)} -> {into}"))
     console.print(escape(f"wrote {folder}/; next: driftc verify {folder}"))
 
 
@@ -95,7 +97,7 @@ def _totals(compiled: Compiled, report: dict[str, Any]) -> list[str]:
     ]
     fed = report["feed"]
     if fed is not None:
-        collected = ", ".join(f"{part['bytes']:,} B of '{part['tensor'].split(';')[0]}'" for part in fed["collected"])
+        collected = ", ".join(f"{part['bytes']:,} B of '{readable(part['tensor'])}'" for part in fed["collected"])
         waiting = f"; collected whole for what follows: {collected}" if collected else ""
         lines.append(f"feed   {fed['rows']} rows of '{fed['input']}', {fed['kept_rows']} in RAM at once{waiting}")
     measured = compiled.measured_with
@@ -165,7 +167,7 @@ def print_verification(found: Verification) -> None:
     console = _console()
     for note in found.notes:
         console.print(escape(note), soft_wrap=True)
-    fused = "; ".join(f"{tensor} -> {layer}" for tensor, layer in found.fused.items())
+    fused = "; ".join(f"{readable(tensor)} -> {layer}" for tensor, layer in found.fused.items())
     console.print(
         escape(f"compared {len(found.compared)} of {found.total} tensors" + (f"; fused: {fused}" if fused else "")),
         soft_wrap=True,

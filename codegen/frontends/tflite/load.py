@@ -13,8 +13,9 @@ import numpy as np
 from driftc.codegen.errors import ModelError
 from driftc.codegen.frontends.batch import batch_notes
 from driftc.codegen.frontends.check_import import check_import
-from driftc.codegen.frontends.constants import Constants
-from driftc.codegen.frontends.tflite.constant import folded
+from driftc.codegen.frontends.constants import FUNCTIONS, Constants
+from driftc.codegen.frontends.missing import missing_text
+from driftc.codegen.frontends.tflite.constant import BY_SHAPE, folded
 from driftc.codegen.frontends.tflite.node import Node
 from driftc.codegen.frontends.tflite.schema import LARGEST_TENSOR, RawModel, RawOperator, RawTensor, read
 from driftc.codegen.frontends.tflite.variables import HANDLE, Variables
@@ -23,14 +24,6 @@ from driftc.codegen.names import Names, model_name
 from driftc.codegen.operators import registry
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.passes.dequantize import dequantized
-
-# Operators whose results have as many elements as the data say.
-BY_DATA = (
-    "its result has as many elements as the data say; end the model before it, and do this in the program around it"
-)
-MISSING = dict.fromkeys(
-    ("NON_MAX_SUPPRESSION_V4", "NON_MAX_SUPPRESSION_V5", "SPARSE_TO_DENSE", "UNIQUE", "WHERE"), BY_DATA
-)
 
 
 def load(path: Path, name: str | None = None, title: str | None = None) -> Graph:
@@ -110,17 +103,23 @@ class Walk:
             elif record.code not in registry():
                 found.append(node)
             else:
-                operator = self._operator(node)
+                try:
+                    operator = self._operator(node)
+                except ModelError:  # may be for what is missing before it, which says more
+                    if any(isinstance(step, Node) for step in found):
+                        _refuse_missing([*found, *self._lacking(index + 1)])
+                    raise
                 if operator is not None:
                     found.append(operator)
-        operators: list[Operator] = []
-        for step in self._needed(found):
-            if isinstance(step, Node):
-                known = f"driftc compiles {', '.join(registry())}"
-                where = f"operator {step.index} {step.raw.code} '{step.label}'"
-                raise ModelError(f"{where} is not supported; {MISSING.get(step.raw.code, known)}")
-            operators.append(step)
-        return tuple(operators)
+        needed = self._needed(found)
+        _refuse_missing(needed)
+        return tuple(step for step in needed if isinstance(step, Operator))
+
+    def _lacking(self, first: int) -> list[Node]:
+        """The operators from `first` on that driftc lacks, whatever they work on."""
+        able = registry().keys() | FUNCTIONS.keys() | BY_SHAPE.keys()
+        rest = enumerate(self.raw.operators[first:], first)
+        return [self._node(index, record) for index, record in rest if record.code not in able]
 
     def _check_input(self, index: int) -> None:
         tensor, raw = self.tensors[index], self.raw.tensors[index]
@@ -211,6 +210,12 @@ class Walk:
                 kept.append(step)
                 needed.update(tensor.name for tensor in step.inputs if tensor is not None and tensor.data is None)
         return kept[::-1]
+
+
+def _refuse_missing(steps: Sequence[Operator | Node]) -> None:
+    missing = [(step.raw.code, step.label) for step in steps if isinstance(step, Node)]
+    if missing:
+        raise ModelError(missing_text(missing))
 
 
 def _check_scale(tensor: Tensor) -> None:
