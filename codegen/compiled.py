@@ -329,7 +329,7 @@ class Compiled:
     def _real_inputs(self) -> set[str]:
         """Inputs that the user gives as real values: all of them with `float_io`, else the model's float border."""
         graph = self.lowered.graph
-        quantized = {tensor.name for tensor in graph.inputs if tensor.dtype.name == "int8" and tensor.quantization}
+        quantized = {tensor.name for tensor in graph.inputs if tensor.stands_for_reals}
         return quantized if self.options.float_io else quantized & set(graph.float_border)
 
     def _index_limits(self) -> dict[str, int]:

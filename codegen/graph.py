@@ -65,6 +65,17 @@ class Tensor:
         return self.size * self.dtype.itemsize
 
     @property
+    def limits(self) -> tuple[int, int]:
+        """The smallest and largest integer that an element can be."""
+        found = np.iinfo(self.dtype)
+        return int(found.min), int(found.max)
+
+    @property
+    def stands_for_reals(self) -> bool:
+        """A byte an element, int8 or uint8, with a scale and zero point."""
+        return self.dtype in (np.int8, np.uint8) and self.quantization is not None
+
+    @property
     def scale(self) -> float:
         """The per-tensor scale (a float32 value)."""
         return float(self._per_tensor().scale[0])

@@ -41,11 +41,11 @@ class Samples:
         return Samples([self.quantized[index]], [self.real[index]], labels, f"sample {index} of {self.described}")
 
 
-def quantize(real: Array, tensor: Tensor) -> NDArray[np.int8]:
-    """Real values to int8 with TFLite's QUANTIZE: float32 division, halves away from zero, saturated."""
+def quantize(real: Array, tensor: Tensor) -> Array:
+    """Real values to the tensor's bytes with TFLite's QUANTIZE: float32 division, halves away from zero, saturated."""
     with np.errstate(over="ignore"):
         steps = round_half_away(np.asarray(real, np.float32) / np.float32(tensor.scale))
-    return np.asarray(np.clip(steps.astype(np.float64) + tensor.zero_point, -128, 127), np.int8)
+    return np.asarray(np.clip(steps.astype(np.float64) + tensor.zero_point, *tensor.limits), tensor.dtype)
 
 
 def load(path: Path, inputs: Sequence[Tensor], *, labels: str | None = None, divisor: float = 1.0) -> Samples:
@@ -94,7 +94,7 @@ def random(
     real: Collection[str] = (),
     seed: int = SEED,
 ) -> Samples:
-    """`count` seeded samples, then the extremes: all -128, all 127, all zero point.
+    """`count` seeded samples, then the extremes: all lowest, all highest, all zero point.
 
     An int32 input takes indices below `limits[name]` (10 where unknown); its extremes are the first and last index.
     Inputs named in `real` get real values: quarters of a quantisation step, so that many lie exactly between two.
@@ -129,7 +129,7 @@ def _random(tensor: Tensor, generator: np.random.Generator, limits: dict[str, in
         return generator.integers(0, limits.get(tensor.name, 10), tensor.shape).astype(np.int32)
     if tensor.dtype == np.bool_:
         return generator.integers(0, 2, tensor.shape).astype(np.bool_)
-    return generator.integers(-128, 128, tensor.shape).astype(np.int8)
+    return generator.integers(tensor.limits[0], tensor.limits[1] + 1, tensor.shape).astype(tensor.dtype)
 
 
 def _extreme(tensor: Tensor, which: str, limits: dict[str, int]) -> Array:
@@ -138,7 +138,8 @@ def _extreme(tensor: Tensor, which: str, limits: dict[str, int]) -> Array:
     if tensor.dtype == np.bool_:
         return np.full(tensor.shape, which == "high")
     zero = tensor.zero_point if tensor.quantization is not None else 0
-    return np.full(tensor.shape, {"low": -128, "high": 127, "zero": zero}[which], np.int8)
+    low, high = tensor.limits
+    return np.full(tensor.shape, {"low": low, "high": high, "zero": zero}[which], tensor.dtype)
 
 
 class _Arrays(Mapping[str, Array]):
@@ -243,13 +244,12 @@ def _convert(path: Path, column: Array, tensor: Tensor, divisor: float) -> tuple
             kind = "int32 indices" if tensor.dtype == np.int32 else "truth values (bool)"
             raise DataError(f"{path.name}: '{tensor.label}' is {column.dtype}; the model takes {kind}")
         return column, None
-    if column.dtype == np.int8:
+    if column.dtype == tensor.dtype and (divisor == 1 or column.dtype == np.int8):
         return column, None
     if column.dtype not in (np.float32, np.float64, np.uint8):
-        raise DataError(
-            f"{path.name}: '{tensor.label}' is {column.dtype}; expected int8 (raw), float32 (real values) or "
-            "uint8 (0..255, see --input-divisor)"
-        )
+        known = "int8 (raw), float32 (real values) or uint8 (0..255, see --input-divisor)"
+        known = "uint8 (raw) or float32 (real values)" if tensor.dtype == np.uint8 else known
+        raise DataError(f"{path.name}: '{tensor.label}' is {column.dtype}; expected {known}")
     scaled = column.astype(np.float64) / divisor if column.dtype == np.uint8 else column
     with np.errstate(over="ignore"):
         real = scaled.astype(np.float32)

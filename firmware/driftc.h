@@ -32,6 +32,13 @@
 #define DRIFTC_LAYER static
 #endif
 
+/* A pointer that is aligned to words, as every whole buffer of the arena is, for memcpy of 4 bytes. */
+#if defined(__GNUC__)
+#define DRIFTC_WORDS(pointer) __builtin_assume_aligned(pointer, 4)
+#else
+#define DRIFTC_WORDS(pointer) (pointer)
+#endif
+
 DRIFTC_INLINE int32_t driftc_clamp(int32_t value, int32_t low, int32_t high)
 {
     return value < low ? low : value > high ? high : value;

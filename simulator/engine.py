@@ -18,7 +18,7 @@ FIRST: Starts = (0,)
 
 @dataclass(frozen=True)
 class Port:
-    """An input or output of the model: int8 (or int32 indices), shape with the batch axis first."""
+    """An input or output of the model: int8 or uint8 (int32 indices, bool), shape with the batch axis first."""
 
     name: str
     shape: tuple[int, ...]

@@ -38,25 +38,26 @@ class FloatIo:
 
         key = digest(["float_io", compiler.version, *map(str, compiler.command), *flags, *sources, *texts])
         library = ctypes.CDLL(str(cached(key, build) / "float_io.so"))
+        self._types = [port.dtype for port in program.inputs]
         self._quantize = [getattr(library, f"{name}_quantize_{port}", None) for port in inputs]
         self._dequantize = [getattr(library, f"{name}_dequantize_{port}", None) for port in outputs]
 
-    def quantize(self, port: int, real: Array) -> NDArray[np.int8] | None:
+    def quantize(self, port: int, real: Array) -> Array | None:
         """What NAME_quantize_<port> makes of float32 values; None for an input that is not quantised."""
         function = self._quantize[port]
         if function is None:
             return None
         source = np.ascontiguousarray(real, np.float32)
-        result = np.zeros(source.shape, np.int8)
+        result: Array = np.zeros(source.shape, self._types[port])
         function(result.ctypes.data_as(ctypes.c_void_p), source.ctypes.data_as(ctypes.c_void_p))
         return result
 
     def dequantize(self, port: int, quantized: Array) -> NDArray[np.float32] | None:
-        """What NAME_dequantize_<port> makes of int8 values."""
+        """What NAME_dequantize_<port> makes of quantised values."""
         function = self._dequantize[port]
         if function is None:
             return None
-        source = np.ascontiguousarray(quantized, np.int8)
+        source = np.ascontiguousarray(quantized)
         result = np.zeros(source.shape, np.float32)
         function(result.ctypes.data_as(ctypes.c_void_p), source.ctypes.data_as(ctypes.c_void_p))
         return result

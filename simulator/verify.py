@@ -175,7 +175,7 @@ def _account(lowered: Lowered, found: Verification) -> None:
 
 
 def _model_inputs(lowered: Lowered, samples: Samples, number: int) -> list[Array]:
-    """What the model file itself takes: int8, or real values where its border is float."""
+    """What the model file itself takes: bytes, or real values where its border is float."""
     inputs: list[Array] = []
     for position, tensor in enumerate(lowered.graph.inputs):
         quantized, real = samples.quantized[number][position], samples.real[number][position]
@@ -189,7 +189,7 @@ def _model_inputs(lowered: Lowered, samples: Samples, number: int) -> list[Array
 
 
 def _check_inputs(lowered: Lowered, samples: Samples, number: int, values: Tensors) -> None:
-    """The int8 that the C is given is what the model's own QUANTIZE makes of the same sample."""
+    """The bytes that the C is given is what the model's own QUANTIZE makes of the same sample."""
     for tensor, given in zip(lowered.graph.inputs, samples.quantized[number], strict=True):
         if not np.array_equal(values[tensor.name], given.reshape(tensor.shape)):
             raise AssertionError(f"{tensor.name}: the sample was quantised differently from the model's own QUANTIZE")

@@ -116,12 +116,12 @@ def shifted(sample: tuple[Array, ...], tensors: Sequence[Tensor], number: int) -
     contrast, level, noise = random.uniform(0.3, 0.8), random.uniform(-40, 40), random.uniform(4, 20)
     found: list[Array] = []
     for values, tensor in zip(sample, tensors, strict=True):
-        if tensor.dtype != np.int8:
+        if not tensor.stands_for_reals:
             found.append(values)
             continue
         real = values.astype(np.float64)
         moved = contrast * (real - real.mean()) + real.mean() + level + random.normal(0, noise, values.shape)
-        found.append(np.clip(np.rint(moved), -128, 127).astype(np.int8))
+        found.append(np.clip(np.rint(moved), *tensor.limits).astype(tensor.dtype))
     return tuple(found)
 
 

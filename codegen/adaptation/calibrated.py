@@ -75,7 +75,7 @@ class Fitting:
         self._source_network = Network(real) if real else self._network
         self._sources = measured()
         self._known = {name: _standard(source) for name, source in self._sources.items()}
-        self._low, self._span = (-128 - tensor.zero_point) * tensor.scale, 255 * tensor.scale
+        self._low, self._span = (tensor.limits[0] - tensor.zero_point) * tensor.scale, 255 * tensor.scale
         self._shifts = shifts
         self._clean = CLEAN if learning.clean is None else learning.clean
         self._batches = max(1, shifts.count // BATCH)

@@ -90,7 +90,7 @@ class Network:
         tensor = operator.outputs[0]
         if tensor.quantization is None:
             return self._activated(getattr(operator, "activation", Activation.NONE), result)
-        low, high = getattr(operator, "range", (-128, 127))
+        low, high = getattr(operator, "range", tensor.limits)
         real = (np.array([low, high]) - tensor.zero_point) * tensor.scale
         return self._tf.clip_by_value(result, real[0], real[1])
 

@@ -13,7 +13,7 @@ CORES = "cortex-m0plus|cortex-m3|cortex-m4|cortex-m7|cortex-m33|cortex-m55|rv32i
 Command = Callable[..., Any]
 _DATA_HELP = (
     ".npz or .npy: one array per input by tensor name, or 'x'; first axis = samples. int8 = raw, float = real values, "
-    "uint8 = real values 0..255, int32 = indices."
+    "uint8 = real values 0..255 (raw where the model takes uint8), int32 = indices."
 )
 
 

@@ -312,7 +312,7 @@ def interface(plan: Plan) -> dict[str, Any]:
 
 
 def _one_quantised(tensors: tuple[Tensor, ...]) -> bool:
-    return len(tensors) == 1 and tensors[0].dtype == np.int8 and tensors[0].quantization is not None
+    return len(tensors) == 1 and tensors[0].stands_for_reals
 
 
 def _ports(plan: Plan, stem: str, buffers: tuple[Buffer, ...], tensors: tuple[Tensor, ...]) -> tuple[Port, ...]:
@@ -325,7 +325,7 @@ def _ports(plan: Plan, stem: str, buffers: tuple[Buffer, ...], tensors: tuple[Te
             suffix = f"_{suffixes.unique(short)}"
         name = f"{plan.name}_{stem}{suffix}"
         kind = access.c_type(buffer)
-        reading = text.real(tensor) if tensor.dtype.kind == "i" and tensor.dtype.itemsize == 1 else ""
+        reading = text.real(tensor) if tensor.stands_for_reals else ""
         described = f'{stem.capitalize()} "{comment(tensor.label)}": {text.by(tensor.shape[1:])}'
         where = pointer(buffer, f"{plan.name}->")
         has_scale = bool(reading)

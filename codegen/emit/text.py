@@ -54,7 +54,7 @@ def float_literal(value: float) -> str:
 
 
 def real(tensor: Tensor) -> str:
-    """How to read a tensor's int8 values, or nothing where it has no scale."""
+    """How to read a tensor's values, or nothing where it has no scale."""
     if tensor.quantization is None or tensor.quantization.scale.size != 1:
         return ""
     zero = tensor.zero_point

@@ -167,6 +167,11 @@ class Operator:
             if tensor.shape != shape:
                 self.refuse(f"gives shape {list(shape)}, but the file says {list(tensor.shape)}")
         for tensor in self.int8_tensors:
+            if tensor.dtype == np.uint8:
+                self.refuse(
+                    f"tensor '{tensor.label}' is uint8, of which driftc takes inputs and outputs of models alone, not "
+                    "networks that compute in it: convert the model again, to int8 (TFLITE_BUILTINS_INT8)"
+                )
             if tensor.dtype != np.int8:
                 self.refuse(f"tensor '{tensor.label}' is {tensor.dtype.name}; driftc compiles int8 here")
 

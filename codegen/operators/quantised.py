@@ -16,7 +16,7 @@ LARGEST_REAL = float(np.finfo(np.float32).max)
 
 
 def require_quantised(operator: Operator, *tensors: Tensor) -> None:
-    """Refuse a tensor without exactly one positive scale and one zero point within int8."""
+    """Refuse a tensor without exactly one positive scale and one zero point that its type holds."""
     for tensor in tensors:
         found = tensor.quantization
         if found is None:
@@ -25,8 +25,8 @@ def require_quantised(operator: Operator, *tensors: Tensor) -> None:
             operator.refuse(f"tensor '{tensor.label}' must have one scale for all channels, not {found.scale.size}")
         if not tensor.scale > 0:
             operator.refuse(f"tensor '{tensor.label}': scale {tensor.scale:g} is not positive")
-        if not -128 <= tensor.zero_point <= 127:
-            operator.refuse(f"tensor '{tensor.label}': zero point {tensor.zero_point} is outside int8")
+        if not tensor.limits[0] <= tensor.zero_point <= tensor.limits[1]:
+            operator.refuse(f"tensor '{tensor.label}': zero point {tensor.zero_point} is outside {tensor.dtype.name}")
 
 
 def require_finite(operator: Operator, tensor: Tensor) -> None:

@@ -57,7 +57,7 @@ def float_operator(operator: Operator) -> Operator:
 
 def dequantized(tensor: Tensor) -> Tensor:
     """The tensor as float32, with a constant's real values. Tensors without quantisation (indices) stay."""
-    if tensor.dtype != np.int8 or tensor.quantization is None:
+    if not tensor.stands_for_reals:
         return tensor
     return replace(tensor, dtype=np.dtype(np.float32), quantization=None, data=_values(tensor))
 

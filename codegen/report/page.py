@@ -152,7 +152,7 @@ def _lines(plan: Plan) -> list[Line]:
             height, _, channels = buffer.shape
             keeps = [f"{buffer.rows} of {height} rows"] if buffer.rows < height else []
             keeps += [f"{buffer.kept} of {channels} channels"] if buffer.kept < channels else []
-            if buffer.dtype.name != "int8":
+            if buffer.dtype.name not in ("int8", "uint8"):
                 keeps.append(buffer.dtype.name)
             found.append(
                 Line(

@@ -122,7 +122,7 @@ def _units(plan: Plan, steps: Sequence[int] | None) -> list[Json]:
 
 
 def _port(tensor: Tensor) -> Json:
-    quantized = tensor.dtype.name == "int8" and tensor.quantization is not None
+    quantized = tensor.stands_for_reals
     return {
         "name": tensor.label or tensor.name,
         "shape": list(tensor.shape),

@@ -127,6 +127,17 @@ def float_border() -> ModelBuilder:
     return m
 
 
+def uint8_border() -> ModelBuilder:
+    m = ModelBuilder()
+    x = m.input("image", (1, 5, 6), dtype=np.uint8, scale=0.1, zero_point=131)
+    y = m.fully_connected(
+        m.quantize(x, out_scale=0.1, out_zero_point=3, name="signed"), _weights(4, 6), weight_scale=0.02,
+        out_scale=0.1, out_zero_point=-128, name="dense",
+    )  # fmt: skip
+    m.output(m.quantize(y, out_scale=0.13, out_zero_point=7, dtype=np.uint8, name="result"))
+    return m
+
+
 def open_batch() -> ModelBuilder:
     """Flatten, as converters write it of a batch that is left open, and what else is folded."""
     m = ModelBuilder()
@@ -177,6 +188,7 @@ BUILT: dict[str, Callable[[], ModelBuilder]] = {
     "look_up": look_up,
     "float_border": float_border,
     "open_batch": open_batch,
+    "uint8_border": uint8_border,
 }
 ZOO: dict[str, Callable[[], bytes]] = {
     "keyword": keyword_model,

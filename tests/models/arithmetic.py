@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Unpack
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from models.core import PADDING, BinaryResult, GraphBuilder, Pair, PoolWindow, Result, pair, window
 from models.schema import Activation, OptionValue, Padding, Tensor
@@ -72,9 +73,17 @@ class ArithmeticOperators(GraphBuilder):
     def leaky_relu(self, x: Tensor, alpha: float, **result: Unpack[Result]) -> Tensor:
         return self._unary("LEAKY_RELU", x, "LeakyReluOptions", version=2, options={"Alpha": alpha}, **result)
 
-    def quantize(self, x: Tensor, *, out_scale: float, out_zero_point: int = 0, name: str | None = None) -> Tensor:
-        """float32 or int8 to int8."""
-        y = self.tensor(name, x.shape, dtype=np.int8, scale=out_scale, zero_point=out_zero_point)
+    def quantize(
+        self,
+        x: Tensor,
+        *,
+        out_scale: float,
+        out_zero_point: int = 0,
+        dtype: DTypeLike = np.int8,
+        name: str | None = None,
+    ) -> Tensor:
+        """float32, int8 or uint8 to int8, or int8 to uint8."""
+        y = self.tensor(name, x.shape, dtype=dtype, scale=out_scale, zero_point=out_zero_point)
         self.operator("QUANTIZE", [x], [y], "QuantizeOptions", version=1 if x.dtype == np.float32 else 2)
         return y
 

@@ -180,6 +180,22 @@ def means(draw: st.DrawFn) -> ModelBuilder:
 # --- functions of one byte, of one row ---
 
 
+@st.composite
+def signs(draw: st.DrawFn) -> ModelBuilder:
+    """QUANTIZE from uint8 or to it: often of the same real values, where the top bit alone changes."""
+    builder, scale, zero = ModelBuilder(), draw(scales), draw(zero_points)
+    shape = draw(st.sampled_from([(1, 256), (1, 255), (2, 3, 5)]))
+    out_scale, out_zero = draw(st.sampled_from([(scale, zero), (draw(scales), draw(zero_points))]))
+    if draw(st.booleans()):
+        x = builder.input("x", shape, dtype=np.uint8, scale=scale, zero_point=zero + 128)
+        y = builder.quantize(x, out_scale=out_scale, out_zero_point=out_zero)
+    else:
+        x = builder.input("x", shape, scale=scale, zero_point=zero)
+        y = builder.quantize(x, out_scale=out_scale, out_zero_point=out_zero + 128, dtype=np.uint8)
+    builder.output(y)
+    return builder
+
+
 def mapping(code: str) -> Models:
     """All 256 values are in the input, which `samples_of` fills with them once."""
 
@@ -371,7 +387,8 @@ MODELS: dict[str, Models] = {
     **ELEMENTWISE,
     **{code: pool(code) for code in ("average_pool_2d", "max_pool_2d")},
     "mean": means(),
-    **{code: mapping(code) for code in ("logistic", "tanh", "relu", "relu6", "hard_swish", "leaky_relu", "quantize")},
+    **{code: mapping(code) for code in ("logistic", "tanh", "relu", "relu6", "hard_swish", "leaky_relu")},
+    "quantize": st.one_of(mapping("quantize"), signs()),
     "softmax": softmaxes(),
     "pad": moving(pad, 5, 4),
     "reshape": moving(reshape, 4),

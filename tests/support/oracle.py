@@ -100,11 +100,12 @@ def _values(builder: ModelBuilder, tensor: Tensor, pattern: int, random: np.rand
         return random.integers(0, _entries(builder, tensor), tensor.shape, np.int32)
     if tensor.dtype == np.float32:
         return (random.standard_normal(tensor.shape) * 10.0 ** random.integers(-2, 3)).astype(np.float32)
+    low, high = np.iinfo(tensor.dtype).min, np.iinfo(tensor.dtype).max
     if pattern < 0:
-        return random.integers(-128, 128, tensor.shape, np.int8)
+        return random.integers(low, high + 1, tensor.shape, tensor.dtype)
     if pattern == 0:
-        return np.resize(np.arange(-128, 128), tensor.shape).astype(np.int8)
-    return np.full(tensor.shape, (-128, 127, tensor.zero_point[0])[pattern - 1], np.int8)
+        return np.resize(np.arange(low, high + 1), tensor.shape).astype(tensor.dtype)
+    return np.full(tensor.shape, (low, high, tensor.zero_point[0])[pattern - 1], tensor.dtype)
 
 
 def _entries(builder: ModelBuilder, indices: Tensor) -> int:

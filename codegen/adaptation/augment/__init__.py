@@ -61,7 +61,7 @@ def shifts(augment: str | None, graph: Graph, samples: list[tuple[Any, ...]], di
         return _own(Path(augment), tensor, samples, divisor)
     kind = _kind(augment, tensor.shape, graph.source)
     clean = unit(samples)
-    made = kind.made(clean, (tensor.zero_point + 128) / 255)
+    made = kind.made(clean, (tensor.zero_point - tensor.limits[0]) / 255)
 
     def batch(numbers: Indices, random: Random) -> tuple[Floats, Floats]:
         varied = kind.varied(clean[numbers], random)
@@ -71,9 +71,9 @@ def shifts(augment: str | None, graph: Graph, samples: list[tuple[Any, ...]], di
 
 
 def unit(samples: list[tuple[Any, ...]]) -> Floats:
-    """The int8 values of a model's one input as float32 in 0..1, [samples, ...]."""
-    values = np.concatenate([sample[0] for sample in samples]).astype(np.float32)
-    return np.asarray((values + 128) / np.float32(255), np.float32)
+    """The int8 or uint8 values of a model's one input as float32 in 0..1, [samples, ...]."""
+    values = np.concatenate([sample[0] for sample in samples])
+    return np.asarray((values.astype(np.float32) - np.iinfo(values.dtype).min) / np.float32(255), np.float32)
 
 
 def _kind(name: str | None, shape: tuple[int, ...], source: str) -> Kind:

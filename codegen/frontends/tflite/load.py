@@ -219,15 +219,15 @@ def _refuse_missing(steps: Sequence[Operator | Node]) -> None:
 
 
 def _check_scale(tensor: Tensor) -> None:
-    """Of int8 that is computed: one scale, and what int8 can hold as zero point."""
-    if tensor.dtype != np.int8 or tensor.quantization is None:
+    """Of bytes that are computed: one scale, and a zero point that they can hold."""
+    if not tensor.stands_for_reals or tensor.quantization is None:
         return
     where = f"tensor {tensor.index} '{tensor.label}'"
     zero, scale = tensor.quantization.zero_point, tensor.quantization.scale
     if scale.size != 1:
         raise ModelError(f"{where}: has {scale.size} scales; a computed tensor must have one")
-    if (zero < -128).any() or (zero > 127).any():
-        raise ModelError(f"{where}: zero point {int(zero[0])} is outside int8")
+    if (zero < tensor.limits[0]).any() or (zero > tensor.limits[1]).any():
+        raise ModelError(f"{where}: zero point {int(zero[0])} is outside {tensor.dtype.name}")
     if (scale <= 0).any():
         raise ModelError(f"{where}: scale {float(scale[0]):g} is not positive")
 

@@ -1,4 +1,4 @@
-"""QUANTIZE: float32 to int8 at the model's border, or int8 to int8 of another scale and zero point."""
+"""QUANTIZE: float32 to int8 at the model's border, or bytes to bytes of another scale, zero point or sign."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from driftc.codegen.arithmetic import Int64, Multiplier, round_half_away
+from driftc.codegen.graph import Tensor
 from driftc.codegen.operators.base import Array, Stored
 from driftc.codegen.operators.elementwise.lookup import Lookup
 from driftc.codegen.operators.quantised import requantiser, require_finite, require_quantised
@@ -15,14 +16,15 @@ from driftc.codegen.operators.quantised import requantiser, require_finite, requ
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Quantize(Lookup):
-    """Values to the output's scale and zero point."""
+    """Values to the output's scale and zero point. Bytes are int8; uint8 on one side, at the model's border."""
 
     codes = ("QUANTIZE",)
-    compared = "TFLite Micro; LiteRT (int8 to int8)"
+    compared = "TFLite Micro; LiteRT (bytes to bytes)"
     arithmetic = (
-        "int8: multiplier float64(scale_in) / float64(scale_out) as Q0.31 and shift; double rounding; zero point; "
-        "saturated; a table of 256 in C. float32, at the border only: float32(x / scale) rounded, halves away from "
-        "zero; zero point; saturated, also beyond int32 (where TFLite Micro's cast is undefined); NaN becomes the zero "
+        "int8 and uint8: multiplier float64(scale_in) / float64(scale_out) as Q0.31 and shift; double rounding; zero "
+        "point; saturated; in C a table of 256, or the top bit flipped where nothing else changes. float32, at the "
+        "border only: float32(x / scale) rounded, halves away from zero; zero point; "
+        "saturated, also beyond int32 (where TFLite Micro's cast is undefined); NaN becomes the zero "
         "point."
     )
 
@@ -33,6 +35,19 @@ class Quantize(Lookup):
     def real(self) -> bool:
         """True where the input is float32."""
         return self.inputs[0].dtype == np.float32
+
+    @property
+    def int8_tensors(self) -> tuple[Tensor, ...]:
+        """Without what is uint8, unless all is."""
+        return tuple(t for t in (*self.inputs, *self.outputs) if t.dtype != np.uint8) or self.inputs
+
+    @property
+    def flips(self) -> bool:
+        """The same real values in int8 and uint8: bytes that differ in the top bit."""
+        x, y = self.inputs[0], self.outputs[0]
+        if self.real or x.dtype == y.dtype:
+            return False
+        return x.scale == y.scale and y.zero_point - y.limits[0] == x.zero_point - x.limits[0]
 
     @cached_property
     def multiplier(self) -> Multiplier:

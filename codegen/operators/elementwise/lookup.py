@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import Int64
 from driftc.codegen.graph import Shape
@@ -51,15 +50,16 @@ class Lookup(Operator):
         return None
 
     @cached_property
-    def table(self) -> NDArray[np.int8]:
-        """The results for -128..127."""
-        return self.values(np.arange(-128, 128, dtype=np.int64))
+    def table(self) -> Array:
+        """The results for -128..127, or 0..255 where the input is uint8."""
+        low, high = self.inputs[0].limits
+        return self.values(np.arange(low, high + 1, dtype=np.int64))
 
     def constants(self) -> dict[str, Array]:
         return {"table": self.table}
 
-    def values(self, x: Int64) -> NDArray[np.int8]:
-        return np.clip(self.function(x), -128, 127).astype(np.int8)
+    def values(self, x: Int64) -> Array:
+        return np.clip(self.function(x), *self.outputs[0].limits).astype(self.outputs[0].dtype)
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         return (self.values(np.asarray(inputs[0], np.int64)),)
