@@ -40,6 +40,7 @@ class Keywords(TypedDict, total=False):
     minimize: str
     overhead: float
     feed: str | None
+    keep_constant: bool
     class_names: str | Path | Sequence[str] | None
     adapt: str | None
     adapt_layers: str
@@ -73,7 +74,8 @@ def compile(
     instructions, stack and code size on the emulated `core` with the compiler `cc` at -O`optimize` (None: where the
     extra `sim` is installed). `watch` sees the Graph or Plan after each stage. With `calibrate` and `settings` a float
     model becomes int8 as in `quantize`; `progress(done, total)` counts its samples. `class_names` are those of the
-    output's values, in order: "yes,no", a text file with one a line, or a sequence.
+    output's values, in order: "yes,no", a text file with one a line, or a sequence. Channels proven the same for every
+    input are removed, unless `keep_constant`.
 
     `adapt` names a method ("fixed", ...): the layers in `adapt_layers` ("all", a share, names, or "auto": the best that
     add at most `adapt_budget` percent to the instructions, 12 if None) then normalise each sample by its own

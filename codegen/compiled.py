@@ -50,7 +50,7 @@ class Compiled:
         self._measured: Measured | None = None
         self._quantization: dict[str, Any] | None = None
         self.quantized: Quantized | None = None  # where the model was float
-        self.notes = [*lowered.source.notes]  # what the user should know
+        self.notes = [*lowered.graph.notes]  # what the user should know
         self.not_measured = ""  # why, where measuring was tried and a tool was missing or failed
 
     @classmethod

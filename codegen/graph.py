@@ -112,6 +112,22 @@ class State:
 
 
 @dataclass(frozen=True, eq=False)
+class Removed:
+    """The channels of a tensor that are not computed: all but `kept` of those that `constant` and `values` count.
+
+    A channel that is `constant` holds its value for every input; of the others nothing that is computed depends.
+    """
+
+    kept: NDArray[np.int64]  # numbers of the channels that are left
+    values: NDArray[np.int8]  # [channels]
+    constant: NDArray[np.bool_]  # [channels]
+
+    @property
+    def count(self) -> int:
+        return len(self.values) - len(self.kept)
+
+
+@dataclass(frozen=True, eq=False)
 class Graph:
     """Operators in an order that can be executed, the tensors that enter and leave, and those that stay.
 
@@ -129,6 +145,7 @@ class Graph:
     # Tensors that passes removed, and the operator in which each is next observable: fused tensor -> operator name.
     fused: dict[str, str] = field(default_factory=dict)
     states: tuple[State, ...] = ()
+    removed: dict[str, Removed] = field(default_factory=dict)  # tensor -> its channels that are not computed
     notes: tuple[str, ...] = ()  # what a reader should be told: how near an imported model is to its framework
 
     def producers(self) -> dict[str, Operator]:

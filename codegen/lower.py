@@ -83,6 +83,8 @@ def lower(
             see("adapt", model)
         graph = model
         for name, step in PASSES.items():
+            if name == "constant" and options.keep_constant:
+                continue
             graph = step(graph)
             graph.check()
             see(name, graph)

@@ -11,6 +11,7 @@ from driftc.codegen.errors import UsageError
 
 TYPES: dict[str, type | tuple[type, ...]] = {  # others: str
     "float_io": bool,
+    "keep_constant": bool,
     "ram": int,
     "overhead": (int, float),
     "class_names": tuple,
@@ -35,11 +36,12 @@ class Options:
     minimize: str = "instructions"  # within ram; or ram, within overhead
     overhead: float = 15.0  # percent more instructions than untiled, estimated, where ram is minimized
     feed: str | None = None  # rows: the input arrives row by row
+    keep_constant: bool = False  # also compute channels that are the same for every input
     class_names: tuple[str, ...] | None = None  # of the output's values, in their order
 
     def __post_init__(self) -> None:
         for key, value in asdict(self).items():
-            right = isinstance(value, TYPES.get(key, str)) and isinstance(value, bool) == (key == "float_io")
+            right = isinstance(value, TYPES.get(key, str)) and isinstance(value, bool) == (TYPES.get(key) is bool)
             if value is not None and not right:
                 raise UsageError(f"option {key}: {value!r} is of the wrong type")
         if self.match not in ("tflm", "litert"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +164,7 @@ def _fused(lowered: Lowered) -> dict[str, str]:
 def _account(lowered: Lowered, found: Verification) -> None:
     """Every tensor of the model is compared or fused. A view is compared with the bytes that it renames."""
     border = lowered.graph.float_border
-    seen = {tensor.name for tensor in lowered.plan.layers} | set(lowered.plan.views)
+    seen = {tensor.name for tensor in lowered.plan.layers} | set(lowered.plan.views) | set(lowered.graph.removed)
     seen |= set(border) | {tensor.name for tensor in border.values()}
     for operator in lowered.model.operators:
         for tensor in operator.outputs:
@@ -196,7 +196,29 @@ def _check_inputs(lowered: Lowered, samples: Samples, number: int, values: Tenso
 
 
 def _layer_pairs(lowered: Lowered, values: Tensors, layers: dict[int, Array]) -> Pairs:
-    return [(tensor, values[tensor.name], layers.get(index)) for index, tensor in enumerate(lowered.plan.layers)]
+    return [
+        (tensor, _kept(lowered, tensor.name, values), layers.get(index))
+        for index, tensor in enumerate(lowered.plan.layers)
+    ]
+
+
+def _kept(lowered: Lowered, name: str, values: Tensors) -> Array:
+    """Of the specification's tensor the channels that are computed."""
+    removed = lowered.graph.removed.get(name)
+    return values[name] if removed is None else values[name][..., removed.kept]
+
+
+def _constant_pairs(lowered: Lowered, values: Tensors) -> Pairs:
+    """The channels that are proven constant, with what they are said to hold."""
+    pairs: Pairs = []
+    for operator in lowered.model.operators:
+        for tensor in operator.outputs:
+            removed = lowered.graph.removed.get(tensor.name)
+            if removed is not None and removed.constant.any():
+                expected = values[tensor.name][..., removed.constant]
+                part = replace(tensor, shape=expected.shape)
+                pairs.append((part, expected, np.broadcast_to(removed.values[removed.constant], expected.shape)))
+    return pairs
 
 
 def _output_pairs(lowered: Lowered, values: Tensors, outputs: Sequence[Array]) -> Pairs:
@@ -224,6 +246,7 @@ def _plan_stream(lowered: Lowered, samples: Samples) -> Stream:
         outputs, layers = run.run(quantized)
         yield lambda values, o=outputs, n=layers, s=run.state: (  # type: ignore[misc]
             _layer_pairs(lowered, values, dict(enumerate(n)))
+            + _constant_pairs(lowered, values)
             + _output_pairs(lowered, values, o)
             + _state_pairs(lowered, values, s)
         )

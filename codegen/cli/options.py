@@ -83,6 +83,9 @@ def planning_options(command: Command) -> Command:
             help="Take the input row by row with NAME_feed, so that it is never whole in RAM.",
         ),
         click.option(
+            "--keep-constant", is_flag=True, help="Also compute channels that are proven the same for every input."
+        ),
+        click.option(
             "--overhead",
             type=click.FloatRange(0),
             default=15.0,

@@ -18,6 +18,7 @@ from driftc.codegen.operators.walk import NEVER, Steps, Walk
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.tflite.node import Node
+    from driftc.codegen.operators.ranges import Ranges
 
 Array = NDArray[Any]
 
@@ -154,6 +155,14 @@ class Operator:
         """The order in which the kernel reads and writes, where an output may lie over a dying input; else None.
 
         `backward`, for `reversible` operators: rows and pixels from the last to the first.
+        """
+        return None
+
+    def channel_ranges(self, inputs: Sequence[Ranges]) -> Ranges | None:
+        """Bounds of each channel of the only output, from those of the inputs' channels; None: nothing is known.
+
+        Where it is known, and the operator has no weights, channel c of the output is computed from channel c of each
+        input alone (of a view, from channel c modulo theirs), and the operator is the same on any of the channels.
         """
         return None
 

@@ -6,7 +6,13 @@ from collections.abc import Callable
 
 from driftc.codegen.graph import Graph
 from driftc.codegen.passes.border import border
+from driftc.codegen.passes.constant import constant
 from driftc.codegen.passes.fuse import fuse
 from driftc.codegen.passes.state import state
 
-PASSES: dict[str, Callable[[Graph], Graph]] = {"border": border, "fuse": fuse, "state": state}
+PASSES: dict[str, Callable[[Graph], Graph]] = {
+    "border": border,
+    "fuse": fuse,
+    "state": state,
+    "constant": constant,
+}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from driftc.codegen.graph import Shape
 from driftc.codegen.operators.base import Array, Box, Stored, Tiling, Windowed, cut
-from driftc.codegen.operators.convolution.weighted import Weighted
+from driftc.codegen.operators.convolution.weighted import Bools, Weighted
 from driftc.codegen.operators.walk import FILTERS_AT_ONCE, NEVER, Walk
 
 if TYPE_CHECKING:
@@ -112,6 +112,28 @@ class Conv2D(Windowed, Weighted):
         rows = [piece.reshape(-1, filters.shape[2]) for piece in pieces]
         sums = [piece @ filters[g].T for g, piece in enumerate(rows)]
         return np.concatenate(sums, axis=1).reshape(*windows.shape[:3], self.channels)
+
+    @property
+    def reads_padding(self) -> bool:
+        return any(self.padding)
+
+    @property
+    def channel_taps(self) -> NDArray[np.int64]:
+        """Zero where a group of channels does not read the others."""
+        data = self._data.reshape(self.channels, -1, self.weights.shape[3])
+        if self.groups == 1:
+            return data
+        found = np.zeros((*data.shape[:2], self.groups, data.shape[2]), np.int64)
+        share = self.channels // self.groups
+        for group in range(self.groups):
+            found[group * share : (group + 1) * share, :, group] = data[group * share : (group + 1) * share]
+        return found.reshape(*data.shape[:2], -1)
+
+    def cut_weights(self, there: Bools, made: Bools) -> Array:
+        if self.groups > 1:
+            raise ValueError(f"{self.name}: channels of a grouped convolution are not cut")
+        assert self.weights.data is not None
+        return np.ascontiguousarray(self.weights.data[made][..., there])
 
     def walk(self, backward: bool = False) -> Walk | None:
         """Pixel by pixel, a few filters at a time, each pass over the whole window of its group of channels."""

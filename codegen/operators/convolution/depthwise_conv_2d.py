@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from driftc.codegen.graph import Shape
 from driftc.codegen.operators.base import Array, Box, Stored, Tiling, Windowed, cut
-from driftc.codegen.operators.convolution.weighted import Weighted
+from driftc.codegen.operators.convolution.weighted import Bools, Weighted
 from driftc.codegen.operators.walk import NEVER, Walk
 
 if TYPE_CHECKING:
@@ -116,6 +116,18 @@ class DepthwiseConv2D(Windowed, Weighted):
                     self.weights.data[0, ky, kx]
                 )
         return sums
+
+    @property
+    def reads_padding(self) -> bool:
+        return any(self.padding)
+
+    @property
+    def channel_taps(self) -> NDArray[np.int64]:
+        return self._data.reshape(-1, self.channels).T[:, :, np.newaxis]
+
+    def cut_weights(self, there: Bools, made: Bools) -> Array:
+        assert self.weights.data is not None
+        return np.ascontiguousarray(self.weights.data[..., made])
 
     def walk(self, backward: bool = False) -> Walk | None:
         """Pixel by pixel, output channel by output channel."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from driftc.codegen.arithmetic import INT32_MAX, exact_pair, scale_exactly
 from driftc.codegen.graph import Shape
 from driftc.codegen.operators.base import Array, Box, Stored, Tiling, batched
-from driftc.codegen.operators.convolution.weighted import Weighted
+from driftc.codegen.operators.convolution.weighted import Bools, Weighted
 from driftc.codegen.operators.walk import FILTERS_AT_ONCE, Walk
 
 if TYPE_CHECKING:
@@ -107,6 +107,24 @@ class FullyConnected(Weighted):
         return batched(
             x.reshape(-1, self.weights.shape[1]) @ self.weights.data.T, self.outputs[0], self.outputs[0].shape
         )
+
+    @property
+    def whole_pixels(self) -> bool:
+        """Each row of its inputs is a number of whole pixels, so that channels stay apart."""
+        channels = self.inputs[0].hwc[2]
+        return channels > 0 and self.weights.shape[1] % channels == 0
+
+    @property
+    def channel_taps(self) -> NDArray[np.int64] | None:
+        """None where a row does not hold whole pixels of the input: channels are mixed then."""
+        if not self.whole_pixels:
+            return None
+        return self._data.reshape(self.channels, -1, self.inputs[0].hwc[2])
+
+    def cut_weights(self, there: Bools, made: Bools) -> Array:
+        assert self.weights.data is not None
+        pixels = self.weights.shape[1] // len(there)
+        return np.ascontiguousarray(self.weights.data[made][:, np.tile(there, pixels)])
 
     def walk(self, backward: bool = False) -> Walk | None:
         """Row by row of `weights.shape[1]` inputs, a few filters at a time, each pass over the whole row."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,11 @@ from driftc.codegen.arithmetic import INT32_MAX, Multiplier
 from driftc.codegen.graph import Quantization, Tensor
 from driftc.codegen.operators.base import Activation, Array, Operator, activation_range, float_activation
 
+if TYPE_CHECKING:
+    from driftc.codegen.operators.ranges import Ranges
+
 Int64 = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 LARGEST_BIAS = 1 << 28  # in steps; leaves the sum of products room in int32
 ALONE = 1 << 20  # the bias in steps where all weights are zero: fine enough, and its square small
 SMALLEST_SCALE = 2.0**-40  # of weights that are all zero
@@ -149,7 +154,7 @@ class Weighted(Operator):
         except ValueError as problem:
             self.refuse(f"requantisation: {problem}")
 
-    def slice_channels(self, data: Array, channels: slice, keep_bias: bool) -> dict[str, Any]:
+    def slice_channels(self, data: Array, channels: slice | NDArray[np.int64], keep_bias: bool) -> dict[str, Any]:
         """`weights` and `bias` of a part of the operator: `data` are its weights, `channels` its output channels."""
         quantization = self.quantization
         if quantization.scale.size > 1:
@@ -160,6 +165,79 @@ class Weighted(Operator):
             part = bias.data.reshape(-1)[channels]
             bias = replace(bias, data=part, shape=part.shape)
         return {"weights": replace(self.weights, data=data, shape=data.shape, quantization=quantization), "bias": bias}
+
+    # --- channels that are constant ---
+
+    @property
+    def channel_taps(self) -> Int64 | None:
+        """The weights as [output channels, taps, channels of the input that they read]; None: nothing is proven."""
+        return None
+
+    def cut_weights(self, there: Bools, made: Bools) -> Array:
+        """The weights of some channels of the input and of the output, laid out as they are."""
+        raise NotImplementedError
+
+    @property
+    def reads_padding(self) -> bool:
+        """Whether a window may read beyond the input, where it meets zeros."""
+        return False
+
+    def channel_ranges(self, inputs: Sequence[Ranges]) -> Ranges | None:
+        """From the least and the greatest sum of each channel: scaling, rounding and clamping keep their order."""
+        taps = self.channel_taps
+        if taps is None:
+            return None
+        low, high = (bound - self.inputs[0].zero_point for bound in inputs[0])
+        if taps.shape[2] != len(low):  # each output channel reads one channel
+            low, high = (np.repeat(bound, self.channels // len(bound))[:, None] for bound in (low, high))
+        if self.reads_padding:
+            low, high = np.minimum(low, 0), np.maximum(high, 0)
+        rising, falling = np.maximum(taps, 0).sum(axis=1), np.minimum(taps, 0).sum(axis=1)
+        least = self.raw_bias + (rising * low + falling * high).sum(axis=1)
+        most = self.raw_bias + (rising * high + falling * low).sum(axis=1)
+        bounds = self.requantise(np.stack([least, most])).astype(np.int64)
+        return bounds[0], bounds[1]
+
+    def on_channels(
+        self, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...], there: Bools, made: Bools, values: Int64
+    ) -> Self:
+        """The operator from `inputs` to `outputs`, which have the channels that are `there` and `made` alone.
+
+        Channel c of the input that is not there holds values[c], unless no channel that is made depends on it.
+        """
+        changes = self.slice_channels(self.cut_weights(there, made), np.flatnonzero(made), keep_bias=True)
+        taps = self.channel_taps
+        if taps is not None and taps.shape[2] == len(there) and not there.all():
+            gone = taps[made].sum(axis=1)[:, ~there] * (values[~there] - self.inputs[0].zero_point)
+            total = (self.raw_bias[made] + gone.sum(axis=1)).astype(np.int32)
+            changes["bias"] = replace(self.bias or self._no_bias(), shape=total.shape, data=total)
+        return replace(self, inputs=inputs, outputs=outputs, **changes)
+
+    def settled(self, constant: Bools, values: Int64) -> Self:
+        """The same with no weights where a channel of the output is `constant`: its bias alone makes values[c].
+
+        Such channels often have biases and scales that no other has, and that only the slowest arithmetic can take.
+        """
+        quantization = self.quantization
+        if quantization.scale.size != self.channels or not constant.any() or self.weights.data is None:
+            return self
+        steady = np.float32(np.float64(self.outputs[0].scale) / np.float64(self.inputs[0].scale) / 4)
+        scale = np.where(constant, steady, quantization.scale).astype(np.float32)
+        shape = [1] * self.weights.data.ndim
+        shape[self.channel_axis] = self.channels
+        data = np.where(constant.reshape(shape), np.int8(0), self.weights.data)
+        total = np.where(constant, 4 * (values - self.zero_out), self.raw_bias).astype(np.int32)
+        bias = self.bias or self._no_bias()
+        weights = replace(
+            self.weights, data=data, quantization=Quantization(scale, quantization.zero_point, quantization.axis)
+        )
+        made = replace(self, weights=weights, bias=replace(bias, shape=total.shape, data=total))
+        held = made.requantise(total.astype(np.int64)[np.newaxis])[0]
+        return made if np.array_equal(held[constant], values[constant]) else self
+
+    def _no_bias(self) -> Tensor:
+        name = f"{self.name}/bias"
+        return Tensor(name, (self.channels,), np.dtype(np.int32), None, np.zeros(self.channels, np.int32), name)
 
     # --- specification ---
 

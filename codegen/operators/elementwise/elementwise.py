@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -12,6 +13,7 @@ from driftc.codegen.arithmetic import Int64, Multiplier
 from driftc.codegen.operators.base import Array, Box, Stored, as_int64, float_activation
 from driftc.codegen.operators.elementwise.broadcast import Broadcast
 from driftc.codegen.operators.quantised import Clamped, requantiser, require_quantised
+from driftc.codegen.operators.ranges import Ranges, at_corners
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.tflite.node import Node
@@ -86,6 +88,9 @@ class Sum(Elementwise):
     template = "sum"
     extra_bits: ClassVar[int] = 20
     sign: ClassVar[int] = 1
+
+    def channel_ranges(self, inputs: Sequence[Ranges]) -> Ranges | None:
+        return at_corners(self, inputs)
 
     def factors(self) -> tuple[float, float, float]:
         """Real factors of the two inputs and of the result."""

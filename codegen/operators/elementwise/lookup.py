@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
@@ -12,6 +13,7 @@ from driftc.codegen.arithmetic import Int64
 from driftc.codegen.graph import Shape
 from driftc.codegen.operators.base import Array, Box, Operator, Stored, Tiling, cut
 from driftc.codegen.operators.quantised import require_quantised
+from driftc.codegen.operators.ranges import Ranges, channelwise
 from driftc.codegen.operators.walk import Walk, broadcast
 
 if TYPE_CHECKING:
@@ -60,6 +62,13 @@ class Lookup(Operator):
 
     def values(self, x: Int64) -> Array:
         return np.clip(self.function(x), *self.outputs[0].limits).astype(self.outputs[0].dtype)
+
+    def channel_ranges(self, inputs: Sequence[Ranges]) -> Ranges | None:
+        if not channelwise(self):
+            return None
+        results, first = self.table.astype(np.int64), int(np.iinfo(self.inputs[0].dtype).min)
+        spans = [results[low - first : high - first + 1] for low, high in zip(*inputs[0], strict=True)]
+        return np.array([span.min() for span in spans]), np.array([span.max() for span in spans])
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         return (self.values(np.asarray(inputs[0], np.int64)),)

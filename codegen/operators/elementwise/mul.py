@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,6 +13,7 @@ from driftc.codegen.operators.base import Array
 from driftc.codegen.operators.elementwise.broadcast import largest_product
 from driftc.codegen.operators.elementwise.elementwise import Elementwise
 from driftc.codegen.operators.quantised import float32, requantiser
+from driftc.codegen.operators.ranges import Ranges, at_corners
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -36,6 +38,9 @@ class Mul(Elementwise):
     def check(self) -> None:
         super().check()
         _ = self.multiplier
+
+    def channel_ranges(self, inputs: Sequence[Ranges]) -> Ranges | None:
+        return at_corners(self, inputs)
 
     def combine(self, a: Int64, b: Int64) -> Int64:
         return self.multiplier.apply(a * b)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
@@ -10,6 +11,7 @@ import numpy as np
 from driftc.codegen.graph import Shape, Tensor
 from driftc.codegen.operators.base import Array, Box, Operator, Stored, Tiling, cut
 from driftc.codegen.operators.quantised import require_quantised
+from driftc.codegen.operators.ranges import Ranges, at_corners
 from driftc.codegen.operators.reduction.axes import int32s
 
 if TYPE_CHECKING:
@@ -86,6 +88,9 @@ class Pad(Operator):
 
     def summary(self) -> str:
         return f"padding with {self.real if self.is_float else self.value:g}"
+
+    def channel_ranges(self, inputs: Sequence[Ranges]) -> Ranges | None:
+        return at_corners(self, inputs) if self.spatial is not None else None
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         return (np.pad(np.asarray(inputs[0]), self.paddings, constant_values=self.value),)

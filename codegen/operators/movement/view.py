@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from driftc.codegen.operators.base import Array, Operator, batched
+from driftc.codegen.operators.ranges import Ranges, repeated
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -27,6 +29,9 @@ class View(Operator):
             self.refuse(f"gives shape {list(shape)}, but the file says {list(y.shape)}")
         if x.dtype != y.dtype or x.dtype.name not in self.dtypes:
             self.refuse(f"turns {x.dtype.name} into {y.dtype.name}; driftc compiles {' and '.join(self.dtypes)} here")
+
+    def channel_ranges(self, inputs: Sequence[Ranges]) -> Ranges | None:
+        return repeated(self.inputs[0], self.outputs[0], inputs[0])
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         return (np.asarray(inputs[0]).reshape(self.outputs[0].shape),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
@@ -13,6 +14,7 @@ from driftc.codegen.arithmetic import INT32_MAX, Int64, Multiplier, quantize_mul
 from driftc.codegen.graph import Shape
 from driftc.codegen.operators.base import Array, Box, Operator, Stored, Tiling, cut
 from driftc.codegen.operators.quantised import require_quantised, require_room
+from driftc.codegen.operators.ranges import Ranges, at_corners
 from driftc.codegen.operators.reduction.axes import normalised
 from driftc.codegen.operators.walk import Walk, as_rows, row_major
 
@@ -74,6 +76,9 @@ class Mean(Operator):
         found = Multiplier(np.array([(value << extra) // self.count]), np.array([shift - extra]))
         require_room(self, found, 255 * self.count)
         return found
+
+    def channel_ranges(self, inputs: Sequence[Ranges]) -> Ranges | None:
+        return at_corners(self, inputs) if self.by_channel else None
 
     @property
     def by_channel(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -11,6 +12,7 @@ from driftc.codegen.arithmetic import Int64
 from driftc.codegen.graph import Shape
 from driftc.codegen.operators.base import Array, Box, Stored, Tiling, Windowed, cut, float_activation
 from driftc.codegen.operators.quantised import Clamped
+from driftc.codegen.operators.ranges import Ranges, at_corners
 from driftc.codegen.operators.walk import NEVER, Walk
 
 if TYPE_CHECKING:
@@ -104,6 +106,9 @@ class Pool(Windowed, Clamped):
     def float_spec(self, *inputs: Array) -> tuple[Array, ...]:
         pooled = self.float_pooled(np.moveaxis(inputs[0], 0, 2))
         return (float_activation(self.activation, np.ascontiguousarray(np.moveaxis(pooled, 2, 0))),)
+
+    def channel_ranges(self, inputs: Sequence[Ranges]) -> Ranges | None:
+        return at_corners(self, inputs)
 
     def walk(self, backward: bool = False) -> Walk | None:
         """Pixel by pixel, channel by channel."""
