@@ -53,4 +53,4 @@ def portable(call: Call) -> float:
     if isinstance(operator, Mean):
         part = call.reduce.count / operator.inputs[0].hwc[0] if call.reduce else 1.0
         return fixed + operator.inputs[0].size * share * part * 10 + results * RESULT
-    return fixed + results * SIMPLE
+    return fixed + operator.macs * share * MAC + results * SIMPLE

@@ -106,7 +106,7 @@ class Roads:
         self.edges: list[list[Edge]] = [[] for _ in order]
         for position, unit in enumerate(order):
             same = Candidate(position, position + 1, "", 0, 0.0, lambda: None)
-            self.edges[position] += [self._edge(same, each) for each in (unit, *faster(unit, core, views))]
+            self.edges[position] += [self._edge(same, each) for each in (unit, *self._faster(unit))]
         self.fastest = [min(edge.instructions for edge in edges) for edges in self.edges]  # beside self.costs
         for candidate in candidates:
             edge = Edge(candidate, self._least(candidate, candidate.private))
@@ -202,6 +202,9 @@ class Roads:
                 self._look(edge)
         return found
 
+    def _faster(self, unit: Unit) -> list[Unit]:
+        return [each for each in faster(unit, self.core, self.views) if self._keeps_states(each.step)]
+
     def _keeps_states(self, step: Step) -> bool:
         """No byte of a state is overwritten while the unit, which writes it, has still to read it."""
         pairs = [(old, new) for old, new in self.replaced if old in step.reads and new in step.writes]
@@ -223,6 +226,4 @@ class Roads:
             return
         made = self._edge(edge.candidate, unit)
         edge.unit, edge.instructions, edge.bytes = unit, made.instructions, made.bytes
-        self.edges[edge.candidate.first] += [
-            self._edge(edge.candidate, each) for each in faster(unit, self.core, self.views)
-        ]
+        self.edges[edge.candidate.first] += [self._edge(edge.candidate, each) for each in self._faster(unit)]

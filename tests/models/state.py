@@ -11,6 +11,35 @@ from models.schema import Array, Operator, Subgraph, Tensor
 
 
 class StateOperators(GraphBuilder):
+    def svdf(
+        self,
+        x: Tensor,
+        feature: Array,
+        time: Array,
+        bias: Array,
+        *,
+        scales: tuple[float, float, float],
+        state_zero_point: int = 0,
+        out_scale: float,
+        out_zero_point: int = 0,
+        rank: int = 1,
+        name: str | None = None,
+    ) -> Tensor:
+        """`feature` int8 [filters, in], `time` int8 [filters, memory]; `scales` of both, and of the state."""
+        filters, memory = time.shape
+        size = (x.shape[0], filters * memory)
+        state = self.tensor(None, size, scale=scales[2], zero_point=state_zero_point, variable=True)
+        y = self.tensor(name, (x.shape[0], filters // rank), scale=out_scale, zero_point=out_zero_point)
+        operands = [
+            x,
+            self.constant(feature, scale=scales[0]),
+            self.constant(time, scale=scales[1]),
+            self.constant(bias, dtype=np.int32, scale=float(np.float32(scales[2]) * np.float32(scales[1]))),
+            state,
+        ]
+        self.operator("SVDF", operands, [y], "SVDFOptions", version=3, Rank=rank, FusedActivationFunction=1)
+        return y
+
     def call_once(self, values: Mapping[str, Array]) -> None:
         """Before the first inference each named variable is assigned its value."""
         tensors: list[Tensor] = []

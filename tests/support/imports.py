@@ -16,6 +16,7 @@ from driftc.codegen.frontends import load_model
 from driftc.codegen.graph import Graph
 from driftc.codegen.quantize import calibration
 from driftc.codegen.quantize.post_training import Quantized, Settings, quantize_graph
+from driftc.simulator.reference import GraphRun
 from driftc.simulator.references import ReferenceRefused
 
 Array = NDArray[Any]
@@ -49,7 +50,7 @@ def check_int8(graph: Graph, decibels: float = 20.0, spread: float = 1.0) -> Qua
         for x, t in zip(reals, model.inputs, strict=True)
     ]
     samples = [[column[n : n + 1] for column in steps] for n in range(8)]
-    found = [interpret(model, sample) for sample in samples]
+    found = [interpret(GraphRun(model), sample) for sample in samples]
     for tensor, wanted in zip(model.outputs, evaluate(graph, reals), strict=True):
         assert tensor.index is not None
         got = np.concatenate([results[tensor.index] for results in found]).astype(np.float64)

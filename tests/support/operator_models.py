@@ -378,6 +378,28 @@ def embeddings(draw: st.DrawFn) -> ModelBuilder:
     return builder
 
 
+@st.composite
+def svdfs(draw: st.DrawFn) -> ModelBuilder:
+    m = ModelBuilder()
+    rank, memory = draw(st.integers(1, 3)), draw(st.integers(1, 6))
+    units, length, batch = draw(st.integers(1, 4)), draw(st.integers(1, 9)), draw(st.integers(1, 2))
+    x = draw(inputs(m, (batch, length)))
+    random = np.random.default_rng(draw(seeds))
+    feature = random.integers(-127, 128, (units * rank, length), dtype=np.int8)
+    time = random.integers(-127, 128, (units * rank, memory), dtype=np.int8)
+    first, second = 0.01 * draw(ratios), 0.01 * draw(ratios)
+    kept = x.scale[0] * first * 60 * 60 * length**0.5 / 127 * draw(ratios)
+    typical = kept * second * 60 * 60 * (memory * rank) ** 0.5 / 127
+    bias = random.integers(-5000, 5001, units)
+    m.output(
+        m.svdf(
+            x, feature, time, bias, scales=(first, second, kept), state_zero_point=draw(zero_points),
+            out_scale=typical * draw(ratios), out_zero_point=draw(zero_points), rank=rank, name="units",
+        )
+    )  # fmt: skip
+    return m
+
+
 MODELS: dict[str, Models] = {
     "conv_2d": convolutions(),
     "depthwise_conv_2d": depthwise_convolutions(),
@@ -405,4 +427,5 @@ MODELS: dict[str, Models] = {
     "resize_nearest_neighbor": resize("resize_nearest_neighbor"),
     "gather": gathers(),
     "embedding_lookup": embeddings(),
+    "svdf": svdfs(),
 }

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from driftc.codegen.frontends.tflite.load import load
 from driftc.codegen.graph import Graph
 from driftc.codegen.passes.match import match_litert
+from driftc.simulator.reference import GraphRun
 from driftc.simulator.references import LitertReference, ReferenceRefused, TflmReference
 from driftc.simulator.references.worker import Worker, outline
 
@@ -70,16 +71,15 @@ def load_bytes(model: bytes) -> Graph:
         return load(path)
 
 
-def interpret(graph: Graph, sample: Sequence[Array]) -> dict[int, Array]:
-    """Every operator's output by tensor index, from the operators' specifications alone."""
-    values = {tensor.name: array for tensor, array in zip(graph.inputs, sample, strict=True)}
+def interpret(run: GraphRun, sample: Sequence[Array]) -> dict[int, Array]:
+    """Every operator's output by tensor index, from the operators' specifications alone; states go on."""
+    values = run.run(sample)
     found: dict[int, Array] = {}
-    for operator in graph.operators:
-        inputs = [values[t.name] if t.data is None else t.data for t in operator.inputs]
-        for tensor, result in zip(operator.outputs, operator.spec(*inputs), strict=True):
+    for operator in run.graph.operators:
+        for tensor in operator.outputs:
+            result = values[tensor.name]
             assert result.shape == tensor.shape, (operator, result.shape)
             assert result.dtype == tensor.dtype, (operator, result.dtype)
-            values[tensor.name] = result
             assert tensor.index is not None
             found[tensor.index] = result
     return found
@@ -128,8 +128,9 @@ def compare(builder: ModelBuilder, reference: Oracle, seed: int = 0, samples: li
     graph = load_bytes(model)
     if reference.kind != "tflm":
         graph = match_litert(graph)
+    run = GraphRun(graph)
     for number, sample in enumerate(given):
-        for index, result in interpret(graph, sample).items():
+        for index, result in interpret(run, sample).items():
             want = expected[number][index]
             assert want.shape == result.shape, (builder.tensors[index].name, want.shape, result.shape)
             wrong = np.argwhere(want != result)

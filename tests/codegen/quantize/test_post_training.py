@@ -23,6 +23,7 @@ from driftc.codegen.passes.match import match_litert
 from driftc.codegen.quantize import calibration
 from driftc.codegen.quantize.equalize import equalize
 from driftc.codegen.quantize.post_training import Quantized, Settings, quantize_graph, refuse_int8
+from driftc.simulator.reference import GraphRun
 from driftc.simulator.references import ReferenceRefused
 
 CACHE: dict[tuple[str, Settings], Quantized] = {}
@@ -43,7 +44,7 @@ def outputs(found: Quantized, x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     graph = load_bytes(found.model)
     index = graph.outputs[0].index
     assert index is not None
-    rows = [interpret(graph, [sample[np.newaxis]])[index] for sample in steps]
+    rows = [interpret(GraphRun(graph), [sample[np.newaxis]])[index] for sample in steps]
     return (np.concatenate(rows).astype(np.float64) - out.zero_point) * out.scale
 
 
@@ -79,7 +80,7 @@ def test_references_give_the_same_bytes(name: str, reference: Oracle) -> None:
     expected = reference.run(found.model, given)
     assert not isinstance(expected, ReferenceRefused), expected
     for sample, wanted in zip(given, expected, strict=True):
-        for index, result in interpret(graph, sample).items():
+        for index, result in interpret(GraphRun(graph), sample).items():
             assert np.array_equal(wanted[index], result), graph.tensors
 
 

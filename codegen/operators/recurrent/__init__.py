@@ -1,0 +1,1 @@
+"""Operators that keep a state of their own."""
