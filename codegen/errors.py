@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import traceback
+from pathlib import Path
 
 from driftc.codegen.names import readable
 
@@ -30,6 +32,18 @@ def _printable(text: str) -> str:
 def _shortened(text: str) -> str:
     """The beginning names the file and the end says what to do, so the middle goes."""
     return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
+
+
+def fault(problem: BaseException) -> str:
+    """What an exception that nobody expected says, and where it was raised: for a message that asks for a report."""
+    frames = traceback.extract_tb(problem.__traceback__)
+    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{type(problem).__name__}{where}: {first_line(problem)}"
+
+
+def first_line(problem: BaseException) -> str:
+    """What a library says in its exception, without what follows; its kind where it says nothing."""
+    return (str(problem).strip().splitlines() or [type(problem).__name__])[0]
 
 
 class ModelError(DriftcError):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
+from driftc.codegen.errors import ModelError
 from driftc.codegen.graph import Array, Graph
 from driftc.codegen.operators.base import Operator
 
@@ -11,12 +14,21 @@ BATCH = 32  # samples at a time: the windows of one layer stay within a few MB
 
 
 def trace(graph: Graph, inputs: Sequence[Array]) -> Iterator[tuple[Operator, list[Array], tuple[Array, ...]]]:
-    """Each operator with its arguments and results, in order. `inputs` hold n samples along the first axis."""
+    """Each operator with its arguments and results, in order. `inputs` hold n samples along the first axis.
+
+    Raises ModelError where a result overflows: nothing that follows could be made int8.
+    """
     values = {tensor.name: value for tensor, value in zip(graph.inputs, inputs, strict=True)}
     last = {tensor.name: number for number, operator in enumerate(graph.operators) for tensor in operator.inputs}
     for number, operator in enumerate(graph.operators):
         arguments = [values[t.name] if t.data is None else t.data for t in operator.inputs]
-        results = operator.float_spec(*arguments)
+        with np.errstate(over="ignore", invalid="ignore"):
+            results = operator.float_spec(*arguments)
+        if not all(np.isfinite(result).all() for result in results):
+            raise ModelError(
+                f"{graph.source}: '{operator.label or operator.name}' ({operator.kind}) computes infinite values or "
+                "NaN: its weights, or the samples, are beyond what float32 holds"
+            )
         yield operator, arguments, results
         values.update((tensor.name, result) for tensor, result in zip(operator.outputs, results, strict=True))
         for tensor in operator.inputs:

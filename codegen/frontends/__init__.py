@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 from driftc.codegen.errors import UsageError
+from driftc.codegen.frontends.isolated import read
 from driftc.codegen.graph import Graph
 
 
@@ -16,7 +17,7 @@ from driftc.codegen.graph import Graph
 def formats() -> dict[str, ModuleType]:
     """Name -> package. SUFFIXES are of its files, FOLDER_HOLDS is in its folders; `load` reads either.
 
-    INSTEAD says, for suffixes of the framework's other files, what to make of them.
+    FRAMEWORK is the module that reads it, in a child process. INSTEAD says, for suffixes of the framework's other files, what to make of them.
     """
     packages = [module.name for module in pkgutil.iter_modules(__path__) if module.ispkg]
     found = {name: import_module(f"{__name__}.{name}") for name in packages}
@@ -50,8 +51,10 @@ def load_model(path: Path, name: str | None = None, title: str | None = None) ->
     if found is None:
         refuse_other_files(path, title)
         raise UsageError(f"{title}: driftc reads {', '.join(suffixes())} files and SavedModel folders")
+    if hasattr(formats()[found], "FRAMEWORK"):
+        return read(f"{__name__}.{found}.load", formats()[found].FRAMEWORK, path, name, title)
     frontend = import_module(f"{__name__}.{found}.load")
     graph: Graph = frontend.load(path, name, title)
-    if found == "tflite" and all(operator.is_float for operator in graph.operators):
+    if all(operator.is_float for operator in graph.operators):
         graph = frontend.compared(graph, path)
     return graph

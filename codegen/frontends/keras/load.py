@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from driftc.codegen.errors import ModelError
+from driftc.codegen.errors import ModelError, first_line
 from driftc.codegen.frontends.builder import FloatBuilder
 from driftc.codegen.frontends.check_import import check_import
 from driftc.codegen.frontends.extras import load_extra
+from driftc.codegen.frontends.keras.config import check
 from driftc.codegen.frontends.keras.walk import Walk
 from driftc.codegen.graph import Array, Graph
 from driftc.codegen.names import model_name
@@ -27,12 +28,13 @@ def load(path: Path, name: str | None = None, title: str | None = None) -> Graph
     if not path.is_file():
         raise ModelError(f"{path}: cannot be read: no such file")
     keras = load_extra("tensorflow", EXTRA, title).keras
+    check(path, title)
     try:
         with warnings.catch_warnings():  # of how layers were made: nothing that who compiles them could change
             warnings.simplefilter("ignore")
             model = keras.models.load_model(path, compile=False, custom_objects={"DepthwiseConv2D": _depthwise(keras)})
     except Exception as problem:  # Keras raises whatever its parts do
-        raise ModelError(f"{title}: Keras cannot read it: {str(problem).strip().splitlines()[0]}") from None
+        raise ModelError(f"{title}: Keras cannot read it: {first_line(problem)}") from None
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     builder = FloatBuilder(name or model_name(Path(title).stem), title, digest)
     return import_model(keras, model, builder)
@@ -40,7 +42,7 @@ def load(path: Path, name: str | None = None, title: str | None = None) -> Graph
 
 def import_model(keras: Any, model: Any, builder: FloatBuilder) -> Graph:
     """A Keras model that is in memory."""
-    inputs = [builder.input(tensor.name, tensor.shape) for tensor in model.inputs]
+    inputs = [builder.input(tensor.name, tensor.shape) for tensor in _ports(model, builder)]
     outputs = Walk(builder).model(model, inputs)
     graph = builder.graph(outputs)
 
@@ -51,6 +53,15 @@ def import_model(keras: Any, model: Any, builder: FloatBuilder) -> Graph:
         return [np.asarray(output) for output in (found if isinstance(found, list | tuple) else [found])]
 
     return check_import(graph, f"Keras {keras.__version__}", run)
+
+
+def _ports(model: Any, builder: FloatBuilder) -> Sequence[Any]:
+    """The model's inputs, which one that was never built does not have."""
+    try:
+        found: Sequence[Any] = model.inputs
+    except (AttributeError, ValueError):
+        builder.refuse("was stored before its input shape was known: begin it with keras.Input(shape), store it again")
+    return found
 
 
 def _depthwise(keras: Any) -> Any:

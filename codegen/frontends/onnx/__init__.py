@@ -1,3 +1,4 @@
 """ONNX files."""
 
 SUFFIXES = (".onnx",)
+FRAMEWORK = "onnx"

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from driftc.codegen.errors import ModelError
+from driftc.codegen.errors import ModelError, first_line
 from driftc.codegen.frontends.builder import FloatBuilder
 from driftc.codegen.frontends.check_import import check_import
 from driftc.codegen.frontends.extras import load_extra
@@ -40,8 +40,7 @@ def load(path: Path, name: str | None = None, title: str | None = None) -> Graph
         batches = fix_batch(model)
         model = onnx.shape_inference.infer_shapes(model)
     except Exception as problem:  # whatever its parts raise
-        said = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
-        raise ModelError(f"{title}: onnx cannot read it: {said}") from None
+        raise ModelError(f"{title}: onnx cannot read it: {first_line(problem)}") from None
     builder = FloatBuilder(name or model_name(Path(title).stem), title, digest.hexdigest())
     builder.batches.update(batches)
     return import_model(onnx, model, builder)

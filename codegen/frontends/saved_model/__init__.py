@@ -2,3 +2,4 @@
 
 SUFFIXES = ()
 FOLDER_HOLDS = "saved_model.pb"
+FRAMEWORK = "tensorflow"

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from driftc.codegen.errors import ModelError
+from driftc.codegen.errors import ModelError, first_line
 from driftc.codegen.frontends.builder import FloatBuilder
 from driftc.codegen.frontends.check_import import check_import
 from driftc.codegen.frontends.extras import load_extra
+from driftc.codegen.frontends.saved_model.operations import check
 from driftc.codegen.frontends.saved_model.walk import Walk
 from driftc.codegen.graph import Array, Graph
 from driftc.codegen.names import model_name
@@ -25,11 +26,11 @@ def load(path: Path, name: str | None = None, title: str | None = None) -> Graph
     """Raises ModelError for operations that driftc lacks, ToolError where TensorFlow is not installed."""
     title = title or path.name
     tensorflow = load_extra("tensorflow", EXTRA, title)
+    check(path, title)
     try:
         function, kept = _frozen(tensorflow, str(path))
     except Exception as problem:  # whatever its parts raise
-        said = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
-        raise ModelError(f"{title}: TensorFlow cannot read it: {said}") from None
+        raise ModelError(f"{title}: TensorFlow cannot read it: {first_line(problem)}") from None
     digest = hashlib.sha256((path / "saved_model.pb").read_bytes()).hexdigest()
     builder = FloatBuilder(name or model_name(path.stem), title, digest)
     walk = Walk(tensorflow, function, builder)

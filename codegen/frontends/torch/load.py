@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from driftc.codegen.errors import ModelError
+from driftc.codegen.errors import ModelError, first_line
 from driftc.codegen.frontends.builder import FloatBuilder
 from driftc.codegen.frontends.check_import import check_import
 from driftc.codegen.frontends.extras import load_extra
+from driftc.codegen.frontends.torch.archive import check
 from driftc.codegen.frontends.torch.walk import Walk
 from driftc.codegen.graph import Array, Graph
 from driftc.codegen.names import model_name
@@ -26,10 +28,12 @@ def load(path: Path, name: str | None = None, title: str | None = None) -> Graph
     if not path.is_file():
         raise ModelError(f"{path}: cannot be read: no such file")
     torch = load_extra("torch", EXTRA, title)
+    check(path, title)
+    os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"  # torch.export.load tries all of pickle where this fails
     try:
         program = torch.export.load(path)
     except Exception as problem:  # whatever its parts raise
-        raise ModelError(f"{title}: torch.export cannot read it: {str(problem).strip().splitlines()[0]}") from None
+        raise ModelError(f"{title}: torch.export cannot read it: {first_line(problem)}") from None
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return import_program(torch, program, FloatBuilder(name or model_name(Path(title).stem), title, digest))
 
