@@ -17,7 +17,8 @@ from driftc.codegen.graph import Graph
 def formats() -> dict[str, ModuleType]:
     """Name -> package. SUFFIXES are of its files, FOLDER_HOLDS is in its folders; `load` reads either.
 
-    FRAMEWORK is the module that reads it, in a child process. INSTEAD says, for suffixes of the framework's other files, what to make of them.
+    FRAMEWORK is the module that reads it, in a child process. INSTEAD says, for suffixes of the framework's other
+    files, what to make of them.
     """
     packages = [module.name for module in pkgutil.iter_modules(__path__) if module.ispkg]
     found = {name: import_module(f"{__name__}.{name}") for name in packages}

@@ -37,12 +37,13 @@ def write(stream: BinaryIO, answer: Any) -> None:
     stream.flush()
 
 
-def _read(module: str, extra: str, path: str, name: str | None, title: str) -> Any:
-    """The Graph, or the error to raise."""
+def _read(module: str, framework: str, folder: str, path: str, name: str | None, title: str) -> Any:
+    """The Graph, or the error to raise. `path` may be relative to `folder`."""
     try:
+        os.chdir(folder)
         frontend = import_module(module)
         with contextlib.suppress(ImportError):  # said by the frontend itself
-            import_module(extra)
+            import_module(framework)
         _bound("RLIMIT_FSIZE", 0)  # from here on: compiled modules are kept as ever
         return frontend.load(Path(path), name, title)
     except DriftcError as error:

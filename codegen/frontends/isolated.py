@@ -11,7 +11,7 @@ import signal
 import struct
 import subprocess
 import sys
-import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import IO
@@ -19,6 +19,7 @@ from typing import IO
 from driftc.codegen.errors import DriftcError, ModelError
 from driftc.codegen.graph import Graph
 
+LONGEST = 400  # bytes kept of what a framework writes
 TIMEOUT = 600.0  # seconds for one model; the slowest by far is ONNX's own reference on a large network
 
 
@@ -28,15 +29,17 @@ class Reader:
     def __init__(self, framework: str) -> None:
         self._framework = framework
         self._process: subprocess.Popen[bytes] | None = None
-        self._log: IO[bytes] | None = None
+        self._said = b""  # the end of what the process wrote about this model
+        self._listener: threading.Thread | None = None
         atexit.register(self.close)
 
     def read(self, module: str, path: Path, name: str | None, title: str, timeout: float = TIMEOUT) -> Graph:
         """What `load` of `module` gives. Raises what it raises, and ModelError where the process comes to an end."""
         process = self._started()
-        assert process.stdin is not None and self._log is not None
-        said = os.fstat(self._log.fileno()).st_size
-        request = {"module": module, "extra": self._framework, "path": str(path), "name": name, "title": title}
+        assert process.stdin is not None
+        self._said = b""
+        asked = {"module": module, "framework": self._framework, "path": str(path), "name": name, "title": title}
+        request = {**asked, "folder": str(Path.cwd())}
         try:
             process.stdin.write(json.dumps(request).encode() + b"\n")
             process.stdin.flush()
@@ -45,7 +48,7 @@ class Reader:
             self.close()
             raise ModelError(f"{title}: {self._framework} has not read it within {timeout:g} s") from None
         except (OSError, EOFError):
-            how = self._death(said)
+            how = self._death(process)
             raise ModelError(f"{title}: {self._framework} crashed while it read the file: {how}") from None
         except BaseException:  # an interrupt, in the middle of an answer
             self.close()
@@ -57,28 +60,36 @@ class Reader:
 
     def close(self) -> None:
         """End the process, if there is one."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.communicate()
-            self._process = None
-        if self._log is not None:
-            self._log.close()
-            self._log = None
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.kill()
+        process.wait()
+        if self._listener is not None:
+            self._listener.join()
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
             self.close()
             paths = os.pathsep.join(path for path in sys.path if path)
-            self._log = tempfile.TemporaryFile()  # noqa: SIM115  `close` closes it
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "driftc.codegen.frontends.child"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=self._log,
+                stderr=subprocess.PIPE,
                 bufsize=0,
                 env=os.environ | {"PYTHONPATH": paths, "PYTHONSAFEPATH": "1"},
             )
+            self._listener = threading.Thread(target=self._listen, args=(self._process.stderr,), daemon=True)
+            self._listener.start()
         return self._process
+
+    def _listen(self, stream: IO[bytes]) -> None:
+        while data := stream.read(1 << 16):
+            self._said = (self._said + data)[-LONGEST:]
 
     def _answer(self, process: subprocess.Popen[bytes], timeout: float) -> object:
         deadline = time.monotonic() + timeout
@@ -99,15 +110,13 @@ class Reader:
                 found += data
         return bytes(found)
 
-    def _death(self, said: int) -> str:
+    def _death(self, process: subprocess.Popen[bytes]) -> str:
         """How the process ended, and the last line that it wrote."""
-        assert self._process is not None and self._log is not None
-        code = self._process.wait()
-        cause = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        lines = os.pread(self._log.fileno(), 1 << 16, said).decode(errors="replace").split("\n")
-        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        code = process.wait()
         self.close()
-        return f"{cause} ({last[-300:]})" if last else cause
+        cause = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        lines = [line.strip() for line in self._said.decode(errors="replace").split("\n") if line.strip()]
+        return f"{cause} ({lines[-1]})" if lines else cause
 
 
 _readers: dict[str, Reader] = {}

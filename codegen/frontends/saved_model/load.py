@@ -13,7 +13,7 @@ from driftc.codegen.errors import ModelError, first_line
 from driftc.codegen.frontends.builder import FloatBuilder
 from driftc.codegen.frontends.check_import import check_import
 from driftc.codegen.frontends.extras import load_extra
-from driftc.codegen.frontends.saved_model.operations import check
+from driftc.codegen.frontends.saved_model.outside import check
 from driftc.codegen.frontends.saved_model.walk import Walk
 from driftc.codegen.graph import Array, Graph
 from driftc.codegen.names import model_name
