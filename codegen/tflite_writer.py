@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import flatbuffers
@@ -11,12 +12,15 @@ import tflite
 
 from driftc.codegen.graph import Array, Graph, Tensor
 from driftc.codegen.operators.base import Operator, Stored
+from driftc.codegen.operators.conversion.dequantize import Dequantize
+from driftc.codegen.operators.conversion.quantize import Quantize
 
 TYPES = {
     "float32": tflite.TensorType.FLOAT32,
     "int8": tflite.TensorType.INT8,
     "int32": tflite.TensorType.INT32,
 }
+Row = tuple[Operator, Stored, list[int], list[int]]
 Field = int | float | bool | Sequence[int]
 
 
@@ -36,14 +40,15 @@ class _File:
     def write(self) -> bytes:
         graph = self._graph
         inputs = [self._place(tensor) for tensor in graph.inputs]
-        rows: list[tuple[Operator, Stored, list[int], list[int]]] = []
+        rows: list[Row] = []
         for operator in graph.operators:
             stored = operator.stored()
             operands = [
                 self._place(value if isinstance(value, Tensor) else _constant(operator, number, value))
                 for number, value in enumerate(stored.operands)
             ]
-            rows.append((operator, stored, operands, [self._place(tensor) for tensor in operator.outputs]))
+            results = [self._place(tensor) for tensor in operator.outputs]
+            rows += self._in_float32(operator, stored) if stored.real else [(operator, stored, operands, results)]
         outputs = [self._place(tensor) for tensor in graph.outputs]
 
         tables = _Tables()
@@ -79,6 +84,21 @@ class _File:
             Buffers=tables.offsets(buffers),
         )
         return tables.finish(model)
+
+    def _in_float32(self, operator: Operator, stored: Stored) -> list[Row]:
+        """A function of one value between DEQUANTIZE and QUANTIZE."""
+
+        def real(tensor: Tensor, suffix: str) -> Tensor:
+            name = f"{operator.name}/{suffix}"
+            return replace(tensor, name=name, label=name, dtype=np.dtype(np.float32), quantization=None, data=None)
+
+        (source,), (target,) = operator.inputs, operator.outputs
+        x, y = real(source, "real"), real(target, "result")
+        before = Dequantize(name=operator.name, inputs=(source,), outputs=(x,))
+        behind = Quantize(name=operator.name, inputs=(y,), outputs=(target,))
+        places = [self._place(tensor) for tensor in (source, x, y, target)]
+        rows = zip((before, operator, behind), (before.stored(), stored, behind.stored()), strict=True)
+        return [(made, kept, [places[n]], [places[n + 1]]) for n, (made, kept) in enumerate(rows)]
 
     def _place(self, tensor: Tensor) -> int:
         if tensor.name not in self._places:

@@ -60,6 +60,7 @@ class Stored:
     fields: Mapping[str, int | float | bool | Sequence[int]] = field(default_factory=dict)
     version: int = 2
     code: str = ""  # where the operator has several
+    real: bool = False  # the file holds it in float32, between a DEQUANTIZE and a QUANTIZE of its own
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

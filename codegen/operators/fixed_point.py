@@ -1,4 +1,4 @@
-"""exp, tanh, logistic and the reciprocal in fixed point, to the bit as gemmlowp `fixedpoint/fixedpoint.h` has them.
+"""exp, tanh, logistic, reciprocal and inverse root in fixed point, to the bit as gemmlowp `fixedpoint.h` has them.
 
 Raw int32 values in int64 arrays. Qi.f below means i integer bits and f = 31 - i fraction bits.
 """
@@ -9,7 +9,7 @@ from math import frexp
 
 import numpy as np
 
-from driftc.codegen.arithmetic import INT32_MAX, INT32_MIN, Int64, multiply_high, shift_right
+from driftc.codegen.arithmetic import INT32_MAX, INT32_MIN, Int64, multiply_high, shift_right, wrap
 
 _ONE = INT32_MAX  # 1.0 in Q0.31, as near as it goes
 # exp(-2^exponent) in Q0.31, for each bit of the argument from 1/4 up.
@@ -24,6 +24,7 @@ _EXP_OF_BIT = (
 )
 _EXP_OF_MINUS_EIGHTH = 1895147668
 _THIRD = 715827883
+_HALF_ROOT_OF_TWO = 1518500250  # Q0.31
 _48_OVER_17 = 1515870810  # Q2.29
 _MINUS_32_OVER_17 = -1010580540  # Q2.29
 
@@ -90,3 +91,22 @@ def logistic(x: Int64) -> Int64:
     """1 / (1 + exp(-x)) in Q0.31 for x in Q4.27."""
     positive = one_over_one_plus(exp_of_negative(-np.abs(x), 4))
     return np.where(x == 0, 1 << 30, np.where(x > 0, positive, _ONE - positive))
+
+
+def inverse_root(x: Int64) -> tuple[Int64, Int64]:
+    """1 / sqrt(x) of integers as (value, right shift): value / 2^31 / 2^shift, what 0 has being that of 1.
+
+    TFLite `GetInvSqrtQuantizedMultiplierExp`: five Newton-Raphson steps in Q3.28 from 1.
+    """
+    rest, shift = np.maximum(x, 2), np.full_like(x, 11)
+    while (large := rest >= 1 << 29).any():
+        rest, shift = np.where(large, rest // 4, rest), shift + large
+    while (small := rest < 1 << 27).any():
+        rest, shift = np.where(small, rest << 2, rest), shift - small
+    half = shift_right(rest >> 1, 1)
+    root = np.full_like(x, 1 << 28)
+    for _ in range(5):
+        cube = shift_left(multiply_high(multiply_high(root, root), root), 6)
+        root = shift_left(multiply_high(root, (1 << 28) + (1 << 27)) - multiply_high(half, cube), 3)
+    value = wrap(multiply_high(root, _HALF_ROOT_OF_TWO) << np.maximum(-shift, 0))
+    return np.where(x <= 1, INT32_MAX, value), np.where(x <= 1, 0, np.maximum(shift, 0))

@@ -9,8 +9,10 @@ from driftc.codegen.passes.border import border
 from driftc.codegen.passes.constant import constant
 from driftc.codegen.passes.fuse import fuse
 from driftc.codegen.passes.state import state
+from driftc.codegen.passes.tabulate import tabulate
 
 PASSES: dict[str, Callable[[Graph], Graph]] = {
+    "tabulate": tabulate,
     "border": border,
     "fuse": fuse,
     "state": state,

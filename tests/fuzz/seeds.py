@@ -72,6 +72,19 @@ def decisions() -> ModelBuilder:
     return m
 
 
+def functions() -> ModelBuilder:
+    m = ModelBuilder()
+    x = m.input("image", (1, 5, 4), scale=0.05, zero_point=-128)
+    a = m.unary("RSQRT", m.unary("ABS", x, out_scale=0.06, name="magnitude"), out_scale=0.04, name="root")
+    b = m.unary("SQRT", x, out_scale=0.02, out_zero_point=-128, name="square_root")
+    c = m.unary("LOG", m.unary("EXP", b, out_scale=0.2, name="power"), out_scale=0.05, name="logarithm")
+    d = m.unary("GELU", m.unary("ELU", c, out_scale=0.04, name="linear"), out_scale=0.04, name="gauss")
+    e = m.dequantize(m.unary("RELU_N1_TO_1", d, out_scale=0.01, name="one"), name="real")
+    f = m.quantize(m.unary("NEG", m.unary("SIN", e, name="wave"), name="minus"), out_scale=0.01, name="back")
+    m.output(a, f)
+    return m
+
+
 def movement() -> ModelBuilder:
     m = ModelBuilder()
     x = m.input("image", (1, 6, 4, 4), scale=0.1, zero_point=4)
@@ -182,6 +195,7 @@ BUILT: dict[str, Callable[[], ModelBuilder]] = {
     "pools_and_dense": pools_and_dense,
     "elementwise": elementwise,
     "decisions": decisions,
+    "functions": functions,
     "movement": movement,
     "more_movement": more_movement,
     "decoder": decoder,

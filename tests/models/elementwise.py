@@ -8,7 +8,10 @@ import numpy as np
 
 from models.arithmetic import ArithmeticOperators
 from models.core import BinaryResult, Result
-from models.schema import Tensor
+from models.schema import OptionValue, Tensor
+
+UNARY_OPTIONS = {code: f"{code.title()}Options" for code in ("ABS", "EXP", "GELU", "NEG", "SQUARE", "COS")}
+FIRST_VERSION = ("NEG", "SQUARE", "SIN", "COS", "CEIL", "FLOOR", "ROUND", "RELU_N1_TO_1", "RELU_0_TO_1")
 
 
 class ElementwiseOperators(ArithmeticOperators):
@@ -44,6 +47,13 @@ class ElementwiseOperators(ArithmeticOperators):
         y = self.result(name, np.broadcast_shapes(condition.shape, a.shape, b.shape), a)
         self.operator(code, [condition, a, b], [y], "SelectV2Options" if code == "SELECT_V2" else "SelectOptions")
         return y
+
+    def unary(
+        self, code: str, x: Tensor, *, options: dict[str, OptionValue] | None = None, **result: Unpack[Result]
+    ) -> Tensor:
+        """ABS, EXP, GELU and the like, of int8 or float32."""
+        table = UNARY_OPTIONS.get(code)
+        return self._unary(code, x, table, version=1 if code in FIRST_VERSION else 2, options=options, **result)
 
     def _pair(self, code: str, table: str, a: Tensor, b: Tensor, **result: Unpack[Result]) -> Tensor:
         y = self.result(

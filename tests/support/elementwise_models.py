@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from hypothesis import strategies as st
 from models import ModelBuilder, Tensor
-from operator_cases import inputs, ratios, scales, seeds, shapes, zero_points
+from operator_cases import inputs, ratios, results, scales, seeds, shapes, zero_points
 
 Models = st.SearchStrategy[ModelBuilder]
 COMPARISONS = ("equal", "not_equal", "greater", "greater_equal", "less", "less_equal")
@@ -107,6 +110,45 @@ def selects(draw: st.DrawFn) -> ModelBuilder:
     return m
 
 
+def function(code: str) -> Models:
+    """All 256 values are in the input, which `samples_of` fills with them once; none is below 0 where roots are."""
+
+    @st.composite
+    def models(draw: st.DrawFn) -> ModelBuilder:
+        m = ModelBuilder()
+        x = draw(inputs(m, (1, 256)))
+        if code in ("RSQRT", "SQRT"):
+            m = ModelBuilder()
+            x = m.input("x", (1, 256), scale=draw(scales), zero_point=-128)
+        options: dict[str, Any] = {"Approximate": draw(st.booleans())} if code == "GELU" else {}
+        result: dict[str, Any] = draw(results())
+        if code == "RSQRT":
+            result["out_scale"] = x.scale[0] ** -0.5 / 120 * draw(ratios)
+        m.output(m.unary(code, x, options=options, **result))
+        return m
+
+    return models()
+
+
+def float_function(codes: Sequence[str]) -> Models:
+    """One or two functions in float32 between DEQUANTIZE and QUANTIZE."""
+
+    @st.composite
+    def models(draw: st.DrawFn) -> ModelBuilder:
+        m = ModelBuilder()
+        x = m.input("x", (1, 256), scale=0.05 * draw(st.floats(0.0625, 1.0)), zero_point=draw(zero_points))
+        y = m.dequantize(x)
+        for code in draw(st.lists(st.sampled_from(codes), min_size=1, max_size=2, unique=True)):
+            y = m.unary(code, y)
+        m.output(m.quantize(y, out_scale=0.1 * draw(ratios), out_zero_point=draw(zero_points)))
+        return m
+
+    return models()
+
+
+FUNCTIONS = ("abs", "rsqrt", "sqrt", "exp", "log", "elu", "gelu", "relu_n1_to_1", "relu_0_to_1")
+FLOAT_FUNCTIONS = ("NEG", "SQUARE", "SIN", "COS", "CEIL", "FLOOR", "ROUND", "ABS", "ELU")
+
 ELEMENTWISE: dict[str, Models] = {
     **{code: extreme(code) for code in ("maximum", "minimum")},
     "squared_difference": squared_differences(),
@@ -114,4 +156,6 @@ ELEMENTWISE: dict[str, Models] = {
     **{code: comparison(code) for code in COMPARISONS},
     **{code: logical(code) for code in ("logical_and", "logical_or", "logical_not")},
     "select_v2": selects(),
+    **{code: function(code.upper()) for code in FUNCTIONS},
+    "neg": float_function(FLOAT_FUNCTIONS),
 }

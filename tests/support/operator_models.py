@@ -207,7 +207,7 @@ def mapping(code: str) -> Models:
         if code == "leaky_relu":
             arguments["alpha"] = draw(alphas)
         if code == "hard_swish":
-            assume(2.0**-16 < x.scale[0] / 128 / arguments["out_scale"] < 0.99)
+            assume(x.scale[0] / 128 / arguments["out_scale"] < 0.99)
         builder.output(getattr(builder, code)(x, **arguments))
         return builder
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from driftc.codegen.frontends.tflite.load import load
 from driftc.codegen.graph import Graph
 from driftc.codegen.passes.match import match_litert
+from driftc.codegen.passes.tabulate import tabulate
 from driftc.simulator.reference import GraphRun
 from driftc.simulator.references import LitertReference, ReferenceRefused, TflmReference
 from driftc.simulator.references.worker import Worker, outline
@@ -125,7 +126,7 @@ def compare(builder: ModelBuilder, reference: Oracle, seed: int = 0, samples: li
     given = samples if samples is not None else samples_of(builder, seed)
     expected = reference.run(model, given)
     assert not isinstance(expected, ReferenceRefused), expected
-    graph = load_bytes(model)
+    graph = tabulate(load_bytes(model))
     if reference.kind != "tflm":
         graph = match_litert(graph)
     run = GraphRun(graph)

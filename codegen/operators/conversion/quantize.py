@@ -72,10 +72,15 @@ class Quantize(Lookup):
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         if not self.real:
             return super().spec(*inputs)
-        with np.errstate(over="ignore", invalid="ignore"):
-            steps = np.asarray(inputs[0], np.float32) / np.float32(self.outputs[0].scale)
-        bounded = np.clip(np.nan_to_num(steps.astype(np.float64), nan=0.0), -512, 512)
-        return (np.clip(round_half_away(bounded) + self.outputs[0].zero_point, -128, 127).astype(np.int8),)
+        return (np.clip(nearest(np.asarray(inputs[0], np.float32), self.outputs[0]), -128, 127).astype(np.int8),)
 
     def constants(self) -> dict[str, Array]:
         return {} if self.real else super().constants()
+
+
+def nearest(x: Array, tensor: Tensor) -> Int64:
+    """The raw values of float32 `x` in `tensor`, before they saturate."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        steps = x / np.float32(tensor.scale)
+    bounded = np.clip(np.nan_to_num(steps.astype(np.float64), nan=0.0), -512, 512)
+    return np.asarray(round_half_away(bounded), np.int64) + tensor.zero_point

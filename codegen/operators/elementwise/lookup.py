@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from driftc.codegen.arithmetic import Int64
+from driftc.codegen.arithmetic import INT32_MIN, Int64, round_half_away
 from driftc.codegen.graph import Shape
 from driftc.codegen.operators.base import Array, Box, Operator, Stored, Tiling, cut
 from driftc.codegen.operators.quantised import require_quantised
@@ -71,10 +71,12 @@ class Lookup(Operator):
         return np.array([span.min() for span in spans]), np.array([span.max() for span in spans])
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
+        if self.is_float:  # between DEQUANTIZE and QUANTIZE, before `tabulate`
+            return self.float_spec(*inputs)
         return (self.values(np.asarray(inputs[0], np.int64)),)
 
     def on_reals(self, x: Array) -> Array:
-        """`function` on real values."""
+        """`function` on real values: of float32, what TFLite's float kernel gives."""
         raise NotImplementedError
 
     def float_spec(self, *inputs: Array) -> tuple[Array, ...]:
@@ -90,3 +92,34 @@ class Lookup(Operator):
         if reduce is not None:
             raise ValueError(f"{self.name}: {self.kind} sums nothing")
         return replace(self, inputs=(cut(self.inputs[0], box),), outputs=(cut(self.outputs[0], box),))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Tabulated(Lookup):
+    """A table that TFLite, too, fills in float32: `kernels/internal/common.h`, LUTPopulate."""
+
+    def transform(self, x: Array) -> Array:
+        """The function on float32, as the table is filled."""
+        return self.on_reals(x)
+
+    def function(self, x: Int64) -> Int64:
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            reals = np.float32(self.inputs[0].scale) * (x - self.inputs[0].zero_point).astype(np.float32)
+            steps = np.asarray(self.transform(reals), np.float32) * (np.float32(1) / np.float32(self.outputs[0].scale))
+            return self.cast(round_half_away(steps) + np.float32(self.outputs[0].zero_point))
+
+    def cast(self, x: Array) -> Int64:
+        """float32 to int8, saturated; 0 for NaN, as x86 has it."""
+        return np.asarray(np.nan_to_num(np.clip(x, -128, 127), nan=0.0), np.int64)
+
+
+TABULATED = (
+    "float32: scale_in * (in - zero_in); {}; times float32(1 / scale_out), rounded, halves away from zero; plus "
+    "zero_out, saturated. A table of 256 in C."
+)
+
+
+def truncated(x: Array) -> Int64:
+    """float32 to int32 towards zero, as x86 casts: INT32_MIN for what int32 does not hold."""
+    fits = np.abs(x) < np.float32(2**31)
+    return np.where(fits, np.where(fits, x, 0).astype(np.int64), INT32_MIN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from oracle import Oracle, compare, load_bytes, samples_of
 
 from driftc.codegen.errors import ModelError
 from driftc.codegen.operators.elementwise.lookup import Lookup
+from driftc.codegen.passes.tabulate import tabulate
 
 EVERY = np.arange(-128, 128).astype(np.int8).reshape(1, 256)
 
@@ -104,7 +106,6 @@ def unary(
         (unary("RELU", (1e20, 0), (1e-20, 0)), "overflow int32"),
         (unary("QUANTIZE", (1e20, 0), (1e-20, 0)), "overflow int32"),
         (unary("HARD_SWISH", (12.8, 0), (0.1, 0)), "too far apart"),
-        (unary("HARD_SWISH", (1e-9, 0), (0.1, 0)), "too far apart"),
         (unary("LEAKY_RELU", (0.1, 0), (0.1, 0), "LeakyReluOptions", Alpha=float("nan")), "not a number"),
         (unary("LEAKY_RELU", (0.1, 0), (0.1, 0), "LeakyReluOptions", Alpha=1e30), "overflow int32"),
     ],
@@ -112,3 +113,51 @@ def unary(
 def test_refused(model: bytes, problem: str) -> None:
     with pytest.raises(ModelError, match=problem):
         load_bytes(model)
+
+
+EXTREMES = [(1e7, 1e-4), (1e30, 1e-30), (3e38, 1e-3), (1.0, 1e-44), (1e-44, 1.0)]
+
+
+@pytest.mark.parametrize("code", ["EXP", "LOG", "GELU", "SQRT", "RELU_N1_TO_1"])
+@pytest.mark.parametrize(("scale", "out"), EXTREMES)
+def test_functions_of_any_scale_as_litert(litert: Oracle, code: str, scale: float, out: float) -> None:
+    any_scale(litert, code, scale, out)
+
+
+@pytest.mark.parametrize("code", ["ELU", "ABS", "RSQRT", "HARD_SWISH"])
+@pytest.mark.parametrize(("scale", "out"), [*EXTREMES, (1.43e-8, 7.15e-9), (3e-6, 1e-4), (1e-7, 2e-3)])
+def test_functions_of_any_scale_as_tflite_micro(tflm: Oracle, code: str, scale: float, out: float) -> None:
+    any_scale(tflm, code, scale, out)
+
+
+def any_scale(reference: Oracle, code: str, scale: float, out: float) -> None:
+    """Equal to the reference, or refused."""
+    builder = ModelBuilder()
+    x = builder.input("x", (1, 256), scale=scale, zero_point=-128 if "SQRT" in code else 3)
+    builder.output(builder.unary(code, x, out_scale=out, out_zero_point=5))
+    try:
+        load_bytes(builder.build())
+    except ModelError as refused:
+        assert re.search("overflow int32|too far apart|out of any sensible range|requantisation", str(refused))
+    else:
+        compare(builder, reference, samples=[[EVERY]])
+
+
+def test_function_of_int8_that_no_reference_computes_is_refused() -> None:
+    builder = ModelBuilder()
+    builder.output(builder.unary("NEG", builder.input("x", (1, 4), scale=0.1)))
+    with pytest.raises(ModelError, match="does not compute it in int8"):
+        load_bytes(builder.build())
+
+
+def test_functions_between_dequantize_and_quantize_are_one_table(tflm: Oracle) -> None:
+    """One float tensor read twice: by another function, and by a second QUANTIZE."""
+    builder = ModelBuilder()
+    x = builder.dequantize(builder.input("x", (1, 256), scale=0.03, zero_point=-20))
+    y = builder.unary("NEG", x, name="neg")
+    first = builder.quantize(builder.unary("SQUARE", y), out_scale=0.05, out_zero_point=-128)
+    builder.output(first, builder.quantize(y, out_scale=0.02))
+    graph = tabulate(load_bytes(builder.build()))
+    assert [type(operator).__name__ for operator in graph.operators] == ["Table", "Table"]
+    assert len(graph.fused) == 3
+    compare(builder, tflm, samples=[[EVERY]])
