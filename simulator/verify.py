@@ -308,23 +308,16 @@ def _reference_stream(
     for number, tensors in enumerate(reference.run(model, fed, starts)):
         if number in starts:
             states = {state.tensor.name: state.initial for state in graph.states}
-        seen = _without_reals(lowered, tensors)
         if alike:
-            yield lambda values, t=seen: _chain_pairs(lowered.model, values, t)  # type: ignore[misc]
+            yield lambda values, t=tensors: _observable(lowered, _chain_pairs(lowered.model, values, t))  # type: ignore[misc]
         else:
-            yield lambda values, t=seen, s=states: _local_pairs(graph, t, s)  # type: ignore[misc]
+            yield lambda values, t=tensors, s=states: _observable(lowered, _local_pairs(graph, t, s))  # type: ignore[misc]
             states = _states_after(graph, tensors)
 
 
-def _without_reals(lowered: Lowered, tensors: dict[int, Array]) -> dict[int, Array]:
-    """Without the float32 values within tables: a platform's libm has its part in them, int8 is compared behind them."""
-    reals = {
-        tensor.index
-        for operator in lowered.model.operators
-        for tensor in operator.outputs
-        if tensor.dtype == np.float32 and tensor.name in lowered.graph.fused
-    }
-    return {index: values for index, values in tensors.items() if index not in reals}
+def _observable(lowered: Lowered, pairs: Pairs) -> Pairs:
+    """Without float32 values within tables, in which a libm has its part. The int8 behind them is compared."""
+    return [pair for pair in pairs if pair[0].dtype != np.float32 or pair[0].name not in lowered.graph.fused]
 
 
 def _chain_pairs(model: Graph, values: Tensors, tensors: dict[int, Array]) -> Pairs:
