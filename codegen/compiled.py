@@ -20,6 +20,8 @@ from driftc.codegen.emit.program import step_names
 from driftc.codegen.errors import DataError, ToolError, UsageError
 from driftc.codegen.folder import RECORD, read_record, write_folder
 from driftc.codegen.lower import Lowered, core_of, lower, memories_of, planned
+from driftc.codegen.operators.movement.gather import Gather
+from driftc.codegen.operators.movement.gather_nd import GatherND
 from driftc.codegen.options import Options
 from driftc.codegen.plan.choose import Point, pareto
 from driftc.codegen.quantize.post_training import Quantized
@@ -336,11 +338,10 @@ class Compiled:
         """Rows of the smallest table that each int32 input indexes, itself or by another shape."""
         limits: dict[str, int] = {}
         for operator in self.lowered.graph.operators:
-            if operator.kind in ("GATHER", "EMBEDDING_LOOKUP"):
-                rows = operator.inputs[0].shape[getattr(operator, "axis", 0)]
-                name = operator.inputs[1].name
+            if isinstance(operator, Gather | GatherND):
+                name, entries = operator.indices.name, operator.entries
                 for indices in {name, self.lowered.plan.views.get(name, name)}:
-                    limits[indices] = min(rows, limits.get(indices, rows))
+                    limits[indices] = min(entries, limits.get(indices, entries))
         return limits
 
     def _selftest(self) -> str:

@@ -45,6 +45,11 @@ def broadcast(output: Shape, inputs: Sequence[Shape]) -> Walk:
     return Walk(tuple(as_rows(last(shape)) for shape in inputs), (as_rows(steps),))
 
 
+def unordered(inputs: Sequence[tuple[int, int, int]], outputs: Sequence[tuple[int, int, int]]) -> Walk:
+    """All is read at the end: nothing may lie over anything. Of shapes as rows x pixels x channels."""
+    return Walk(tuple(np.ones(hwc, np.int64) for hwc in inputs), tuple(np.zeros(hwc, np.int64) for hwc in outputs))
+
+
 def as_rows(steps: Steps) -> Steps:
     """As rows x pixels x channels, as `Tensor.hwc` folds axes."""
     if steps.ndim <= 1:

@@ -108,6 +108,20 @@ def more_movement() -> ModelBuilder:
     return m
 
 
+def rearrangement() -> ModelBuilder:
+    m = ModelBuilder()
+    x = m.input("image", (1, 4, 6, 4), scale=0.1, zero_point=4)
+    a = m.reverse_v2(m.depth_to_space(x, 2, name="spread"), [1], name="backwards")
+    b = m.mirror_pad(m.space_to_depth(a, 4, name="gathered_in"), [(0, 0), (1, 1), (0, 1), (0, 0)], name="mirrored")
+    c = m.space_to_batch_nd(b, [2, 1], [(0, 0), (1, 0)], name="images")
+    d = m.batch_to_space_nd(c, [2, 1], [(1, 0), (0, 1)], name="image_again")
+    e = m.cumsum(m.tile(d, (1, 1, 2, 1), name="tiled"), 2, out_scale=0.5, exclusive=True, name="sums")
+    f = m.broadcast_to(m.cast(m.cast(e, np.bool_, name="truth"), np.int8, scale=0.1, name="again"), (2, *e.shape[1:]))
+    where = m.input("where", (3, 2), dtype=np.int32)
+    m.output(m.resize_bilinear(e, (5, 9), half_pixel_centers=True, name="smooth"), m.gather_nd(f, where, name="found"))
+    return m
+
+
 def decoder() -> ModelBuilder:
     m = ModelBuilder()
     x = m.input("code", (1, 3, 3, 4), scale=0.1, zero_point=-3)
@@ -199,6 +213,7 @@ BUILT: dict[str, Callable[[], ModelBuilder]] = {
     "movement": movement,
     "more_movement": more_movement,
     "decoder": decoder,
+    "rearrangement": rearrangement,
     "look_up": look_up,
     "float_border": float_border,
     "open_batch": open_batch,

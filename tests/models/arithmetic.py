@@ -73,6 +73,21 @@ class ArithmeticOperators(GraphBuilder):
     def leaky_relu(self, x: Tensor, alpha: float, **result: Unpack[Result]) -> Tensor:
         return self._unary("LEAKY_RELU", x, "LeakyReluOptions", version=2, options={"Alpha": alpha}, **result)
 
+    def cumsum(
+        self, x: Tensor, axis: int, *, exclusive: bool = False, reverse: bool = False, **result: Unpack[Result]
+    ) -> Tensor:
+        y = self.result(result.get("name"), x.shape, x, result.get("out_scale"), result.get("out_zero_point"))
+        operands = [x, self.constant(axis, dtype=np.int32)]
+        self.operator("CUMSUM", operands, [y], "CumsumOptions", Exclusive=exclusive, Reverse=reverse)
+        return y
+
+    def cast(
+        self, x: Tensor, dtype: DTypeLike, *, scale: float | None = None, zero_point: int = 0, name: str | None = None
+    ) -> Tensor:
+        y = self.tensor(name, x.shape, dtype=dtype, scale=scale, zero_point=zero_point)
+        self.operator("CAST", [x], [y], "CastOptions")
+        return y
+
     def quantize(
         self,
         x: Tensor,

@@ -181,6 +181,60 @@ class MovementOperators(GraphBuilder):
         self.operator("UNPACK", [x], results, "UnpackOptions", version=2, Num=count, Axis=axis)
         return results
 
+    def tile(self, x: Tensor, multiples: Sequence[int], *, name: str | None = None) -> Tensor:
+        y = self.result(name, tuple(n * count for n, count in zip(x.shape, multiples, strict=True)), x)
+        self.operator("TILE", [x, self.constant(list(multiples), dtype=np.int32)], [y], "TileOptions")
+        return y
+
+    def reverse_v2(self, x: Tensor, axes: Sequence[int], *, name: str | None = None) -> Tensor:
+        y = self.result(name, x.shape, x)
+        self.operator("REVERSE_V2", [x, self.constant(list(axes), dtype=np.int32)], [y], "ReverseV2Options")
+        return y
+
+    def mirror_pad(
+        self, x: Tensor, paddings: Sequence[tuple[int, int]], *, reflect: bool = True, name: str | None = None
+    ) -> Tensor:
+        y = self.result(name, tuple(n + sum(pair) for n, pair in zip(x.shape, paddings, strict=True)), x)
+        amounts = self.constant(np.asarray(paddings), dtype=np.int32)
+        self.operator("MIRROR_PAD", [x, amounts], [y], "MirrorPadOptions", version=2, Mode=0 if reflect else 1)
+        return y
+
+    def broadcast_to(self, x: Tensor, shape: Sequence[int], *, name: str | None = None) -> Tensor:
+        y = self.result(name, tuple(shape), x)
+        operands = [x, self.constant(list(shape), dtype=np.int32)]
+        self.operator("BROADCAST_TO", operands, [y], "BroadcastToOptions", version=2)
+        return y
+
+    def space_to_depth(self, x: Tensor, block: int, *, name: str | None = None) -> Tensor:
+        n, height, width, channels = x.shape
+        y = self.result(name, (n, height // block, width // block, channels * block * block), x)
+        self.operator("SPACE_TO_DEPTH", [x], [y], "SpaceToDepthOptions", version=2, BlockSize=block)
+        return y
+
+    def depth_to_space(self, x: Tensor, block: int, *, name: str | None = None) -> Tensor:
+        n, height, width, channels = x.shape
+        y = self.result(name, (n, height * block, width * block, channels // (block * block)), x)
+        self.operator("DEPTH_TO_SPACE", [x], [y], "DepthToSpaceOptions", BlockSize=block)
+        return y
+
+    def space_to_batch_nd(
+        self, x: Tensor, block: Sequence[int], paddings: Sequence[tuple[int, int]], *, name: str | None = None
+    ) -> Tensor:
+        small = [(n + sum(pair)) // size for n, size, pair in zip(x.shape[1:-1], block, paddings, strict=True)]
+        y = self.result(name, (x.shape[0] * prod(block), *small, x.shape[-1]), x)
+        operands = [self.constant(np.asarray(values), dtype=np.int32) for values in (block, paddings)]
+        self.operator("SPACE_TO_BATCH_ND", [x, *operands], [y], "SpaceToBatchNDOptions", version=2)
+        return y
+
+    def batch_to_space_nd(
+        self, x: Tensor, block: Sequence[int], crops: Sequence[tuple[int, int]], *, name: str | None = None
+    ) -> Tensor:
+        large = [n * size - sum(pair) for n, size, pair in zip(x.shape[1:-1], block, crops, strict=True)]
+        y = self.result(name, (x.shape[0] // prod(block), *large, x.shape[-1]), x)
+        operands = [self.constant(np.asarray(values), dtype=np.int32) for values in (block, crops)]
+        self.operator("BATCH_TO_SPACE_ND", [x, *operands], [y], "BatchToSpaceNDOptions", version=2)
+        return y
+
     def resize_nearest_neighbor(self, x: Tensor, size: tuple[int, int], **grid: Unpack[Grid]) -> Tensor:
         return self._resize("RESIZE_NEAREST_NEIGHBOR", "ResizeNearestNeighborOptions", x, size, **grid)
 
@@ -212,6 +266,11 @@ class MovementOperators(GraphBuilder):
         shape = (*x.shape[:place], *indices.shape[batch_dims:], *x.shape[place + 1 :])
         y = self.result(name, shape, x)
         self.operator("GATHER", [x, indices], [y], "GatherOptions", version=2, Axis=axis, BatchDims=batch_dims)
+        return y
+
+    def gather_nd(self, x: Tensor, indices: Tensor, *, name: str | None = None) -> Tensor:
+        y = self.result(name, (*indices.shape[:-1], *x.shape[indices.shape[-1] :]), x)
+        self.operator("GATHER_ND", [x, indices], [y], "GatherNdOptions")
         return y
 
     def embedding_lookup(self, indices: Tensor, table: Tensor, *, name: str | None = None) -> Tensor:

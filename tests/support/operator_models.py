@@ -334,6 +334,101 @@ def unpack(draw: st.DrawFn, m: ModelBuilder, x: Tensor) -> None:
     m.output(*m.unpack(x, draw(st.integers(-len(x.shape), len(x.shape) - 1))))
 
 
+def tile(draw: st.DrawFn, m: ModelBuilder, x: Tensor) -> None:
+    m.output(m.tile(x, [draw(st.integers(1, 3)) for _ in x.shape]))
+
+
+def reverse_v2(draw: st.DrawFn, m: ModelBuilder, x: Tensor) -> None:
+    first = draw(st.integers(0, len(x.shape) - 1))
+    axes = range(first, draw(st.integers(first, len(x.shape) - 1)) + 1)
+    m.output(m.reverse_v2(x, [axis - draw(st.sampled_from([0, len(x.shape)])) for axis in draw(st.permutations(axes))]))
+
+
+def mirror_pad(draw: st.DrawFn, m: ModelBuilder, x: Tensor) -> None:
+    reflect = draw(st.booleans())
+    amounts = [st.integers(0, extent - reflect) for extent in x.shape]
+    m.output(m.mirror_pad(x, [(draw(amount), draw(amount)) for amount in amounts], reflect=reflect))
+
+
+def broadcast_to(draw: st.DrawFn, m: ModelBuilder, x: Tensor) -> None:
+    new = draw(st.lists(st.integers(1, 3), max_size=5 - len(x.shape)))
+    m.output(m.broadcast_to(x, [*new, *(draw(st.integers(1, 4)) if n == 1 else n for n in x.shape)]))
+
+
+def blocks(code: str) -> Models:
+    """SPACE_TO_DEPTH and DEPTH_TO_SPACE."""
+
+    @st.composite
+    def models(draw: st.DrawFn) -> ModelBuilder:
+        builder, block = ModelBuilder(), draw(st.integers(1, 3))
+        space, depth = (block, 1) if code == "space_to_depth" else (1, block * block)
+        height, width, channels = draw(st.integers(1, 4)), draw(st.integers(1, 4)), draw(st.integers(1, 5))
+        shape = (draw(st.sampled_from([1, 1, 2])), height * space, width * space, channels * depth)
+        builder.output(getattr(builder, code)(draw(inputs(builder, shape)), block))
+        return builder
+
+    return models()
+
+
+@st.composite
+def spaces_to_batches(draw: st.DrawFn) -> ModelBuilder:
+    builder = ModelBuilder()
+    spatial = draw(st.integers(1, 2))
+    block = [draw(st.integers(1, 3)) for _ in range(spatial)]
+    before = [draw(st.integers(0, 3)) for _ in block]
+    extents = [draw(st.integers(1, 7)) for _ in block]
+    after = [
+        -(n + first) % size + size * draw(st.integers(0, 1))
+        for n, first, size in zip(extents, before, block, strict=True)
+    ]
+    shape = (draw(st.integers(1, 2)), *extents, draw(st.integers(1, 5)))
+    x = draw(inputs(builder, shape))
+    builder.output(builder.space_to_batch_nd(x, block, list(zip(before, after, strict=True))))
+    return builder
+
+
+@st.composite
+def batches_to_spaces(draw: st.DrawFn) -> ModelBuilder:
+    builder = ModelBuilder()
+    spatial = draw(st.integers(1, 2))
+    block = [draw(st.integers(1, 3)) for _ in range(spatial)]
+    extents = [draw(st.integers(1, 4)) for _ in block]
+    crops = []
+    for n, size in zip(extents, block, strict=True):
+        first = draw(st.integers(0, min(3, n * size - 1)))
+        crops.append((first, draw(st.integers(0, min(3, n * size - 1 - first)))))
+    shape = (draw(st.integers(1, 2)) * int(np.prod(block)), *extents, draw(st.integers(1, 5)))
+    builder.output(builder.batch_to_space_nd(draw(inputs(builder, shape)), block, crops))
+    return builder
+
+
+@st.composite
+def cumsums(draw: st.DrawFn) -> ModelBuilder:
+    """Some so long that the sums wrap."""
+    builder = ModelBuilder()
+    shape = draw(st.one_of(shapes(1, 4), st.tuples(st.integers(1, 3), st.integers(17, 40), st.integers(1, 3))))
+    x = draw(inputs(builder, shape))
+    quantised: dict[str, Any] = {
+        "out_scale": x.scale[0] * draw(st.sampled_from([1.0, 1.7, 8.0])),
+        "out_zero_point": draw(zero_points),
+    }
+    axis = draw(st.integers(-len(shape), len(shape) - 1))
+    builder.output(builder.cumsum(x, axis, exclusive=draw(st.booleans()), reverse=draw(st.booleans()), **quantised))
+    return builder
+
+
+@st.composite
+def casts(draw: st.DrawFn) -> ModelBuilder:
+    """From one type to another, and to a third."""
+    builder = ModelBuilder()
+    kinds = draw(st.permutations([np.int8, np.int32, np.bool_]))
+    scale: dict[Any, Any] = {np.int8: {"scale": draw(scales), "zero_point": draw(zero_points)}}
+    x = builder.input("x", draw(shapes(1, 4)), dtype=kinds[0], **scale.get(kinds[0], {}))
+    y = builder.cast(x, kinds[1], **scale.get(kinds[1], {}))
+    builder.output(y, builder.cast(y, kinds[2], **scale.get(kinds[2], {})))
+    return builder
+
+
 def resize(code: str, largest: int = 6) -> Models:
     """To any size, with every grid."""
 
@@ -365,6 +460,17 @@ def gathers(draw: st.DrawFn) -> ModelBuilder:
         table = draw(inputs(builder, shape))
     indices = builder.input("indices", where, dtype=np.int32)
     builder.output(builder.gather(table, indices, axis=axis, batch_dims=batch_dims))
+    return builder
+
+
+@st.composite
+def gathers_nd(draw: st.DrawFn) -> ModelBuilder:
+    builder = ModelBuilder()
+    shape = draw(shapes(1, 4, 4))
+    data = np.random.default_rng(draw(seeds)).integers(-128, 128, shape, dtype=np.int8)
+    table = builder.constant(data, scale=0.1, zero_point=3) if draw(st.booleans()) else draw(inputs(builder, shape))
+    where = (*draw(shapes(0, 2, 3)), draw(st.integers(1, len(shape))))
+    builder.output(builder.gather_nd(table, builder.input("indices", where, dtype=np.int32)))
     return builder
 
 
@@ -425,7 +531,19 @@ MODELS: dict[str, Models] = {
     "pack": moving(pack, 4, 4),
     "unpack": moving(unpack, 4, 5),
     "resize_nearest_neighbor": resize("resize_nearest_neighbor"),
+    "resize_bilinear": resize("resize_bilinear"),
+    "tile": moving(tile, 4, 4),
+    "reverse_v2": moving(reverse_v2, 4, 5),
+    "mirror_pad": moving(mirror_pad, 4, 4),
+    "broadcast_to": moving(broadcast_to, 4, 3),
+    "space_to_depth": blocks("space_to_depth"),
+    "depth_to_space": blocks("depth_to_space"),
+    "space_to_batch_nd": spaces_to_batches(),
+    "batch_to_space_nd": batches_to_spaces(),
+    "cumsum": cumsums(),
+    "cast": casts(),
     "gather": gathers(),
+    "gather_nd": gathers_nd(),
     "embedding_lookup": embeddings(),
     "svdf": svdfs(),
 }

@@ -112,8 +112,10 @@ def _values(builder: ModelBuilder, tensor: Tensor, pattern: int, random: np.rand
 def _entries(builder: ModelBuilder, indices: Tensor) -> int:
     """How many entries the table has that `indices` looks into."""
     for operator in builder.operators:
-        if indices.index in operator.inputs and operator.code in ("GATHER", "EMBEDDING_LOOKUP"):
+        if indices.index in operator.inputs and operator.code in ("GATHER", "GATHER_ND", "EMBEDDING_LOOKUP"):
             table = next(index for index in operator.inputs if index != indices.index)
+            if operator.code == "GATHER_ND":
+                return min(builder.tensors[table].shape[: indices.shape[-1]])
             axis = operator.options.get("Axis", 0)
             assert isinstance(axis, int)
             return builder.tensors[table].shape[axis]

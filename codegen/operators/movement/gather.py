@@ -67,6 +67,11 @@ class Gather(Operator):
         )
 
     @property
+    def entries(self) -> int:
+        """Below which every index is in the table."""
+        return self.table.shape[self.axis]
+
+    @property
     def by_channel(self) -> bool:
         """An entry is a row of channels, so that any of them can be copied alone."""
         return self.axis == len(self.table.shape) - 2 and self.batch_dims == 0

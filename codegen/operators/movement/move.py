@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,20 +16,22 @@ from driftc.codegen.operators.walk import NEVER, Walk
 
 Indices = NDArray[np.int64]
 SHORTEST = 4  # bytes that are copied as a run; fewer go one by one
-DTYPES = ("int8", "int32")  # of the elements that are moved
+DTYPES = ("int8", "int32", "bool")  # of the elements that are moved
 
 
 @dataclass(frozen=True)
 class Loop:
     """`count` turns. Turn i is `read * i` elements further in the input, `write * i` in the output.
 
-    With a `table`, a constant of the operator by its key, it is `read * table[i]` in the input.
+    With a `table`, a constant of the operator by its key, it is table[i] times as much in the input, or where it
+    `scatters`, in the output.
     """
 
     count: int
     read: int
     write: int
     table: str = ""
+    scatters: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,11 +84,15 @@ class Move(Operator):
 
     template = "move"
     keeps_scale = True
-    fill: ClassVar[int | None] = None  # what the output holds where nothing is copied to
 
     def nests(self) -> Sequence[Nest]:
         """On whole tensors without gaps."""
         raise NotImplementedError
+
+    @property
+    def fill(self) -> int | None:
+        """The byte that the output holds where nothing is copied to; None: that is nowhere."""
+        return None
 
     @property
     def int8_tensors(self) -> tuple[Tensor, ...]:
@@ -104,7 +109,7 @@ class Move(Operator):
         for tensor in (*self.moved, *self.outputs):
             if tensor.dtype.name not in DTYPES or tensor.dtype != first:
                 self.refuse(
-                    f"tensor '{tensor.label}' is {tensor.dtype.name}; driftc moves {' or '.join(DTYPES)} here, "
+                    f"tensor '{tensor.label}' is {tensor.dtype.name}; driftc moves {', '.join(DTYPES)} here, "
                     "the same on both sides"
                 )
 
@@ -136,8 +141,8 @@ class Move(Operator):
         for loop in nest.loops:
             turns = np.arange(loop.count)
             ahead = self.table(loop.table) if loop.table else turns
-            where = np.add.outer(where, loop.read * ahead)
-            into = np.add.outer(into, loop.write * turns)
+            where = np.add.outer(where, loop.read * (turns if loop.scatters else ahead))
+            into = np.add.outer(into, loop.write * (ahead if loop.scatters else turns))
         return where.reshape(-1), into.reshape(-1)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from driftc.codegen.graph import Shape, Tensor
 from driftc.codegen.operators.base import Array, Box, Operator, Stored, Tiling, cut
+from driftc.codegen.operators.movement.move import Loop, Nest, dense
 from driftc.codegen.operators.quantised import require_quantised
 from driftc.codegen.operators.ranges import Ranges, at_corners
 from driftc.codegen.operators.reduction.axes import int32s
@@ -116,6 +117,16 @@ class Pad(Operator):
     def _rows_alone(self, outer: int) -> bool:
         single = all(n == 1 for n in self.inputs[0].shape[:outer])
         return single or self.paddings[outer] == (0, 0)
+
+    @property
+    def divisible(self) -> Tiling:
+        return self.tiling if self.by_part else Tiling.NONE
+
+    def nests(self) -> list[Nest]:
+        """The copies of the input, behind the filling."""
+        x, read, write = self.inputs[0].shape, dense(self.inputs[0].shape), dense(self.outputs[0].shape)
+        loops = tuple(Loop(*each) for each in zip(x, read, write, strict=True))
+        return [Nest(loops, 0, sum(pair[0] * step for pair, step in zip(self.paddings, write, strict=True)))]
 
     def margins(self) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
         """Padding of rows, pixels and channels, where `by_part`."""

@@ -14,7 +14,7 @@ import numpy as np
 from driftc.codegen.graph import Shape
 from driftc.codegen.operators.base import Array, Box, Tiling, cut
 from driftc.codegen.operators.movement.move import Indices, Loop, Move, Nest, dense
-from driftc.codegen.operators.walk import Walk
+from driftc.codegen.operators.walk import Walk, unordered
 
 MOST_NESTS = 9  # beyond, an axis goes by a table
 
@@ -71,7 +71,7 @@ class Selection(Move):
 
     def constants(self) -> dict[str, Array]:
         return {
-            f"axis{number}": axis.astype(_smallest(axis))
+            f"axis{number}": axis.astype(smallest(axis))
             for number, axis in enumerate(self.indices)
             if any(loop.table for stretch in self.stretches[number] for loop in stretch.loops)
         }
@@ -156,8 +156,7 @@ class Selection(Move):
         """Of a part, which goes row by row: all is read last, as the planner takes it."""
         if self.pieces is None:
             return super().walk(backward)
-        x, y = self.inputs[0], self.outputs[0]
-        return Walk((np.ones(x.hwc, np.int64),), (np.zeros(y.hwc, np.int64),))
+        return unordered([self.inputs[0].hwc], [self.outputs[0].hwc])
 
     # --- semantics ---
 
@@ -212,6 +211,6 @@ def _span(indices: Indices) -> tuple[int, int]:
     return int(indices.min()), int(indices.max()) + 1
 
 
-def _smallest(indices: Indices) -> type:
+def smallest(indices: Indices) -> type:
     """The narrowest type in which a table of `indices` can be held in flash."""
     return np.uint8 if indices.max() < 256 else np.int16 if indices.max() < 1 << 15 else np.int32

@@ -29,11 +29,17 @@ BUILD: dict[str, Build] = {
     "transposed convolution without padding": lambda m, x: m.transpose_conv(
         x, weights(4, 4, 2, 8), weight_scale=0.01, stride=(1, 3), padding="VALID", out_scale=0.5
     ),
+    "bilinear": lambda m, x: m.resize_bilinear(x, (32, 24), half_pixel_centers=True),
+    "mirrored": lambda m, x: m.mirror_pad(x, [(0, 0), (2, 1), (1, 1), (0, 0)]),
+    "tiled": lambda m, x: m.tile(x, [1, 1, 2, 1]),
+    "space to depth": lambda m, x: m.space_to_depth(x, 2),
+    "depth to space": lambda m, x: m.depth_to_space(x, 2),
     "crop": lambda m, x: m.slice(x, [0, 3, 2, 0], [1, 11, 9, 8]),
     "every other": lambda m, x: m.strided_slice(x, [0, 1, 0, 1], [1, 16, 12, 8], [1, 2, 1, 2]),
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BUILD)
 def test_streamed(name: str, tmp_path: Path) -> None:
     if (reason := engine("host").missing()) is not None:

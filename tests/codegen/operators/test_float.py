@@ -75,6 +75,14 @@ BUILD: dict[str, Build] = {
     "pieces": lambda m, x: m.concatenation(m.split_v(x, [3, -1], 3)[::-1], 3),
     "halves": lambda m, x: m.concatenation(m.split(x, 2, 1)[::-1], 1),
     "packed": lambda m, x: m.pack(m.unpack(x, 2), 1),
+    "bilinear": lambda m, x: m.resize_bilinear(x, (16, 9), align_corners=True),
+    "tiled": lambda m, x: m.tile(x, [1, 1, 2, 1]),
+    "reversed": lambda m, x: m.reverse_v2(x, [1, 2]),
+    "mirrored": lambda m, x: m.mirror_pad(x, [(0, 0), (2, 1), (0, 3), (0, 0)]),
+    "blocks": lambda m, x: m.depth_to_space(m.space_to_depth(x, 2), 4),
+    "images": lambda m, x: m.batch_to_space_nd(
+        m.space_to_batch_nd(x, [3, 2], [(0, 1), (0, 2)]), [3, 2], [(0, 1), (0, 2)]
+    ),
     "range": lambda m, x: m.slice(x, [0, 1, 2, 3], [1, 3, -1, 1]),
     "slice": lambda m, x: m.strided_slice(x, [0, 1, 0, 1], [1, 8, 6, 4], [1, 2, 2, 1]),
 }

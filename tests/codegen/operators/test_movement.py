@@ -183,12 +183,63 @@ BAD: dict[str, tuple[Callable[[ModelBuilder, Tensor], Tensor], str]] = {
         lambda m, x: operator(
             m, "PACK", [m.input("i", (2,), dtype=np.int32)], (1, 2), "PackOptions", ValuesCount=1, Axis=0
         ),
-        "is int32; driftc moves int8 or int32 here, the same on both sides",
+        "is int32; driftc moves int8, int32, bool here, the same on both sides",
     ),
     "unpack of too few": (
         lambda m, x: operator(m, "UNPACK", [x], (1, 3, 4), "UnpackOptions", Num=1, Axis=1),
         "gives 1 of 1 slices of axis 1, which has 2",
     ),
+    "tile of another rank": (
+        lambda m, x: operator(m, "TILE", [x, int32(m, 1, 2)], (1, 2, 3, 4)),
+        "repeats \\[1, 2\\] times",
+    ),
+    "tile of nothing": (lambda m, x: m.tile(x, [1, 0, 1, 1]), "repeats \\[1, 0, 1, 1\\] times"),
+    "reversed twice": (lambda m, x: m.reverse_v2(x, [1, -3]), "names an axis of \\[1, 1\\] twice"),
+    "mirror of too much": (
+        lambda m, x: operator(
+            m, "MIRROR_PAD", [x, int32(m, 0, 0, 2, 0, 0, 0, 0, 0)], (1, 4, 3, 4), "MirrorPadOptions", Mode=0
+        ),
+        "pads axis 1 by \\[2, 0\\]; its 2 indices can be mirrored by up to 1",
+    ),
+    "broadcast that does not fit": (
+        lambda m, x: operator(m, "BROADCAST_TO", [x, int32(m, 1, 4, 3, 4)], (1, 4, 3, 4)),
+        "cannot spread shape",
+    ),
+    "blocks that do not divide": (
+        lambda m, x: operator(m, "SPACE_TO_DEPTH", [x], (1, 1, 1, 16), "SpaceToDepthOptions", BlockSize=2),
+        "2 x 3 pixels do not divide into blocks of 2 x 2",
+    ),
+    "channels that do not make blocks": (
+        lambda m, x: operator(m, "DEPTH_TO_SPACE", [x], (1, 6, 9, 1), "DepthToSpaceOptions", BlockSize=3),
+        "4 channels do not make up blocks of 3 x 3",
+    ),
+    "blocks of nothing": (
+        lambda m, x: operator(m, "SPACE_TO_DEPTH", [x], (1, 1, 1, 16), "SpaceToDepthOptions", BlockSize=0),
+        "blocks of 0 pixels are out of range",
+    ),
+    "images that do not divide": (
+        lambda m, x: operator(m, "SPACE_TO_BATCH_ND", [x, int32(m, 2, 2), int32(m, 0, 0, 0, 0)], (4, 1, 1, 4)),
+        "padded rows and pixels do not divide into blocks",
+    ),
+    "images of three axes in two blocks": (
+        lambda m, x: operator(m, "SPACE_TO_BATCH_ND", [x, int32(m, 2), int32(m, 0, 0)], (2, 1, 3, 4)),
+        "has blocks of shape \\[2\\] and 2 paddings for an input of 4 axes",
+    ),
+    "images that make no whole": (
+        lambda m, x: operator(m, "BATCH_TO_SPACE_ND", [x, int32(m, 2, 1), int32(m, 0, 0, 0, 0)], (1, 4, 3, 4)),
+        "cannot make images",
+    ),
+    "gather_nd along too many axes": (
+        lambda m, x: operator(m, "GATHER_ND", [x, m.input("i", (2, 5), dtype=np.int32)], (2,)),
+        "has 5 indices for each slice of a table of 4 axes",
+    ),
+    "sums of other scales": (lambda m, x: m.cumsum(x, 1, out_scale=1e-8), "are too far apart"),
+    "cast to float": (lambda m, x: m.cast(x, np.int16), "is int16; driftc casts between int8, int32, bool"),
+    "both grids": (
+        lambda m, x: m.resize_bilinear(x, (4, 4), align_corners=True, half_pixel_centers=True),
+        "one or the other",
+    ),
+    "more pixels than steps": (lambda m, x: m.resize_bilinear(x, (2, 4000)), "steps of 1/1024 are too coarse"),
     "resize of a row": (
         lambda m, x: operator(m, "RESIZE_NEAREST_NEIGHBOR", [m.input("r", (2, 3), scale=0.1), int32(m, 2, 2)], (2, 2)),
         "needs an input of shape",

@@ -52,6 +52,13 @@ BUILD: dict[str, Build] = {
     "slice": lambda m, x: m.slice(x, [0, x.shape[1] // 2, 0, 0], [1, -1, -1, -1]),
     "slice channels": lambda m, x: m.strided_slice(x, [0] * 4, x.shape, [1, 2, 1, 2]),
     "backwards": lambda m, x: m.strided_slice(x, [0, -1, -1, 0], [1, -99, -99, 99], [1, -2, -1, 1]),
+    "mirrored": lambda m, x: m.mirror_pad(x, [(0, 0), (1, 1), (0, 1), (0, 0)], reflect=False),
+    "tiled": lambda m, x: m.tile(x, [1, 3, 2, 1]),
+    "spread": lambda m, x: m.broadcast_to(m.input("y", (x.shape[2], 1), scale=0.1), x.shape),
+    "space to depth": lambda m, x: m.space_to_depth(m.input("y", (1, 9, 6, x.shape[3]), scale=0.1), 3),
+    "depth to space": lambda m, x: m.depth_to_space(m.input("y", (1, *x.shape[1:3], 18), scale=0.1), 3),
+    "bilinear": lambda m, x: m.resize_bilinear(x, (2 * x.shape[1], 7), half_pixel_centers=True),
+    "bilinear of fewer rows": lambda m, x: m.resize_bilinear(x, (3, 12), align_corners=True),
     "nearest": lambda m, x: m.resize_nearest_neighbor(x, (2 * x.shape[1], 3 * x.shape[2])),
     "nearest of other sizes": lambda m, x: m.resize_nearest_neighbor(x, (7, 5), align_corners=True),
     "transposed convolution": lambda m, x: m.transpose_conv(

@@ -1,0 +1,102 @@
+"""CUMSUM: out[i] = requantise(sum over j <= i of in[j]), along an axis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from driftc.codegen.arithmetic import Multiplier, wrap
+from driftc.codegen.graph import Shape
+from driftc.codegen.operators.base import Array, Operator, Stored
+from driftc.codegen.operators.quantised import requantiser, require_quantised
+from driftc.codegen.operators.reduction.axes import int32s, normalised
+from driftc.codegen.operators.walk import Walk, as_rows
+
+if TYPE_CHECKING:
+    from driftc.codegen.frontends.tflite.node import Node
+
+EXTRA_BITS = 19  # of the sums: 20, less the factor 1/2 of the input
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Cumsum(Operator):
+    """`exclusive`: over j < i; `reverse`: from the last index to the first."""
+
+    codes = ("CUMSUM",)
+    template = "cumsum"
+    compared = "TFLite Micro"
+    arithmetic = (
+        "int32 sum, which wraps, of (in - zero_in) * 2^19 from -zero_in * 2^19 on (TFLite Micro begins there); "
+        "multiplier 2 * scale_in / (2^20 * scale_out) as Q0.31 and shift; double rounding; zero point; clamp to int8. "
+        "Refused for float models, whose sums begin at 0. LiteRT has no int8 kernel."
+    )
+
+    axis: int
+    exclusive: bool = False
+    reverse: bool = False
+
+    @classmethod
+    def from_tflite(cls, node: Node) -> Self:
+        node.output()
+        x, axis, options = node.input(0), int32s(node, 1, "the axis"), node.options("CumsumOptions")
+        node.require(len(axis) == 1, f"has {len(axis)} axes, not 1")
+        return cls(
+            **node.common(x),
+            axis=normalised(node, axis, len(x.shape))[0],
+            exclusive=bool(options.Exclusive()),
+            reverse=bool(options.Reverse()),
+        )
+
+    def stored(self) -> Stored:
+        fields = {"Exclusive": self.exclusive, "Reverse": self.reverse}
+        return Stored((*self.inputs, np.array(self.axis, np.int32)), "CumsumOptions", fields, version=1)
+
+    @property
+    def extents(self) -> tuple[int, int, int]:
+        """Before the axis, along it, and behind it."""
+        shape = self.inputs[0].shape
+        return prod(shape[: self.axis]), shape[self.axis], prod(shape[self.axis + 1 :])
+
+    @cached_property
+    def multiplier(self) -> Multiplier:
+        """Of the sums: below one."""
+        twice = 2 * self.inputs[0].scale
+        real = twice / ((1 << 20) * self.outputs[0].scale)
+        if not 0 < real < 1:
+            self.refuse(f"scales {self.inputs[0].scale:g} and {self.outputs[0].scale:g} are too far apart")
+        return requantiser(self, real, 0)
+
+    def infer(self) -> tuple[Shape, ...]:
+        return (self.inputs[0].shape,)
+
+    def check(self) -> None:
+        super().check()
+        require_quantised(self, *self.inputs, *self.outputs)
+        _ = self.multiplier
+
+    def summary(self) -> str:
+        return f"cumulative sum along axis {self.axis}"
+
+    def walk(self, backward: bool = False) -> Walk | None:
+        """Line by line along the axis."""
+        before, along, behind = self.extents
+        steps = np.arange(before * along * behind).reshape(before, behind, along).transpose(0, 2, 1)
+        steps = as_rows(np.ascontiguousarray(steps[:, :: -1 if self.reverse else 1]).reshape(self.inputs[0].shape))
+        return Walk((steps,), (steps,))
+
+    def spec(self, *inputs: Array) -> tuple[Array, ...]:
+        x, y = self.inputs[0], self.outputs[0]
+        terms = (np.asarray(inputs[0], np.int64) - x.zero_point) << EXTRA_BITS
+        if self.reverse:
+            terms = np.flip(terms, self.axis)
+        sums = terms.cumsum(axis=self.axis) - (x.zero_point << EXTRA_BITS)
+        if self.exclusive:
+            sums = sums - terms
+        if self.reverse:
+            sums = np.flip(sums, self.axis)
+        scaled = self.multiplier.apply(wrap(sums)) + y.zero_point
+        return (np.clip(scaled, -128, 127).astype(np.int8),)
