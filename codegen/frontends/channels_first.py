@@ -128,6 +128,37 @@ class ChannelsFirst:
             label, x, lambda y: self.builder.conv(label, y, filters, bias, padding=around, groups=groups, **window)
         )
 
+    def transpose_conv(
+        self,
+        label: str,
+        x: Value,
+        weights: Array,
+        bias: Array | None,
+        stride: Sequence[int],
+        crop: Pairs,
+        dilation: Sequence[int],
+        groups: int,
+    ) -> Value:
+        """`weights` [in, out / groups, ...]; `crop` is cut off before and after each axis of the window."""
+        x, order = self._window(label, x, weights.ndim - 2)
+        parts = [part.swapaxes(0, 1) for part in np.split(weights, groups)]
+        filters = _filters(np.concatenate(parts), order)
+        step, spread = _pair(stride, order, 1), _pair(dilation, order, 1)
+        cut = _pair(crop, order, (0, 0))
+        return self._by_image(
+            label,
+            x,
+            lambda y: self.builder.transpose_conv(
+                label, y, filters, bias, stride=step, dilation=spread, crop=cut, groups=groups
+            ),
+        )
+
+    def resize(self, label: str, x: Value, size: Sequence[int], **grid: bool) -> Value:
+        """`grid` is what FloatBuilder.resize takes."""
+        x, order = self._window(label, x, len(size))
+        wanted = _pair([int(n) for n in size], order, 1)
+        return self._by_image(label, x, lambda y: self.builder.resize(label, y, wanted, **grid))
+
     def dense(self, label: str, x: Value, weights: Array, bias: Array | None) -> Value:
         """`weights` [out, in], over the last axis."""
         if x.flattened is not None and weights.shape[1] == x.shape[-1]:
@@ -158,6 +189,10 @@ class ChannelsFirst:
     def activation(self, label: str, x: Value, name: str, alpha: float = 0.0) -> Value:
         """Of each element."""
         return replace(x, tensor=self.builder.activation(label, x.tensor, name, alpha))
+
+    def clip(self, label: str, x: Value, low: float | None, high: float | None) -> Value:
+        """Values between bounds; None is no bound."""
+        return replace(x, tensor=self.builder.clip(label, x.tensor, low, high))
 
     def softmax(self, label: str, x: Value, axis: int) -> Value:
         x = self.last(label, x, axis)
@@ -278,6 +313,49 @@ class ChannelsFirst:
     def slice(self, label: str, x: Value, ranges: Sequence[range]) -> Value:
         x = self._unflattened(label, x)
         return replace(x, tensor=self.builder.slice(label, x.tensor, self._here(x, ranges, range(1))))
+
+    def split(self, label: str, x: Value, sizes: Sequence[int], axis: int) -> list[Value]:
+        x = self._unflattened(label, x)
+        return [replace(x, tensor=part) for part in self.builder.split(label, x.tensor, sizes, x.axes[axis % x.rank])]
+
+    def take(self, label: str, x: Value, indices: Array, axis: int) -> Value:
+        """The slices at constant `indices`, whose axes stand in the place of `axis`."""
+        axis %= x.rank
+        x = self._unflattened(label, x)
+        tensor = self.builder.take(label, x.tensor, indices.reshape(-1).tolist(), x.axes[axis])
+        shape = (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
+        return self.reshape(f"{label}/index", replace(x, tensor=tensor), shape)
+
+    def repeated(self, label: str, x: Value, times: Sequence[int]) -> Value:
+        """As often behind itself along each axis."""
+        x = self._unflattened(label, self.expanded(label, x, len(times)))
+        tensor = x.tensor
+        for axis, count in zip(x.axes, times, strict=True):
+            tensor = self.builder.repeat(f"{label}/{axis}" if count > 1 else label, tensor, count, axis)
+        return replace(x, tensor=tensor)
+
+    def stacked(self, label: str, parts: Sequence[Value], axis: int) -> Value:
+        axis %= parts[0].rank + 1
+        shape = (*parts[0].shape[:axis], 1, *parts[0].shape[axis:])
+        wide = [self.reshape(f"{label}/{number}", part, shape) for number, part in enumerate(parts)]
+        return self.concat(label, wide, axis)
+
+    def blocks_to_space(self, label: str, x: Value, block: int, depth_first: bool) -> Value:
+        """[N, C, H, W] to [N, C / block^2, H block, W block]; `depth_first`: the block's place is C's outer part."""
+        _, channels, rows, pixels = x.shape
+        depth = channels // block**2
+        split = (1, block, block, depth, rows, pixels) if depth_first else (1, depth, block, block, rows, pixels)
+        order = (0, 3, 4, 1, 5, 2) if depth_first else (0, 1, 4, 2, 5, 3)
+        y = self.transpose(label, self.reshape(f"{label}/blocks", x, split), order)
+        return self.reshape(label, y, (1, depth, rows * block, pixels * block))
+
+    def space_to_blocks(self, label: str, x: Value, block: int, depth_first: bool) -> Value:
+        """[N, C, H, W] to [N, C block^2, H / block, W / block]."""
+        _, channels, rows, pixels = x.shape
+        split = (1, channels, rows // block, block, pixels // block, block)
+        order = (0, 3, 5, 1, 2, 4) if depth_first else (0, 1, 3, 5, 2, 4)
+        y = self.transpose(label, self.reshape(f"{label}/blocks", x, split), order)
+        return self.reshape(label, y, (1, channels * block**2, rows // block, pixels // block))
 
     # --- parts ---
 

@@ -36,15 +36,20 @@ NEAREST: Mapping[str, str] = {
 }
 
 
-def missing_text(found: Iterable[tuple[str, str]]) -> str:
-    """The refusal of a model in which `found`, kinds with the labels of their layers, cannot be compiled."""
+def missing_text(
+    found: Iterable[tuple[str, str]], nearest: Mapping[str, str] = NEAREST, manual: str = "'driftc operators'"
+) -> str:
+    """The refusal of a model in which `found`, kinds with the labels of their layers, cannot be compiled.
+
+    `nearest` says by kind what to do instead, before NEAREST; `manual` is where one sees what can be compiled.
+    """
     labels: dict[str, list[str]] = {}
     for kind, label in found:
         labels.setdefault(kind, []).append(readable(label))
     parts = []
     for kind, where in labels.items():
         more = f" and {len(where) - 1} more" if len(where) > 1 else ""
-        nearest = NEAREST.get(kind, NEAREST.get(kind.removeprefix("CUSTOM ")))
-        parts.append(f"{kind} ('{where[0]}'{more}{'; instead: ' + nearest if nearest else ''})")
+        instead = nearest.get(kind) or NEAREST.get(kind, NEAREST.get(kind.removeprefix("CUSTOM ")))
+        parts.append(f"{kind} ('{where[0]}'{more}{'; instead: ' + instead if instead else ''})")
     kinds = "operator" if len(parts) == 1 else f"{len(parts)} kinds of operator"
-    return f"not supported: {kinds} {', '.join(parts)}; 'driftc operators' lists what is"
+    return f"not supported: {kinds} {', '.join(parts)}; {manual} lists what is"

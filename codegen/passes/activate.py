@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from driftc.codegen.graph import Graph
 from driftc.codegen.operators.base import Activation, Operator
+from driftc.codegen.operators.convolution.transpose_conv import TransposeConv
 from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.operators.elementwise.elementwise import Elementwise
 from driftc.codegen.operators.elementwise.relu import Relu
@@ -22,6 +23,8 @@ def activate(graph: Graph) -> Graph:
             source = operator.inputs[0].name
             producer = operators[made[source]] if source in made else None
             alone = len(readers[source]) == 1 and source not in leaving
+            if isinstance(producer, TransposeConv):  # which cannot fuse one
+                alone = False
             if alone and isinstance(producer, Weighted | Elementwise) and producer.activation is Activation.NONE:
                 kind = Activation.RELU if isinstance(operator, Relu) else Activation.RELU6
                 output = replace(operator.outputs[0], label=producer.outputs[0].label)

@@ -14,7 +14,6 @@ from driftc.codegen.errors import ModelError
 from driftc.codegen.graph import Graph, Quantization, Tensor
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.conversion.quantize import Quantize
-from driftc.codegen.operators.movement.concatenation import Concatenation
 from driftc.codegen.quantize.ranges import Range, quantization
 
 INT8 = np.dtype(np.int8)
@@ -25,7 +24,7 @@ def observed(graph: Graph) -> list[Tensor]:
     computed = [
         tensor
         for operator in graph.operators
-        if not operator.keeps_scale and operator.fixed_quantization is None
+        if (not operator.keeps_scale or len(operator.inputs) > 1) and operator.fixed_quantization is None
         for tensor in operator.outputs
         if tensor.dtype == np.float32
     ]
@@ -52,7 +51,8 @@ def quantize(graph: Graph, ranges: Mapping[str, Range]) -> Graph:
     operators: list[Operator] = []
     for operator in graph.operators:
         outputs = tuple(place(tensor) for tensor in operator.outputs)
-        arguments = [_constant(t) if t.data is not None else values[t.name] for t in operator.inputs]
+        like = outputs[0].quantization if operator.keeps_scale else None
+        arguments = [_constant(t, like) if t.data is not None else values[t.name] for t in operator.inputs]
         if operator.keeps_scale:
             for position, tensor in enumerate(arguments):
                 if tensor.dtype == INT8 and not _alike(outputs[0], tensor):
@@ -81,10 +81,16 @@ class _Alike:
                 self._fixed.update((tensor.name, fixed) for tensor in operator.outputs)
         joining = [operator for operator in graph.operators if operator.keeps_scale]
         # Several inputs may disagree, one cannot: those with one input come first.
-        for operator in sorted(joining, key=lambda operator: isinstance(operator, Concatenation)):
-            for tensor in operator.inputs:
-                if tensor.data is None and tensor.dtype == np.float32:
-                    self._join(operator.outputs[0].name, tensor.name, forced=len(operator.inputs) == 1)
+        for operator in sorted(joining, key=lambda operator: len(operator.inputs)):
+            output, *others = (tensor.name for tensor in operator.outputs)
+            read = [t.name for t in operator.inputs if t.data is None and t.dtype == np.float32]
+            for name in others:
+                self._join(output, name, forced=True)
+            for name in read:
+                self._join(output, name, forced=len(read) == 1)
+            fixed = self._fixed.get(self.root(read[0])) if read else None
+            if fixed is not None and all(fixed.same_as(self._fixed.get(self.root(name))) for name in read):
+                self._fixed.setdefault(self.root(output), fixed)
 
     def root(self, name: str) -> str:
         while name in self._parent:
@@ -109,13 +115,13 @@ class _Alike:
         return {root: quantization(*reached) for root, reached in reach.items()} | self._fixed
 
 
-def _constant(tensor: Tensor) -> Tensor:
-    """An operand of ADD, MUL and the like, quantised by its own range."""
+def _constant(tensor: Tensor, like: Quantization | None) -> Tensor:
+    """An operand of ADD, MUL and the like, quantised as `like`, else by its own range."""
     assert tensor.data is not None
     if tensor.dtype != np.float32:
         return tensor
     low, high = float(min(tensor.data.min(), 0.0)), float(max(tensor.data.max(), 0.0))
-    found = quantization(low, high)
+    found = like or quantization(low, high)
     steps = np.rint(tensor.data.astype(np.float64) / found.scale[0]) + found.zero_point[0]
     return replace(tensor, dtype=INT8, quantization=found, data=np.clip(steps, -128, 127).astype(np.int8))
 

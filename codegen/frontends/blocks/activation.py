@@ -11,6 +11,8 @@ from driftc.codegen.operators.elementwise.add import Add
 from driftc.codegen.operators.elementwise.hard_swish import HardSwish
 from driftc.codegen.operators.elementwise.leaky_relu import LeakyRelu
 from driftc.codegen.operators.elementwise.logistic import Logistic
+from driftc.codegen.operators.elementwise.maximum import Maximum
+from driftc.codegen.operators.elementwise.minimum import Minimum
 from driftc.codegen.operators.elementwise.mul import Mul
 from driftc.codegen.operators.elementwise.relu import Relu
 from driftc.codegen.operators.elementwise.relu6 import Relu6
@@ -46,3 +48,15 @@ class Activation(Core):
             known = ", ".join(sorted([*ACTIVATIONS, "hard_sigmoid", "leaky_relu", "linear", "silu"]))
             self.refuse(f"'{label}': activation '{name}' is not supported; {known} are")
         return self.add(ACTIVATIONS[name], label, x)
+
+    def clip(self, label: str, x: Tensor, low: float | None, high: float | None) -> Tensor:
+        """Values between bounds; None is no bound."""
+        low = None if low is None or not np.isfinite(low) else float(low)
+        high = None if high is None or not np.isfinite(high) else float(high)
+        if low == 0:
+            x = self.add(Relu6 if high == 6 else Relu, label if high in (None, 6) else f"{label}/relu", x)
+            low, high = None, None if high == 6 else high
+        if high is not None:
+            ceiling = self.constant(f"{label}/high", np.full(1, high))
+            x = self.add(Minimum, label if low is None else f"{label}/minimum", x, ceiling)
+        return x if low is None else self.add(Maximum, label, x, self.constant(f"{label}/low", np.full(1, low)))

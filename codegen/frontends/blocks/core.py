@@ -71,23 +71,36 @@ class Core:
         made.check()
         return made
 
-    def add(
-        self, kind: type[Operator], label: str, *inputs: Tensor, shape: Shape | None = None, **attributes: Any
-    ) -> Tensor:
-        draft = kind(name="", inputs=inputs, outputs=(Tensor("", shape or (), FLOAT),), label=label, **attributes)
+    def add(self, kind: type[Operator], label: str, *inputs: Tensor, shape: Shape = (), **attributes: Any) -> Tensor:
+        """The output of an operator that is appended; its `shape` is for operators that do not infer it."""
+        return self.add_many(kind, label, inputs, 1, shape=shape, **attributes)[0]
+
+    def add_many(
+        self,
+        kind: type[Operator],
+        label: str,
+        inputs: Sequence[Tensor],
+        count: int,
+        shape: Shape = (),
+        **attributes: Any,
+    ) -> list[Tensor]:
+        """The `count` outputs of an operator that is appended."""
+        outputs = (Tensor("", shape, FLOAT),) * count
+        draft = kind(name="", inputs=tuple(inputs), outputs=outputs, label=label, **attributes)
         try:
-            output = self._tensor(label, draft.infer()[0])
+            shapes = draft.infer()
+            names = [label] if count == 1 else [f"{label}/{number}" for number in range(count)]
             operator = replace(
                 draft,
                 name=self._layers.layer(label, draft.kind),
-                outputs=(output,),
+                outputs=tuple(self._tensor(name, shape) for name, shape in zip(names, shapes, strict=True)),
                 index=len(self._operators),
             )
             operator.check_float()
         except ModelError as error:
             self.refuse(str(error))
         self._operators.append(operator)
-        return output
+        return list(operator.outputs)
 
     def _need_image(self, label: str, x: Tensor) -> None:
         if len(x.shape) != 4:

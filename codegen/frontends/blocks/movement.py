@@ -9,14 +9,46 @@ from driftc.codegen.frontends.blocks.core import Around, Core, Padding, Pair
 from driftc.codegen.graph import Shape, Tensor
 from driftc.codegen.operators.base import same_padding
 from driftc.codegen.operators.movement.concatenation import Concatenation
+from driftc.codegen.operators.movement.pack import Pack
 from driftc.codegen.operators.movement.pad import Pad
 from driftc.codegen.operators.movement.reshape import Reshape
+from driftc.codegen.operators.movement.split import Split
+from driftc.codegen.operators.movement.split_v import SplitV
 from driftc.codegen.operators.movement.strided_slice import StridedSlice
 from driftc.codegen.operators.movement.transpose import Transpose
+from driftc.codegen.operators.movement.unpack import Unpack
+from driftc.codegen.operators.resize.resize_nearest_neighbor import ResizeNearestNeighbor
 
 
 class Movement(Core):
     """Padding, slices, other shapes and orders."""
+
+    def flip(self, label: str, x: Tensor, axes: Sequence[int]) -> Tensor:
+        """The last index of each of `axes` first."""
+        ranges = [range(n)[::-1] if axis in axes else range(n) for axis, n in enumerate(x.shape)]
+        return self.slice(label, x, ranges)
+
+    def take(self, label: str, x: Tensor, indices: Sequence[int], axis: int) -> Tensor:
+        """The slices at `indices` of `axis`, in that order."""
+        places = [int(index) % x.shape[axis] for index in indices]
+        runs: list[range] = []
+        for place in places:  # as few ranges as hold them
+            if runs and len(runs[-1]) == 1 and place != runs[-1][0]:
+                runs[-1] = range(runs[-1][0], place + (1 if place > runs[-1][0] else -1), place - runs[-1][0])
+            elif runs and len(runs[-1]) > 1 and place == runs[-1][-1] + runs[-1].step:
+                runs[-1] = range(runs[-1].start, place + (1 if runs[-1].step > 0 else -1), runs[-1].step)
+            else:
+                runs.append(range(place, place + 1))
+        whole = [range(n) for n in x.shape]
+        parts = [
+            self.slice(f"{label}/{number}" if len(runs) > 1 else label, x, [*whole[:axis], run, *whole[axis + 1 :]])
+            for number, run in enumerate(runs)
+        ]
+        return parts[0] if len(parts) == 1 else self.concat(label, parts, axis)
+
+    def repeat(self, label: str, x: Tensor, times: int, axis: int) -> Tensor:
+        """The tensor `times` behind itself along `axis`."""
+        return x if times == 1 else self.concat(label, [x] * times, axis)
 
     def pad(self, label: str, x: Tensor, paddings: Sequence[Pair], value: float = 0.0) -> Tensor:
         """`paddings` for every axis, the batch first."""
@@ -63,6 +95,42 @@ class Movement(Core):
 
     def concat(self, label: str, parts: Sequence[Tensor], axis: int) -> Tensor:
         return self.add(Concatenation, label, *parts, axis=axis % len(parts[0].shape))
+
+    def split(self, label: str, x: Tensor, sizes: Sequence[int], axis: int) -> list[Tensor]:
+        """Pieces of these sizes along `axis`."""
+        if len(sizes) == 1:
+            return [x]
+        kind = Split if len(set(sizes)) == 1 else SplitV
+        return self.add_many(kind, label, [x], len(sizes), axis=axis, sizes=tuple(sizes))
+
+    def unpack(self, label: str, x: Tensor, axis: int) -> list[Tensor]:
+        """The slices along `axis`, which they do not have."""
+        shape = (*x.shape[:axis], *x.shape[axis + 1 :])
+        if x.shape[axis] == 1:
+            return [self.reshape(label, x, shape)]
+        return self.add_many(Unpack, label, [x], x.shape[axis], axis=axis)
+
+    def pack(self, label: str, parts: Sequence[Tensor], axis: int) -> Tensor:
+        """The parts beside each other along a new `axis`."""
+        if len(parts) == 1:
+            return self.reshape(label, parts[0], (*parts[0].shape[:axis], 1, *parts[0].shape[axis:]))
+        return self.add(Pack, label, *parts, axis=axis)
+
+    def resize(
+        self, label: str, x: Tensor, size: Pair, *, align_corners: bool = False, half_pixel_centers: bool = False
+    ) -> Tensor:
+        """The nearest pixel of an image of another size; `Resize` says where pixels are."""
+        self._need_image(label, x)
+        if size == x.shape[1:3]:
+            return x
+        return self.add(
+            ResizeNearestNeighbor,
+            label,
+            x,
+            size=size,
+            align_corners=align_corners,
+            half_pixel_centers=half_pixel_centers,
+        )
 
     def _padded(
         self, label: str, x: Tensor, kernel: Pair, stride: Pair, dilation: Pair, padding: Padding, fill: float | None

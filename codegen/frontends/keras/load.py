@@ -43,7 +43,7 @@ def load(path: Path, name: str | None = None, title: str | None = None) -> Graph
 def import_model(keras: Any, model: Any, builder: FloatBuilder) -> Graph:
     """A Keras model that is in memory."""
     inputs = [builder.input(tensor.name, tensor.shape) for tensor in _ports(model, builder)]
-    outputs = Walk(builder).model(model, inputs)
+    outputs = Walk(keras, builder).outputs(model, inputs)
     graph = builder.graph(outputs)
 
     def run(samples: Sequence[Array]) -> list[Array]:

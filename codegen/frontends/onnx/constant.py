@@ -43,6 +43,11 @@ def folded(node: Any, given: Given, constants: Constants) -> tuple[Array, ...] |
     return constants.compute(call[0], *call[1], **call[2])
 
 
+def foldable(kind: str) -> bool:
+    """True for kinds that need not be known where what they work on is constant, or only its shape matters."""
+    return kind in ("Constant", "Shape", "Size") or kind in ELEMENTWISE or kind in REDUCED or kind in READERS
+
+
 def shape_of(node: Any, shape: Sequence[int], constants: Constants) -> tuple[Array, ...]:
     """Shape or Size of a value of `shape`, which need not be constant itself."""
     extents = np.array(shape, np.int64)

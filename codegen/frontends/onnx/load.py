@@ -11,7 +11,7 @@ import numpy as np
 
 from driftc.codegen.errors import ModelError, first_line
 from driftc.codegen.frontends.builder import FloatBuilder
-from driftc.codegen.frontends.check_import import check_import
+from driftc.codegen.frontends.check_import import CannotRun, check_import
 from driftc.codegen.frontends.extras import load_extra
 from driftc.codegen.frontends.onnx.external import embed
 from driftc.codegen.frontends.onnx.session import fix_batch, session
@@ -54,7 +54,11 @@ def import_model(onnx: Any, model: Any, builder: FloatBuilder) -> Graph:
 
     def run(samples: Sequence[Array]) -> list[Array]:
         feeds = {name: value.as_there(x) for x, (name, value) in zip(samples, walk.inputs.items(), strict=True)}
-        found = runner.run([output.name for output in model.graph.output], feeds)
+        try:
+            found = runner.run([output.name for output in model.graph.output], feeds)
+        except Exception as problem:  # whatever its operators raise
+            said = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
+            raise CannotRun(f"it does not run this model ({said}); onnxruntime is used where it is installed") from None
         return [value.as_here(np.asarray(output)) for output, value in zip(found, walk.outputs, strict=True)]
 
     return check_import(graph, f"onnx {onnx.__version__}", run)

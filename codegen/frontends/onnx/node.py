@@ -26,7 +26,9 @@ class Node:
 
     @property
     def kind(self) -> str:
-        return str(self.proto.op_type)
+        """With its domain where that is not ONNX's own."""
+        domain = str(self.proto.domain)
+        return f"{domain}.{self.proto.op_type}" if domain not in ("", "ai.onnx") else str(self.proto.op_type)
 
     @property
     def to(self) -> ChannelsFirst:

@@ -10,9 +10,9 @@ import numpy as np
 from driftc.codegen.frontends.builder import FloatBuilder
 from driftc.codegen.frontends.channels_first import ChannelsFirst
 from driftc.codegen.frontends.constants import Constants
-from driftc.codegen.frontends.onnx.constant import folded, shape_of
+from driftc.codegen.frontends.onnx.constant import foldable, folded, shape_of
 from driftc.codegen.frontends.onnx.node import Node, label_of
-from driftc.codegen.frontends.translators import Translators
+from driftc.codegen.frontends.translators import Missing, Translators
 from driftc.codegen.frontends.value import Value
 from driftc.codegen.graph import Array
 
@@ -21,7 +21,7 @@ CHANNELS_SECOND = frozenset(  # operators whose input has its channels on axis 1
     | {"GroupNormalization", "InstanceNormalization", "MaxPool", "Resize", "SpaceToDepth", "Upsample"}
 )
 ANY_AXES = frozenset({"Add", "Cast", "Clip", "Div", "Dropout", "Identity", "Mul", "Pad", "Pow", "Relu", "Sub"})
-operator: Translators[Callable[[Node], Value]] = Translators("driftc.codegen.frontends.onnx.operators")
+operator: Translators[Callable[[Node], Value | list[Value]]] = Translators("driftc.codegen.frontends.onnx.operators")
 
 
 class Walk:
@@ -50,10 +50,21 @@ class Walk:
         for port in self.model.graph.input:
             if port.name not in self.constants:
                 self.input(port)
+        missing, unknown = Missing(operator), set[str]()
         for number, proto in enumerate(self.model.graph.node):
-            if self.constant_node(proto):
+            if unknown.isdisjoint(proto.input) and self.constant_node(proto):
                 continue
-            self.values[proto.output[0]] = self.node(Node(self, proto, label_of(proto) or f"{proto.op_type}_{number}"))
+            node = Node(self, proto, label_of(proto) or f"{proto.op_type}_{number}")
+            settled = unknown.isdisjoint(proto.input)
+            if node.kind not in operator.known or not settled:
+                if node.kind not in operator.known and (settled or not foldable(node.kind)):
+                    missing.add(node.kind, node.label)
+                unknown.update(proto.output)
+                continue
+            found = operator.known[node.kind](node)
+            results = found if isinstance(found, list) else [found]
+            self.values.update(zip(proto.output, results, strict=False))
+        missing.refuse(self.builder.refuse)
         for port in self.model.graph.output:
             if port.name not in self.values:
                 self.builder.refuse(f"output '{port.name}' is never computed")
@@ -111,10 +122,3 @@ class Walk:
             self.builder.refuse(f"'{node.name}' ({node.op_type}) of constants cannot be computed: {problem}")
         self.constants.update((name, np.asarray(value)) for name, value in zip(node.output, found, strict=True))
         return True
-
-    def node(self, node: Node) -> Value:
-        if node.proto.domain not in ("", "ai.onnx"):
-            node.refuse(f"operator {node.proto.domain}.{node.kind} is not supported")
-        if node.kind not in operator.known:
-            node.refuse(f"operator {node.kind} is not supported; driftc reads {', '.join(operator.known)}")
-        return operator.known[node.kind](node)

@@ -9,11 +9,13 @@ import numpy as np
 
 from driftc.codegen.frontends.builder import FloatBuilder
 from driftc.codegen.frontends.saved_model.operation import Operation, label_of
-from driftc.codegen.frontends.translators import Translators
+from driftc.codegen.frontends.translators import Missing, Translators
 from driftc.codegen.graph import Array, Tensor
 
 DROPPED = frozenset({"Identity", "IdentityN", "StopGradient", "PreventGradient", "CheckNumerics", "EnsureShape"})
-operation: Translators[Callable[[Operation], Tensor]] = Translators("driftc.codegen.frontends.saved_model.operations")
+operation: Translators[Callable[[Operation], Tensor | list[Tensor]]] = Translators(
+    "driftc.codegen.frontends.saved_model.operations"
+)
 
 
 class Walk:
@@ -28,6 +30,8 @@ class Walk:
         self.biased: set[str] = set()  # operations whose work the layer before them does
         self.session = tensorflow.compat.v1.Session(graph=function.graph)
         self.outputs: list[Tensor] = []
+        self.missing = Missing(operation)
+        self.unknown: set[str] = set()  # what is computed by operations that nothing translates
 
     def run(self) -> None:
         for tensor in self.function.inputs:
@@ -35,6 +39,7 @@ class Walk:
                 self.values[tensor.name] = self.builder.input(label_of(tensor.op), tensor.shape.as_list())
         for node in self.function.graph.get_operations():
             self.visit(node)
+        self.missing.refuse(self.builder.refuse)
         for tensor in self.function.outputs:
             if tensor.name not in self.values:
                 self.builder.refuse(f"output '{tensor.name}' is never computed from an input")
@@ -44,10 +49,13 @@ class Walk:
         kind = node.type
         if kind in ("Placeholder", "NoOp"):
             return
-        if kind in DROPPED:
+        if kind in DROPPED and not any(tensor.name in self.unknown for tensor in node.inputs):
             for source, result in zip(node.inputs, node.outputs, strict=True):
                 if source.name in self.values:
                     self.values[result.name] = self.values[source.name]
+            return
+        if any(tensor.name in self.unknown for tensor in node.inputs):
+            self.unknown.update(tensor.name for tensor in node.outputs)
             return
         if not any(tensor.name in self.values for tensor in node.inputs):
             return  # of constants: computed when it is needed
@@ -56,9 +64,12 @@ class Walk:
             self.constants[node.outputs[0].name] = np.array(found.value(0).shape, np.int64)
             return
         if kind not in operation.known:
-            known = ", ".join([*operation.known, *sorted(DROPPED)])
-            found.refuse(f"operation {kind} is not supported; driftc reads {known}")
-        self.values[node.outputs[0].name] = operation.known[kind](found)
+            self.missing.add(kind, found.label)
+            self.unknown.update(tensor.name for tensor in node.outputs)
+            return
+        made = operation.known[kind](found)
+        results = made if isinstance(made, list) else [made]
+        self.values.update((tensor.name, x) for tensor, x in zip(node.outputs, results, strict=False))
 
     def fetch(self, name: str) -> Array | None:
         """The value of what depends on constants alone, wherever in the order it stands; None where it does not."""

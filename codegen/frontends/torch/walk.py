@@ -11,11 +11,11 @@ from driftc.codegen.frontends.builder import FloatBuilder
 from driftc.codegen.frontends.channels_first import ChannelsFirst
 from driftc.codegen.frontends.torch.call import Call, kind_of
 from driftc.codegen.frontends.torch.constant import folded
-from driftc.codegen.frontends.translators import Translators
+from driftc.codegen.frontends.translators import Missing, Translators
 from driftc.codegen.frontends.value import Value
 from driftc.codegen.graph import Array
 
-operator: Translators[Callable[[Call], Value]] = Translators("driftc.codegen.frontends.torch.operators")
+operator: Translators[Callable[[Call], Value | list[Value]]] = Translators("driftc.codegen.frontends.torch.operators")
 
 
 CHANNELS_SECOND = ("adaptive_", "avg_pool", "batch_norm", "conv", "group_norm", "instance_norm", "max_pool", "upsample")
@@ -30,23 +30,33 @@ class Walk:
         self.program = program
         self.builder = builder
         self.to = ChannelsFirst(builder)
-        self.values: dict[str, Value | Array | list[Array]] = {}
+        self.values: dict[
+            str, Any
+        ] = {}  # Value, or an array that is constant; a list of an operator with several results
         self.inputs: list[Value] = []
         self.outputs: list[Value] = []
         self.labels: set[str] = set()
 
     def run(self) -> None:
         parameters = self._parameters()
+        missing, unknown = Missing(operator), set[str]()
         for node in self.program.graph.nodes:
             if node.op == "placeholder":
                 self.values[node.name] = parameters[node.name] if node.name in parameters else self.input(node)
             elif node.op == "output":
+                missing.refuse(self.builder.refuse)
                 self.outputs = [self.value(argument) for argument in node.args[0]]
-            elif node.op == "call_function":
-                constant = folded(self.torch, node, self.values)
-                self.values[node.name] = self.call(node) if constant is None else constant
-            else:
+            elif node.op != "call_function":
                 self.builder.refuse(f"node '{node.name}' ({node.op}) is not supported")
+            elif any(argument.name in unknown for argument in node.all_input_nodes):
+                unknown.add(node.name)
+            else:
+                constant = folded(self.torch, node, self.values)
+                found = constant if constant is not None else self.call(node, missing)
+                if found is None:
+                    unknown.add(node.name)
+                else:
+                    self.values[node.name] = found
 
     def _parameters(self) -> dict[str, Array]:
         signature = self.program.graph_signature
@@ -72,15 +82,15 @@ class Walk:
             self.builder.refuse(f"a constant stands where driftc expects a computed tensor ('{argument}')")
         return found
 
-    def call(self, node: Any) -> Value:
+    def call(self, node: Any, missing: Missing) -> Value | list[Value] | None:
+        """What the node computes; None where nothing translates it."""
         call = Call(self, node, self.label(node))
-        if "getitem" in str(node.target):
-            return call.value()
+        if "getitem" in call.kind:
+            parts = self.values[node.args[0].name]
+            return parts[node.args[1]] if isinstance(parts, list) else self.value(node.args[0])
         if call.kind not in operator.known:
-            self.builder.refuse(
-                f"operator aten.{call.kind} of '{call.label}' is not supported; driftc reads "
-                f"{', '.join(operator.known)}"
-            )
+            missing.add(call.kind, call.label)
+            return None
         return operator.known[call.kind](call)
 
     def label(self, node: Any) -> str:

@@ -134,7 +134,7 @@ def test_keras_refuses_what_it_lacks(tmp_path: Path) -> None:
     keras = import_module("tensorflow").keras
     model = keras.Sequential([keras.layers.Input((5, 4)), keras.layers.LSTM(3, name="memory")])
     model.save(tmp_path / "net.keras")
-    with pytest.raises(ModelError, match=r"net.keras: layer 'memory' \(LSTM of 1 tensors\) is not supported"):
+    with pytest.raises(ModelError, match=r"net.keras: not supported: operator LSTM \('memory'; instead: "):
         load_model(tmp_path / "net.keras")
     (tmp_path / "damaged.h5").write_bytes(b"not a model")
     with pytest.raises(ModelError, match=r"damaged.h5: is no HDF5 file, or is damaged"):
@@ -237,7 +237,7 @@ def test_torch_refuses_training_mode_and_what_it_lacks(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"train.pt2: "):
         load_model(tmp_path / "train.pt2")
     torch.export.save(torch.export.export(torch.nn.GRU(3, 4), (torch.zeros(1, 5, 3),)), tmp_path / "gru.pt2")
-    with pytest.raises(ModelError, match=r"gru.pt2: .* is not supported; driftc reads"):
+    with pytest.raises(ModelError, match=r"gru.pt2: not supported: operator gru \('"):
         load_model(tmp_path / "gru.pt2")
 
 
@@ -435,7 +435,7 @@ def test_onnx_refuses_what_it_lacks(tmp_path: Path) -> None:
     model = onnx_model(onnx)
     model.graph.node[4].op_type = "Erf"
     onnx.save(model, str(tmp_path / "net.onnx"))
-    with pytest.raises(ModelError, match=r"net.onnx: .*operator Erf is not supported; driftc reads"):
+    with pytest.raises(ModelError, match=r"net.onnx: not supported: operator Erf \('"):
         load_model(tmp_path / "net.onnx")
     (tmp_path / "damaged.onnx").write_bytes(b"not a model")
     with pytest.raises(ModelError, match=r"damaged.onnx: onnx cannot read it"):

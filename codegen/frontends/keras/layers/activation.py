@@ -15,7 +15,7 @@ def activated(walk: Walk, of: Any, x: Tensor) -> Tensor:
     """`x` behind the activation that the layer `of` has."""
     function = of.activation
     if not hasattr(function, "__name__"):  # a layer in the place of a function
-        return walk.layer(function, [x])[0]
+        return walk.layer(function, [x])[0] or x  # x: the walk goes on, to find what else is missing
     name = NAMES.get(function.__name__, function.__name__)
     alpha = 0.2 if name == "leaky_relu" else 0.0  # Keras' default, as a function by name has it
     own = "" if type(of).__name__ == "Activation" else f"/{name}"

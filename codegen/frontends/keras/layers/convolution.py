@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from driftc.codegen.frontends.keras.layers.activation import activated
-from driftc.codegen.frontends.keras.walk import Walk, bias, layer, padding, values
+from driftc.codegen.frontends.keras.walk import Walk, bias, layer, padding, pair, values
 from driftc.codegen.graph import Array, Tensor
 
 
@@ -54,6 +54,28 @@ def separable_conv_1d(walk: Walk, of: Any, x: Tensor) -> Tensor:
     return as_image(walk, of, x, separable_conv_2d)
 
 
+@layer("Conv2DTranspose")
+def conv_2d_transpose(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    kernel = values(of.kernel)  # [rows, pixels, out, in]
+    stride, dilation = pair(of.strides), pair(of.dilation_rate)
+    wanted = of.compute_output_shape(x.shape)[1:3]
+    crop = []
+    for n, s, d, k, extent in zip(x.shape[1:3], stride, dilation, kernel.shape, wanted, strict=False):
+        over = (n - 1) * s + (k - 1) * d + 1 - int(extent)
+        before = max(over, 0) // 2 if padding(of) == "same" else 0
+        crop.append((before, over - before))
+    filters = kernel.transpose(2, 0, 1, 3)
+    y = walk.builder.transpose_conv(
+        of.name, x, filters, bias(of), stride=stride, dilation=dilation, crop=(crop[0], crop[1])
+    )
+    return activated(walk, of, y)
+
+
+@layer("Conv1DTranspose")
+def conv_1d_transpose(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    return as_image(walk, of, x, conv_2d_transpose)
+
+
 @layer("Dense")
 def dense(walk: Walk, of: Any, x: Tensor) -> Tensor:
     return activated(walk, of, walk.builder.dense(of.name, x, values(of.kernel).T, bias(of)))
@@ -77,6 +99,8 @@ class _Flat:
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._of, name)
+        if name == "compute_output_shape":
+            return lambda shape: (shape[0], 1, *value((shape[0], *shape[2:]))[1:])
         if name in ("kernel", "depthwise_kernel", "pointwise_kernel"):
             return values(value)[np.newaxis]
         if name in ("strides", "dilation_rate", "pool_size"):

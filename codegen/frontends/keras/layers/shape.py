@@ -7,6 +7,8 @@ from typing import Any
 from driftc.codegen.frontends.keras.walk import Walk, layer, pair
 from driftc.codegen.graph import Tensor
 
+AUGMENTATIONS = ("Brightness", "Contrast", "Flip", "Rotation", "Translation", "Zoom")
+
 
 @layer(
     "ActivityRegularization",
@@ -17,6 +19,7 @@ from driftc.codegen.graph import Tensor
     "Identity",
     "SpatialDropout1D",
     "SpatialDropout2D",
+    *(f"Random{kind}" for kind in AUGMENTATIONS),
 )
 def only_in_training(walk: Walk, of: Any, x: Tensor) -> Tensor:
     return x
@@ -28,10 +31,58 @@ def zero_padding(walk: Walk, of: Any, x: Tensor) -> Tensor:
     return walk.builder.pad(of.name, x, ((0, 0), *(pair(amount) for amount in amounts), (0, 0)))
 
 
-@layer("Cropping2D")
+@layer("Cropping1D", "Cropping2D")
 def cropping(walk: Walk, of: Any, x: Tensor) -> Tensor:
-    inner = [range(a, n - b) for (a, b), n in zip(of.cropping, x.shape[1:3], strict=True)]
+    amounts = of.cropping if len(x.shape) == 4 else [of.cropping]
+    inner = [range(a, n - b) for (a, b), n in zip(amounts, x.shape[1:-1], strict=True)]
+    return walk.builder.slice(of.name, x, [range(1), *inner, range(x.shape[-1])])
+
+
+@layer("CenterCrop")
+def center_crop(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    """Of images that are at least as large."""
+    starts = [(n - wanted) // 2 for n, wanted in zip(x.shape[1:3], (of.height, of.width), strict=True)]
+    if min(starts) < 0:
+        walk.refuse(of, f"crops {list(x.shape[1:3])} to {of.height} x {of.width}")
+    inner = [range(first, first + n) for first, n in zip(starts, (of.height, of.width), strict=True)]
     return walk.builder.slice(of.name, x, [range(1), *inner, range(x.shape[3])])
+
+
+@layer("UpSampling1D")
+def up_sampling_1d(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    steps, channels = x.shape[1:]
+    image = walk.builder.reshape(f"{of.name}/image", x, (1, 1, steps, channels))
+    y = walk.builder.resize(of.name, image, (1, steps * int(of.size)), half_pixel_centers=True)
+    return walk.builder.reshape(f"{of.name}/steps", y, (1, *y.shape[2:]))
+
+
+@layer("UpSampling2D")
+def up_sampling_2d(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    """Interpolated 'nearest' or 'bilinear'."""
+    rows, pixels = pair(of.size)
+    return _resized(walk, of, x, (x.shape[1] * rows, x.shape[2] * pixels))
+
+
+@layer("Resizing")
+def resizing(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    """Interpolated 'nearest' or 'bilinear', without keeping the aspect ratio."""
+    if of.crop_to_aspect_ratio or getattr(of, "pad_to_aspect_ratio", False):
+        walk.refuse(of, "keeps the aspect ratio, which driftc does not read: resize without it")
+    if getattr(of, "antialias", False):
+        walk.refuse(of, "antialias is not supported")
+    return _resized(walk, of, x, (int(of.height), int(of.width)))
+
+
+def _resized(walk: Walk, of: Any, x: Tensor, size: tuple[int, int]) -> Tensor:
+    if of.interpolation != "nearest":
+        walk.refuse(of, f"interpolation '{of.interpolation}'; driftc reads 'nearest'")
+    return walk.builder.resize(of.name, x, size, half_pixel_centers=True)
+
+
+@layer("RepeatVector")
+def repeat_vector(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    row = walk.builder.reshape(f"{of.name}/row", x, (1, 1, x.shape[1]))
+    return walk.builder.repeat(of.name, row, int(of.n), 1)
 
 
 @layer("Flatten")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
+
 from driftc.codegen.frontends.onnx.node import Node
 from driftc.codegen.frontends.onnx.walk import operator
 from driftc.codegen.frontends.value import Value
@@ -25,9 +29,7 @@ def clip(node: Node) -> Value:
     low, high = (None if b is None else float(b.reshape(-1)[0]) for b in bounds)
     low = node.attribute("min", low)
     high = node.attribute("max", high)
-    if low != 0 or high not in (None, 6):
-        node.refuse(f"clips to {low}..{high}; driftc reads 0..6 and 0..")
-    return node.to.activation(node.label, node.value(0), "relu6" if high == 6 else "relu")
+    return node.to.clip(node.label, node.value(0), low, high)
 
 
 @operator("Softmax")
@@ -38,7 +40,9 @@ def softmax(node: Node) -> Value:
 @operator("HardSigmoid")
 def hard_sigmoid(node: Node) -> Value:
     slope, offset = float(node.attribute("alpha", 0.2)), float(node.attribute("beta", 0.5))
-    if abs(slope - 1 / 6) > 1e-6 or offset != 0.5:
-        node.refuse(f"HardSigmoid is {slope:g} x + {offset:g} here; driftc reads x/6 + 0.5")
-    node.walk.gates[node.output] = node.inputs[0]
-    return node.to.activation(node.label, node.value(0), "hard_sigmoid")
+    if abs(slope - 1 / 6) < 1e-6 and offset == 0.5:
+        node.walk.gates[node.output] = node.inputs[0]
+        return node.to.activation(node.label, node.value(0), "hard_sigmoid")
+    x = node.value(0)
+    line = node.to.builder.affine(f"{node.label}/line", x.tensor, np.full(1, slope), np.full(1, offset))
+    return node.to.clip(node.label, replace(x, tensor=line), 0.0, 1.0)

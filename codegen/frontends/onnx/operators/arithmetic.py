@@ -9,6 +9,9 @@ from driftc.codegen.frontends.onnx.walk import operator
 from driftc.codegen.frontends.value import Value
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.elementwise.add import Add
+from driftc.codegen.operators.elementwise.div import Div
+from driftc.codegen.operators.elementwise.maximum import Maximum
+from driftc.codegen.operators.elementwise.minimum import Minimum
 from driftc.codegen.operators.elementwise.mul import Mul
 from driftc.codegen.operators.elementwise.sub import Sub
 
@@ -32,12 +35,76 @@ def mul(node: Node) -> Value:
     return _binary(node, Mul)
 
 
+@operator("Max")
+def maximum(node: Node) -> Value:
+    """Of two or more operands."""
+    return _chain(node, Maximum)
+
+
+@operator("Min")
+def minimum(node: Node) -> Value:
+    """Of two or more operands."""
+    return _chain(node, Minimum)
+
+
+@operator("Sum")
+def total(node: Node) -> Value:
+    return _chain(node, Add)
+
+
+@operator("Neg")
+def neg(node: Node) -> Value:
+    return node.to.binary_constant(node.label, Mul, node.value(0), np.full(1, -1.0), first=False)
+
+
+@operator("Pow")
+def power(node: Node) -> Value:
+    """To the power of 1, 2, 3 or 4."""
+    exponent = node.constant(1).reshape(-1)
+    if exponent.size != 1 or exponent[0] not in (1, 2, 3, 4):
+        node.refuse(f"power {exponent.tolist()}; driftc reads 1 to 4")
+    x = found = node.value(0)
+    for number in range(2, int(exponent[0]) + 1):
+        found = node.to.binary(f"{node.label}/{number}", Mul, found, x)
+    return found
+
+
+@operator("Where")
+def where(node: Node) -> Value:
+    """By a constant condition."""
+    kept = node.constant(0).astype(np.float32)
+    values: list[Value] = []
+    offset = np.zeros(1, np.float32)
+    for place, mask in ((1, kept), (2, 1 - kept)):
+        if node.inputs[place] in node.walk.constants:
+            offset = np.where(mask > 0, node.constant(place), np.float32(0))
+        else:
+            label = f"{node.label}/{place}"
+            values.append(node.to.binary_constant(label, Mul, node.value(place), mask, first=False))
+    if len(values) == 2:
+        return node.to.binary(node.label, Add, values[0], values[1])
+    return node.to.binary_constant(node.label, Add, values[0], offset, first=False)
+
+
 @operator("Div")
 def div(node: Node) -> Value:
+    if node.inputs[1] in node.walk.values:
+        return _binary(node, Div)
     by = np.asarray(node.constant(1), np.float64)
     if not np.all(by):
         node.refuse("divides by zero")
     return node.to.binary_constant(node.label, Mul, node.value(0), 1 / by, first=False)
+
+
+def _chain(node: Node, kind: type[Operator]) -> Value:
+    """Two at a time; constants last."""
+    found, *values = [node.walk.values[name] for name in node.inputs if name in node.walk.values]
+    constants = [node.walk.constants[name] for name in node.inputs if name in node.walk.constants]
+    for number, value in enumerate(values, 2):
+        found = node.to.binary(f"{node.label}/{number}", kind, found, value)
+    for number, data in enumerate(constants, len(values) + 2):
+        found = node.to.binary_constant(f"{node.label}/{number}", kind, found, data, first=False)
+    return found
 
 
 def _binary(node: Node, kind: type[Operator]) -> Value:

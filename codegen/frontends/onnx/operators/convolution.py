@@ -20,6 +20,30 @@ def conv(node: Node) -> Value:
     return node.to.conv(node.label, x, weights, node.optional(2), stride, around, dilation, groups)
 
 
+@operator("ConvTranspose")
+def conv_transpose(node: Node) -> Value:
+    """Over one axis or two, in groups, dilated."""
+    x, weights = node.value(0), node.constant(1)
+    count = weights.ndim - 2
+    stride, dilation = (node.spread(name, count) for name in ("strides", "dilations"))
+    kernel = weights.shape[2:]
+    whole = [(n - 1) * s + (k - 1) * d + 1 for n, s, k, d in zip(x.shape[2:], stride, kernel, dilation, strict=True)]
+    extra = [int(n) for n in node.attribute("output_padding", [0] * count)]
+    scheme = node.attribute("auto_pad", b"NOTSET").decode()
+    wanted = node.attribute("output_shape", None)
+    if wanted is None and scheme.startswith("SAME"):
+        wanted = [n * s for n, s in zip(x.shape[2:], stride, strict=True)]
+    if wanted is None:
+        around = node.around(x, kernel, stride, dilation)
+        crop = [(before, after - more) for (before, after), more in zip(around, extra, strict=True)]
+    else:
+        over = [n + more - int(size) for n, more, size in zip(whole, extra, wanted[-count:], strict=True)]
+        front = [n // 2 if scheme == "SAME_UPPER" else n - n // 2 for n in over]
+        crop = [(before, n - before - more) for before, n, more in zip(front, over, extra, strict=True)]
+    groups = int(node.attribute("group", 1))
+    return node.to.transpose_conv(node.label, x, weights, node.optional(2), stride, crop, dilation, groups)
+
+
 @operator("Gemm")
 def gemm(node: Node) -> Value:
     weights = node.constant(1) * float(node.attribute("alpha", 1.0))

@@ -2,14 +2,105 @@
 
 from __future__ import annotations
 
+from math import prod
+
+import numpy as np
+
 from driftc.codegen.frontends.onnx.node import Node
 from driftc.codegen.frontends.onnx.walk import operator
 from driftc.codegen.frontends.value import Value
 
 
-@operator("Dropout", "Identity")
-def only_in_training(node: Node) -> Value:
+@operator("Cast", "CastLike", "Dropout", "Identity")
+def unchanged(node: Node) -> Value:
+    """Cast to float32 or float16."""
+    if node.kind == "Cast" and node.attribute("to", 1) not in (1, 10, 16):
+        node.refuse(f"casts real values to ONNX's type {node.attribute('to', 1)}; driftc computes real values")
     return node.value(0)
+
+
+@operator("Split")
+def split(node: Node) -> list[Value]:
+    x = node.value(0)
+    axis = int(node.attribute("axis", 0)) % x.rank
+    count, extent = len(node.proto.output), x.shape[axis]
+    piece = -(-extent // count)
+    sizes = node.integers(1, "split") or [min(piece, extent - piece * n) for n in range(count)]
+    if min(sizes) < 1 or sum(sizes) != extent:
+        node.refuse(f"sizes {sizes} do not make up {extent}")
+    return node.to.split(node.label, x, sizes, axis)
+
+
+@operator("Gather")
+def gather(node: Node) -> Value:
+    """By constant indices."""
+    return node.to.take(node.label, node.value(0), node.constant(1), int(node.attribute("axis", 0)))
+
+
+@operator("Tile")
+def tile(node: Node) -> Value:
+    return node.to.repeated(node.label, node.value(0), node.integers(1, "repeats") or [])
+
+
+@operator("Expand")
+def expand(node: Node) -> Value:
+    x = node.value(0)
+    wanted = np.broadcast_shapes(x.shape, tuple(node.integers(1, "shape") or []))
+    x = node.to.expanded(f"{node.label}/axes", x, len(wanted))
+    return node.to.repeated(node.label, x, [n // m for n, m in zip(wanted, x.shape, strict=True)])
+
+
+@operator("DepthToSpace")
+def depth_to_space(node: Node) -> Value:
+    first = node.attribute("mode", b"DCR") == b"DCR"
+    return node.to.blocks_to_space(node.label, node.value(0), int(node.attribute("blocksize", 1)), first)
+
+
+@operator("SpaceToDepth")
+def space_to_depth(node: Node) -> Value:
+    return node.to.space_to_blocks(node.label, node.value(0), int(node.attribute("blocksize", 1)), True)
+
+
+@operator("Resize", "Upsample")
+def resize(node: Node) -> Value:
+    """To the nearest pixel, of rows and pixels."""
+    x = node.value(0)
+    if node.attribute("mode", b"nearest") != b"nearest":
+        node.refuse(f"mode {node.attribute('mode', b'').decode()}; driftc reads nearest")
+    return node.to.resize(node.label, x, _size(node, x), **_grid(node))
+
+
+def _size(node: Node, x: Value) -> list[int]:
+    """Rows and pixels of what Resize and Upsample give."""
+    last = len(node.inputs) - 1
+    sizes = node.integers(3, "sizes") if last == 3 else None
+    scales = node.attribute("scales", None)
+    if sizes is None and scales is None:
+        scales = node.constant(1 if node.kind == "Upsample" else min(last, 2)).reshape(-1)
+    axes = [int(n) % x.rank for n in node.attribute("axes", range(x.rank))]
+    found = list(x.shape)
+    for place, axis in enumerate(axes):
+        found[axis] = sizes[place] if sizes is not None else int(np.floor(x.shape[axis] * np.float32(scales[place])))
+    if found[:2] != list(x.shape[:2]) or node.attribute("keep_aspect_ratio_policy", b"stretch") != b"stretch":
+        node.refuse(f"resizes {list(x.shape)} to {found}; driftc reads rows and pixels, each to its own size")
+    return found[2:]
+
+
+def _grid(node: Node) -> dict[str, bool]:
+    """Where pixels are, in TFLite's terms."""
+    mode = node.attribute("coordinate_transformation_mode", b"half_pixel").decode()
+    if node.kind == "Upsample":
+        mode = "asymmetric"
+    nearest = node.attribute("nearest_mode", b"round_prefer_floor").decode()
+    found = {
+        "half_pixel": {"half_pixel_centers": True},
+        "pytorch_half_pixel": {"half_pixel_centers": True},
+        "align_corners": {"align_corners": True},
+        "asymmetric": {},
+    }.get(mode)
+    if found is None:
+        node.refuse(f"coordinates '{mode}', nearest '{nearest}' are not supported")
+    return found
 
 
 @operator("Concat")
@@ -45,9 +136,9 @@ def cut(node: Node) -> Value:
 
 @operator("Flatten")
 def flatten(node: Node) -> Value:
-    if int(node.attribute("axis", 1)) != 1:
-        node.refuse(f"flattens from axis {node.attribute('axis', 1)}; driftc reads 1")
-    return node.to.reshape(node.label, node.value(0), (1, -1))
+    x, axis = node.value(0), int(node.attribute("axis", 1))
+    axis = axis % x.rank if axis != x.rank else axis
+    return node.to.reshape(node.label, x, (prod(x.shape[:axis]), prod(x.shape[axis:])))
 
 
 @operator("Reshape")

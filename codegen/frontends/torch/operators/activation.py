@@ -37,10 +37,21 @@ def leaky_relu(call: Call) -> Value:
     return call.to.activation(call.label, call.value(), "leaky_relu", float(call.argument(1, "negative_slope", 0.01)))
 
 
-@operator("clamp", "hardtanh", "hardtanh_")
+@operator("clamp", "clamp_")
 def clamp(call: Call) -> Value:
-    bounds = (call.argument(1, "min", -1), call.argument(2, "max", 1))
-    kinds = {(0, 6): "relu6", (0, None): "relu"}
-    if bounds not in kinds:
-        call.refuse(f"clamps to {bounds[0]}..{bounds[1]}; driftc reads 0..6 and 0..")
-    return call.to.activation(call.label, call.value(), kinds[bounds])
+    return call.to.clip(call.label, call.value(), call.argument(1, "min", None), call.argument(2, "max", None))
+
+
+@operator("clamp_min")
+def clamp_min(call: Call) -> Value:
+    return call.to.clip(call.label, call.value(), float(call.args[1]), None)
+
+
+@operator("clamp_max")
+def clamp_max(call: Call) -> Value:
+    return call.to.clip(call.label, call.value(), None, float(call.args[1]))
+
+
+@operator("hardtanh", "hardtanh_")
+def hardtanh(call: Call) -> Value:
+    return call.to.clip(call.label, call.value(), call.argument(1, "min_val", -1.0), call.argument(2, "max_val", 1.0))

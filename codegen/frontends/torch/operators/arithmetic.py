@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from driftc.codegen.frontends.torch.call import Call
@@ -9,6 +11,9 @@ from driftc.codegen.frontends.torch.walk import operator
 from driftc.codegen.frontends.value import Value
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.elementwise.add import Add
+from driftc.codegen.operators.elementwise.div import Div
+from driftc.codegen.operators.elementwise.maximum import Maximum
+from driftc.codegen.operators.elementwise.minimum import Minimum
 from driftc.codegen.operators.elementwise.mul import Mul
 from driftc.codegen.operators.elementwise.sub import Sub
 
@@ -28,18 +33,58 @@ def mul(call: Call) -> Value:
     return _binary(call, Mul)
 
 
+@operator("maximum")
+def maximum(call: Call) -> Value:
+    return _binary(call, Maximum)
+
+
+@operator("minimum")
+def minimum(call: Call) -> Value:
+    return _binary(call, Minimum)
+
+
+@operator("rsub")
+def rsub(call: Call) -> Value:
+    """The second operand less the first."""
+    return _binary(call, Sub, call.args[1], call.args[0])
+
+
+@operator("neg", "neg_")
+def neg(call: Call) -> Value:
+    return call.to.binary_constant(call.label, Mul, call.value(), np.full(1, -1.0), first=False)
+
+
+@operator("square")
+def square(call: Call) -> Value:
+    return call.to.binary(call.label, Mul, call.value(), call.value())
+
+
+@operator("pow")
+def power(call: Call) -> Value:
+    """To the power of 1, 2, 3 or 4."""
+    if call.args[1] not in (1, 2, 3, 4):
+        call.refuse(f"power {call.args[1]}; driftc reads 1 to 4")
+    x = found = call.value()
+    for number in range(2, int(call.args[1]) + 1):
+        found = call.to.binary(f"{call.label}/{number}", Mul, found, x)
+    return found
+
+
 @operator("div", "div_")
 def div(call: Call) -> Value:
+    if isinstance(call.walk.values.get(getattr(call.args[1], "name", "")), Value):
+        return _binary(call, Div)
     by = np.atleast_1d(np.asarray(call.constant(call.args[1]), np.float64))
     if call.node.kwargs.get("rounding_mode") or not np.all(by):
         call.refuse("divides by zero or rounds")
     return call.to.binary_constant(call.label, Mul, call.value(), 1 / by, first=False)
 
 
-def _binary(call: Call, kind: type[Operator]) -> Value:
+def _binary(call: Call, kind: type[Operator], *swapped: Any) -> Value:
     if call.node.kwargs.get("alpha", 1) != 1:
         call.refuse(f"alpha {call.node.kwargs['alpha']} is not supported")
-    a, b = (call.walk.values[a.name] if hasattr(a, "name") else np.asarray(a) for a in call.args[:2])
+    operands = swapped or call.args[:2]
+    a, b = (call.walk.values[x.name] if hasattr(x, "name") else np.asarray(x) for x in operands)
     if isinstance(a, Value) and isinstance(b, Value):
         return call.to.binary(call.label, kind, a, b)
     if isinstance(a, Value):

@@ -11,8 +11,8 @@ from driftc.codegen.frontends.value import Value
 def conv(call: Call) -> Value:
     """Over one axis or two, in groups, dilated."""
     general = call.kind == "convolution"
-    if general and (call.args[6] or any(call.args[7])):
-        call.refuse("transposed convolutions are not supported")
+    if general and call.args[6]:
+        return _transposed(call, 8, 5, 7)
     x, weights = call.value(), call.constant(call.args[1])
     count = weights.ndim - 2
     stride, dilation = (each(call.argument(*where, 1), count) for where in ((3, "stride"), (5, "dilation")))
@@ -25,6 +25,31 @@ def conv(call: Call) -> Value:
     groups = int(call.argument(8 if general else 6, "groups", 1))
     bias = call.array(call.argument(2, "bias", None))
     return call.to.conv(call.label, x, weights, bias, stride, around, dilation, groups)
+
+
+@operator("conv_transpose1d", "conv_transpose2d")
+def conv_transpose(call: Call) -> Value:
+    """Over one axis or two, in groups, dilated."""
+    return _transposed(call, 6, 7, 5)
+
+
+def _transposed(call: Call, groups: int, dilation: int, extra: int) -> Value:
+    """The numbers are where the arguments stand."""
+    x, weights = call.value(), call.constant(call.args[1])
+    count = weights.ndim - 2
+    stride, padding = (each(call.argument(*where), count) for where in ((3, "stride", 1), (4, "padding", 0)))
+    more = each(call.argument(extra, "output_padding", 0), count)
+    crop = [(n, n - m) for n, m in zip(padding, more, strict=True)]
+    return call.to.transpose_conv(
+        call.label,
+        x,
+        weights,
+        call.array(call.argument(2, "bias", None)),
+        stride,
+        crop,
+        each(call.argument(dilation, "dilation", 1), count),
+        int(call.argument(groups, "groups", 1)),
+    )
 
 
 @operator("linear")

@@ -2,19 +2,98 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from driftc.codegen.frontends.torch.call import Call
 from driftc.codegen.frontends.torch.walk import operator
 from driftc.codegen.frontends.value import Value
 
 
-@operator("_assert", "alias", "clone", "contiguous", "detach", "dropout", "dropout_", "feature_dropout", "to")
+@operator("_assert", "_assert_tensor_metadata", "_to_copy", "alias", "clone", "contiguous", "detach", "to")
+@operator("dropout", "dropout_", "feature_dropout")
 def unchanged(call: Call) -> Value:
     return call.value()
 
 
-@operator("flatten", "reshape", "squeeze", "unsqueeze", "view")
+@operator("_unsafe_view", "flatten", "reshape", "squeeze", "unflatten", "unsqueeze", "view")
 def reshape(call: Call) -> Value:
-    return call.to.reshape(call.label, call.value(), (1, *(int(n) for n in call.node.meta["val"].shape[1:])))
+    return call.to.reshape(call.label, call.value(), tuple(int(n) for n in call.node.meta["val"].shape))
+
+
+@operator("chunk", "split", "split_with_sizes")
+def split(call: Call) -> list[Value]:
+    x, axis = call.value(), int(call.argument(2, "dim", 0))
+    sizes = [int(part.shape[axis]) for part in call.node.meta["val"]]
+    return call.to.split(call.label, x, sizes, axis)
+
+
+@operator("unbind")
+def unbind(call: Call) -> list[Value]:
+    x, axis = call.value(), int(call.argument(1, "dim", 0)) % call.value().rank
+    parts = call.to.split(call.label, x, [1] * x.shape[axis], axis)
+    shape = (*x.shape[:axis], *x.shape[axis + 1 :])
+    return [call.to.reshape(f"{call.label}/{number}", part, shape) for number, part in enumerate(parts)]
+
+
+@operator("select")
+def select(call: Call) -> Value:
+    return call.to.take(call.label, call.value(), np.array(int(call.args[2])), int(call.args[1]))
+
+
+@operator("index_select")
+def index_select(call: Call) -> Value:
+    return call.to.take(call.label, call.value(), call.constant(call.args[2]), int(call.args[1]))
+
+
+@operator("stack")
+def stack(call: Call) -> Value:
+    return call.to.stacked(
+        call.label, [call.walk.value(part) for part in call.args[0]], int(call.argument(1, "dim", 0))
+    )
+
+
+@operator("flip")
+def flip(call: Call) -> Value:
+    x = call.value()
+    axes = {int(axis) % x.rank for axis in call.args[1]}
+    return call.to.slice(
+        call.label, x, [range(n)[::-1] if axis in axes else range(n) for axis, n in enumerate(x.shape)]
+    )
+
+
+@operator("repeat")
+def repeat(call: Call) -> Value:
+    return call.to.repeated(call.label, call.value(), [int(n) for n in call.args[1]])
+
+
+@operator("expand", "expand_as")
+def expand(call: Call) -> Value:
+    wanted = [int(n) for n in call.node.meta["val"].shape]
+    x = call.to.expanded(f"{call.label}/axes", call.value(), len(wanted))
+    return call.to.repeated(call.label, x, [n // m for n, m in zip(wanted, x.shape, strict=True)])
+
+
+@operator("pixel_shuffle")
+def pixel_shuffle(call: Call) -> Value:
+    return call.to.blocks_to_space(call.label, call.value(), int(call.args[1]), False)
+
+
+@operator("pixel_unshuffle")
+def pixel_unshuffle(call: Call) -> Value:
+    return call.to.space_to_blocks(call.label, call.value(), int(call.args[1]), False)
+
+
+@operator("channel_shuffle", "native_channel_shuffle")
+def channel_shuffle(call: Call) -> Value:
+    x, groups = call.value(), int(call.args[1])
+    _, channels, rows, pixels = x.shape
+    y = call.to.reshape(f"{call.label}/groups", x, (1, groups, channels // groups, rows, pixels))
+    return call.to.reshape(call.label, call.to.transpose(call.label, y, (0, 2, 1, 3, 4)), x.shape)
+
+
+@operator("upsample_nearest1d", "upsample_nearest2d")
+def upsample_nearest(call: Call) -> Value:
+    return call.to.resize(call.label, call.value(), call.node.meta["val"].shape[2:])
 
 
 @operator("permute")

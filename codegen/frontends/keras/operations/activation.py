@@ -1,0 +1,41 @@
+"""Functions of one tensor: `keras.ops.relu(x)`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from driftc.codegen.frontends.keras.walk import Walk, operation
+from driftc.codegen.graph import Tensor
+
+NAMES = {  # the classes behind keras.ops -> the builder's
+    "HardSigmoid": "hard_sigmoid",
+    "HardSilu": "hard_swish",
+    "Relu": "relu",
+    "Relu6": "relu6",
+    "Sigmoid": "sigmoid",
+    "Silu": "silu",
+    "Tanh": "tanh",
+}
+
+
+@operation(*NAMES)
+def activation(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    return walk.builder.activation(of.name, x, NAMES[type(of).__name__])
+
+
+@operation("LeakyRelu")
+def leaky_relu(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    return walk.builder.activation(of.name, x, "leaky_relu", float(of.negative_slope))
+
+
+@operation("Softmax")
+def softmax(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    """Along the last axis."""
+    if of.axis % len(x.shape) != len(x.shape) - 1:
+        walk.refuse(of, f"softmax along axis {of.axis}; driftc reads the last")
+    return walk.builder.activation(of.name, x, "softmax")
+
+
+@operation("Clip")
+def clip(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    return walk.builder.clip(of.name, x, of.x_min, of.x_max)

@@ -1,0 +1,67 @@
+"""Arithmetic of tensors and constants: `x + 1`, `keras.ops.multiply(a, b)`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from driftc.codegen.frontends.keras.walk import Walk, operation
+from driftc.codegen.graph import Tensor
+from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.elementwise.add import Add
+from driftc.codegen.operators.elementwise.div import Div
+from driftc.codegen.operators.elementwise.maximum import Maximum
+from driftc.codegen.operators.elementwise.minimum import Minimum
+from driftc.codegen.operators.elementwise.mul import Mul
+from driftc.codegen.operators.elementwise.sub import Sub
+
+
+@operation("Add")
+def add(walk: Walk, of: Any, a: Any, b: Any) -> Tensor:
+    return _binary(walk, of, Add, a, b)
+
+
+@operation("Subtract")
+def subtract(walk: Walk, of: Any, a: Any, b: Any) -> Tensor:
+    return _binary(walk, of, Sub, a, b)
+
+
+@operation("Multiply")
+def multiply(walk: Walk, of: Any, a: Any, b: Any) -> Tensor:
+    return _binary(walk, of, Mul, a, b)
+
+
+@operation("Divide", "TrueDivide")
+def divide(walk: Walk, of: Any, a: Any, b: Any) -> Tensor:
+    if isinstance(b, Tensor):
+        return _binary(walk, of, Div, a, b)
+    return _binary(walk, of, Mul, a, 1 / np.asarray(b, np.float64))
+
+
+@operation("Maximum")
+def maximum(walk: Walk, of: Any, a: Any, b: Any) -> Tensor:
+    return _binary(walk, of, Maximum, a, b)
+
+
+@operation("Minimum")
+def minimum(walk: Walk, of: Any, a: Any, b: Any) -> Tensor:
+    return _binary(walk, of, Minimum, a, b)
+
+
+@operation("Negative")
+def negative(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    return _binary(walk, of, Mul, x, -1.0)
+
+
+@operation("Square")
+def square(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    return _binary(walk, of, Mul, x, x)
+
+
+def _binary(walk: Walk, of: Any, kind: type[Operator], a: Any, b: Any) -> Tensor:
+    operands = [
+        x if isinstance(x, Tensor) else walk.builder.constant(f"{of.name}/constant", np.atleast_1d(np.asarray(x)))
+        for x in (a, b)
+    ]
+    return walk.builder.binary(of.name, kind, operands[0], operands[1])

@@ -1,0 +1,171 @@
+"""What moves elements and computes nothing: slices, joins, other shapes and orders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from driftc.codegen.frontends.keras.walk import Walk, operation
+from driftc.codegen.graph import Tensor
+
+
+@operation("Cast", "ConvertToTensor", "Copy", "SaturateCast", "StopGradient", "View")
+def unchanged(walk: Walk, of: Any, x: Tensor, *_: Any, **__: Any) -> Tensor:
+    """To float32 or float16."""
+    kind = getattr(of, "dtype", None) or "float32"
+    if str(kind) not in ("float32", "float16", "bfloat16"):
+        walk.refuse(of, f"to {kind}; driftc computes real values")
+    return x
+
+
+@operation("GetItem")
+def get_item(walk: Walk, of: Any, x: Tensor, key: Any) -> Tensor:
+    """Integers, slices, None and an ellipsis."""
+    keys = list(key) if isinstance(key, tuple | list) else [key]  # a list: as Keras reads a tuple from its file
+    if any(not isinstance(k, int | np.integer | slice | type(None) | type(Ellipsis)) for k in keys):
+        walk.refuse(of, "is indexed by a tensor; driftc reads integers and slices")
+    taken = sum(k is not None and k is not Ellipsis for k in keys)
+    if Ellipsis in keys:
+        place = keys.index(Ellipsis)
+        keys[place : place + 1] = [slice(None)] * (len(x.shape) - taken)
+    else:
+        keys += [slice(None)] * (len(x.shape) - taken)
+    ranges: list[range] = []
+    shape: list[int] = []
+    for k in keys:
+        if k is None:
+            shape.append(1)
+            continue
+        whole = range(x.shape[len(ranges)])
+        if isinstance(k, slice):
+            ranges.append(whole[k])
+            shape.append(len(ranges[-1]))
+        else:
+            ranges.append(whole[int(k) : int(k) + 1 or None])
+    return walk.builder.reshape(of.name, walk.builder.slice(f"{of.name}/slice", x, ranges), tuple(shape))
+
+
+@operation("Reshape")
+def reshape(walk: Walk, of: Any, x: Tensor, *_: Any) -> Tensor:
+    return walk.builder.reshape(of.name, x, (1, *(int(n) for n in of.newshape[1:])))
+
+
+@operation("Ravel")
+def ravel(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    walk.refuse(of, "joins the batch with other axes; use keras.layers.Flatten")
+
+
+@operation("ExpandDims")
+def expand_dims(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    axes = of.axis if isinstance(of.axis, list | tuple) else [of.axis]
+    rank = len(x.shape) + len(axes)
+    inserted = {axis % rank for axis in axes}
+    rest = iter(x.shape)
+    return walk.builder.reshape(of.name, x, tuple(1 if axis in inserted else next(rest) for axis in range(rank)))
+
+
+@operation("Squeeze")
+def squeeze(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    axes = of.axis if isinstance(of.axis, list | tuple) else [of.axis]
+    if of.axis is None:
+        axes = [axis for axis, n in enumerate(x.shape) if n == 1 and axis]
+    gone = {axis % len(x.shape) for axis in axes}
+    return walk.builder.reshape(of.name, x, tuple(n for axis, n in enumerate(x.shape) if axis not in gone))
+
+
+@operation("Transpose")
+def transpose(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    return walk.builder.transpose(of.name, x, of.axes or range(len(x.shape))[::-1])
+
+
+@operation("Swapaxes")
+def swapaxes(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    order = list(range(len(x.shape)))
+    order[of.axis1], order[of.axis2] = order[of.axis2], order[of.axis1]
+    return walk.builder.transpose(of.name, x, order)
+
+
+@operation("Moveaxis")
+def moveaxis(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    order = list(range(len(x.shape)))
+    sources, targets = ([n % len(order) for n in np.atleast_1d(part)] for part in (of.source, of.destination))
+    rest = [axis for axis in order if axis not in sources]
+    for target, source in sorted(zip(targets, sources, strict=True)):
+        rest.insert(target, source)
+    return walk.builder.transpose(of.name, x, rest)
+
+
+@operation("Concatenate")
+def concatenate(walk: Walk, of: Any, parts: Sequence[Tensor]) -> Tensor:
+    return walk.builder.concat(of.name, parts, of.axis)
+
+
+@operation("Hstack", "Vstack", "Append")
+def stacked(walk: Walk, of: Any, *_: Any) -> Tensor:
+    walk.refuse(of, "is not supported; keras.ops.concatenate with an axis is")
+
+
+@operation("Stack")
+def stack(walk: Walk, of: Any, parts: Sequence[Tensor]) -> Tensor:
+    return walk.builder.pack(of.name, parts, of.axis % (len(parts[0].shape) + 1))
+
+
+@operation("Unstack")
+def unstack(walk: Walk, of: Any, x: Tensor) -> list[Tensor]:
+    return walk.builder.unpack(of.name, x, of.axis % len(x.shape))
+
+
+@operation("Split")
+def split(walk: Walk, of: Any, x: Tensor) -> list[Tensor]:
+    axis = of.axis % len(x.shape)
+    extent, sections = x.shape[axis], of.indices_or_sections
+    bounds = (
+        [extent // sections * n for n in range(sections + 1)] if isinstance(sections, int) else [0, *sections, extent]
+    )
+    return walk.builder.split(of.name, x, [b - a for a, b in pairwise(bounds)], axis)
+
+
+@operation("Flip")
+def flip(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    axes = range(len(x.shape)) if of.axis is None else np.atleast_1d(of.axis)
+    return walk.builder.flip(of.name, x, [int(axis) % len(x.shape) for axis in axes])
+
+
+@operation("Take")
+def take(walk: Walk, of: Any, x: Tensor, indices: Any) -> Tensor:
+    """By constant indices along one axis."""
+    if isinstance(indices, Tensor) or of.axis is None or np.ndim(indices) > 1:
+        walk.refuse(of, "driftc reads constant indices along one axis")
+    axis = of.axis % len(x.shape)
+    label = of.name if np.ndim(indices) else f"{of.name}/slice"
+    y = walk.builder.take(label, x, np.atleast_1d(np.asarray(indices)).tolist(), axis)
+    return y if np.ndim(indices) else walk.builder.reshape(of.name, y, (*x.shape[:axis], *x.shape[axis + 1 :]))
+
+
+@operation("Repeat")
+def repeat(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    """Every slice as often."""
+    if of.axis is None or np.ndim(of.repeats):
+        walk.refuse(of, "driftc reads one number of repeats along one axis")
+    axis = of.axis % len(x.shape)
+    return walk.builder.take(of.name, x, [n for n in range(x.shape[axis]) for _ in range(int(of.repeats))], axis)
+
+
+@operation("Tile")
+def tile(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    times = [int(n) for n in np.atleast_1d(of.repeats)]
+    for axis, count in enumerate([1] * (len(x.shape) - len(times)) + times):
+        x = walk.builder.repeat(f"{of.name}/{axis}", x, count, axis)
+    return x
+
+
+@operation("Pad")
+def pad(walk: Walk, of: Any, x: Tensor, constant_values: Any = None) -> Tensor:
+    """With constants."""
+    if of.mode != "constant":
+        walk.refuse(of, f"mode '{of.mode}'; driftc reads 'constant'")
+    amounts = [(int(a), int(b)) for a, b in np.broadcast_to(np.asarray(of.pad_width), (len(x.shape), 2))]
+    return walk.builder.pad(of.name, x, amounts, float(constant_values or 0.0))

@@ -1,0 +1,108 @@
+"""Layers of PyTorch, through torch.export and through ONNX: each equals PyTorch, and TFLite Micro runs it in int8."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from float_models import needs
+from imports import check_int8, export_torch, imported, kinds
+
+from driftc.codegen.errors import ModelError
+from driftc.codegen.frontends import load_model
+
+TORCH, ONNX = needs("torch", "torch"), needs("onnx", "onnx")
+FORMATS = [pytest.param("net.pt2", marks=TORCH), pytest.param("net.onnx", marks=[TORCH, ONNX])]
+pytestmark = pytest.mark.filterwarnings("ignore")
+Function = Callable[[Any, Any, Any], Any]  # (torch, nn.functional, an image of [1, 4, 6, 5]) -> results
+
+# Name -> what is computed, operators that must be there.
+PARTS: dict[str, tuple[Function, set[str]]] = {
+    "split": (
+        lambda t, F, x: t.cat([y * (n + 1) for n, y in enumerate([*x.chunk(2, 1), *x.split([1, 3], 1)])], 1),
+        {"SPLIT", "SPLIT_V", "CONCATENATION"},
+    ),
+    "resized": (
+        lambda t, F, x: F.interpolate(x[:, :, :3], scale_factor=2) + F.interpolate(x, size=(6, 5))[:, :, :, :1],
+        {"RESIZE_NEAREST_NEIGHBOR"},
+    ),
+    "clipped": (
+        lambda t, F, x: t.cat([x.clamp(-0.25, 0.5), x.clamp(max=0.125), F.hardtanh(x * 2), x.clamp(0, 0.75)], 1),
+        {"MAXIMUM", "MINIMUM", "RELU"},
+    ),
+    "largest": (lambda t, F, x: t.maximum(x, x.flip(2)) - t.minimum(x, -x), {"MAXIMUM", "MINIMUM"}),
+    "arithmetic": (lambda t, F, x: (1 - x) ** 2 / (x + 2.5) + x / 4, {"SUB", "MUL", "DIV"}),
+    "picked": (
+        lambda t, F, x: t.stack([x[:, 3], x.select(1, 0), x[:, 1] * 2], 1).index_select(3, t.tensor([4, 0, 1])),
+        {"STRIDED_SLICE", "CONCATENATION"},
+    ),
+    "repeated": (lambda t, F, x: x[:, :1].expand(1, 4, 6, 5) + x.mean(1, keepdim=True).repeat(1, 4, 1, 1), {"MEAN"}),
+}
+
+
+def module_of(torch: Any, function: Function) -> Any:
+    class Part(torch.nn.Module):  # type: ignore[misc]
+        def forward(self, x: Any) -> Any:
+            return function(torch, torch.nn.functional, x)
+
+    return Part()
+
+
+@pytest.mark.parametrize("file", FORMATS)
+@pytest.mark.parametrize("name", PARTS)
+def test_part(name: str, file: str, tmp_path: Path) -> None:
+    torch = import_module("torch")
+    function, wanted = PARTS[name]
+    graph = imported(export_torch(module_of(torch, function), (torch.zeros(1, 4, 6, 5),), tmp_path / file))
+    if file == "net.pt2":
+        assert wanted <= set(kinds(graph)), kinds(graph)
+    check_int8(graph)
+
+
+def transposed(torch: Any, name: str) -> tuple[Any, tuple[int, ...]]:
+    nn = torch.nn
+    return {
+        "twice": (nn.ConvTranspose2d(4, 3, 2, 2), (1, 4, 3, 5)),
+        "as same": (nn.Sequential(nn.ConvTranspose2d(4, 3, 4, 2, 1), nn.ReLU()), (1, 4, 3, 5)),
+        "cropped": (nn.ConvTranspose2d(4, 6, 3, 2, 1, output_padding=1), (1, 4, 3, 5)),
+        "grouped": (nn.ConvTranspose2d(4, 6, 3, 2, groups=2), (1, 4, 3, 5)),
+        "dilated": (nn.ConvTranspose2d(4, 2, (2, 3), (1, 2), dilation=2, bias=False), (1, 4, 3, 4)),
+        "steps": (nn.Sequential(nn.ConvTranspose1d(4, 3, 3, 2), nn.BatchNorm1d(3)), (1, 4, 6)),
+    }[name]
+
+
+@pytest.mark.parametrize("file", FORMATS)
+@pytest.mark.parametrize("name", ["twice", "as same", "cropped", "grouped", "dilated", "steps"])
+def test_transposed_convolution(name: str, file: str, tmp_path: Path) -> None:
+    torch = import_module("torch")
+    torch.manual_seed(0)
+    module, shape = transposed(torch, name)
+    path = export_torch(module, (torch.zeros(shape),), tmp_path / file)
+    if (name, file) == ("grouped", "net.onnx"):  # which the reference of onnx itself does not run
+        assert "not compared with onnx" in load_model(path).notes[-1]
+        return
+    graph = imported(path)
+    assert kinds(graph).count("TRANSPOSE_CONV") == 1
+    assert ("STRIDED_SLICE" in kinds(graph)) == (name == "cropped")
+    check_int8(graph)
+
+
+@pytest.mark.parametrize("file", FORMATS)
+def test_what_is_missing_is_told_at_once(file: str, tmp_path: Path) -> None:
+    torch = import_module("torch")
+
+    class Net(torch.nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.memory = torch.nn.LSTM(4, 3, batch_first=True)
+
+        def forward(self, x: Any) -> Any:
+            y = self.memory(x)[0]
+            return torch.topk(torch.relu(y), 2).values + torch.topk(x, 2).values[:, :, :1]
+
+    path = export_torch(Net(), (torch.zeros(1, 5, 4),), tmp_path / file)
+    with pytest.raises(ModelError, match=r"not supported: 2 kinds of operator (lstm|LSTM) .*; or .*, (TopK|topk) \("):
+        load_model(path)
