@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from driftc.codegen.emit.emit import port_names
 from driftc.codegen.errors import ToolError, UsageError
+from driftc.codegen.files import write_file
 from driftc.codegen.graph import Tensor
 from driftc.codegen.names import identifier
 from driftc.codegen.samples import Samples
@@ -202,12 +203,5 @@ class _Keeper:
     def write(self, path: Path) -> None:
         """Whole or not at all."""
         target = path if path.suffix == ".npz" else path.with_name(f"{path.name}.npz")
-        fresh = target.with_name(f".{target.name}.part")
-        try:
-            with fresh.open("wb") as file:
-                np.savez(file, **{name: np.stack(values) for name, values in self._kept.items()})  # type: ignore[arg-type]
-            fresh.replace(target)
-        except OSError as problem:
-            raise UsageError(f"{target}: cannot be written: {problem.strerror}") from None
-        finally:
-            fresh.unlink(missing_ok=True)
+        arrays: dict[str, Any] = {name: np.stack(values) for name, values in self._kept.items()}
+        write_file(target, lambda file: np.savez(file, **arrays))

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from driftc.codegen.cli.folder import load
-from driftc.codegen.errors import UsageError
+from driftc.codegen.files import write_file
 
 
 @click.command()
@@ -22,8 +22,5 @@ def report(folder: Path, output: Path | None) -> None:
     facts = {**compiled.report, "measured_with": compiled.measured_with, "quantization": compiled.quantization}
     text = drawn(compiled.lowered.plan, facts, compiled.pareto("greedy"), stored.verification(folder))
     page = output or folder.absolute().with_name(f"{folder.absolute().name}-report.html")
-    try:
-        page.write_text(text, encoding="utf-8", newline="\n")
-    except OSError as problem:
-        raise UsageError(f"{page.name}: cannot be written: {problem.strerror}") from None
+    write_file(page, text.encode())
     click.echo(f"wrote {output or page.name}")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from driftc.codegen.errors import UsageError
 from driftc.codegen.export.package import Files
+from driftc.codegen.files import write_file
 
 _MARK = b"driftc export"  # the archive's comment, by which a later export knows its own
 _EARLIEST = (1980, 1, 1, 0, 0, 0)  # the first time that a .zip can say
@@ -29,13 +30,7 @@ def archived(root: str, files: Files) -> bytes:
 
 def write_archive(path: Path, root: str, files: Files) -> None:
     """Write it whole or not at all. Raises UsageError."""
-    aside = path.with_name(f".{path.name}.new")
-    try:
-        aside.write_bytes(archived(root, files))
-        aside.replace(path)
-    except OSError as problem:
-        aside.unlink(missing_ok=True)
-        raise UsageError(f"{path}: cannot be written: {problem.strerror}") from None
+    write_file(path, archived(root, files))
 
 
 def check_archive(path: Path) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from driftc.codegen.errors import UsageError
 from driftc.codegen.evaluate import batches, trace
+from driftc.codegen.files import write_file
 from driftc.codegen.frontends import load_model
 from driftc.codegen.graph import Array, Graph, Tensor
 from driftc.codegen.names import Names
@@ -72,10 +73,7 @@ class Quantized:
 
     def write(self, path: str | Path) -> None:
         """The .tflite file. Raises UsageError where it cannot be written."""
-        try:
-            Path(path).write_bytes(self.model)
-        except OSError as problem:
-            raise UsageError(f"{path}: cannot be written: {problem.strerror}") from None
+        write_file(Path(path), self.model)
 
 
 def quantize_file(

@@ -6,8 +6,13 @@ The files may have been edited: what is not of the right form is taken as not th
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from driftc.codegen import files
+from driftc.codegen.errors import UsageError
+from driftc.codegen.files import write_file
 
 REPORT = "report.json"
 VERIFIED = "verified.json"  # what `driftc verify` found last
@@ -17,8 +22,8 @@ Json = dict[str, Any]
 def read_json(path: Path) -> Json:
     """The object in the file; empty where there is none that can be read."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        found = files.read_json(path)
+    except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -58,9 +63,5 @@ def verification(folder: Path) -> Json | None:
 
 def keep_verification(folder: Path, found: Json) -> None:
     """Write it there, whole or not at all; where the folder cannot be written, nothing is kept."""
-    fresh = folder / f".{VERIFIED}.part"
-    try:
-        fresh.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8", newline="\n")
-        fresh.replace(folder / VERIFIED)
-    except OSError:
-        fresh.unlink(missing_ok=True)
+    with suppress(UsageError):
+        write_file(folder / VERIFIED, (json.dumps(found, indent=2) + "\n").encode())

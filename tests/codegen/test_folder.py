@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 
 from driftc.codegen import folder
 from driftc.codegen.errors import UsageError
+from driftc.codegen.files import aside, exchange, write_file
 from driftc.codegen.folder import RECORD, read_record, write_folder
 
 OLD: dict[str, str | bytes] = {
@@ -141,6 +144,7 @@ def test_failure_at_any_moment(
 ) -> None:
     """The n-th call fails, for every n: the old folder, or the new one, and nothing beside it."""
     genuine: Callable[..., Any] = getattr(Path, method)
+    monkeypatch.setattr(folder, "exchange", lambda a, b: method != "rename" and exchange(a, b))
     for number in range(20):
         out = tmp_path / f"{method}{number}" / "out"
         write_folder(out, OLD)
@@ -163,7 +167,7 @@ def test_failure_at_any_moment(
         except KeyboardInterrupt:
             finished = False
         finally:
-            monkeypatch.undo()
+            monkeypatch.setattr(Path, method, genuine)
         assert content(out) == expected(NEW if finished else OLD)
         assert alone(out)
         if finished:
@@ -182,6 +186,93 @@ def test_full_disk_without_an_old_folder(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(UsageError, match=r"out: cannot be written: No space left on device"):
         write_folder(tmp_path / "out", NEW)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["empty", "sub/empty/deeper"])
+def test_empty_folders_are_left_alone(out: Path, name: str) -> None:
+    """They went with what driftc had written."""
+    (out / name).mkdir(parents=True)
+    with pytest.raises(UsageError, match=f"holds {name.split('/deeper')[0]}, which driftc did not write"):
+        write_folder(out, NEW)
+    assert (out / name).is_dir()
+
+
+@pytest.mark.parametrize("name", ["link", "sub/link", "a.c"])
+@pytest.mark.parametrize("target", [".", "none", "elsewhere"])
+def test_links_are_left_alone(out: Path, name: str, target: str, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "mine").write_text("mine")
+    (out / name).unlink(missing_ok=True)
+    (out / name).symlink_to(tmp_path / target)
+    with pytest.raises(UsageError, match=rf"holds {name} \(a link\), which driftc did not write"):
+        write_folder(out, NEW)
+    assert (out / name).is_symlink()
+    assert (tmp_path / "elsewhere" / "mine").is_file()
+
+
+def killed(place: Path, out: Path) -> Path:
+    """A folder as a process that is no more left it beside `out`."""
+    found = place.with_name(aside(out).replace(f"-{os.getpid()}-", f"-{_no_process()}-") + "abcd_123")
+    place.rename(found)
+    return found
+
+
+def _no_process() -> int:
+    child = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    return int(child.stdout)
+
+
+def test_what_a_killed_run_left_is_cleared(out: Path) -> None:
+    (out.parent / "place" / "new" / "sub").mkdir(parents=True)
+    (out.parent / "place" / "new" / "a.c").write_text("half")
+    killed(out.parent / "place", out)
+    write_folder(out, NEW)
+    assert content(out) == expected(NEW)
+    assert alone(out)
+
+
+def test_folder_that_a_killed_run_had_set_aside_comes_back(out: Path) -> None:
+    """Without a call that swaps, a kill between two renames leaves none."""
+    (out.parent / "place").mkdir()
+    out.rename(out.parent / "place" / "old")
+    killed(out.parent / "place", out)
+    (out.parent / f".{out.name}-1-abcd_123").mkdir()  # of a process that is at work
+    (out.parent / f".{out.name}-2-mine").mkdir()
+    with pytest.raises(UsageError, match="cannot be written"):
+        write_folder(out, {"a/b": "", "a": ""})
+    assert content(out) == expected(OLD)
+    assert {path.name for path in out.parent.iterdir()} == {"out", ".out-1-abcd_123", ".out-2-mine"}
+
+
+def test_swap_leaves_no_moment_without_a_folder(out: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    if exchange(out, tmp_path / "other"):
+        assert (tmp_path / "other" / "a.c").is_file()
+        assert not list(out.iterdir())
+    assert not exchange(out, tmp_path / "none")
+
+
+def test_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk left an empty or a cut file in the place of the old one."""
+    path = tmp_path / "model.tflite"
+    write_file(path, b"old")
+    assert path.stat().st_mode & 0o777 == 0o666 & ~_umask()
+
+    def full(number: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(UsageError, match=r"model\.tflite: cannot be written: No space left on device"):
+            write_file(path, b"new")
+    assert content(tmp_path) == {"model.tflite": b"old"}
+    (tmp_path / "place").write_bytes(b"cut")
+    killed(tmp_path / "place", path)
+    (tmp_path / "link").symlink_to("model.tflite")
+    write_file(tmp_path / "link", lambda file: file.write(b"new"))
+    assert content(tmp_path) == {"model.tflite": b"new", "link": b"new"}
+    with pytest.raises(UsageError, match=r"none/x: cannot be written: No such file"):
+        write_file(tmp_path / "none" / "x", b"")
 
 
 def test_long_names(tmp_path: Path) -> None:
