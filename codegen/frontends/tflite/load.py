@@ -24,6 +24,7 @@ from driftc.codegen.names import Names, model_name
 from driftc.codegen.operators import registry
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.passes.dequantize import dequantized
+from driftc.codegen.passes.islands import islands
 
 
 def load(path: Path, name: str | None = None, title: str | None = None) -> Graph:
@@ -51,7 +52,7 @@ def load(path: Path, name: str | None = None, title: str | None = None) -> Graph
     except ModelError as error:
         raise error.within(title) from None
     graph.check()
-    return graph
+    return islands(graph)
 
 
 def _tensors(raw: RawModel, names: Names) -> list[Tensor]:

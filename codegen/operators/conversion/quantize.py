@@ -19,13 +19,15 @@ class Quantize(Lookup):
     """Values to the output's scale and zero point. Bytes are int8; uint8 on one side, at the model's border."""
 
     codes = ("QUANTIZE",)
+    through_reals: bool = False  # of bytes: what DEQUANTIZE before it gives, which `islands` took away
     compared = "TFLite Micro; LiteRT (bytes to bytes)"
     arithmetic = (
         "int8 and uint8: multiplier float64(scale_in) / float64(scale_out) as Q0.31 and shift; double rounding; zero "
         "point; saturated; in C a table of 256, or the top bit flipped where nothing else changes. float32, at the "
         "border only: float32(x / scale) rounded, halves away from zero; zero point; "
         "saturated, also beyond int32 (where TFLite Micro's cast is undefined); NaN becomes the zero "
-        "point."
+        "point. int8 that the file turns into float32 and back around what only moves it: DEQUANTIZE, then this, as a "
+        "table of 256."
     )
 
     def stored(self) -> Stored:
@@ -45,7 +47,7 @@ class Quantize(Lookup):
     def flips(self) -> bool:
         """The same real values in int8 and uint8: bytes that differ in the top bit."""
         x, y = self.inputs[0], self.outputs[0]
-        if self.real or x.dtype == y.dtype:
+        if self.real or self.through_reals or x.dtype == y.dtype:
             return False
         return x.scale == y.scale and y.zero_point - y.limits[0] == x.zero_point - x.limits[0]
 
@@ -56,7 +58,7 @@ class Quantize(Lookup):
     def check(self) -> None:
         if not self.real:
             super().check()
-            _ = self.multiplier
+            _ = self.through_reals or self.multiplier
             return
         (shape,) = self.infer()
         if self.outputs[0].shape != shape:
@@ -67,6 +69,10 @@ class Quantize(Lookup):
         require_finite(self, self.outputs[0])
 
     def function(self, x: Int64) -> Int64:
+        if self.through_reals:
+            with np.errstate(over="ignore"):
+                steps = (x - self.inputs[0].zero_point).astype(np.float32)
+                return nearest(np.float32(self.inputs[0].scale) * steps, self.outputs[0])
         return self.multiplier.apply(x - self.inputs[0].zero_point) + self.outputs[0].zero_point
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
