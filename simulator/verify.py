@@ -119,9 +119,8 @@ def verify(
         reference.name: _reference_stream(lowered, reference, model, fed, match, samples.starts)
         for reference in references
     }
-    undefined = [operator.name for operator in lowered.model.operators if operator.litert_undefined]
-    if undefined and "litert" in streams:
-        found.notes.append(f"litert was not compared at {', '.join(undefined)}, whose result it leaves undefined")
+    if "litert" in streams:
+        found.notes += _not_as_litert(lowered)
     partly: list[str] = []  # references that failed after the first sample
     specification = GraphRun(lowered.model)
     for number, inputs in enumerate(fed):
@@ -154,6 +153,15 @@ def verify(
     if edited and engines:  # constants that these samples do not meet, tables above all, may differ unseen
         found.notes.append(f"{', '.join(edited)} changed since driftc wrote it; no sample shows a difference")
     return found
+
+
+def _not_as_litert(lowered: Lowered) -> list[str]:
+    """Which operators are not compared with LiteRT, and why."""
+    names: dict[str, list[str]] = {}
+    for operator in lowered.model.operators:
+        if operator.litert_undefined:
+            names.setdefault(operator.litert_undefined, []).append(operator.name)
+    return [f"litert was not compared at {', '.join(found)}: {reason}" for reason, found in names.items()]
 
 
 def _fused(lowered: Lowered) -> dict[str, str]:

@@ -110,7 +110,7 @@ class Operator:
 
     @property
     def litert_undefined(self) -> str:
-        """Why LiteRT's kernel has no defined result here for some inputs, where that is so."""
+        """Why this is not compared with LiteRT, and refused with --match litert, where that is so."""
         return ""
 
     def float_spec(self, *inputs: Array) -> tuple[Array, ...]:

@@ -8,7 +8,7 @@ from driftc.codegen.graph import Graph
 
 
 def match_litert(graph: Graph) -> Graph:
-    """Raises ModelError for an operator whose result LiteRT leaves undefined."""
+    """Raises ModelError for an operator that driftc cannot compute as LiteRT does."""
     for operator in graph.operators:
         if operator.litert_undefined:
             operator.refuse(f"{operator.litert_undefined}; compile with --match tflm")
@@ -16,6 +16,6 @@ def match_litert(graph: Graph) -> Graph:
 
 
 def as_litert(graph: Graph) -> Graph:
-    """The same, whether or not all of it is defined there."""
+    """The same, whether or not all of it can be."""
     matched = [replace(operator, litert=True) if operator.departures else operator for operator in graph.operators]
     return replace(graph, operators=tuple(matched))

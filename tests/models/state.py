@@ -40,6 +40,47 @@ class StateOperators(GraphBuilder):
         self.operator("SVDF", operands, [y], "SVDFOptions", version=3, Rank=rank, FusedActivationFunction=1)
         return y
 
+    def lstm(
+        self,
+        x: Tensor,
+        weights: Sequence[Array],
+        recurrent: Sequence[Array],
+        biases: Sequence[Array],
+        *,
+        scales: tuple[Sequence[float], Sequence[float]],
+        hidden_scale: float,
+        hidden_zero_point: int = 0,
+        cell_power: int = -12,
+        cell_clip: float = 0.0,
+        time_major: bool = False,
+        name: str | None = None,
+    ) -> Tensor:
+        """Each of input, forget, cell and output gate: int8 [n, in] and [n, n], int32 [n]; `scales` of the weights."""
+        units, batch = len(biases[0]), x.shape[1 if time_major else 0]
+        zero = hidden_zero_point
+        hidden = self.tensor(None, (batch, units), scale=hidden_scale, zero_point=zero, variable=True)
+        cell = self.tensor(None, (batch, units), dtype=np.int16, scale=2.0**cell_power, variable=True)
+        y = self.tensor(name, (*x.shape[:2], units), scale=hidden_scale, zero_point=zero)
+        first, second = (
+            [self.constant(data, scale=scale) for data, scale in zip(part, scale_of, strict=True)]
+            for part, scale_of in zip((weights, recurrent), scales, strict=True)
+        )
+        bias = [
+            self.constant(data, dtype=np.int32, scale=x.scale[0] * scale)
+            for data, scale in zip(biases, scales[0], strict=True)
+        ]
+        operands = [x, *first, *second, None, None, None, *bias, None, None, hidden, cell, None, None, None, None]
+        self.operator(
+            "UNIDIRECTIONAL_SEQUENCE_LSTM",
+            operands,
+            [y],
+            "UnidirectionalSequenceLSTMOptions",
+            FusedActivationFunction=4,
+            CellClip=cell_clip,
+            TimeMajor=time_major,
+        )
+        return y
+
     def call_once(self, values: Mapping[str, Array]) -> None:
         """Before the first inference each named variable is assigned its value."""
         tensors: list[Tensor] = []

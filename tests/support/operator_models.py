@@ -506,6 +506,29 @@ def svdfs(draw: st.DrawFn) -> ModelBuilder:
     return m
 
 
+@st.composite
+def lstms(draw: st.DrawFn) -> ModelBuilder:
+    m = ModelBuilder()
+    units, length, steps, batch = (draw(st.integers(1, n)) for n in (5, 6, 4, 2))
+    time_major = draw(st.booleans())
+    x = draw(inputs(m, (steps, batch, length) if time_major else (batch, steps, length)))
+    random = np.random.default_rng(draw(seeds))
+    weights = [random.integers(-127, 128, (units, length), dtype=np.int8) for _ in range(4)]
+    recurrent = [random.integers(-127, 128, (units, units), dtype=np.int8) for _ in range(4)]
+    hidden = draw(st.sampled_from([1 / 128, 1 / 256, 0.004]))
+    into = [draw(ratios) / (x.scale[0] * 60 * 60 * length**0.5) for _ in range(4)]
+    back = [draw(ratios) / (hidden * 60 * 60 * units**0.5) for _ in range(4)]
+    biases = [random.integers(-3000, 3001, units) for _ in range(4)]
+    m.output(
+        m.lstm(
+            x, weights, recurrent, biases, scales=(into, back), hidden_scale=hidden,
+            hidden_zero_point=draw(st.sampled_from([0, 0, -7, 30])), cell_power=draw(st.integers(-15, -9)),
+            cell_clip=draw(st.sampled_from([0.0, 0.0, 0.5, 10.0])), time_major=time_major, name="lstm",
+        )
+    )  # fmt: skip
+    return m
+
+
 MODELS: dict[str, Models] = {
     "conv_2d": convolutions(),
     "depthwise_conv_2d": depthwise_convolutions(),
@@ -546,4 +569,5 @@ MODELS: dict[str, Models] = {
     "gather_nd": gathers_nd(),
     "embedding_lookup": embeddings(),
     "svdf": svdfs(),
+    "unidirectional_sequence_lstm": lstms(),
 }

@@ -38,14 +38,16 @@ class Svdf(Operator):
         "not either: the output's range has it."
     )
 
-    @property
-    def litert_undefined(self) -> str:
-        return "LiteRT rounds it otherwise, which driftc does not reproduce"
+    departures = "LiteRT rounds its two scales otherwise. It is not compared there, and refused with --match litert."
 
     feature: Tensor  # int8 [filters, in]
     time: Tensor  # int8 [filters, memory]
     bias: Tensor  # int32 [units]
     rank: int
+
+    @property
+    def litert_undefined(self) -> str:
+        return "LiteRT rounds it otherwise, which driftc does not reproduce"
 
     @classmethod
     def from_tflite(cls, node: Node) -> Self:
