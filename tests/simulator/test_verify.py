@@ -55,6 +55,6 @@ def test_undefined_in_litert(tmp_path: Path) -> None:
     """LiteRT casts a float64 beyond int32; it was reported as a departure that no document lists."""
     notes = bit_exact(compiled(large_sums(), tmp_path))
     if reference("litert").missing() is None:
-        assert "litert was not compared at dense: its sums times its scales can leave int32" in notes
+        assert any(note.startswith("litert was not compared at dense: its sums times its scales") for note in notes)
     with pytest.raises(ModelError, match=r"m\.tflite: operator 0 FULLY_CONNECTED 'dense': .*compile with --match tflm"):
         compiled(large_sums(), tmp_path, match="litert")
