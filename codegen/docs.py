@@ -18,9 +18,11 @@ from driftc.codegen.errors import UsageError
 from driftc.codegen.frontends.constants import FUNCTIONS
 from driftc.codegen.operators import known
 from driftc.codegen.operators.base import Operator, Tiling
+from driftc.codegen.operators.by_sample import BySample
 from driftc.codegen.operators.movement.row_input import RowInput
 
 MARKED = re.compile(r"(?<=<!-- made: )(\w+)( -->\n).*?(?=<!-- end -->)", re.DOTALL)
+MADE = (RowInput, BySample)  # what a plan makes of others
 TILES = {Tiling.ROWS: "rows", Tiling.CHANNELS: "channels", Tiling.REDUCE: "input channels"}
 
 
@@ -48,7 +50,7 @@ def _escaped(text: str) -> str:
 
 
 def _arithmetic(_: Path) -> str:
-    return "\n".join(_section(code, operator) for code, operator in known().items() if operator is not RowInput)
+    return "\n".join(_section(code, operator) for code, operator in known().items() if operator not in MADE)
 
 
 def _section(code: str, operator: type[Operator]) -> str:
@@ -65,7 +67,7 @@ def _folded(_: Path) -> str:
 def _operators(_: Path) -> str:
     rows = []
     for code, operator in known().items():
-        if operator is RowInput:
+        if operator in MADE:
             continue  # the entry point itself
         kernels = "none: a view" if operator.view else ", ".join(_kernels(operator)) or "none: at the border"
         parts = ", ".join(word for flag, word in TILES.items() if flag in operator.tiling) or "-"

@@ -94,7 +94,8 @@ class PlanRun:
                 for number, (buffer, part) in enumerate(zip(call.outputs, parts, strict=True)):
                     target = layers[call.layer + number]
                     pixels = slice(buffer.pixel0, buffer.pixel0 + buffer.shape[1])
-                    target[part.row0 : part.row1, pixels, part.channel0 : part.channel1] = self.read(buffer, part)
+                    within = slice(buffer.row0 + part.row0, buffer.row0 + part.row1)
+                    target[within, pixels, part.channel0 : part.channel1] = self.read(buffer, part)
         outputs = [
             self.read(buffer, _whole(buffer)).reshape(tensor.shape)
             for buffer, tensor in zip(self.plan.outputs, self.plan.output_tensors, strict=True)

@@ -36,6 +36,7 @@ from driftc.codegen.operators.adapt.adapt_trust import AdaptTrust
 from driftc.codegen.operators.adapt.live import live, recentred, sums_type, unfit
 from driftc.codegen.operators.adapt.tensor_statistics import LARGEST_VALUE, TensorStatistics
 from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.by_sample import BySample
 from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
 from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.operators.elementwise.powers import POWER_FRACTION, log2
@@ -50,7 +51,9 @@ INT32, INT64 = np.dtype(np.int32), np.dtype(np.int64)
 def candidates(graph: Graph, known: Mapping[str, Normalisation] | None = None) -> dict[str, str | None]:
     """Each layer with weights, in program order -> why it cannot be live, or None. `known`: these alone."""
     layers = [op for op in graph.operators if (op.name in known if known else isinstance(op, Weighted))]
-    return {operator.name: unfit(operator) for operator in layers}
+    batch = max((op.samples for op in graph.operators if isinstance(op, BySample)), default=1)
+    many = f"the model takes a batch of {batch}, and a layer adapts to one sample" if batch > 1 else None
+    return {operator.name: many or unfit(operator) for operator in layers}
 
 
 def chosen(graph: Graph, wanted: str, known: Mapping[str, Normalisation] | None = None) -> list[str]:

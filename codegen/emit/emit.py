@@ -254,7 +254,7 @@ def _model(
         regions=plan.memory,
         used_regions=tuple(region.name for region in plan.memory if region.name in used),
         constant_bytes=sum(constant_bytes(made).values()),
-        macs=sum({id(f.call.operator): f.call.operator.macs for f in made}.values()),
+        macs=sum({id(f.call.planned): f.call.planned.macs for f in made}.values()),
         headers=tuple(name for name in headers(plan) if name != "driftc.h" or not adapts(plan)),
         float_io=float_io,
         float_wrapper=float_wrapper and _one_quantised(plan.input_tensors) and _one_quantised(plan.output_tensors),

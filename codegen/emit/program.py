@@ -125,7 +125,10 @@ def _trace(call: Call, number: int, buffer: Buffer) -> list[str]:
     start = pointer(buffer)
     data = start if where == 0 else f"{start} + {where}" if item == 1 else f"(const int8_t *){start} + {where}"
     pixels = f"{buffer.pixel0 + call.seen}, {width - call.seen}"
-    return [f"TRACE({layer}, {data}, {row}, {rows.count}, {pixels}, {channel}, {channels.count}, {buffer.strides[1]});"]
+    first = access.plus(row, buffer.row0)
+    return [
+        f"TRACE({layer}, {data}, {first}, {rows.count}, {pixels}, {channel}, {channels.count}, {buffer.strides[1]});"
+    ]
 
 
 def pointer(buffer: Buffer, prefix: str = "") -> str:

@@ -80,6 +80,7 @@ class Operator:
     per_channel: ClassVar[bool] = False  # outputs after the first are [channels]: of a part, its channels are written
     arithmetic: ClassVar[str] = ""  # for docs/arithmetic.md: multiplier, rounding, saturation
     departures: ClassVar[str] = ""  # for docs/arithmetic.md: where LiteRT's reference kernel gives other bytes
+    one_image: ClassVar[bool] = False  # takes one sample, [1, H, W, C]; a batch is computed one by one
     compared: ClassVar[str] = "TFLite Micro; LiteRT"  # for docs/arithmetic.md: whose kernels the tests ran beside it
 
     name: str
@@ -264,6 +265,11 @@ def batched(x: Array, tensor: Tensor, shape: Shape) -> Array:
     return x.reshape(count * shape[0], *shape[1:]) if shape else x.reshape(count)
 
 
+def single(tensor: Tensor) -> Tensor:
+    """The type of one sample of a batch."""
+    return replace(tensor, shape=(1, *tensor.shape[1:]))
+
+
 def cut(tensor: Tensor, box: Box) -> Tensor:
     """The type of a part of `tensor`: as [1, rows, pixels, channels]."""
     width = tensor.hwc[1]
@@ -282,6 +288,7 @@ class Windowed(Operator):
     """
 
     reversible = True
+    one_image = True
     kernel: tuple[int, int]
     stride: tuple[int, int]
     dilation: tuple[int, int]

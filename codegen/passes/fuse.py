@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from driftc.codegen.graph import Graph
 from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.by_sample import BySample
 from driftc.codegen.operators.convolution.conv_2d import Conv2D
 from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
 from driftc.codegen.operators.convolution.weighted import Weighted
@@ -53,6 +54,8 @@ def _only_reader(operator: Operator, readers: dict[str, list[Operator]], kept: s
 
 def _join(operator: Operator, follower: Operator | None) -> Operator | None:
     """The one operator that does the work of both, or None."""
+    if isinstance(operator, BySample) or isinstance(follower, BySample):
+        return _join_samples(operator, follower)
     if isinstance(operator, Pad) and isinstance(follower, Conv2D | DepthwiseConv2D):
         around = operator.spatial
         source, padded = operator.inputs[0], operator.outputs[0]
@@ -65,4 +68,15 @@ def _join(operator: Operator, follower: Operator | None) -> Operator | None:
         bounds = (max(low, follower.clamp[0]), min(high, follower.clamp[1]))
         if bounds[0] <= bounds[1]:
             return replace(operator, outputs=follower.outputs, bounds=bounds)
+    return None
+
+
+def _join_samples(operator: Operator, follower: Operator | None) -> Operator | None:
+    """The same of a batch: around what is done to one sample."""
+    if isinstance(follower, BySample) and isinstance(operator, Pad):
+        joined = _join(operator, follower.sample)
+        return None if joined is None else replace(follower, one=joined, inputs=joined.inputs)
+    if isinstance(operator, BySample) and isinstance(follower, Lookup):
+        joined = _join(operator.sample, follower)
+        return None if joined is None else replace(operator, one=joined, outputs=joined.outputs)
     return None

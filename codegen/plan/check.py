@@ -30,7 +30,7 @@ def check(plan: Plan) -> None:
         root = plan.views.get(buffer.name, buffer.name)
         number = numbers.setdefault(root, len(numbers) + 1)
         _, width, channels = buffer.shape
-        rows = np.arange(box.row0, box.row1)[:, None, None]
+        rows = buffer.row0 + np.arange(box.row0, box.row1)[:, None, None]
         element = (rows * buffer.row_pixels + buffer.pixel0 + np.arange(width)[None, :, None]) * channels
         element = element + np.arange(box.channel0, box.channel1)[None, None, :]
         item = np.arange(buffer.dtype.itemsize)

@@ -65,11 +65,12 @@ class Span:
 
 
 class Strip(NamedTuple):
-    """Pixels [first, first + its width) of rows that have `total`; they lie in `storage`."""
+    """Pixels [first, first + its width) of rows that have `total`, from `row` on; they lie in `storage`."""
 
     storage: Buffer
     first: int
     total: int
+    row: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,6 +172,19 @@ class Buffer:
         return self._strips[pixels, total]
 
     @property
+    def row0(self) -> int:
+        """Where in the tensor the first row is."""
+        return self.strip.row if self.strip else 0
+
+    def sample(self, number: int, count: int) -> Buffer:
+        """The rows of sample `number` of `count`, of a whole tensor."""
+        height, width, channels = self.shape
+        rows = height // count
+        strip = Strip(self.storage, self.pixel0, self.row_pixels, self.row0 + number * rows)
+        offset = self.offset + number * rows * self.strides[0]
+        return replace(self, offset=offset, shape=(rows, width, channels), rows=rows, strip=strip)
+
+    @property
     def whole_rows(self) -> bool:
         return self.rows >= self.shape[0]
 
@@ -231,6 +245,12 @@ class Call:
     seen: int = 0
     kernel: Kernel = PORTABLE
     scratch: Buffer | None = None
+    origin: Operator | None = None  # of the Graph, where `operator` is what it does to one sample
+
+    @property
+    def planned(self) -> Operator:
+        """The operator of the Graph that the call computes, or a part of it."""
+        return self.origin or self.operator
 
     @cached_property
     def computed(self) -> Operator:
@@ -249,11 +269,21 @@ class Call:
         layer: int,
         backward: bool = False,
         kernel: Kernel = PORTABLE,
+        origin: Operator | None = None,
     ) -> Call:
         height, _, channels = outputs[0].shape
-        rows, every = Span.of(0, height), Span.of(0, channels)
-        epilogue = operator.epilogue
-        return cls(operator, inputs, outputs, rows, every, epilogue, layer=layer, backward=backward, kernel=kernel)
+        return cls(
+            operator,
+            inputs,
+            outputs,
+            Span.of(0, height),
+            Span.of(0, channels),
+            operator.epilogue,
+            layer=layer,
+            backward=backward,
+            kernel=kernel,
+            origin=origin,
+        )
 
     @property
     def buffers(self) -> tuple[Buffer, ...]:

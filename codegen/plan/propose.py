@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from driftc.codegen.graph import Graph, Tensor
 from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.by_sample import BySample
 from driftc.codegen.operators.movement.row_input import RowInput
+from driftc.codegen.plan.by_sample import by_sample
 from driftc.codegen.plan.place import Placement, Problem, aligned, greedy
 from driftc.codegen.plan.plan import STATE, Piece, Plan, Region, StateBuffer
 from driftc.codegen.plan.rows import Stream
@@ -24,6 +26,8 @@ def untiled(graph: Graph) -> list[Unit]:
 
 
 def _alone(operator: Operator, views: dict[str, str]) -> Unit:
+    if isinstance(operator, BySample):
+        return by_sample(operator, views)
     if not isinstance(operator, RowInput):
         return whole(operator, views)
     unit = Stream((operator,), operator.outputs, views).unit()  # its rows arrive one at a time

@@ -199,19 +199,20 @@ def _of_calls(calls: Sequence[Call], source: Buffer, target: Buffer) -> Distance
         for buffer, need in zip(call.inputs, needs, strict=True):
             if buffer.region == source.region:
                 # a view of it has the same bytes in another shape: all of it, then
-                where = _slices(need) if buffer.storage.shape == source.shape else ...
+                where = _slices(need, buffer.row0) if buffer.storage.shape == source.shape else ...
                 read[where] = 2 * number + 1
         if call.epilogue == "accumulate":
             continue
         for place, buffer in enumerate(call.outputs):
             if buffer.region == target.region:
-                part = written[_slices(call.written(place, {}))]
+                part = written[_slices(call.written(place, {}), buffer.row0)]
                 np.minimum(part, 2 * number, out=part)
     return of_walk(read.reshape(-1), written.reshape(-1), source.dtype.itemsize, target.dtype.itemsize)
 
 
-def _slices(box: Box) -> tuple[slice, slice, slice]:
-    return slice(box.row0, box.row1), slice(None), slice(box.channel0, box.channel1)
+def _slices(box: Box, row0: int) -> tuple[slice, slice, slice]:
+    """Where `box` of rows from `row0` on is in the whole tensor."""
+    return slice(row0 + box.row0, row0 + box.row1), slice(None), slice(box.channel0, box.channel1)
 
 
 def _storage(tensor: Tensor, views: Mapping[str, str]) -> str | None:

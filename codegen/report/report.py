@@ -135,7 +135,7 @@ def _port(tensor: Tensor) -> Json:
 def _operators(plan: Plan) -> list[Operator]:
     """Each operator of the program once."""
     calls = (call for call in static_calls(plan.program) if not isinstance(call.operator, RowInput))
-    return list({id(call.operator): call.operator for call in calls}.values())
+    return list({id(call.planned): call.planned for call in calls}.values())
 
 
 def live_bytes(plan: Plan) -> list[int]:
@@ -143,7 +143,7 @@ def live_bytes(plan: Plan) -> list[int]:
     found: dict[int, int] = {}
     for statement, buffers in zip(plan.program, live(plan), strict=True):
         for call in static_calls((statement,)):
-            found[id(call.operator)] = max(occupied(buffers), found.get(id(call.operator), 0))
+            found[id(call.planned)] = max(occupied(buffers), found.get(id(call.planned), 0))
     return [found[id(operator)] for operator in _operators(plan)]
 
 

@@ -23,6 +23,7 @@ from driftc.codegen.graph import Array, Graph, Tensor
 from driftc.codegen.names import Names, model_name
 from driftc.codegen.operators import registry
 from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.by_sample import BySample
 from driftc.codegen.passes.dequantize import dequantized
 from driftc.codegen.passes.islands import islands
 
@@ -181,7 +182,9 @@ class Walk:
         node = replace(node, name=self._names.layer(node.label, node.raw.code))
         if all(tensor.dtype == np.float32 for tensor in node.outputs) and node.raw.code != "DEQUANTIZE":
             node = replace(node, inputs=tuple(map(_as_float, node.inputs)))
-        operator = registry()[node.raw.code].from_tflite(node)
+        kind, first = registry()[node.raw.code], node.optional(0)
+        batch = kind.one_image and first is not None and len(first.shape) == 4 and first.shape[0] > 1
+        operator = BySample.of(node, kind) if batch else kind.from_tflite(node)
         if node.open:
             operator = self._settled(node, operator)
         (operator.check_float if operator.is_float else operator.check)()

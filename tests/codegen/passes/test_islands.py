@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +16,6 @@ from oracle import Oracle, compare, load_bytes
 from driftc.codegen.api import compile
 from driftc.codegen.errors import ModelError
 from driftc.simulator.engines import engine
-
-
-@pytest.fixture(scope="session")
-def tflm() -> Iterator[Oracle]:
-    oracle = Oracle("tflm")
-    if (reason := oracle.missing()) is not None:
-        pytest.skip(reason)
-    yield oracle
-    oracle.close()
 
 
 def unpacked(m: ModelBuilder, x: Tensor) -> list[Tensor]:
