@@ -13,6 +13,8 @@ from driftc.codegen.frontends.builder import FloatBuilder, Pair
 from driftc.codegen.frontends.value import Axes, Value, aligned, channels_last, in_order, placed
 from driftc.codegen.graph import Array, Shape, Tensor
 from driftc.codegen.operators.base import Operator, same_padding
+from driftc.codegen.operators.elementwise.add import Add
+from driftc.codegen.operators.elementwise.mul import Mul
 
 Pairs = Sequence[Pair]  # what is padded before and after each axis of a window
 
@@ -186,9 +188,50 @@ class ChannelsFirst:
         values: dict[str, Any] = found
         return replace(x, tensor=self.builder.batch_norm(label, x.tensor, epsilon=epsilon, **values))
 
+    def layer_norm(
+        self,
+        label: str,
+        x: Value,
+        axes: Sequence[int],
+        gamma: Array | None,
+        beta: Array | None,
+        epsilon: float,
+        centred: bool = True,
+    ) -> Value:
+        """Over `axes` of the framework; `gamma` and `beta` broadcast in its order."""
+        x = self._unflattened(label, x)
+        inside = [x.axes[axis % x.rank] for axis in axes]
+        y = replace(x, tensor=self.builder.standardized(f"{label}/standard", x.tensor, inside, epsilon, centred))
+        return self._scaled(label, y, gamma, beta)
+
+    def group_norm(
+        self, label: str, x: Value, groups: int, gamma: Array | None, beta: Array | None, epsilon: float
+    ) -> Value:
+        """Over groups of axis 1; `gamma` and `beta` [C]."""
+        x = self.with_channels_last(label, x)
+        y = replace(x, tensor=self.builder.group_norm(f"{label}/standard", x.tensor, groups, epsilon))
+        shape = (-1, *(1,) * (x.rank - 2))
+        parts = [None if part is None else part.reshape(shape) for part in (gamma, beta)]
+        return self._scaled(label, y, parts[0], parts[1])
+
+    def _scaled(self, label: str, x: Value, gamma: Array | None, beta: Array | None) -> Value:
+        if gamma is not None and np.any(gamma != 1):
+            x = self.binary_constant(f"{label}/gamma", Mul, x, gamma, first=False)
+        if beta is not None and np.any(beta != 0):
+            x = self.binary_constant(f"{label}/beta", Add, x, beta, first=False)
+        return x
+
     def activation(self, label: str, x: Value, name: str, alpha: float = 0.0) -> Value:
         """Of each element."""
         return replace(x, tensor=self.builder.activation(label, x.tensor, name, alpha))
+
+    def prelu(self, label: str, x: Value, alpha: Array) -> Value:
+        """`alpha` broadcasts in the framework's order."""
+        if alpha.size == 1:
+            return self.activation(label, x, "leaky_relu", float(alpha.reshape(-1)[0]))
+        x, slopes = self.beside(label, x, alpha)
+        assert slopes.data is not None
+        return replace(x, tensor=self.builder.prelu(label, x.tensor, slopes.data))
 
     def clip(self, label: str, x: Value, low: float | None, high: float | None) -> Value:
         """Values between bounds; None is no bound."""

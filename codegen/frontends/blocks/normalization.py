@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from driftc.codegen.frontends.blocks.core import Core
+from driftc.codegen.frontends.blocks.movement import Movement
 from driftc.codegen.graph import Array, Tensor
 from driftc.codegen.operators.elementwise.add import Add
 from driftc.codegen.operators.elementwise.mul import Mul
+from driftc.codegen.operators.elementwise.rsqrt import Rsqrt
+from driftc.codegen.operators.elementwise.squared_difference import SquaredDifference
+from driftc.codegen.operators.elementwise.sub import Sub
 from driftc.codegen.operators.normalization.batch_normalization import BatchNormalization
+from driftc.codegen.operators.reduction.mean import Mean
 
 
-class Normalization(Core):
+class Normalization(Movement):
     """Layers that bring values to a scale."""
 
     def batch_norm(
@@ -44,3 +50,26 @@ class Normalization(Core):
         if np.any(offset != 0):
             x = self.add(Add, label, x, self.constant(f"{label}/offset", offset))
         return x
+
+    def standardized(self, label: str, x: Tensor, axes: Sequence[int], epsilon: float, centred: bool = True) -> Tensor:
+        """(x - mean) / sqrt(variance + epsilon) over `axes`; not `centred`: x over the root of its mean square."""
+        given: dict[str, Any] = {"axes": tuple(sorted(axes)), "keep_dims": True}
+        part = x
+        if centred:
+            mean = self.add(Mean, f"{label}/mean", x, **given)
+            part = self.add(Sub, f"{label}/centred", x, mean)
+            square = self.add(SquaredDifference, f"{label}/square", x, mean)
+        else:
+            square = self.add(Mul, f"{label}/square", x, x)
+        variance = self.add(Mean, f"{label}/variance", square, **given)
+        floor = self.constant(f"{label}/epsilon", np.full(1, epsilon))
+        factor = self.add(Rsqrt, f"{label}/factor", self.add(Add, f"{label}/above_0", variance, floor))
+        return self.add(Mul, label, part, factor)
+
+    def group_norm(self, label: str, x: Tensor, groups: int, epsilon: float) -> Tensor:
+        """`standardized` over each of `groups` of the last axis, and over all axes between it and the batch."""
+        if x.shape[-1] % groups:
+            self.refuse(f"'{label}': {x.shape[-1]} channels are not {groups} groups")
+        inner = prod(x.shape[1:-1])
+        split = self.reshape(f"{label}/groups", x, (1, inner, groups, x.shape[-1] // groups))
+        return self.reshape(f"{label}/joined", self.standardized(label, split, (1, 3), epsilon), x.shape)

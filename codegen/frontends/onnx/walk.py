@@ -40,6 +40,7 @@ class Walk:
         self.inputs: dict[str, Value] = {}
         self.outputs: list[Value] = []
         self.gates: dict[str, str] = {}  # output of a HardSigmoid -> its input
+        self.replaced: dict[str, Value] = {}  # outputs that an operator several nodes before them gives
         self.absorbed: set[str] = set()  # outputs of Adds whose work a dense layer does
         self.shapes: dict[str, list[int | None]] = {
             info.name: [d.dim_value if d.HasField("dim_value") else None for d in info.type.tensor_type.shape.dim]
@@ -51,6 +52,9 @@ class Walk:
             if port.name not in self.constants:
                 self.input(port)
         missing, unknown = Missing(operator), set[str]()
+        for proto in self.model.graph.node:  # first, for translators that look ahead
+            if proto.op_type == "Constant":
+                self.constant_node(proto)
         for number, proto in enumerate(self.model.graph.node):
             if unknown.isdisjoint(proto.input) and self.constant_node(proto):
                 continue
@@ -61,7 +65,7 @@ class Walk:
                     missing.add(node.kind, node.label)
                 unknown.update(proto.output)
                 continue
-            found = operator.known[node.kind](node)
+            found = self.replaced.get(proto.output[0]) or operator.known[node.kind](node)
             results = found if isinstance(found, list) else [found]
             self.values.update(zip(proto.output, results, strict=False))
         missing.refuse(self.builder.refuse)

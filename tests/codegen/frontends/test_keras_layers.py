@@ -70,6 +70,63 @@ PARTS: dict[str, tuple[tuple[int, ...], Function, set[str]]] = {
         ],
         {"UNPACK", "SPLIT", "MEAN", "PACK"},
     ),
+    "activations": (
+        STEPS,
+        lambda L, k, x: [
+            L.Activation(name)(x * 3)
+            for name in (
+                "elu",
+                "selu",
+                "silu",
+                "mish",
+                "softsign",
+                "hard_tanh",
+                "tanh_shrink",
+                "soft_shrink",
+                "sparse_plus",
+            )
+        ],
+        {"ELU", "LOGISTIC", "DIV", "MAXIMUM"},
+    ),
+    "activations of LiteRT": (
+        STEPS,
+        lambda L, k, x: [
+            L.Activation(name)(x * 3)
+            for name in (
+                "gelu",
+                "softplus",
+                "exponential",
+                "log_sigmoid",
+                "sparse_plus",
+                "squareplus",
+                "sparse_sigmoid",
+            )
+        ],
+        {"GELU", "EXP", "LOG", "SQRT"},
+    ),
+    "activation layers": (
+        STEPS,
+        lambda L, k, x: [
+            L.PReLU(alpha_initializer="uniform")(x),
+            L.PReLU(shared_axes=[1, 2], alpha_initializer=import_module("keras").initializers.Constant(0.2))(x),
+            L.ELU(0.5)(x),
+            L.ReLU(max_value=0.5)(x),
+            L.ReLU(0.5, negative_slope=0.25)(x),
+            L.Activation("glu")(x),
+        ],
+        {"LEAKY_RELU", "ELU", "MINIMUM"},
+    ),
+    "norms": (
+        IMAGE,
+        lambda L, k, x: [
+            L.LayerNormalization(gamma_initializer="uniform", beta_initializer="uniform")(x),
+            L.LayerNormalization(axis=(1, 2), center=False)(x),
+            L.RMSNormalization()(x),
+            L.GroupNormalization(2, gamma_initializer="uniform")(x),
+            L.GroupNormalization(-1)(x),
+        ],
+        {"MEAN", "RSQRT", "SQUARED_DIFFERENCE"},
+    ),
     "nested": (
         STEPS,
         lambda L, k, x: inner(L)(inner(L)(x)) + x,

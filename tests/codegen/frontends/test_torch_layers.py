@@ -35,6 +35,23 @@ PARTS: dict[str, tuple[Function, set[str]]] = {
     ),
     "largest": (lambda t, F, x: t.maximum(x, x.flip(2)) - t.minimum(x, -x), {"MAXIMUM", "MINIMUM"}),
     "arithmetic": (lambda t, F, x: (1 - x) ** 2 / (x + 2.5) + x / 4, {"SUB", "MUL", "DIV"}),
+    "activations": (
+        lambda t, F, x: t.cat([F.elu(x * 3), F.selu(x), F.silu(x), F.celu(x, 0.5), F.glu(x, 1)], 1),
+        {"ELU", "LOGISTIC", "SPLIT"},
+    ),
+    "softplus": (
+        lambda t, F, x: F.mish(x * 3) + F.softplus(x * 4) + F.softplus(x, 2) + x.abs().sqrt() + t.exp(x),
+        {"LOG", "ABS", "EXP"},
+    ),
+    "norms": (
+        lambda t, F, x: [
+            F.layer_norm(x, (5,), t.linspace(0.5, 2, 5), t.linspace(-1, 1, 5)),
+            F.layer_norm(x, (4, 6, 5)),
+            F.instance_norm(x, weight=t.linspace(0.5, 2, 4), bias=t.ones(4)),
+            F.group_norm(x, 2, t.linspace(0.5, 2, 4)),
+        ],
+        {"RSQRT", "MEAN"},
+    ),
     "picked": (
         lambda t, F, x: t.stack([x[:, 3], x.select(1, 0), x[:, 1] * 2], 1).index_select(3, t.tensor([4, 0, 1])),
         {"STRIDED_SLICE", "CONCATENATION"},
@@ -60,6 +77,21 @@ def test_part(name: str, file: str, tmp_path: Path) -> None:
     if file == "net.pt2":
         assert wanted <= set(kinds(graph)), kinds(graph)
     check_int8(graph)
+
+
+@pytest.mark.parametrize("file", FORMATS)
+def test_modules_with_weights(file: str, tmp_path: Path) -> None:
+    torch = import_module("torch")
+    nn = torch.nn
+    torch.manual_seed(0)
+    module = nn.Sequential(
+        nn.Conv2d(4, 4, 1), nn.PReLU(4), nn.GroupNorm(2, 4), nn.GELU(), nn.Flatten(2), nn.LayerNorm(30), nn.PReLU(),
+        nn.Linear(30, 3),
+    )  # fmt: skip
+    module[1].weight.data.uniform_(-0.5, 0.5)
+    graph = imported(export_torch(module, (torch.zeros(1, 4, 6, 5),), tmp_path / file))
+    assert "GELU" in kinds(graph)
+    check_int8(graph, 15)
 
 
 def transposed(torch: Any, name: str) -> tuple[Any, tuple[int, ...]]:

@@ -4,33 +4,55 @@ from __future__ import annotations
 
 from typing import Any
 
-from driftc.codegen.frontends.keras.walk import Walk, layer
+from driftc.codegen.frontends.keras.walk import Walk, layer, values
 from driftc.codegen.graph import Tensor
+from driftc.codegen.operators.elementwise.mul import Mul
 
 NAMES = {"hard_silu": "hard_swish", "swish": "silu"}  # Keras' -> the builder's
+ALPHAS = {"celu": 1.0, "elu": 1.0, "leaky_relu": 0.2, "soft_shrink": 0.5, "squareplus": 4.0}  # as functions by name
 
 
 @layer("Activation")
 def activated(walk: Walk, of: Any, x: Tensor) -> Tensor:
-    """`x` behind the activation that the layer `of` has."""
+    """Those that FloatBuilder knows, or a layer."""
     function = of.activation
     if not hasattr(function, "__name__"):  # a layer in the place of a function
         return walk.layer(function, [x])[0] or x  # x: the walk goes on, to find what else is missing
     name = NAMES.get(function.__name__, function.__name__)
-    alpha = 0.2 if name == "leaky_relu" else 0.0  # Keras' default, as a function by name has it
     own = "" if type(of).__name__ == "Activation" else f"/{name}"
-    return walk.builder.activation(f"{of.name}{own}", x, name, alpha)
+    if name == "glu":
+        return gated(walk, f"{of.name}{own}", x, -1)
+    if name == "gelu":  # Keras takes the exact one by default
+        return walk.builder.activation(f"{of.name}{own}", x, "gelu")
+    return walk.builder.activation(f"{of.name}{own}", x, name, ALPHAS.get(name, 0.0))
+
+
+def gated(walk: Walk, label: str, x: Tensor, axis: int) -> Tensor:
+    """The first half times the sigmoid of the second."""
+    half = x.shape[axis] // 2
+    a, b = walk.builder.split(f"{label}/halves", x, [half, half], axis % len(x.shape))
+    return walk.builder.binary(label, Mul, a, walk.builder.activation(f"{label}/sigmoid", b, "sigmoid"))
 
 
 @layer("ReLU")
 def relu(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    """Without a threshold."""
     limit, slope, threshold = of.max_value, float(of.negative_slope or 0), float(of.threshold or 0)
-    if threshold != 0 or limit not in (None, 6) or (limit == 6 and slope):
-        walk.builder.refuse(
-            f"layer '{of.name}': ReLU of max_value {limit}, negative_slope {slope:g}, threshold {threshold:g} "
-            "is not supported"
-        )
-    return walk.builder.activation(of.name, x, "relu6" if limit == 6 else "leaky_relu", slope)
+    if threshold != 0:
+        walk.refuse(of, f"threshold {threshold:g} is not supported")
+    if slope:
+        x = walk.builder.activation(of.name if limit is None else f"{of.name}/leaky", x, "leaky_relu", slope)
+    return walk.builder.clip(of.name, x, None if slope else 0.0, limit) if limit is not None or not slope else x
+
+
+@layer("ELU")
+def elu(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    return walk.builder.activation(of.name, x, "elu", float(of.alpha))
+
+
+@layer("PReLU")
+def prelu(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    return walk.builder.prelu(of.name, x, values(of.alpha))
 
 
 @layer("LeakyReLU")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -40,3 +41,36 @@ def normalization(walk: Walk, of: Any, x: Tensor) -> Tensor:
         walk.builder.refuse(f"layer '{of.name}': is inverted, or not along the last axis")
     deviation = np.broadcast_to(np.maximum(np.sqrt(variance.reshape(-1)), 1e-7), x.shape[-1:])
     return walk.builder.affine(of.name, x, 1 / deviation, -mean.reshape(-1) / deviation)
+
+
+@layer("LayerNormalization")
+def layer_normalization(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    axes = [axis % len(x.shape) for axis in (of.axis if isinstance(of.axis, list | tuple) else [of.axis])]
+    y = walk.builder.standardized(f"{of.name}/standard", x, axes, float(of.epsilon))
+    shape = [n if axis in axes else 1 for axis, n in enumerate(x.shape)]
+    return _scaled(walk, of, y, shape[min(axes) :])
+
+
+@layer("RMSNormalization")
+def rms_normalization(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    axes = [axis % len(x.shape) for axis in (of.axis if isinstance(of.axis, list | tuple) else [of.axis])]
+    y = walk.builder.standardized(f"{of.name}/standard", x, axes, float(of.epsilon), centred=False)
+    shape = [n if axis in axes else 1 for axis, n in enumerate(x.shape)]
+    return walk.builder.affine(of.name, y, values(of.scale).reshape(shape[min(axes) :]), np.zeros(1))
+
+
+@layer("GroupNormalization")
+def group_normalization(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    """Along the last axis."""
+    if of.axis % len(x.shape) != len(x.shape) - 1:
+        walk.refuse(of, f"normalises axis {of.axis}; driftc reads the last")
+    groups = x.shape[-1] if of.groups == -1 else int(of.groups)
+    return _scaled(walk, of, walk.builder.group_norm(f"{of.name}/standard", x, groups, float(of.epsilon)), [-1])
+
+
+def _scaled(walk: Walk, of: Any, x: Tensor, shape: Sequence[int]) -> Tensor:
+    gamma, beta = (
+        values(part).reshape(shape) if used else None for part, used in ((of.gamma, of.scale), (of.beta, of.center))
+    )
+    ones, zeros = np.ones(1, np.float32), np.zeros(1, np.float32)
+    return walk.builder.affine(of.name, x, ones if gamma is None else gamma, zeros if beta is None else beta)

@@ -4,11 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
+from driftc.codegen.frontends.keras.layers.activation import gated
 from driftc.codegen.frontends.keras.walk import Walk, operation
 from driftc.codegen.graph import Tensor
 
 NAMES = {  # the classes behind keras.ops -> the builder's
+    "Absolute": "abs",
+    "Abs": "abs",
+    "Exp": "exponential",
     "HardSigmoid": "hard_sigmoid",
+    "HardTanh": "hard_tanh",
+    "Log": "log",
+    "LogSigmoid": "log_sigmoid",
+    "Reciprocal": "reciprocal",
+    "Rsqrt": "rsqrt",
+    "Selu": "selu",
+    "Softplus": "softplus",
+    "Softsign": "softsign",
+    "SparsePlus": "sparse_plus",
+    "SparseSigmoid": "sparse_sigmoid",
+    "Sqrt": "sqrt",
+    "TanhShrink": "tanh_shrink",
     "HardSilu": "hard_swish",
     "Relu": "relu",
     "Relu6": "relu6",
@@ -21,6 +37,31 @@ NAMES = {  # the classes behind keras.ops -> the builder's
 @operation(*NAMES)
 def activation(walk: Walk, of: Any, x: Tensor) -> Tensor:
     return walk.builder.activation(of.name, x, NAMES[type(of).__name__])
+
+
+@operation("Celu", "Elu")
+def elu(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    return walk.builder.activation(of.name, x, type(of).__name__.lower(), float(of.alpha))
+
+
+@operation("Gelu")
+def gelu(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    return walk.builder.activation(of.name, x, "gelu_tanh" if of.approximate else "gelu")
+
+
+@operation("Glu")
+def glu(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    return gated(walk, of.name, x, of.axis)
+
+
+@operation("SoftShrink")
+def soft_shrink(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    return walk.builder.activation(of.name, x, "soft_shrink", float(of.threshold))
+
+
+@operation("Squareplus")
+def squareplus(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    return walk.builder.activation(of.name, x, "squareplus", float(of.b))
 
 
 @operation("LeakyRelu")

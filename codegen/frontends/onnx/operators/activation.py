@@ -10,7 +10,22 @@ from driftc.codegen.frontends.onnx.node import Node
 from driftc.codegen.frontends.onnx.walk import operator
 from driftc.codegen.frontends.value import Value
 
-NAMES = {"Relu": "relu", "HardSwish": "hard_swish", "Sigmoid": "sigmoid", "Tanh": "tanh"}  # -> the builder's
+NAMES = {  # ONNX's -> the builder's
+    "Abs": "abs",
+    "Exp": "exponential",
+    "HardSwish": "hard_swish",
+    "Log": "log",
+    "Mish": "mish",
+    "Reciprocal": "reciprocal",
+    "Relu": "relu",
+    "Selu": "selu",
+    "Sigmoid": "sigmoid",
+    "Softplus": "softplus",
+    "Softsign": "softsign",
+    "Sqrt": "sqrt",
+    "Swish": "silu",
+    "Tanh": "tanh",
+}
 
 
 @operator(*NAMES)
@@ -21,6 +36,23 @@ def activation(node: Node) -> Value:
 @operator("LeakyRelu")
 def leaky_relu(node: Node) -> Value:
     return node.to.activation(node.label, node.value(0), "leaky_relu", float(node.attribute("alpha", 0.01)))
+
+
+@operator("Celu", "Elu")
+def elu(node: Node) -> Value:
+    alpha = float(node.attribute("alpha", 1.0))
+    return node.to.activation(node.label, node.value(0), node.kind.lower(), alpha)
+
+
+@operator("Gelu")
+def gelu(node: Node) -> Value:
+    name = "gelu_tanh" if node.attribute("approximate", b"none") == b"tanh" else "gelu"
+    return node.to.activation(node.label, node.value(0), name)
+
+
+@operator("PRelu")
+def prelu(node: Node) -> Value:
+    return node.to.prelu(node.label, node.value(0), node.constant(1))
 
 
 @operator("Clip")
@@ -46,3 +78,37 @@ def hard_sigmoid(node: Node) -> Value:
     x = node.value(0)
     line = node.to.builder.affine(f"{node.label}/line", x.tensor, np.full(1, slope), np.full(1, offset))
     return node.to.clip(node.label, replace(x, tensor=line), 0.0, 1.0)
+
+
+@operator("Erf")
+def erf(node: Node) -> Value:
+    """Within GELU, as exporters write it before opset 20."""
+    walk = node.walk
+    made_by = {output: proto for proto in walk.model.graph.node for output in proto.output}
+
+    def times(name: str, factor: float) -> str | None:
+        """What `name` is `factor` times of, by Mul or Div with a constant."""
+        proto = made_by.get(name)
+        if proto is None or proto.op_type not in ("Mul", "Div"):
+            return None
+        for value, number in (tuple(proto.input), tuple(proto.input)[::-1]):
+            found = walk.constants.get(number)
+            if found is not None and found.size == 1:
+                scale = float(found.reshape(-1)[0])
+                scale = 1 / scale if proto.op_type == "Div" and scale else scale
+                return value if abs(scale - factor) < 1e-4 else None
+        return None
+
+    x = times(node.inputs[0], 0.5**0.5)
+    for above in walk.readers(node.output):
+        for product in walk.readers(above.output[0]) if above.op_type == "Add" else []:
+            other = next((name for name in product.input if name != above.output[0]), "")
+            if product.op_type != "Mul" or x is None or x not in walk.values:
+                continue
+            ends = [product.output[0]] if times(other, 0.5) == x else []
+            if other == x:
+                ends = [half.output[0] for half in walk.readers(product.output[0]) if times(half.output[0], 0.5)]
+            for end in ends:
+                walk.replaced[end] = node.to.activation(node.label, walk.values[x], "gelu")
+                return walk.values[x]  # what reads the Erf itself is not needed any more
+    return node.refuse("Erf is read within GELU alone: x / 2 * (1 + erf(x / sqrt 2))")

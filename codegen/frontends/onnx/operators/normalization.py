@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from driftc.codegen.frontends.onnx.node import Node
 from driftc.codegen.frontends.onnx.walk import operator
 from driftc.codegen.frontends.value import Value
@@ -14,3 +16,35 @@ def batch_norm(node: Node) -> Value:
     gamma, beta, mean, variance = (node.constant(place) for place in range(1, 5))
     epsilon = float(node.attribute("epsilon", 1e-5))
     return node.to.batch_norm(node.label, node.value(0), gamma, beta, mean, variance, epsilon)
+
+
+@operator("LayerNormalization")
+def layer_norm(node: Node) -> Value:
+    x = node.value(0)
+    axes = range(int(node.attribute("axis", -1)) % x.rank, x.rank)
+    epsilon = float(node.attribute("epsilon", 1e-5))
+    return node.to.layer_norm(node.label, x, axes, node.constant(1), node.optional(2), epsilon)
+
+
+@operator("RMSNormalization")
+def rms_norm(node: Node) -> Value:
+    x = node.value(0)
+    axes = range(int(node.attribute("axis", -1)) % x.rank, x.rank)
+    epsilon = float(node.attribute("epsilon", 1e-5))
+    return node.to.layer_norm(node.label, x, axes, node.constant(1), None, epsilon, centred=False)
+
+
+@operator("InstanceNormalization")
+def instance_norm(node: Node) -> Value:
+    x = node.value(0)
+    shape = (-1, *(1,) * (x.rank - 2))
+    gamma, beta = (node.constant(place).reshape(shape) for place in (1, 2))
+    return node.to.layer_norm(node.label, x, range(2, x.rank), gamma, beta, float(node.attribute("epsilon", 1e-5)))
+
+
+@operator("GroupNormalization")
+def group_norm(node: Node) -> Value:
+    x, groups = node.value(0), int(node.attribute("num_groups", 1))
+    # Up to opset 20 scale and bias are of groups, then of channels.
+    gamma, beta = (np.repeat(node.constant(n), x.shape[1] // node.constant(n).size) for n in (1, 2))
+    return node.to.group_norm(node.label, x, groups, gamma, beta, float(node.attribute("epsilon", 1e-5)))
