@@ -42,7 +42,9 @@ def pools_and_dense() -> ModelBuilder:
     d = m.mean(c, [1, 2], keep_dims=True, out_scale=0.05, name="mean")
     e = m.reshape(d, (1, 6), name="flat")
     f = m.fully_connected(e, _weights(5, 6), np.arange(5), weight_scale=0.03, out_scale=0.2, name="dense")
-    m.output(m.softmax(f, name="softmax"), m.logistic(f, name="logistic"))
+    g = m.mean(c, [3], code="SUM", out_scale=0.4, name="sum")
+    h = m.mean(g, [-1], code="REDUCE_MAX", keep_dims=True, name="maximum")
+    m.output(m.softmax(f, name="softmax"), m.logistic(f, name="logistic"), m.arg("ARG_MIN", h, 1, name="where"))
     return m
 
 

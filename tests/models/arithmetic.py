@@ -33,6 +33,7 @@ class ArithmeticOperators(GraphBuilder):
         x: Tensor,
         axes: Sequence[int],
         *,
+        code: str = "MEAN",
         keep_dims: bool = False,
         out_scale: float | None = None,
         out_zero_point: int | None = None,
@@ -43,7 +44,15 @@ class ArithmeticOperators(GraphBuilder):
         shape = tuple(1 if gone else extent for gone, extent in kept if keep_dims or not gone)
         y = self.result(name, shape, x, out_scale, out_zero_point)
         axis_tensor = self.constant(list(axes), dtype=np.int32)
-        self.operator("MEAN", [x, axis_tensor], [y], "ReducerOptions", version=2, KeepDims=keep_dims)
+        self.operator(code, [x, axis_tensor], [y], "ReducerOptions", version=2, KeepDims=keep_dims)
+        return y
+
+    def arg(self, code: str, x: Tensor, axis: int, *, name: str | None = None) -> Tensor:
+        """`code`: ARG_MAX or ARG_MIN; int32."""
+        place = axis % len(x.shape)
+        y = self.tensor(name, (*x.shape[:place], *x.shape[place + 1 :]), dtype=np.int32)
+        table = f"{code.title().replace('_', '')}Options"
+        self.operator(code, [x, self.constant(axis, dtype=np.int32)], [y], table, version=2, OutputType=2)
         return y
 
     def softmax(self, x: Tensor, *, beta: float = 1.0, name: str | None = None) -> Tensor:

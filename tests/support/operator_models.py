@@ -166,14 +166,25 @@ def pool(code: str) -> Models:
 
 
 @st.composite
-def means(draw: st.DrawFn) -> ModelBuilder:
+def reductions(draw: st.DrawFn, code: str) -> ModelBuilder:
     builder = ModelBuilder()
     shape = draw(st.one_of(shapes(1, 6, 4), st.tuples(st.just(1), *[st.integers(1, 40)] * 2, st.integers(1, 5))))
     rank = len(shape)
     axes = draw(st.one_of(st.just([1, 2]), st.lists(st.integers(-rank, rank - 1), min_size=1, max_size=rank + 1)))
     assume(max(axes) < rank)
-    quantised = {} if draw(st.booleans()) else draw(results())
-    builder.output(builder.mean(draw(inputs(builder, shape)), axes, keep_dims=draw(st.booleans()), **quantised))
+    quantised = {} if code.startswith("reduce") or draw(st.booleans()) else draw(results())
+    x = draw(inputs(builder, shape))
+    builder.output(builder.mean(x, axes, code=code.upper(), keep_dims=draw(st.booleans()), **quantised))
+    return builder
+
+
+@st.composite
+def places(draw: st.DrawFn, code: str) -> ModelBuilder:
+    """Few different values, so that some are equal."""
+    builder = ModelBuilder()
+    shape = draw(shapes(1, 5, 6))
+    x = builder.relu6(draw(inputs(builder, shape)))
+    builder.output(builder.arg(code.upper(), x, draw(st.integers(-len(shape), len(shape) - 1))))
     return builder
 
 
@@ -537,7 +548,8 @@ MODELS: dict[str, Models] = {
     **{code: elementwise(code) for code in ("add", "sub", "mul")},
     **ELEMENTWISE,
     **{code: pool(code) for code in ("average_pool_2d", "max_pool_2d")},
-    "mean": means(),
+    **{code: reductions(code) for code in ("mean", "sum", "reduce_max", "reduce_min")},
+    **{code: places(code) for code in ("arg_max", "arg_min")},
     **{code: mapping(code) for code in ("logistic", "tanh", "relu", "relu6", "hard_swish", "leaky_relu")},
     "quantize": st.one_of(mapping("quantize"), signs()),
     "softmax": softmaxes(),

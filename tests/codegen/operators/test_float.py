@@ -50,6 +50,8 @@ BUILD: dict[str, Build] = {
     "average pool": lambda m, x: m.average_pool_2d(x, (3, 2), stride=2, padding="SAME"),
     "max pool": lambda m, x: m.max_pool_2d(x, 3, stride=2, padding="SAME"),
     "mean": lambda m, x: m.mean(x, [1, 2], out_scale=0.05),
+    "sum": lambda m, x: m.mean(x, [2, 1], code="SUM", out_scale=2.0, keep_dims=True),
+    "smallest of channels": lambda m, x: m.mean(x, [3], code="REDUCE_MIN"),
     "softmax": lambda m, x: m.softmax(x),
     "logistic": lambda m, x: m.logistic(x),
     "tanh": lambda m, x: m.tanh(x),

@@ -68,6 +68,8 @@ BUILD: dict[str, Build] = {
         x, weights(4, 2, 3, x.shape[3]), weight_scale=0.01, stride=(3, 1), padding="VALID", out_scale=0.5
     ),
     "mean": lambda m, x: m.mean(x, [1, 2], out_scale=0.2),
+    "sum": lambda m, x: m.mean(x, [1, 2], code="SUM", out_scale=0.9),
+    "largest": lambda m, x: m.mean(x, [1, 2], code="REDUCE_MAX"),
     "mean kept": lambda m, x: m.mean(x, [1, 2], keep_dims=True),
 }
 

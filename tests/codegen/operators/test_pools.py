@@ -56,3 +56,20 @@ def test_window_larger_than_any_image_costs_no_memory() -> None:
     builder.output(builder.average_pool_2d(builder.input("x", (1, 1, 1, 1), scale=0.1), 4095, padding="SAME"))
     (operator,) = load_bytes(builder.build()).operators
     assert operator.spec(np.full((1, 1, 1, 1), 7, np.int8))[0].item() == 7
+
+
+def test_reduction_that_changes_the_quantisation_is_refused() -> None:
+    builder = ModelBuilder()
+    builder.output(builder.mean(builder.input("x", (1, 4), scale=0.1), [1], code="REDUCE_MAX", out_scale=0.2))
+    with pytest.raises(ModelError, match="must be quantised alike"):
+        load_bytes(builder.build())
+
+
+def test_index_that_is_not_int32_is_refused() -> None:
+    builder = ModelBuilder()
+    x = builder.input("x", (1, 4), scale=0.1)
+    y = builder.tensor("y", (1,), dtype=np.int64)
+    builder.operator("ARG_MAX", [x, builder.constant(1, dtype=np.int32)], [y], "ArgMaxOptions", OutputType=4)
+    builder.output(y)
+    with pytest.raises(ModelError, match="gives int64"):
+        load_bytes(builder.build())
