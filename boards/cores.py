@@ -41,6 +41,7 @@ class Core:
     architecture: str
     port: str  # firmware/ports/port_PORT.c and PORT.ld
     features: frozenset[str]  # extensions that kernels may need: dsp, mve
+    ldrd: bool  # loading two words at once takes fewer cycles than one by one
     flags: dict[str, tuple[str, ...]]  # compiler kind (gcc, clang, zig) -> what selects the core
     vectors: Region | None  # where the vector table must be, when that is not the start of `code`
     code: Region
@@ -69,6 +70,7 @@ def load_core(name: str) -> Core:
         architecture=facts["architecture"],
         port=facts["port"],
         features=frozenset(facts.get("features", ())),
+        ldrd=facts.get("ldrd", False),
         flags={kind: tuple(facts[kind]) for kind in ("gcc", "clang", "zig")},
         vectors=_region(memory["vectors"]) if "vectors" in memory else None,
         code=_region(memory["code"]),

@@ -24,6 +24,7 @@ from driftc.codegen.operators.movement.gather import Gather
 from driftc.codegen.operators.movement.gather_nd import GatherND
 from driftc.codegen.options import Options
 from driftc.codegen.plan.choose import Point, pareto
+from driftc.codegen.plan.plan import static_calls
 from driftc.codegen.quantize.post_training import Quantized
 from driftc.codegen.report import stored
 from driftc.codegen.report.report import report
@@ -113,6 +114,11 @@ class Compiled:
     def core(self) -> str:
         """The core that is emulated: the one asked for, the board's, or cortex-m4."""
         return core_of(self.options)
+
+    @property
+    def features(self) -> frozenset[str]:
+        """Extensions of the core that the C needs."""
+        return frozenset().union(*(call.kernel.needs for call in static_calls(self.lowered.plan.program)))
 
     @property
     def target(self) -> Target:

@@ -67,7 +67,8 @@ def _frames(elf: Elf, objects: Sequence[Path]) -> dict[int, int]:
         if SUFFIX.sub("", function.name) in reported
     }
     frames |= _llvm_frames(elf)
-    unknown = [function.address for function in elf.functions if function.address not in frames]
+    # A naked function pushes what the compiler does not know of, and reports as none.
+    unknown = [function.address for function in elf.functions if not frames.get(function.address)]
     return frames | _library_frames(elf, set(unknown))
 
 
@@ -111,7 +112,7 @@ def _llvm_frames(elf: Elf) -> dict[int, int]:
 
 
 def _library_frames(elf: Elf, wanted: set[int]) -> dict[int, int]:
-    """Functions of the compiler's library: everything that they take off the stack pointer, summed up.
+    """Naked functions and those of the compiler's library: what they take off the stack pointer, summed up.
 
     Too much where paths exclude one another, never too little: they have no loops that push.
     """

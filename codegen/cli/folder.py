@@ -13,5 +13,20 @@ def load(folder: Path, core: str | None, cc: str | None, optimize: str | None) -
     from driftc.codegen.compiled import Compiled
 
     compiled = Compiled.load(folder)
+    if core is not None:
+        _check_core(compiled, folder, core)
     compiled.options = compiled.options.overridden(core=core, cc=cc, optimize=optimize)
     return compiled
+
+
+def _check_core(compiled: Compiled, folder: Path, core: str) -> None:
+    """Refuse a core that lacks what the folder's C is made for."""
+    from driftc.boards.cores import load_core
+    from driftc.codegen.errors import UsageError
+
+    missing = sorted(compiled.features - load_core(core).features)
+    if missing:
+        raise UsageError(
+            f"{folder}: its C is for {compiled.core} and its {', '.join(missing).upper()} instructions, which {core} "
+            f"does not have; compile the model with --core {core}"
+        )

@@ -137,11 +137,13 @@ class _Search:
 
     def untiled(self) -> Point:
         """All operators whole: the fewest instructions within `SLACK` bytes of the smallest arena."""
+        if any(self.uncut[0].fastest):
+            limit = arrange(self.graph, self.units, "greedy").bound + SLACK
+            found = [point for roads in self.uncut for point in islice(self._within(roads, limit), 1)]
+            if found:
+                return min(found, key=lambda point: point.extra)
         plain = arrange(self.graph, self.units, self.planner, self.memories)
-        if not any(self.uncut[0].fastest):
-            return Point(plain, 0.0)
-        found = [point for roads in self.uncut for point in islice(self._within(roads, plain.arena_bytes + SLACK), 1)]
-        return min([Point(plain, -self.uncut[0].best / self.whole), *found], key=lambda point: point.extra)
+        return Point(plain, -self.uncut[0].best / self.whole)
 
     def placed(self, label: Label, planner: str | None = None) -> Point:
         plan = arrange(self.graph, label.units, planner or self.planner, self.memories)

@@ -6,7 +6,7 @@ byte of RAM unless f is written before e is read for the last time; the distance
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,23 +23,26 @@ Addresses = NDArray[np.int64]
 class Distance:
     """In bytes, of two dense buffers: `offset(out) + below <= offset(in)` or `offset(in) + above <= offset(out)`.
 
-    Either may be negative: with `below` of -8 the output may begin up to 8 bytes behind the input's start.
+    Either may be negative: with `below` of -8 the output may begin up to 8 bytes behind the input's start. `same`: the
+    two may also begin at the same byte, whatever lies between.
     """
 
     below: int
     above: int
+    same: bool = False
 
     def allows(self, source: int, target: int) -> bool:
         """For an input at offset `source` and an output at offset `target`."""
-        return target + self.below <= source or source + self.above <= target
+        apart = target + self.below <= source or source + self.above <= target
+        return apart or (self.same and source == target)
 
     def least(self, other: Distance) -> Distance:
         """What one or the other allows."""
-        return Distance(min(self.below, other.below), min(self.above, other.above))
+        return Distance(min(self.below, other.below), min(self.above, other.above), self.same or other.same)
 
     def most(self, other: Distance) -> Distance:
         """What both allow."""
-        return Distance(max(self.below, other.below), max(self.above, other.above))
+        return Distance(max(self.below, other.below), max(self.above, other.above), self.same and other.same)
 
 
 def distance(
@@ -69,7 +72,12 @@ def of_walk(read: Steps, written: Steps, read_item: int, written_item: int) -> D
         return anywhere
     before, start = read[late], np.flatnonzero(late) * read_item
     needed = Distance(int((highest[before] - start).max()), int((start + read_item - lowest[before]).max()))
-    return anywhere.most(needed)
+    found = anywhere.most(needed)
+    if found.allows(0, 0):
+        return found
+    both = min(read.size * read_item, written.size * written_item)
+    same = bool(np.all(np.repeat(read, read_item)[:both] <= np.repeat(written, written_item)[:both]))
+    return replace(found, same=same)
 
 
 def conflict(read: Steps, source: Addresses, written: Steps, target: Addresses) -> int | None:

@@ -48,11 +48,13 @@ class Problem:
     """Blocks to place in rooms of limited size, so that the bytes used are fewest.
 
     `gaps[a, b]` is how far block a must start below block b, in bytes, where that is not a's size: of two blocks
-    that meet, one must keep its gap below the other. A gap may be negative.
+    that meet, one must keep its gap below the other. A gap may be negative. Those in `same` (a below b) may also begin
+    at the same byte.
     """
 
     blocks: tuple[Block, ...]
     gaps: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    same: frozenset[tuple[int, int]] = frozenset()
     rooms: tuple[int | None, ...] = (None,)  # bytes of each, None: without limit; in order of preference
 
     def size(self, block: int) -> int:
@@ -61,6 +63,10 @@ class Problem:
     def gap(self, below: int, above: int) -> int:
         found = self.gaps.get((below, above))
         return self.size(below) if found is None else aligned(found)
+
+    def alike(self, a: int, b: int) -> bool:
+        """The two may begin at the same byte."""
+        return (a, b) in self.same or (b, a) in self.same
 
     def pairs(self) -> Iterator[tuple[int, int]]:
         """Every two blocks that meet."""
@@ -75,7 +81,7 @@ class Problem:
     def _live(self, position: int) -> int:
         live = [n for n, block in enumerate(self.blocks) if block.first <= position <= block.last]
         total = sum(self.size(n) for n in live)
-        closer = [(a, b) for a in live for b in live if a < b and ((a, b) in self.gaps or (b, a) in self.gaps)]
+        closer = [(a, b) for a in live for b in live if a < b and self._closer(a, b)]
         if not closer:
             return total
         # Blocks that share bytes at all: those on either side of the pairs are apart among themselves.
@@ -85,9 +91,15 @@ class Problem:
         least = max(*sides, *(self._together(a, b) for a, b in closer))
         return total - sum(sides) + least
 
+    def _closer(self, a: int, b: int) -> bool:
+        """The two may share bytes."""
+        return (a, b) in self.gaps or (b, a) in self.gaps or self.alike(a, b)
+
     def _together(self, a: int, b: int) -> int:
         """The fewest bytes from the lower end to the upper end of two blocks."""
         sizes = self.size(a), self.size(b)
+        if self.alike(a, b):
+            return max(sizes)
         return max(*sizes, min(self.gap(a, b) + sizes[1], self.gap(b, a) + sizes[0]))
 
     def holds(self, placement: Placement) -> bool:
@@ -102,7 +114,10 @@ class Problem:
             inside
             and all(limit is None or size <= limit for size, limit in limits)
             and all(
-                rooms[a] != rooms[b] or at[a] + self.gap(a, b) <= at[b] or at[b] + self.gap(b, a) <= at[a]
+                rooms[a] != rooms[b]
+                or at[a] + self.gap(a, b) <= at[b]
+                or at[b] + self.gap(b, a) <= at[a]
+                or (self.alike(a, b) and at[a] == at[b])
                 for a, b in self.pairs()
             )
         )
@@ -179,11 +194,12 @@ def _spread(problem: Problem, order: Sequence[int], bound: int) -> Placement | N
 def _forbidden(problem: Problem, n: int, at: Mapping[int, int]) -> list[tuple[int, int]]:
     """Open intervals of offsets that block n cannot have beside those placed `at`."""
     block = problem.blocks[n]
-    spans = (
-        (at[other] - problem.gap(n, other), at[other] + problem.gap(other, n))
-        for other in at
-        if problem.blocks[other].meets(block)
-    )
+    spans: list[tuple[int, int]] = []
+    for other in at:
+        if problem.blocks[other].meets(block):
+            start, stop = at[other] - problem.gap(n, other), at[other] + problem.gap(other, n)
+            alike = problem.alike(n, other) and start < at[other] < stop
+            spans += [(start, at[other]), (at[other], stop)] if alike else [(start, stop)]
     return sorted(span for span in spans if span[0] < span[1])
 
 

@@ -56,14 +56,17 @@ def problem_of(
     names = [name for name in first if memory.bytes[name]]
     number = {name: n for n, name in enumerate(names)}
     gaps: dict[tuple[int, int], int] = {}
+    same: set[tuple[int, int]] = set()
     for position, step in enumerate(steps):
         for (source, target), distance in step.distances.items():
             placed = source in number and target in number
             if placed and last[source] == position and first[target] == position:
                 gaps[number[target], number[source]] = distance.below
                 gaps[number[source], number[target]] = distance.above
+                if distance.same:
+                    same.add((number[target], number[source]))
     blocks = tuple(Block(memory.bytes[name], first[name], last[name]) for name in names)
-    return Problem(blocks, gaps, rooms), names
+    return Problem(blocks, gaps, frozenset(same), rooms), names
 
 
 def schedule(steps: Sequence[Step], memory: Memory) -> list[int]:
@@ -91,7 +94,9 @@ def shared(step: Step, dying: Set[str], sizes: Mapping[str, int]) -> int:
         sum(sizes[name] for name in {a for a, _, _ in closer}),
         sum(sizes[name] for name in {b for _, b, _ in closer}),
     )
-    pairs = (max(sizes[a], sizes[b], min(sizes[a] + d.below, sizes[b] + d.above)) for a, b, d in closer)
+    pairs = (
+        max(sizes[a], sizes[b], 0 if d.same else min(sizes[a] + d.below, sizes[b] + d.above)) for a, b, d in closer
+    )
     return sum(sides) - max(*sides, *pairs)
 
 

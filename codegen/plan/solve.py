@@ -96,8 +96,12 @@ class _Search:
             below, above = model.new_bool_var(""), model.new_bool_var("")
             model.add(self.offset[a] + problem.gap(a, b) // ALIGN <= self.offset[b]).only_enforce_if(below)
             model.add(self.offset[b] + problem.gap(b, a) // ALIGN <= self.offset[a]).only_enforce_if(above)
+            ways = [below, above]
+            if problem.alike(a, b):
+                ways.append(model.new_bool_var(""))
+                model.add(self.offset[a] == self.offset[b]).only_enforce_if(ways[-1])
             for first, second in zip(self.inside[a], self.inside[b], strict=True):
-                model.add_bool_or(below, above, ~first, ~second)
+                model.add_bool_or(*ways, ~first, ~second)
 
     def run(self) -> Placement | None:
         if self.start is not None:

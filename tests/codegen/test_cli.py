@@ -369,10 +369,16 @@ def test_counts(kws: Path) -> None:
 
 
 def test_core_and_optimisation_override_what_the_folder_remembers(kws: Path) -> None:
-    name = counting("cortex-m0plus")
-    found = simulated(kws, "--random", "0", "--core", "cortex-m0plus", "-O", "s", using=name)
-    assert found["core"] == "cortex-m0plus"
+    name = counting("cortex-m33")
+    found = simulated(kws, "--random", "0", "--core", "cortex-m33", "-O", "s", using=name)
+    assert found["core"] == "cortex-m33"
     assert found["instructions"]["total"] > simulated(kws, "--random", "0", using=name)["instructions"]["total"]
+
+
+def test_a_core_without_the_instructions_of_the_folder_is_refused(kws: Path) -> None:
+    said = driftc("simulate", "kws", "--core", "cortex-m0plus", cwd=kws, code=2).stderr
+    assert "its C is for cortex-m4 and its DSP instructions, which cortex-m0plus does not have" in said
+    assert "compile the model with --core cortex-m0plus" in said
 
 
 # --- what there is ---

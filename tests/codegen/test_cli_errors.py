@@ -158,7 +158,7 @@ def without_tools(folder: Path, *arguments: str) -> Ended:
         (["verify", "kws", "--engine", "unicorn"], ["engine unicorn", "pip install", "driftc[sim]"]),
         (["verify", "kws", "--engine", "tflm"], ["engine tflm", "pip install"]),
         (["verify", "kws", "--engine", "litert"], ["engine litert", "pip install"]),
-        (["verify", "kws", "--engine", "qemu", "--core", "rv32imc"], ["apt-get install qemu-system-misc"]),
+        (["verify", "kws", "--engine", "qemu", "--core", "cortex-m55"], ["apt-get install qemu-system-arm"]),
         (["simulate", "kws"], ["pip install"]),
         (["compile", "kws.tflite", "--measure", "-o", "never"], ["pip install", "driftc[sim]"]),
         (["verify", "kws", "--engine", "host", "--cc", "zig"], ["driftc[sim]"]),

@@ -24,13 +24,16 @@ def problems(draw: st.DrawFn, most: int = 12, largest: int = 400, rooms: tuple[i
         first = draw(st.integers(0, count))
         blocks.append(Block(draw(st.integers(1, largest)), first, first + draw(st.sampled_from([0, 1, 1, 2, 5]))))
     gaps: dict[tuple[int, int], int] = {}
+    same: set[tuple[int, int]] = set()
     for dying, born in product(range(count), repeat=2):
         follows = blocks[dying].first < blocks[dying].last == blocks[born].first
         if follows and draw(st.booleans()):
             gaps[born, dying] = draw(st.integers(-16, blocks[born].bytes))
             if draw(st.booleans()):
                 gaps[dying, born] = draw(st.integers(-16, blocks[dying].bytes))
-    return Problem(tuple(blocks), gaps, rooms)
+        if follows and draw(st.booleans()):
+            same.add((born, dying))
+    return Problem(tuple(blocks), gaps, frozenset(same), rooms)
 
 
 def least(problem: Problem, most: int) -> int:
@@ -45,7 +48,9 @@ def least(problem: Problem, most: int) -> int:
             return
         for place in range(0, best - problem.size(number), ALIGN):
             apart = all(
-                at + problem.gap(n, number) <= place or place + problem.gap(number, n) <= at
+                at + problem.gap(n, number) <= place
+                or place + problem.gap(number, n) <= at
+                or (problem.alike(n, number) and place == at)
                 for n, at in enumerate(offsets)
                 if problem.blocks[n].meets(problem.blocks[number])
             )
@@ -90,7 +95,7 @@ def test_two_rooms(problem: Problem) -> None:
     assert single is not None
     widest = max(problem.size(n) for n in range(len(problem.blocks)))
     rooms = (max(widest, single.bytes // 2 // ALIGN * ALIGN), single.bytes)
-    narrow = Problem(problem.blocks, problem.gaps, rooms)
+    narrow = Problem(problem.blocks, problem.gaps, problem.same, rooms)
     found = solve(narrow)
     assert found is not None
     assert narrow.holds(found)
@@ -99,8 +104,8 @@ def test_two_rooms(problem: Problem) -> None:
 
 def test_rooms_that_are_too_small() -> None:
     blocks = (Block(100, 0, 1), Block(100, 0, 1), Block(100, 1, 2))
-    assert solve(Problem(blocks, {}, (200, 96))) is None
-    found = solve(Problem(blocks, {}, (200, 100)))
+    assert solve(Problem(blocks, {}, rooms=(200, 96))) is None
+    found = solve(Problem(blocks, {}, rooms=(200, 100)))
     assert found is not None
     assert found.sizes == (200, 100)
 

@@ -1,0 +1,1 @@
+"""Cortex-M4, M7, M33: two products an instruction."""

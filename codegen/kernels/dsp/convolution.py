@@ -1,0 +1,79 @@
+"""Convolution: the windows of two pixels are gathered and widened, then summed by the matrix functions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from driftc.codegen.kernels.dsp.matrix import Matrix
+from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.convolution.conv_2d import Conv2D
+
+if TYPE_CHECKING:
+    from driftc.codegen.plan.plan import Call
+
+TAP = 12.0  # instructions to find a tap at the border
+COPIED = 5.0  # a byte of one
+
+
+class Convolution(Matrix):
+    """Without groups. A row of the window is one run of bytes where its pixels follow each other, else each tap is."""
+
+    name = "dsp/convolution"
+
+    def serves(self, call: Call) -> bool:
+        op = call.computed
+        if not (isinstance(op, Conv2D) and op.groups == 1 and self.finishes(call)):
+            return False
+        return call.inputs[0].gapless or not self._by_rows(op) or op.weights.shape[3] % 4 == 0
+
+    def template(self, call: Call) -> str:
+        return "dsp/convolution.c.j2"
+
+    def runs(self, op: Operator) -> tuple[int, ...]:
+        assert isinstance(op, Conv2D)
+        rows, pixels = op.kernel
+        depth = op.weights.shape[3]
+        return (pixels * depth,) * rows if self._by_rows(op) else (depth,) * (rows * pixels)
+
+    def _by_rows(self, op: Conv2D) -> bool:
+        return op.dilation[1] == 1
+
+    def odd(self, call: Call) -> bool:
+        return call.outputs[0].shape[1] % 2 == 1
+
+    def paired(self, call: Call) -> bool:
+        return call.outputs[0].shape[1] > 1
+
+    def values(self, call: Call) -> dict[str, Any]:
+        op = call.computed
+        assert isinstance(op, Conv2D)
+        rows, pixels = op.kernel
+        depth = op.weights.shape[3]
+        joined = self._by_rows(op) and call.inputs[0].gapless
+        return super().values(call) | {
+            "rows": rows,
+            "taps": pixels,
+            "depth": depth,
+            "joined": joined,  # a row of the window is one run
+            "copied": joined and depth % 4 != 0,  # at the border it is put together
+            "stride": op.stride,
+            "dilation": op.dilation,
+            "top": op.padding[0],
+            "left": op.padding[2],
+            "inside": [op.interior(axis) for axis in (0, 1)],
+        }
+
+    def cost(self, call: Call) -> float:
+        op, y = call.computed, call.outputs[0]
+        assert isinstance(op, Conv2D)
+        height, width, _ = y.shape
+        twos, ones = call.rows.count * (width // 2), call.rows.count * (width % 2)
+        inner = 1.0
+        for axis, size in ((0, height), (1, width)):
+            first, last = op.interior(axis)
+            inner *= (last - first) / size
+        rows, pixels = op.kernel
+        depth = op.weights.shape[3]
+        bytes_at_border = COPIED * depth if depth % 4 else 0.0
+        border = (1 - inner) * rows * pixels * (TAP + bytes_at_border) * (2 * twos + ones)
+        return self.matrix_cost(call, twos, ones, self.runs(call.operator)) + border

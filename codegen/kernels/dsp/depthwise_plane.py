@@ -1,0 +1,131 @@
+"""Depthwise 3x3 at stride 1: a channel at a time, widened to a plane with its border, two outputs a turn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from driftc.codegen.kernels.dsp.depthwise import sums_whole
+from driftc.codegen.kernels.dsp.scales import scales_of
+from driftc.codegen.kernels.kernel import Kernel, Shared
+from driftc.codegen.operators.base import Array, Operator
+from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
+from driftc.codegen.operators.walk import Walk
+
+if TYPE_CHECKING:
+    from driftc.codegen.plan.plan import Call
+
+PLANE = 1024  # bytes that a plane should not exceed: else its rows are made and used some at a time
+WIDEST = 250  # halfwords in a row, which the functions reach with an immediate offset
+# Instructions on the emulated Cortex-M4 (gcc 12 -O2): a result, a value widened, and of a channel and a strip of rows.
+RESULT, WIDENED, ROW, CHANNEL, CALL = 15.3, 2.3, 9.0, 62.0, 80.0
+
+
+class DepthwisePlane(Kernel):
+    """Row y of the plane is row y - top of the input; rows of the plane are even numbers of halfwords."""
+
+    name = "dsp/depthwise_plane"
+    needs = frozenset({"dsp"})
+    header = "driftc_dsp.h"
+
+    def serves(self, call: Call) -> bool:
+        op, y = call.computed, call.outputs[0]
+        if not (sums_whole(call) and isinstance(op, DepthwiseConv2D)):
+            return False
+        near = op.kernel == (3, 3) and op.stride == (1, 1) == op.dilation
+        gapless = call.rows.count == 1 or (y.whole_rows and y.strides[0] == y.shape[1] * y.strides[1])
+        between = op.multiplicity == 1 or call.channels.count == op.channels
+        return near and gapless and between and self._width(op) <= WIDEST and not call.backward
+
+    def template(self, call: Call) -> str:
+        return "dsp/depthwise_plane.c.j2"
+
+    def shared(self, call: Call) -> tuple[Shared, ...]:
+        op = call.computed
+        assert isinstance(op, DepthwiseConv2D)
+        scales = scales_of(op)
+        assert scales is not None
+        about = {
+            "width": op.outputs[0].hwc[1],
+            "stride": self._width(op),
+            "signed": scales.signed,
+            "low": scales.low if scales.low > -128 else None,
+            "high": scales.high if scales.high < 127 else None,
+        }
+        return (Shared(self._rows(op), "dsp/depthwise_rows.c.j2", about),)
+
+    def constants(self, operator: Operator) -> dict[str, Array]:
+        """`windows` [channels, 3, 4]: of each row the weights 0, 1, 1, 2, which SXTB16 makes (0, 1) and (1, 2)."""
+        assert isinstance(operator, DepthwiseConv2D) and operator.weights.data is not None
+        scales = scales_of(operator)
+        assert scales is not None
+        weights = np.where(scales.idle, 0, operator.weights.data[0]).astype(np.int8)  # [3, 3, channels]
+        return {"windows": np.ascontiguousarray(weights[:, [0, 1, 1, 2]].transpose(2, 0, 1))} | scales.constants()
+
+    def scratch(self, call: Call) -> int:
+        op = call.computed
+        assert isinstance(op, DepthwiseConv2D)
+        return (self._strip(op, call.rows.count) + 2) * self._width(op) * 2
+
+    def walk(self, operator: Operator, backward: bool = False) -> Walk | None:
+        """Channel by channel, each strip of rows read before it is written; a row is read once."""
+        if backward:
+            return None
+        assert isinstance(operator, DepthwiseConv2D)
+        height, width, channels = operator.inputs[0].hwc
+        rows = operator.outputs[0].hwc[0]
+        strip = self._strip(operator, rows)
+        strips = -(-rows // strip)
+        loaded = np.maximum(np.arange(height) + operator.padding[0] - 2, 0) // strip
+        read = np.minimum(loaded, strips - 1)[:, None, None] + strips * np.arange(channels)
+        made = np.arange(rows)[:, None, None] // strip
+        written = made + strips * (np.arange(operator.channels) // operator.multiplicity)
+        shape = (rows, operator.outputs[0].hwc[1], operator.channels)
+        return Walk(
+            (np.broadcast_to(read, (height, width, channels)).astype(np.int64),),
+            (np.broadcast_to(written, shape).astype(np.int64),),
+        )
+
+    def values(self, call: Call) -> dict[str, Any]:
+        op = call.computed
+        assert isinstance(op, DepthwiseConv2D)
+        scales = scales_of(op)
+        assert scales is not None
+        strip = self._strip(op, call.rows.count)
+        return {
+            "stride": self._width(op),
+            "strip": strip,
+            "strips": -(-call.rows.count // strip),
+            "multiplicity": op.multiplicity,
+            "zero": 2 * scales.zero + 1,
+            "fill": f"0x{(op.inputs[0].zero_point & 0xFFFF) * 0x10001:08X}u",
+            "rows": self._rows(op),
+        }
+
+    def cost(self, call: Call) -> float:
+        op, x = call.computed, call.inputs[0]
+        assert isinstance(op, DepthwiseConv2D)
+        rows, width = call.rows.count, call.outputs[0].shape[1]
+        loaded = min(rows + 2, x.shape[0])
+        plane = loaded * (x.shape[1] * WIDENED + ROW) / op.multiplicity
+        strips = -(-rows // self._strip(op, rows))
+        each = rows * width * RESULT + rows * 6 + plane + CHANNEL + (strips - 1) * (40 + 4 * self._width(op))
+        return CALL + call.channels.count * each
+
+    def _width(self, op: DepthwiseConv2D) -> int:
+        """Halfwords in a row of the plane."""
+        return (op.outputs[0].hwc[1] + 3) // 2 * 2
+
+    def _strip(self, op: DepthwiseConv2D, rows: int) -> int:
+        """Rows of the output that are made from one plane."""
+        most = max(PLANE // (2 * self._width(op)) - 2, 2)
+        return -(-rows // -(-rows // most))
+
+    def _rows(self, op: DepthwiseConv2D) -> str:
+        scales = scales_of(op)
+        assert scales is not None
+        marks = ["signed"] if scales.signed else []
+        if scales.clamped:
+            marks += [f"{'minus' if edge < 0 else ''}{abs(edge)}" for edge in (scales.low, scales.high)]
+        return "_".join(["driftc_depthwise_3x3", str(op.outputs[0].hwc[1]), *marks])

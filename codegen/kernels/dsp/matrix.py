@@ -1,0 +1,147 @@
+"""What kernels share that sum products by the matrix functions, 4 channels by 2 pixels, and by 1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from driftc.codegen.kernels.dsp.scales import in_fours, scales_of
+from driftc.codegen.kernels.dsp.twins import fit, order_of, pairs_of, twins
+from driftc.codegen.kernels.kernel import Kernel, Shared
+from driftc.codegen.operators.base import Array, Operator
+from driftc.codegen.operators.convolution.weighted import Weighted
+from driftc.codegen.operators.walk import Walk
+
+if TYPE_CHECKING:
+    from driftc.codegen.plan.plan import Call, Span
+
+# Measured on the emulated Cortex-M4 (gcc 12 -O2): instructions of the matrix functions and of widening.
+PAIRED, SINGLE = (0.05, 9.3), (0.94, 12.0)  # a product and a result; of two pixels besides the loop
+LOADS = {True: 0.75, False: 0.875}  # a product of two pixels, inputs and weights loaded two at once or one by one
+WIDENED, RUN = 1.1, 14.0  # a byte, and a run of them
+CALL = 60.0
+
+
+class Matrix(Kernel):
+    """Sums of products of runs of input bytes, finished to int8 in the same function."""
+
+    needs: ClassVar[frozenset[str]] = frozenset({"dsp"})
+    raw: ClassVar[bool] = False  # the matrix function widens the inputs itself, for each four channels anew
+    header = "driftc_dsp.h"
+
+    def runs(self, op: Operator) -> tuple[int, ...]:
+        """The bytes that are next to each other in RAM, run by run, of all inputs of a sum."""
+        raise NotImplementedError
+
+    def odd(self, call: Call) -> bool:
+        """Some pixel is computed alone."""
+        raise NotImplementedError
+
+    def paired(self, call: Call) -> bool:
+        """Some pixels are computed two at a time."""
+        return True
+
+    def uniform(self, op: Weighted) -> tuple[int, int] | None:
+        """Multiplier and shift that all channels share, where the matrix function takes them so."""
+        return None
+
+    @property
+    def ldrd(self) -> bool:
+        """Two words are loaded by one instruction."""
+        return self.core is not None and self.core.ldrd
+
+    def finishes(self, call: Call) -> bool:
+        """Finished sums become int8 in the short form, from a channel that begins a four."""
+        op, x, y = call.computed, call.inputs[0], call.outputs[0]
+        plain = call.epilogue == "requantize" and call.reduce is None and call.sums is None and len(call.outputs) == 1
+        whole = x.kept == x.shape[2] and x.strides[2] == 1 and y.strides[2] == 1
+        return plain and whole and isinstance(op, Weighted) and fours(call.channels) and fit(op)
+
+    def constants(self, operator: Operator) -> dict[str, Array]:
+        assert isinstance(operator, Weighted)
+        scales = scales_of(operator)
+        assert scales is not None
+        found: dict[str, Array] = {"twins": twins(operator, order_of(self.runs(operator)))}
+        return found | (scales.constants() if self.uniform(operator) is None else {"biases": in_fours(scales.twice)})
+
+    def walk(self, operator: Operator, backward: bool = False) -> Walk | None:
+        """The operator's own is right: of two pixels both are read before either is written."""
+        return operator.walk(backward)
+
+    def reverses(self, operator: Operator) -> bool:
+        return operator.reversible
+
+    def scratch(self, call: Call) -> int:
+        return pairs_of(self.runs(call.operator)) * 4 * (2 if self.paired(call) else 1)
+
+    def shared(self, call: Call) -> tuple[Shared, ...]:
+        found = []
+        for pixels in self._pixels(call):
+            name = f"driftc_widen_{pixels}"
+            if not self.raw:
+                found.append(Shared(name, "dsp/widen.c.j2", {"pixels": pixels}))
+            about = self._variant(call)
+            found.append(Shared(self._matrix(call, pixels), "dsp/matrix.c.j2", {**about, "pixels": pixels}))
+        return tuple(found)
+
+    def values(self, call: Call) -> dict[str, Any]:
+        """What templates/dsp/lib.c.j2 needs."""
+        op = call.computed
+        assert isinstance(op, Weighted)
+        scales = scales_of(op)
+        assert scales is not None
+        pairs = pairs_of(self.runs(call.operator))
+        return {
+            "pairs": pairs,
+            "raw": self.raw,
+            "paired": self.paired(call),
+            "uniform": self.uniform(op),
+            "whole": call.channels.count // 4 * 4,
+            "rest": call.channels.count % 4,
+            "zero": 2 * scales.zero + 1,
+            "low": _bytes(scales.low),
+            "high": _bytes(scales.high),
+            "two": self._matrix(call, 2),
+            "one": self._matrix(call, 1),
+        }
+
+    def _pixels(self, call: Call) -> list[int]:
+        return [2] * self.paired(call) + [1] * self.odd(call)
+
+    def _variant(self, call: Call) -> dict[str, bool]:
+        op = call.computed
+        assert isinstance(op, Weighted)
+        scales = scales_of(op)
+        assert scales is not None
+        uniform = self.uniform(op) is not None
+        return {
+            "signed": scales.signed,
+            "clamped": scales.clamped,
+            "uniform": uniform,
+            "ldrd": self.ldrd,
+            "raw": self.raw,
+        }
+
+    def _matrix(self, call: Call, pixels: int) -> str:
+        about = self._variant(call)
+        marks = [mark for mark in ("raw", "signed", "clamped", "uniform") if about[mark]]
+        return "_".join([f"driftc_matrix_4x{pixels}", *marks])
+
+    def matrix_cost(self, call: Call, twos: int, ones: int, runs: Sequence[int]) -> float:
+        """Of `twos` pairs of pixels and `ones` single ones, each of `runs` bytes."""
+        products, count = 2 * pairs_of(tuple(self.runs(call.operator))), -(-call.channels.count // 4) * 4
+        two = count * ((PAIRED[0] + LOADS[self.ldrd]) * products + PAIRED[1])
+        widening = sum(run * WIDENED + RUN / 2 for run in runs)
+        one = count * (SINGLE[0] * products + SINGLE[1]) + widening
+        return CALL + twos * 2 * (two + widening) + ones * one
+
+
+def fours(channels: Span) -> bool:
+    """They begin with the first of four."""
+    start = channels.start
+    return start.constant % 4 == 0 and all(factor % 4 == 0 for _, factor in start.factors)
+
+
+def _bytes(value: int) -> str:
+    """The int8 in each byte of a word, as C has it."""
+    return f"0x{(value & 0xFF) * 0x01010101:08X}u"

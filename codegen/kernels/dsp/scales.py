@@ -1,0 +1,96 @@
+"""How a finished sum becomes int8 in five instructions (six with a sign), and when that gives the exact bytes.
+
+twice = 2 * sum; SMMLAR(twice, multiplier, half) is gemmlowp's doubling high multiply, plus `half`; an arithmetic shift
+by s - 1 and SSAT ... ASR #1 are its rounding shift by s, the zero point and the saturation to int8, because floors over
+powers of two merge. half = (2 * zero + 1) << (s - 1) holds the zero point and what rounds halves upwards; gemmlowp
+rounds them away from zero, for which one is subtracted below zero: not where all there is clamped to the zero point
+anyway. Needs |sum| < 2^30 and 1 <= s <= 23.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftc.codegen.operators.base import Array
+from driftc.codegen.operators.convolution.weighted import Int64, Weighted
+
+LARGEST = 1 << 30  # of a sum: twice it fits int32
+SHIFTS = (1, 23)  # 255 << 22 is below 2^30
+
+
+@dataclass(frozen=True, eq=False)
+class Scales:
+    """Of a layer. `idle` channels have one value whatever the input: their weights are not needed."""
+
+    twice: NDArray[np.int32]  # twice the folded bias, which may wrap
+    multiplier: NDArray[np.int32]
+    shift: NDArray[np.uint8]  # less one
+    idle: NDArray[np.bool_]
+    zero: int
+    low: int
+    high: int
+
+    @property
+    def signed(self) -> bool:
+        """Values below the zero point are kept."""
+        return self.low < self.zero
+
+    @property
+    def clamped(self) -> bool:
+        """What saturation to int8 leaves is not the range."""
+        return (self.low, self.high) != (-128, 127)
+
+    @property
+    def uniform(self) -> bool:
+        """All channels that depend on the input share multiplier and shift, and there is no other."""
+        return not self.idle.any() and bool(np.ptp(self.multiplier) == 0 and np.ptp(self.shift) == 0)
+
+    def constants(self) -> dict[str, Array]:
+        """`scales`, twice the bias and multiplier, and `shifts`; of channels in fours."""
+        return {
+            "scales": in_fours(np.stack([self.twice, self.multiplier], axis=1)),
+            "shifts": in_fours(self.shift),
+        }
+
+
+@lru_cache(maxsize=512)
+def scales_of(op: Weighted) -> Scales | None:
+    """None where a channel needs more than the short form."""
+    if op.epilogue != "requantize" or op.scaler not in ("driftc_to_int8", "driftc_to_int8_any"):
+        return None
+    low, high = op.range
+    bottom, top = bounds(op)
+    multiplier = np.broadcast_to(op.multiplier.value, (op.channels,)).copy()
+    shift = np.broadcast_to(-op.multiplier.shift, (op.channels,)).copy()
+    least, most = op.requantise(bottom).astype(np.int64), op.requantise(top).astype(np.int64)
+    unwrapped = np.maximum(np.abs(bottom), np.abs(top)) << np.maximum(-shift, 0) < 1 << 31  # and so monotone
+    idle = (least == most) & unwrapped
+    fits = (np.maximum(np.abs(bottom), np.abs(top)) < LARGEST) & (shift >= SHIFTS[0]) & (shift <= SHIFTS[1])
+    if not np.all(fits | idle):
+        return None
+    twice = 2 * op.folded_bias
+    twice[idle] = 8 * (least[idle] - op.zero_out)  # times 1/2, shifted by 1: the value itself
+    multiplier[idle], shift[idle] = 1 << 30, 1
+    wrapped = (twice & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
+    less_one = (shift - 1).astype(np.uint8)
+    return Scales(wrapped, multiplier.astype(np.int32), less_one, idle, op.zero_out, low, high)
+
+
+def bounds(op: Weighted) -> tuple[Int64, Int64]:
+    """The smallest and the largest sum of each channel, of any input."""
+    assert op.weights.data is not None
+    weights = np.moveaxis(op.weights.data.astype(np.int64), op.channel_axis, 0).reshape(op.channels, -1)
+    least, most = -128 - op.inputs[0].zero_point, 127 - op.inputs[0].zero_point
+    positive, negative = np.maximum(weights, 0).sum(axis=1), np.minimum(weights, 0).sum(axis=1)
+    bias = op.raw_bias
+    return bias + positive * least + negative * most, bias + positive * most + negative * least
+
+
+def in_fours(data: Array) -> Array:
+    """Padded with zeros to a multiple of four along the first axis."""
+    missing = -data.shape[0] % 4
+    return np.concatenate([data, np.zeros((missing, *data.shape[1:]), data.dtype)]) if missing else data

@@ -1,0 +1,72 @@
+"""Twin weights: two output channels in one 16-bit lane, so that one SXTB16 makes four int8 weights two useful operands.
+
+lane = 256 * w1 + w0. SMLAD of two such lanes with two inputs gives F = 256 * S1 + S0 (mod 2^32); SXTB16 leaves w0 in
+each lane, and SMLAD then gives S0; S1 = (F - S0) >> 8, exact where |S1| < 2^23. Inputs are widened to int16 in the
+order of SXTB16, (0, 2) and (1, 3) of four bytes, and the weights are laid out to match.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftc.codegen.kernels.dsp.scales import in_fours, scales_of
+from driftc.codegen.operators.convolution.weighted import Weighted
+
+LARGEST = 65535  # of the sum of a channel's weights, in magnitude: times 128 below 2^23
+AT_ONCE = 4  # pairs of inputs that the matrix functions' loops take
+
+Order = tuple[tuple[int, int], ...]  # which two inputs each pair is; -1: none
+
+
+@lru_cache(maxsize=512)
+def order_of(runs: Sequence[int]) -> Order:
+    """Of inputs in runs of so many bytes, each widened by itself (driftc_widen_2)."""
+    pairs: list[tuple[int, int]] = []
+    place = 0
+    for run in runs:
+        for four in range(place, place + run // 4 * 4, 4):
+            pairs += [(four, four + 2), (four + 1, four + 3)]
+        end, rest = place + run, run % 4
+        pairs += {0: [], 1: [(end - 1, -1)], 2: [(end - 2, end - 1)], 3: [(end - 3, end - 2), (end - 1, -1)]}[rest]
+        place = end
+    pairs += [(-1, -1)] * (-len(pairs) % AT_ONCE)
+    return tuple(pairs)
+
+
+def pairs_of(runs: Sequence[int]) -> int:
+    """How many pairs that makes, those of nothing at the end included."""
+    return -(-sum(run // 4 * 2 + (0, 1, 1, 2)[run % 4] for run in runs) // AT_ONCE) * AT_ONCE
+
+
+@lru_cache(maxsize=512)
+def fit(op: Weighted) -> bool:
+    """Lanes fit int16, sums 24 bits, and the scales the short form."""
+    scales = scales_of(op)
+    if scales is None or op.weights.dtype != np.int8 or op.inputs[0].dtype != np.int8 or op.weights.data is None:
+        return False
+    weights = _rows(op)
+    lanes = 256 * weights[1::2] + weights[::2]
+    return bool(np.abs(weights).sum(axis=1).max() <= LARGEST and lanes.min(initial=0) >= -(2**15))
+
+
+def twins(op: Weighted, order: Order) -> NDArray[np.int8]:
+    """[channels / 4, pairs, 2, 4]: for each pair of inputs the lanes of channels 0 and 1, and of 2 and 3."""
+    weights = _rows(op)
+    padded = np.concatenate([weights, np.zeros((len(weights), 1), np.int64)], axis=1)  # -1 is a weight of 0
+    ordered = padded[:, np.array(order).reshape(-1)].reshape(len(weights), len(order), 2)
+    lanes = (256 * ordered[1::2] + ordered[::2]).astype("<i2")  # [channels / 2, pairs, 2]
+    by_four = lanes.reshape(-1, 2, len(order), 2).transpose(0, 2, 1, 3)
+    return np.ascontiguousarray(by_four).view(np.int8).reshape(-1, len(order), 2, 4)
+
+
+def _rows(op: Weighted) -> NDArray[np.int64]:
+    """The weights of each output channel in a row, of channels that do not depend on the input zeros; in fours."""
+    scales = scales_of(op)
+    assert scales is not None and op.weights.data is not None
+    rows = np.moveaxis(op.weights.data.astype(np.int64), op.channel_axis, 0).reshape(op.channels, -1).copy()
+    rows[scales.idle] = 0
+    return in_fours(rows)
