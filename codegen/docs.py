@@ -15,12 +15,26 @@ from typing import Any
 
 from driftc.boards import COLUMNS, load, table
 from driftc.codegen.errors import UsageError
+from driftc.codegen.frontends.blocks.activation import ONE_OPERATOR, SEVERAL
 from driftc.codegen.frontends.constants import FUNCTIONS
+from driftc.codegen.frontends.keras.walk import layer as keras_layers
+from driftc.codegen.frontends.keras.walk import operation as keras_operations
+from driftc.codegen.frontends.onnx.walk import operator as onnx_operators
+from driftc.codegen.frontends.saved_model.walk import operation as saved_model_operations
+from driftc.codegen.frontends.torch.walk import operator as torch_operators
+from driftc.codegen.frontends.translators import Translators
 from driftc.codegen.operators import known
 from driftc.codegen.operators.base import Operator, Tiling
 from driftc.codegen.operators.by_sample import BySample
 from driftc.codegen.operators.movement.row_input import RowInput
 
+TRANSLATORS: Mapping[str, Translators[Any]] = {
+    "Keras layers": keras_layers,
+    "Operations on Keras tensors": keras_operations,
+    "ONNX operators": onnx_operators,
+    "PyTorch (ATen) operators": torch_operators,
+    "TensorFlow operations (SavedModel)": saved_model_operations,
+}
 MARKED = re.compile(r"(?<=<!-- made: )(\w+)( -->\n).*?(?=<!-- end -->)", re.DOTALL)
 MADE = (RowInput, BySample)  # what a plan makes of others
 TILES = {Tiling.ROWS: "rows", Tiling.CHANNELS: "channels", Tiling.REDUCE: "input channels"}
@@ -87,6 +101,50 @@ def _kernels(operator: type[Operator]) -> list[str]:
     return sorted(f"{operator.template}/{name}" for name in found)
 
 
+def _models(_: Path) -> str:
+    parts = []
+    for title, translators in TRANSLATORS.items():
+        families: dict[str, list[Callable[..., Any]]] = {}
+        names: dict[Callable[..., Any], list[str]] = {}
+        for name, function in translators.known.items():
+            if name.startswith("_") or name.removesuffix("_") in translators.known.keys() - {name}:
+                continue  # PyTorch's own forms of what has a name beside them
+            if function not in names:
+                families.setdefault(function.__module__, []).append(function)
+            names.setdefault(function, []).append(f"`{name}`")
+        rows = [
+            (
+                _first_line(sys.modules[module]),
+                ", ".join(sorted(name for function in found for name in names[function])),
+                " ".join(f"{', '.join(names[f])}: {_lowered(_first_line(f))}." for f in found if f.__doc__),
+            )
+            for module, found in sorted(families.items())
+        ]
+        parts.append(f"### {title}\n\n" + markdown_table(("family", "read", "how far"), rows))
+    return "\n".join(parts)
+
+
+def _left_out(_: Path) -> str:
+    rows = [
+        (title, ", ".join(f"`{name}`" for name, why in translators.left_out.items() if why == reason), reason)
+        for title, translators in TRANSLATORS.items()
+        for reason in dict.fromkeys(translators.left_out.values())
+    ]
+    return markdown_table(("format", "not read", "instead"), rows)
+
+
+def _activations(_: Path) -> str:
+    return ", ".join(f"`{name}`" for name in sorted([*ONE_OPERATOR, *SEVERAL, "linear"])) + "\n"
+
+
+def _first_line(documented: Any) -> str:
+    return _escaped((documented.__doc__ or "").partition("\n")[0].rstrip("."))
+
+
+def _lowered(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
 def _boards(_: Path) -> str:
     rows = [(*row, load(row[0]).source) for row in table()]
     return markdown_table((*COLUMNS, "source of the numbers"), rows)
@@ -118,9 +176,12 @@ def _fields(schema: Mapping[str, Any], path: str) -> list[tuple[str, str, str]]:
 
 
 PARTS: dict[str, Callable[[Path], str]] = {
+    "activations": _activations,
     "arithmetic": _arithmetic,
     "boards": _boards,
     "json": _json,
+    "left_out": _left_out,
+    "models": _models,
     "folded": _folded,
     "operators": _operators,
 }

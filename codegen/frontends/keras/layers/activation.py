@@ -14,7 +14,7 @@ ALPHAS = {"celu": 1.0, "elu": 1.0, "leaky_relu": 0.2, "soft_shrink": 0.5, "squar
 
 @layer("Activation")
 def activated(walk: Walk, of: Any, x: Tensor) -> Tensor:
-    """Those that FloatBuilder knows, or a layer."""
+    """By the names below, or a layer."""
     function = of.activation
     if not hasattr(function, "__name__"):  # a layer in the place of a function
         return walk.layer(function, [x])[0] or x  # x: the walk goes on, to find what else is missing

@@ -11,6 +11,9 @@ import numpy as np
 from driftc.codegen.frontends.keras.walk import Walk, operation
 from driftc.codegen.graph import Tensor
 
+operation.leave_out("keras.ops.concatenate with an axis", "Append", "Dstack", "Hstack", "Vstack")
+operation.leave_out("keras.layers.Flatten, which keeps the batch", "Ravel")
+
 
 @operation("Cast", "ConvertToTensor", "Copy", "SaturateCast", "StopGradient", "View")
 def unchanged(walk: Walk, of: Any, x: Tensor, *_: Any, **__: Any) -> Tensor:
@@ -51,11 +54,6 @@ def get_item(walk: Walk, of: Any, x: Tensor, key: Any) -> Tensor:
 @operation("Reshape")
 def reshape(walk: Walk, of: Any, x: Tensor, *_: Any) -> Tensor:
     return walk.builder.reshape(of.name, x, (1, *(int(n) for n in of.newshape[1:])))
-
-
-@operation("Ravel")
-def ravel(walk: Walk, of: Any, x: Tensor) -> Tensor:
-    walk.refuse(of, "joins the batch with other axes; use keras.layers.Flatten")
 
 
 @operation("ExpandDims")
@@ -101,11 +99,6 @@ def moveaxis(walk: Walk, of: Any, x: Tensor) -> Tensor:
 @operation("Concatenate")
 def concatenate(walk: Walk, of: Any, parts: Sequence[Tensor]) -> Tensor:
     return walk.builder.concat(of.name, parts, of.axis)
-
-
-@operation("Hstack", "Vstack", "Append")
-def stacked(walk: Walk, of: Any, *_: Any) -> Tensor:
-    walk.refuse(of, "is not supported; keras.ops.concatenate with an axis is")
 
 
 @operation("Stack")

@@ -1,4 +1,4 @@
-"""Normalisation by constants."""
+"""Normalisation, by constants and by the sample's own mean and variance."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ def mean(found: Operation) -> Tensor:
 
 @operation("Max")
 def global_max(found: Operation) -> Tensor:
+    """Of the rows and pixels of an image."""
     x, axes = found.value(0), sorted(_axes(found))
     if len(x.shape) != 4 or axes != [1, 2]:
         found.refuse(f"the largest along axes {axes}; driftc reads that of an image")

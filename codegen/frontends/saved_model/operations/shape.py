@@ -23,7 +23,7 @@ def concat(found: Operation) -> Tensor:
 
 @operation("ExpandDims", "Reshape", "Squeeze")
 def reshape(found: Operation) -> Tensor:
-    """To the shape that TensorFlow inferred, where it did; else to the constant that is given."""
+    """To a shape that is known when compiling."""
     x, shape = found.value(0), found.node.outputs[0].shape
     inner = shape.as_list()[1:] if shape.rank else [None]
     if None not in inner:
