@@ -63,6 +63,7 @@ class Compiled:
         record = read_record(path)
         given = record.get("options")
         options = Options.from_json(given if isinstance(given, dict) else {})
+        _refuse_compiler_in(path, options.cc)
         model = path / MODEL
         if not model.is_file():
             raise UsageError(f"{path}: {MODEL} is missing; compile the model again")
@@ -358,6 +359,16 @@ class Compiled:
         inputs = random(1, graph.inputs, self._index_limits(), seed=1).quantized[0]
         values = run_graph(graph, inputs)
         return emit_selftest(plan, inputs, [values[tensor.name] for tensor in plan.layers])
+
+
+def _refuse_compiler_in(folder: Path, cc: str | None) -> None:
+    """A folder may come from anyone: what it names is run only where it was there before. Raises UsageError."""
+    found = None if cc is None else shutil.which(cc) or cc
+    if found is None:
+        return
+    for place in (Path(found).absolute(), Path(found).resolve()):
+        if place.is_relative_to(folder.absolute()) or place.is_relative_to(folder.resolve()):
+            raise UsageError(f"{folder}: its {RECORD} names a compiler inside the folder, '{cc}', which is not run")
 
 
 def board_named(name: str | None) -> Board | None:

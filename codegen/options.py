@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from driftc.codegen.class_names import check_class_names
@@ -40,24 +39,25 @@ class Options:
     class_names: tuple[str, ...] | None = None  # of the output's values, in their order
 
     def __post_init__(self) -> None:
-        for key, value in asdict(self).items():
+        for field in fields(self):
+            key, value = field.name, getattr(self, field.name)
             right = isinstance(value, TYPES.get(key, str)) and isinstance(value, bool) == (TYPES.get(key) is bool)
-            if value is not None and not right:
-                raise UsageError(f"option {key}: {value!r} is of the wrong type")
+            if not right and (value is not None or field.default is not None):
+                raise UsageError(f"option {key}: a {type(value).__name__} is of the wrong type")
         if self.match not in ("tflm", "litert"):
             raise UsageError(f"match '{self.match}' is unknown; tflm and litert are the references")
         if self.planner not in ("optimal", "greedy"):
             raise UsageError(f"planner '{self.planner}' is unknown; optimal and greedy are")
-        if self.ram is not None and self.ram < 1:
-            raise UsageError(f"ram {self.ram}: needs to be 1 byte or more")
+        if self.ram is not None and not 1 <= self.ram < 1 << 40:
+            raise UsageError(f"ram {self.ram}: needs to be 1 byte or more, and below 2^40")
         if self.minimize not in ("instructions", "ram"):
             raise UsageError(f"minimize '{self.minimize}' is unknown; instructions and ram are")
         if self.feed not in (None, "rows"):
             raise UsageError(f"feed '{self.feed}' is unknown; rows is what an input can be fed by")
         if self.feed is not None and self.float_io:
             raise UsageError("--feed rows takes int8 rows: it does not go with --float-io, which wraps a whole input")
-        if not 0 <= self.overhead < math.inf:
-            raise UsageError(f"overhead {self.overhead}: needs to be 0 percent or more")
+        if not 0 <= self.overhead < 1e9:
+            raise UsageError(f"overhead {self.overhead}: needs to be 0 percent or more, and below 10^9")
         if self.optimize not in ("2", "3", "s"):
             raise UsageError(f"-O {self.optimize} is unknown; 2, 3 and s are")
         check_class_names(self.class_names or ())

@@ -17,6 +17,7 @@ from driftc.codegen.graph import Tensor
 
 Array = NDArray[Any]
 SEED = 0
+LARGEST_ARRAY = 1 << 31  # bytes that an array of a .npz unpacks to; a few kB may claim any number
 FLOAT_MAX = np.finfo(np.float32).max
 
 
@@ -154,10 +155,22 @@ class _Arrays(Mapping[str, Array]):
         if name not in self._names:
             raise KeyError(name)
         with self._opened(f"'{name}' ") as loaded:
+            if not isinstance(loaded, np.ndarray):
+                self._check_size(name, loaded)
             found = loaded if isinstance(loaded, np.ndarray) else loaded[name]
             if not isinstance(found, np.ndarray):  # NumPy gives the bytes of what is no .npy
                 raise ValueError("no array")
             return found
+
+    def _check_size(self, name: str, loaded: Any) -> None:
+        """Raises DataError where the member unpacks to more than LARGEST_ARRAY."""
+        members = {info.filename: info.file_size for info in loaded.zip.infolist()}
+        size = members.get(f"{name}.npy", members.get(name, 0))
+        if size > LARGEST_ARRAY:
+            raise DataError(
+                f"{self._path.name}: '{name}' unpacks to {size} bytes; driftc reads up to {LARGEST_ARRAY >> 30} GiB: "
+                "give fewer samples"
+            )
 
     def __contains__(self, name: object) -> bool:
         return name in self._names
@@ -176,6 +189,8 @@ class _Arrays(Mapping[str, Array]):
                 loaded = np.load(file, allow_pickle=False)
                 with nullcontext(loaded) if isinstance(loaded, np.ndarray) else loaded:
                     yield loaded
+        except DataError:
+            raise
         except FileNotFoundError:
             raise DataError(f"{self._path}: no such file") from None
         except MemoryError:

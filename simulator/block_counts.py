@@ -122,4 +122,4 @@ def _library() -> ctypes.CDLL:
         compiler.run([*flags, "block_counts.c", "-o", name], folder)
 
     key = digest([source, compiler.version, *compiler.command, *flags, sys.platform])
-    return ctypes.CDLL(str(cached(key, build) / name))
+    return ctypes.CDLL(str(cached(key, name, build)))

@@ -45,26 +45,39 @@ def digest(parts: Iterable[str | bytes]) -> str:
     return total.hexdigest()[:32]
 
 
-def cached(key: str, build: Callable[[Path], None]) -> Path:
-    """The folder kept under `key`; when there is none, `build` fills it.
+def cached(key: str, name: str, build: Callable[[Path], None], *, executable: bool = False) -> Path:
+    """The file `name` that is kept under `key`; where there is none that can be used, `build` makes it in a folder.
 
-    Others see it complete or not at all: it is built aside and renamed.
+    Others see it complete or not at all: it is built aside and renamed. Raises ToolError where `build` made none.
     """
     kept = cache_folder() / "built" / key
-    if kept.is_dir():
+    if _usable(kept / name, executable):
         os.utime(kept)
-        return kept
+        return kept / name
     aside = Path(tempfile.mkdtemp(prefix="new-", dir=kept.parent))
     try:
         build(aside)
+        if not _usable(aside / name, executable):
+            raise ToolError(f"the compiler reported no error, but made no {name}; try another with --cc")
+        if kept.is_symlink() or kept.is_file():
+            kept.unlink()
+        elif not _usable(kept / name, executable):  # damaged: else another process was faster
+            shutil.rmtree(kept, ignore_errors=True)
         try:
             aside.rename(kept)
         except OSError:
-            if not kept.is_dir():  # else another process was faster, with the same content
+            if not _usable(kept / name, executable):
                 raise
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    return kept
+    return kept / name
+
+
+def _usable(file: Path, executable: bool) -> bool:
+    try:
+        return file.is_file() and file.stat().st_size > 0 and os.access(file, os.X_OK if executable else os.R_OK)
+    except OSError:  # a loop of links, or another process dropped it
+        return False
 
 
 def _drop_old(built: Path) -> None:

@@ -37,7 +37,7 @@ class FloatIo:
             compiler.run([*flags, *sources, "-o", str(folder / "float_io.so")], program.folder)
 
         key = digest(["float_io", compiler.version, *map(str, compiler.command), *flags, *sources, *texts])
-        library = ctypes.CDLL(str(cached(key, build) / "float_io.so"))
+        library = ctypes.CDLL(str(cached(key, "float_io.so", build)))
         self._types = [port.dtype for port in program.inputs]
         self._quantize = [getattr(library, f"{name}_quantize_{port}", None) for port in inputs]
         self._dequantize = [getattr(library, f"{name}_dequantize_{port}", None) for port in outputs]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -63,12 +64,13 @@ def build_host(program: Program, *, trace: bool, sanitize: bool = False) -> Path
     sources = [*model_sources(program), Path("simulator/main.c"), Path("simulator/port_host.c")]
     objects = _compile(compiler, program.folder, sources, flags)
     link_flags = list(SANITIZE) if sanitize else []
+    name = "model.exe" if sys.platform == "win32" else "model"
     key = digest(["host", _identity(compiler), *map(str, objects), *link_flags])
 
     def link(folder: Path) -> None:
-        compiler.run([*link_flags, *map(str, objects), "-o", str(folder / "model")], folder)
+        compiler.run([*link_flags, *map(str, objects), "-o", str(folder / name)], folder)
 
-    return _executable(cached(key, link) / "model")
+    return cached(key, name, link, executable=True)
 
 
 def build_firmware(program: Program, *, trace: bool, defines: Sequence[str] = ()) -> Firmware:
@@ -105,7 +107,7 @@ def _link(program: Program, core: Core, compiler: Compiler, objects: list[Path])
         last = libraries[linker.kind]
         linker.run([*flags, "-T", "port.ld", *map(str, objects), *last, "-o", str(folder / "model.elf")], folder)
 
-    return cached(key, link) / "model.elf"
+    return cached(key, "model.elf", link)
 
 
 def _compile(compiler: Compiler, folder: Path, sources: Sequence[Path], flags: Sequence[str]) -> list[Path]:
@@ -116,11 +118,13 @@ def _compile(compiler: Compiler, folder: Path, sources: Sequence[Path], flags: S
         shared += [str(header.relative_to(folder)), header.read_text(encoding="utf-8")]
 
     def compile_one(source: Path) -> Path:
+        name = f"{source.stem}.o"
+
         def build(kept: Path) -> None:
-            compiler.run([*flags, "-c", source.as_posix(), "-o", str(kept / f"{source.stem}.o")], folder)
+            compiler.run([*flags, "-c", source.as_posix(), "-o", str(kept / name)], folder)
 
         key = digest([*shared, source.as_posix(), (folder / source).read_bytes()])
-        return cached(key, build) / f"{source.stem}.o"
+        return cached(key, name, build)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(compile_one, sources))
@@ -132,7 +136,3 @@ def _hook_flags(program: Program, trace: bool) -> tuple[str, ...]:
 
 def _identity(compiler: Compiler) -> str:
     return f"{compiler.command} {compiler.version}"
-
-
-def _executable(path: Path) -> Path:
-    return path if path.exists() else path.with_suffix(".exe")  # as zig and MinGW name it

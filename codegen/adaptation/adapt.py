@@ -114,7 +114,11 @@ def adapt(graph: Graph, adaptation: Adaptation) -> Graph:
             continue
         assert isinstance(operator, Weighted)
         make = _live_tensor if scales_alone(operator, constants) else _live_layer
-        made = make(operator, constants, adaptation.precision, names)
+        try:
+            with np.errstate(over="raise", divide="raise", invalid="raise"):
+                made = make(operator, constants, adaptation.precision, names)
+        except (FloatingPointError, OverflowError):
+            operator.refuse("its constants of adaptation are out of any sensible range")
         for part in made:
             part.check()
         operators += made

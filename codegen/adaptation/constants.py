@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from driftc.codegen.errors import DataError
+from driftc.codegen.errors import DataError, first_line
+from driftc.codegen.files import read_json
 from driftc.codegen.operators.adapt.adapt_rank import LARGEST_RANK
 from driftc.codegen.operators.adapt.live import PRECISIONS
 
@@ -171,7 +172,7 @@ class Adaptation:
     def read(cls, path: Path) -> Adaptation:
         """Raises DataError saying what is wrong with the file."""
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = read_json(path)
         except OSError as problem:
             raise DataError(f"{path}: cannot be read: {problem.strerror}") from None
         except ValueError as problem:
@@ -179,11 +180,14 @@ class Adaptation:
         if not isinstance(data, dict) or data.get("driftc_adaptation") != FORMAT:
             raise DataError(f"{path.name}: is no adaptation file of format {FORMAT}, as driftc compile --adapt writes")
         layers: dict[str, Constants] = {}
-        for name, arrays in dict(data.get("layers", {})).items():
+        stored = data.get("layers")
+        if not isinstance(stored, dict):
+            raise DataError(f"{path.name}: 'layers' must be an object: of each live layer, its constants")
+        for name, arrays in stored.items():
             try:
                 layers[name] = Constants.from_json(arrays)
-            except (KeyError, TypeError, ValueError) as problem:
-                what = f"'{problem.args[0]}' is missing" if isinstance(problem, KeyError) else str(problem)
+            except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as problem:
+                what = f"'{problem.args[0]}' is missing" if isinstance(problem, KeyError) else first_line(problem)
                 raise DataError(f"{path.name}: layer '{name}': {what}") from None
         precision = str(data.get("precision", "int8"))
         if precision not in PRECISIONS:

@@ -13,7 +13,9 @@ from importlib import import_module
 import click
 
 import driftc
-from driftc.codegen.errors import DriftcError
+from driftc.codegen.errors import DriftcError, fault
+
+REPORT = "please report it, with the input and what the same command shows with DRIFTC_TRACEBACK=1 set"
 
 
 def main() -> None:
@@ -34,6 +36,11 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our output has gone
         sys.stderr.close()
         sys.exit(0)
+    except Exception as problem:
+        if os.environ.get("DRIFTC_TRACEBACK"):
+            raise
+        _complain(str(DriftcError(f"a fault of driftc's own: {fault(problem)}; {REPORT}")))
+        sys.exit(2)
     sys.exit(code if isinstance(code, int) else 0)
 
 

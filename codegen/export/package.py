@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import asdict, dataclass, field
 from email.utils import parseaddr
 from pathlib import Path
 from typing import Any, ClassVar
 
+from driftc.codegen.class_names import check_class_names
 from driftc.codegen.emit.emit import environment
 from driftc.codegen.errors import UsageError
+from driftc.codegen.files import read_json
 from driftc.codegen.folder import RECORD, read_record
 
 Files = dict[str, str | bytes]
@@ -19,6 +20,8 @@ Files = dict[str, str | bytes]
 _VERSION = re.compile(
     r"(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})(-[0-9A-Za-z.-]{1,20})?(\+[0-9A-Za-z.-]{1,20})?"
 )
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,100}")
+_LITERAL = re.compile(r"[0-9.e+-]{1,40}f?")
 _URL = re.compile(r"https?://[!#-;=?-Z_a-z~\[\]]{3,200}")
 # What each C type is called by the buffers of Python.
 TYPECODES = {"int8_t": "b", "uint8_t": "B", "int16_t": "h", "int32_t": "i", "float": "f"}
@@ -86,6 +89,13 @@ class Port:
     scale: str | None  # a C literal
     zero: int
 
+    def __post_init__(self) -> None:
+        """Raises ValueError for what `driftc compile` does not write: it would be C, CMake or Python."""
+        sound = _is_name(self.name) and isinstance(self.label, str) and self.type in TYPECODES
+        sound = sound and all(_is_number(extent) and extent > 0 for extent in self.shape) and _is_number(self.zero)
+        if not sound or not (self.scale is None or (isinstance(self.scale, str) and _LITERAL.fullmatch(self.scale))):
+            raise ValueError("a port is damaged")
+
     @property
     def length(self) -> int:
         count = 1
@@ -150,6 +160,34 @@ class Package:
         return str(environment().get_template(f"export/{template}").render(p=self, **values))
 
 
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and _NAME.fullmatch(value) is not None
+
+
+def _is_number(value: object) -> bool:
+    return type(value) is int and abs(value) < 1 << 40
+
+
+def _regions(listed: Any) -> tuple[dict[str, Any], ...]:
+    for region in listed:
+        if not _is_name(region["name"]) or not _is_number(region["bytes"]) or not _is_number(region["align"]):
+            raise ValueError("a region is damaged")
+    return tuple(listed)
+
+
+def _rows(found: Any) -> dict[str, int] | None:
+    if found is not None and not all(_is_number(found[key]) for key in ("input", "count", "length")):
+        raise ValueError("the rows are damaged")
+    return found if found is None else dict(found)
+
+
+def _report(found: Any) -> dict[str, Any]:
+    numbers = (found["arena_bytes"], found["flash"]["constants"], found.get("stack_bytes") or 0)
+    if not all(_is_number(number) for number in numbers):
+        raise ValueError("the report is damaged")
+    return {"stack_bytes": None, **found}
+
+
 def _by(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape))
 
@@ -167,21 +205,29 @@ def read_package(folder: Path, settings: Settings) -> Package:
             for kind in ("inputs", "outputs")
         }
         options: Any = record["options"]
+        if not _is_name(face["name"]):
+            raise ValueError("the name is damaged")
+        class_names = tuple(options.get("class_names") or ())
+        check_class_names(class_names)
         return Package(
             name=face["name"],
             settings=settings,
             inputs=ports["inputs"],
             outputs=ports["outputs"],
-            regions=tuple(face["regions"]),
-            rows=face["rows"],
+            regions=_regions(face["regions"]),
+            rows=_rows(face["rows"]),
             c={name: _text(folder, name) for name in sorted(files) if name.endswith((".c", ".h")) and "/" not in name},
             source=str(record["model"]),
             driftc=str(record["driftc"]),
-            class_names=tuple(options.get("class_names") or ()),
-            report=json.loads(_text(folder, "report.json")),
+            class_names=class_names,
+            report=_report(read_json(folder / "report.json")),
         )
-    except (KeyError, TypeError, ValueError):
-        raise UsageError(f"{folder}: {RECORD} is damaged or of another driftc; compile the model again") from None
+    except OSError:
+        raise UsageError(f"{folder}: report.json is missing; compile the model again") from None
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise UsageError(
+            f"{folder}: {RECORD} or report.json is damaged or of another driftc; compile the model again"
+        ) from None
 
 
 def _text(folder: Path, name: str) -> str:

@@ -122,6 +122,47 @@ def test_bad_use(run: Any, arguments: Sequence[str], expected: Sequence[str]) ->
     check(run(*arguments), *expected)
 
 
+@pytest.mark.parametrize(
+    "problem",
+    [KeyError("w\n\x1b[31m"), RecursionError(), MemoryError(), AssertionError(), ZeroDivisionError("x" * 9999)],
+)
+def test_fault_of_our_own(run: Any, problem: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A traceback, and exit code 1: that of a model that does not fit."""
+
+    def broken(*arguments: Any, **options: Any) -> Any:
+        raise problem
+
+    monkeypatch.setattr("driftc.codegen.api.compile", broken)
+    kind = f"a fault of driftc's own: {type(problem).__name__} at test_cli_errors.py:"
+    check(run("compile", "kws.tflite"), kind, "please report it, with the input and", "DRIFTC_TRACEBACK=1")
+    monkeypatch.setenv("DRIFTC_TRACEBACK", "1")
+    with pytest.raises(type(problem)):
+        cli.main()
+
+
+@pytest.mark.parametrize("place", ["kws/cc", "./kws/../kws/cc", "link/cc", "kws/sub/cc"])
+def test_compiler_inside_the_folder(run: Any, kws: Path, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder may come from anyone, and its driftc.json names the compiler that verify runs."""
+    record = json.loads((kws / "kws" / "driftc.json").read_text())
+    stored = {**record, "options": {**record["options"], "cc": place}}
+    (kws / "kws" / "driftc.json").write_text(json.dumps(stored))
+    (kws / "kws" / "sub").mkdir(exist_ok=True)
+    (kws / "link").unlink(missing_ok=True)
+    (kws / "link").symlink_to("kws")
+    for program in (kws / "kws" / "cc", kws / "kws" / "sub" / "cc"):
+        program.write_text("#!/bin/sh\ntouch ran\n")
+        program.chmod(0o755)
+    try:
+        for command in (["verify", "kws"], ["simulate", "kws"], ["report", "kws"], ["verify", "kws", "--cc", "gcc"]):
+            check(run(*command), "its driftc.json names a compiler inside the folder", "which is not run")
+        assert not list(kws.rglob("ran"))
+    finally:
+        (kws / "link").unlink()
+        (kws / "kws" / "cc").unlink()
+        shutil.rmtree(kws / "kws" / "sub")
+        (kws / "kws" / "driftc.json").write_text(json.dumps(record))
+
+
 @pytest.mark.parametrize("arguments", [["verify", "kws", "--engine", "gdb"], ["compile", "none.tflite"], ["fly"]])
 def test_bad_use_of_the_installed_command(kws: Path, arguments: list[str]) -> None:
     done = driftc(*arguments, cwd=kws, code=2)

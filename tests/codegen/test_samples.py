@@ -179,6 +179,15 @@ def test_claims_that_the_file_cannot_hold(shape: tuple[int, ...], tmp_path: Path
 # --- labels ---
 
 
+def test_array_that_unpacks_to_more_than_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """9 MB of .npz unpacked to 9 GB."""
+    path = zipped(tmp_path / "x.npz", "net/image.npy", header((1 << 14, 4, 3)) + bytes(12 << 14))
+    assert path.stat().st_size < 10_000
+    assert len(data.load(path, (IMAGE,))) == 1 << 14
+    monkeypatch.setattr(data, "LARGEST_ARRAY", 1 << 16)
+    refused(path, "'net/image' unpacks to", "give fewer samples")
+
+
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
     return save(

@@ -64,7 +64,7 @@ def judge(folder: Path, data: bytes, *, build: bool, run: bool, sanitize: bool =
     path.write_bytes(data)
     before = peak_mebibytes()  # the process may have had more, with a framework loaded
     try:
-        with _limited(), warnings.catch_warnings():
+        with limited(), warnings.catch_warnings():
             warnings.simplefilter("error")
             try:
                 lowered = lower(path, Options())
@@ -168,7 +168,7 @@ def _compare(compiled: Compiled, sanitize: bool) -> None:
 
 
 @contextmanager
-def _limited() -> Iterator[None]:
+def limited() -> Iterator[None]:
     """Inside, raise TooSlow after SECONDS, and MemoryError beyond ADDRESS_SPACE."""
 
     def expire(number: int, frame: FrameType | None) -> None:

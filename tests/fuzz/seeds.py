@@ -13,7 +13,7 @@ from shared_data import data_folder
 _RANDOM = 3
 
 
-def _weights(*shape: int) -> np.ndarray[tuple[int, ...], np.dtype[np.int8]]:
+def small_weights(*shape: int) -> np.ndarray[tuple[int, ...], np.dtype[np.int8]]:
     return np.random.default_rng(_RANDOM).integers(-127, 128, shape, dtype=np.int8)
 
 
@@ -22,13 +22,19 @@ def convolutions() -> ModelBuilder:
     x = m.input("image", (1, 7, 6, 4), scale=0.1, zero_point=-3)
     x = m.pad(x, [(0, 0), (1, 1), (2, 0), (0, 0)], name="pad")
     x = m.conv_2d(
-        x, _weights(8, 3, 3, 2), np.arange(8), weight_scale=[0.01 * n for n in range(1, 9)], padding="VALID",
+        x, small_weights(8, 3, 3, 2), np.arange(8), weight_scale=[0.01 * n for n in range(1, 9)], padding="VALID",
         activation=Activation.RELU6, out_scale=0.05, out_zero_point=-128, name="grouped",
     )  # fmt: skip
     y = m.depthwise_conv_2d(
-        x, _weights(1, 3, 2, 16), np.arange(16), weight_scale=[0.02] * 16, dilation=(2, 1), out_scale=0.2, name="wide"
+        x,
+        small_weights(1, 3, 2, 16),
+        np.arange(16),
+        weight_scale=[0.02] * 16,
+        dilation=(2, 1),
+        out_scale=0.2,
+        name="wide",
     )
-    y = m.conv_2d(y, _weights(8, 1, 1, 16), weight_scale=0.01, out_scale=0.3, out_zero_point=5, name="point")
+    y = m.conv_2d(y, small_weights(8, 1, 1, 16), weight_scale=0.01, out_scale=0.3, out_zero_point=5, name="point")
     m.output(m.relu(m.add(x, y, out_scale=0.3, out_zero_point=5, name="sum"), name="relu"))
     return m
 
@@ -41,7 +47,7 @@ def pools_and_dense() -> ModelBuilder:
     c = m.concatenation([a, b], axis=3, name="both")
     d = m.mean(c, [1, 2], keep_dims=True, out_scale=0.05, name="mean")
     e = m.reshape(d, (1, 6), name="flat")
-    f = m.fully_connected(e, _weights(5, 6), np.arange(5), weight_scale=0.03, out_scale=0.2, name="dense")
+    f = m.fully_connected(e, small_weights(5, 6), np.arange(5), weight_scale=0.03, out_scale=0.2, name="dense")
     g = m.mean(c, [3], code="SUM", out_scale=0.4, name="sum")
     h = m.mean(g, [-1], code="REDUCE_MAX", keep_dims=True, name="maximum")
     m.output(m.softmax(f, name="softmax"), m.logistic(f, name="logistic"), m.arg("ARG_MIN", h, 1, name="where"))
@@ -56,7 +62,7 @@ def elementwise() -> ModelBuilder:
     b = m.tanh(m.hard_swish(a, out_scale=0.4, name="swish"), name="tanh")
     c = m.leaky_relu(b, 0.1, out_scale=0.02, name="leaky")
     d = m.relu6(m.quantize(c, out_scale=0.05, out_zero_point=-128, name="again"), name="relu6")
-    e = m.add(d, m.constant(_weights(1, 1, 5), scale=0.1, name="table"), out_scale=0.2, name="shifted")
+    e = m.add(d, m.constant(small_weights(1, 1, 5), scale=0.1, name="table"), out_scale=0.2, name="shifted")
     m.output(e)
     return m
 
@@ -67,7 +73,7 @@ def decisions() -> ModelBuilder:
     y = m.input("right", (1, 1, 5), scale=0.1, zero_point=4)
     a = m.maximum(x, m.minimum(x, y, name="less"), name="more")
     b = m.squared_difference(a, y, out_scale=0.9, out_zero_point=-128, name="apart")
-    c = m.div(b, m.constant(_weights(1, 1, 5) | 1, scale=0.1, name="divisors"), out_scale=0.2, name="quotient")
+    c = m.div(b, m.constant(small_weights(1, 1, 5) | 1, scale=0.1, name="divisors"), out_scale=0.2, name="quotient")
     d = m.compare("LESS", c, x, name="smaller")
     e = m.logical("LOGICAL_OR", d, m.logical("LOGICAL_NOT", m.compare("EQUAL", x, y, name="same")), name="either")
     m.output(m.select(e, a, x, name="chosen"), m.logical("LOGICAL_AND", d, e, name="both"))
@@ -128,19 +134,21 @@ def decoder() -> ModelBuilder:
     m = ModelBuilder()
     x = m.input("code", (1, 3, 3, 4), scale=0.1, zero_point=-3)
     x = m.transpose_conv(
-        x, _weights(6, 3, 3, 4), np.arange(6), weight_scale=[0.01 * n for n in range(1, 7)], stride=2,
+        x, small_weights(6, 3, 3, 4), np.arange(6), weight_scale=[0.01 * n for n in range(1, 7)], stride=2,
         activation=Activation.RELU, out_scale=0.1, out_zero_point=-128, name="doubled",
     )  # fmt: skip
     x = m.resize_nearest_neighbor(x, (9, 12), half_pixel_centers=True, name="larger")
-    m.output(m.transpose_conv(x, _weights(2, 2, 2, 6), weight_scale=0.01, padding="VALID", out_scale=0.3, name="last"))
+    m.output(
+        m.transpose_conv(x, small_weights(2, 2, 2, 6), weight_scale=0.01, padding="VALID", out_scale=0.3, name="last")
+    )
     return m
 
 
 def look_up() -> ModelBuilder:
     m = ModelBuilder()
     words = m.input("words", (3,), dtype=np.int32)
-    a = m.embedding_lookup(words, m.constant(_weights(10, 4), scale=0.1, name="embedding"), name="looked_up")
-    b = m.gather(m.constant(_weights(6, 4), scale=0.1, name="rows"), words, name="gathered")
+    a = m.embedding_lookup(words, m.constant(small_weights(10, 4), scale=0.1, name="embedding"), name="looked_up")
+    b = m.gather(m.constant(small_weights(6, 4), scale=0.1, name="rows"), words, name="gathered")
     m.output(m.add(a, b, out_scale=0.2, name="sum"))
     return m
 
@@ -149,7 +157,7 @@ def float_border() -> ModelBuilder:
     m = ModelBuilder()
     x = m.input("real", (1, 6), dtype=np.float32)
     y = m.fully_connected(
-        m.quantize(x, out_scale=0.1, out_zero_point=3, name="quantized"), _weights(4, 6), weight_scale=0.02,
+        m.quantize(x, out_scale=0.1, out_zero_point=3, name="quantized"), small_weights(4, 6), weight_scale=0.02,
         activation=Activation.RELU, out_scale=0.1, out_zero_point=-128, name="dense",
     )  # fmt: skip
     m.output(m.dequantize(y, name="result"))
@@ -160,7 +168,7 @@ def uint8_border() -> ModelBuilder:
     m = ModelBuilder()
     x = m.input("image", (1, 5, 6), dtype=np.uint8, scale=0.1, zero_point=131)
     y = m.fully_connected(
-        m.quantize(x, out_scale=0.1, out_zero_point=3, name="signed"), _weights(4, 6), weight_scale=0.02,
+        m.quantize(x, out_scale=0.1, out_zero_point=3, name="signed"), small_weights(4, 6), weight_scale=0.02,
         out_scale=0.1, out_zero_point=-128, name="dense",
     )  # fmt: skip
     m.output(m.quantize(y, out_scale=0.13, out_zero_point=7, dtype=np.uint8, name="result"))
@@ -197,7 +205,7 @@ def open_batch() -> ModelBuilder:
     wanted = integers("sum", "ADD", [wanted, filled], (2,), "AddOptions")
     y = m.tensor("flat", (1, 32), scale=0.1, zero_point=3, open=(0, 1))
     m.operator("RESHAPE", [x, wanted], [y], "ReshapeOptions")
-    stored = m.constant(_weights(32, 4), scale=0.02)
+    stored = m.constant(small_weights(32, 4), scale=0.02)
     weights = m.tensor("weights", (4, 32), scale=0.02)
     m.operator("TRANSPOSE", [stored, listed(1, 0)], [weights], "TransposeOptions")
     z = m.tensor("dense", (1, 4), scale=0.5, open=(0,))

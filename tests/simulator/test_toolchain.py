@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,20 +85,63 @@ def test_an_entry_is_complete_or_absent(monkeypatch: pytest.MonkeyPatch, tmp_pat
         calls = []
 
         def build(folder: Path) -> None:
-            (folder / "half").write_text("")
+            (folder / "made").write_text("x")
             calls.append(folder)
             if len(calls) == 1:
                 raise ToolError("interrupted")
 
         with pytest.raises(ToolError):
-            cache.cached("key", build)
+            cache.cached("key", "made", build)
         assert list((tmp_path / "built").iterdir()) == []
-        first = cache.cached("key", build)
-        assert cache.cached("key", build) == first
+        first = cache.cached("key", "made", build)
+        assert cache.cached("key", "made", build) == first
         assert len(calls) == 2
         assert [entry.name for entry in (tmp_path / "built").iterdir()] == ["key"]
     finally:
         cache.cache_folder.cache_clear()
+
+
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    monkeypatch.setenv("DRIFTC_CACHE", str(tmp_path))
+    cache.cache_folder.cache_clear()
+    yield tmp_path / "built"
+    cache.cache_folder.cache_clear()
+
+
+def make_program(folder: Path) -> None:
+    (folder / "model").write_text("#!/bin/sh\n")
+    (folder / "model").chmod(0o755)
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "plain", "dangling", "loop", "folder", "file", "link"])
+def test_entry_that_cannot_be_used_is_built_again(damage: str, built: Path) -> None:
+    """It was found for ever, and every run failed on it."""
+    made = cache.cached("key", "model", make_program, executable=True)
+    if damage in ("file", "link"):  # in the place of the entry itself
+        shutil.rmtree(made.parent)
+        made.parent.write_text("") if damage == "file" else made.parent.symlink_to("none")
+    else:
+        made.unlink()
+        if damage in ("empty", "plain"):
+            made.write_text("" if damage == "empty" else "#!/bin/sh\n")
+            made.chmod(0o755 if damage == "empty" else 0o644)
+        elif damage == "folder":
+            made.mkdir()
+        elif damage != "missing":
+            made.symlink_to("none" if damage == "dangling" else "model")
+    assert cache.cached("key", "model", make_program, executable=True) == made
+    subprocess.run([made], check=True)
+    assert [entry.name for entry in built.iterdir()] == ["key"]
+
+
+def test_compiler_that_writes_nothing_leaves_no_entry(built: Path) -> None:
+    """Its empty folder was taken for the program from then on."""
+    for build in (lambda folder: None, lambda folder: (folder / "model").write_text("")):
+        with pytest.raises(ToolError, match="reported no error, but made no model; try another with --cc"):
+            cache.cached("key", "model", build, executable=True)
+        assert list(built.iterdir()) == []
+    assert cache.cached("key", "model", make_program, executable=True).is_file()
 
 
 def test_cache_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
