@@ -139,7 +139,7 @@ def test_options_of_another_operator(tmp_path: Path) -> None:
         ((1 << 30, 1 << 30, 1 << 30, 1 << 30), "needs over 64 MiB"),
         ((1,) * 9, "has 9 axes; driftc reads up to 8"),
         ((1, 0, 6, 2), "conv"),
-        ((2, 6, 6, 2), "has 2 samples, but the file says [1, 2, 2, 4]"),
+        ((2, 6, 6, 2), "has 2 samples, but the file says [1, 3, 3, 4]"),
         ((), "conv"),
     ],
 )
