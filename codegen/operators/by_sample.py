@@ -14,6 +14,8 @@ from driftc.codegen.operators.base import Array, Operator, single
 if TYPE_CHECKING:
     from driftc.codegen.frontends.tflite.node import Node
 
+LARGEST = 256  # samples of a batch: each is a call in the generated C
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class BySample(Operator):
@@ -32,6 +34,7 @@ class BySample(Operator):
             node.refuse(
                 f"has a batch of {x.shape[0]}; a float model is quantised with a batch of 1: export it with that"
             )
+        node.require(x.shape[0] <= LARGEST, f"has a batch of {x.shape[0]}; driftc compiles up to {LARGEST}")
         alike = all(tensor.shape[:1] == x.shape[:1] or node.open for tensor in node.outputs)
         node.require(alike, f"has {x.shape[0]} samples, but the file says {list(node.outputs[0].shape)}")
         outputs = tuple(single(tensor) for tensor in node.outputs)

@@ -44,7 +44,7 @@ class _Islands:
                 continue
             if isinstance(operator, Quantize) and operator.real and operator.inputs[0].name in self.bytes:
                 source = self.bytes[operator.inputs[0].name]
-                self.operators.append(replace(operator, inputs=(source,), through_reals=True))
+                self._add(replace(operator, inputs=(source,), through_reals=True))
                 continue
             if isinstance(operator, Move | View) and operator.is_float and self._moved(operator):
                 continue
@@ -58,9 +58,11 @@ class _Islands:
             for operator in self.source.operators
             if isinstance(operator, Dequantize) and operator.outputs[0].name not in made
         }
-        for operator in kept:
-            operator.check()
         return replace(self.source, operators=tuple(kept), fused=self.source.fused | fused)
+
+    def _add(self, operator: Operator) -> None:
+        operator.check()
+        self.operators.append(operator)
 
     def _moved(self, operator: Operator) -> bool:
         """Have `operator` move bytes; False where it cannot."""
@@ -77,7 +79,7 @@ class _Islands:
             return False
         inputs = tuple(self._input(operator, n, tensor, target) for n, tensor in enumerate(operator.inputs))
         outputs = tuple(self._output(tensor, target) for tensor in operator.outputs)
-        self.operators.append(operator.quantized(inputs, outputs))
+        self._add(operator.quantized(inputs, outputs))
         return True
 
     def _target(
@@ -110,7 +112,7 @@ class _Islands:
         )
         if source.data is not None:
             return replace(made, data=step.spec(source.data)[0])
-        self.operators.append(step)
+        self._add(step)
         return made
 
     def _output(self, tensor: Tensor, target: Quantization) -> Tensor:

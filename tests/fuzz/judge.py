@@ -37,7 +37,7 @@ WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wpedan
 # A refusal begins with the file and says which of its parts is at fault.
 CLEAR = re.compile(
     r"mutant\.tflite: (header|model|subgraph 0|operator \d+|tensor \d+|tensor '|input '|output '|the model|not a|"
-    r"[a-z0-9_]+: (reads|computes) )"
+    r"not supported: |[a-z0-9_]+: (reads|computes) )"
 )
 
 

@@ -175,6 +175,29 @@ def uint8_border() -> ModelBuilder:
     return m
 
 
+def batch() -> ModelBuilder:
+    m = ModelBuilder()
+    x = m.input("images", (3, 6, 5, 2), scale=0.1, zero_point=3)
+    x = m.pad(x, [(0, 0), (1, 0), (0, 1), (0, 0)], name="pad")
+    x = m.conv_2d(x, small_weights(4, 3, 3, 2), np.arange(4), weight_scale=[0.02] * 4, out_scale=0.1, name="conv")
+    x = m.max_pool_2d(m.relu(x, name="relu"), (2, 2), name="pool")
+    m.output(m.mean(x, [1, 2], out_scale=0.1, name="mean"))
+    return m
+
+
+def island() -> ModelBuilder:
+    """Float between int8, around what only moves."""
+    m = ModelBuilder()
+    real = m.dequantize(m.input("x", (1, 3, 4), scale=0.1, zero_point=5), name="real")
+    pieces = [m.tensor(f"piece_{n}", (1, 4), dtype=np.float32) for n in range(3)]
+    m.operator("UNPACK", [real], pieces, "UnpackOptions", Num=3, Axis=1)
+    joined = m.tensor("joined", (1, 8), dtype=np.float32)
+    m.operator("CONCATENATION", [pieces[2], pieces[0]], [joined], "ConcatenationOptions", Axis=1)
+    m.output(m.quantize(joined, out_scale=0.13, out_zero_point=-4, name="result"))
+    m.output(m.quantize(pieces[1], out_scale=0.1, out_zero_point=5, name="same"))
+    return m
+
+
 def open_batch() -> ModelBuilder:
     """Flatten, as converters write it of a batch that is left open, and what else is folded."""
     m = ModelBuilder()
@@ -227,6 +250,8 @@ BUILT: dict[str, Callable[[], ModelBuilder]] = {
     "look_up": look_up,
     "float_border": float_border,
     "open_batch": open_batch,
+    "batch": batch,
+    "island": island,
     "uint8_border": uint8_border,
 }
 ZOO: dict[str, Callable[[], bytes]] = {

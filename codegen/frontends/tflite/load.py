@@ -53,7 +53,10 @@ def load(path: Path, name: str | None = None, title: str | None = None) -> Graph
     except ModelError as error:
         raise error.within(title) from None
     graph.check()
-    return islands(graph)
+    try:
+        return islands(graph)
+    except ModelError as error:
+        raise error.within(title) from None
 
 
 def _tensors(raw: RawModel, names: Names) -> list[Tensor]:

@@ -116,6 +116,11 @@ def test_adapting_needs_one_sample(tmp_path: Path) -> None:
         compiled(tmp_path, network(), adapt="lean", calibrate=tmp_path / "data.npz")
 
 
+def test_largest_batch() -> None:
+    with pytest.raises(ModelError, match="has a batch of 257; driftc compiles up to 256"):
+        load_bytes(network(257).build())
+
+
 def test_outputs_of_another_batch() -> None:
     m = ModelBuilder()
     x = m.input("x", (2, 4, 4, 1), scale=0.1)
