@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 # Measured on the emulated Cortex-M4 (gcc 12 -O2): instructions of the matrix functions and of widening.
 PAIRED, SINGLE = (0.05, 9.3), (0.94, 12.0)  # a product and a result; of two pixels besides the loop
 LOADS = {True: 0.75, False: 0.875}  # a product of two pixels, inputs and weights loaded two at once or one by one
-WIDENED, RUN = 1.1, 14.0  # a byte, and a run of them
+WIDENED, RUN, ODD = 1.1, 7.0, 5.0  # a byte, a run of them, and one that is no multiple of four
+SETUP, REST = 36.0, 14.0  # a call of a matrix function; and what is copied of the last channels, a pixel
 CALL = 60.0
 
 
@@ -130,10 +131,11 @@ class Matrix(Kernel):
     def matrix_cost(self, call: Call, twos: int, ones: int, runs: Sequence[int]) -> float:
         """Of `twos` pairs of pixels and `ones` single ones, each of `runs` bytes."""
         products, count = 2 * pairs_of(tuple(self.runs(call.operator))), -(-call.channels.count // 4) * 4
-        two = count * ((PAIRED[0] + LOADS[self.ldrd]) * products + PAIRED[1])
-        widening = sum(run * WIDENED + RUN / 2 for run in runs)
-        one = count * (SINGLE[0] * products + SINGLE[1]) + widening
-        return CALL + twos * 2 * (two + widening) + ones * one
+        calls = (call.channels.count >= 4) + (call.channels.count % 4 > 0)
+        pixel = sum(run * WIDENED + RUN + ODD * (run % 4 > 0) for run in runs) + REST * (call.channels.count % 4 > 0)
+        two = 2 * (count * ((PAIRED[0] + LOADS[self.ldrd]) * products + PAIRED[1]) + pixel) + SETUP * calls
+        one = count * (SINGLE[0] * products + SINGLE[1]) + pixel + SETUP * calls
+        return CALL + twos * two + ones * one
 
 
 def fours(channels: Span) -> bool:
