@@ -263,7 +263,7 @@ def _convert(path: Path, column: Array, tensor: Tensor, divisor: float) -> tuple
         return column, None
     if column.dtype not in (np.float32, np.float64, np.uint8):
         known = "int8 (raw), float32 (real values) or uint8 (0..255, see --input-divisor)"
-        known = "uint8 (raw) or float32 (real values)" if tensor.dtype == np.uint8 else known
+        known = known if tensor.dtype == np.int8 else f"{tensor.dtype.name} (raw) or float32 (real values)"
         raise DataError(f"{path.name}: '{tensor.label}' is {column.dtype}; expected {known}")
     scaled = column.astype(np.float64) / divisor if column.dtype == np.uint8 else column
     with np.errstate(over="ignore"):

@@ -48,6 +48,7 @@ class Port:
     description: str
     pointer: str
     short: str  # the accessor without the model's name
+    real: bool  # bytes with a scale: what NAME_float_io.c takes and gives as real values
 
 
 @dataclass(frozen=True)
@@ -325,7 +326,7 @@ def _ports(plan: Plan, stem: str, buffers: tuple[Buffer, ...], tensors: tuple[Te
             suffix = f"_{suffixes.unique(short)}"
         name = f"{plan.name}_{stem}{suffix}"
         kind = access.c_type(buffer)
-        reading = text.real(tensor) if tensor.stands_for_reals else ""
+        reading = text.real(tensor) if tensor.dtype.kind in "iu" else ""
         described = f'{stem.capitalize()} "{comment(tensor.label)}": {text.by(tensor.shape[1:])}'
         where = pointer(buffer, f"{plan.name}->")
         has_scale = bool(reading)
@@ -338,12 +339,19 @@ def _ports(plan: Plan, stem: str, buffers: tuple[Buffer, ...], tensors: tuple[Te
                 bytes=tensor.bytes,
                 scale=text.float_literal(tensor.scale) if has_scale else "",
                 zero=tensor.zero_point if has_scale else 0,
-                description=f"{described}{f', {reading}' if reading else f', {tensor.dtype.name}'}.",
+                description=f"{described}{_type_of(tensor, reading)}.",
                 pointer=where,
                 short=f"{stem}{suffix}",
+                real=tensor.stands_for_reals,
             )
         )
     return tuple(found)
+
+
+def _type_of(tensor: Tensor, reading: str) -> str:
+    """How to read its values, and their type where they are no bytes."""
+    wide = "" if tensor.dtype.itemsize == 1 and reading else tensor.dtype.name
+    return "".join(f", {part}" for part in (wide, reading) if part)
 
 
 def _function(function: Function) -> str:

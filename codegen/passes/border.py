@@ -48,9 +48,9 @@ def border(graph: Graph) -> Graph:
                 "give sample inputs to quantise the model with (--calibrate), or a model quantised to int8"
             )
     for tensor in changed.inputs:
-        _check_port(graph, tensor, "input", (np.int8, np.uint8, np.int32, np.bool_))
+        _check_port(graph, tensor, "input", (np.int8, np.uint8, np.int16, np.int32, np.bool_))
     for tensor in changed.outputs:
-        _check_port(graph, tensor, "output", (np.int8, np.uint8, np.int32, np.bool_))
+        _check_port(graph, tensor, "output", (np.int8, np.uint8, np.int16, np.int32, np.bool_))
     return changed
 
 

@@ -122,7 +122,7 @@ def _units(plan: Plan, steps: Sequence[int] | None) -> list[Json]:
 
 
 def _port(tensor: Tensor) -> Json:
-    quantized = tensor.stands_for_reals
+    quantized = tensor.dtype.kind in "iu" and tensor.quantization is not None and tensor.quantization.scale.size == 1
     return {
         "name": tensor.label or tensor.name,
         "shape": list(tensor.shape),

@@ -99,6 +99,8 @@ def _values(builder: ModelBuilder, tensor: Tensor, pattern: int, random: np.rand
         return random.integers(0, 2, tensor.shape).astype(np.bool_)
     if tensor.dtype == np.int32:
         return random.integers(0, _entries(builder, tensor), tensor.shape, np.int32)
+    if tensor.dtype == np.int16:
+        return random.integers(-(1 << 15), 1 << 15, tensor.shape, np.int16)
     if tensor.dtype == np.float32:
         return (random.standard_normal(tensor.shape) * 10.0 ** random.integers(-2, 3)).astype(np.float32)
     low, high = np.iinfo(tensor.dtype).min, np.iinfo(tensor.dtype).max

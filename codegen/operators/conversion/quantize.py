@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from driftc.codegen.arithmetic import Int64, Multiplier, round_half_away
 from driftc.codegen.graph import Tensor
 from driftc.codegen.operators.base import Array, Stored
+from driftc.codegen.operators.conversion.requantize import Requantize
 from driftc.codegen.operators.elementwise.lookup import Lookup
 from driftc.codegen.operators.quantised import requantiser, require_finite, require_quantised
+
+if TYPE_CHECKING:
+    from driftc.codegen.frontends.tflite.node import Node
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -29,6 +34,12 @@ class Quantize(Lookup):
         "point. int8 that the file turns into float32 and back around what only moves it: DEQUANTIZE, then this, as a "
         "table of 256."
     )
+
+    @classmethod
+    def from_tflite(cls, node: Node) -> Self:
+        if Requantize.takes(node):
+            return Requantize.from_tflite(node)  # type: ignore[return-value]
+        return super().from_tflite(node)
 
     def stored(self) -> Stored:
         return Stored(self.inputs, "QuantizeOptions", version=1 if self.real else 2)

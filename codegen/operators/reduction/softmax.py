@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from driftc.codegen.arithmetic import INT32_MAX, Int64, multiply_high, shift_right
-from driftc.codegen.graph import Quantization, Shape
+from driftc.codegen.graph import Quantization, Shape, Tensor
 from driftc.codegen.operators import fixed_point
 from driftc.codegen.operators.base import Array, Operator, Stored
 from driftc.codegen.operators.quantised import require_quantised
@@ -25,7 +25,7 @@ LONGEST = (1 << SUM_BITS) - 1  # the sum of more ones overflows
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Softmax(Operator):
-    """Softmax over the last axis, to scale 1/256 and zero point -128."""
+    """Softmax over the last axis, to scale 1/256 and zero point -128; of int16, 1/65536 and -32768."""
 
     codes = ("SOFTMAX",)
     template = "softmax"
@@ -57,6 +57,15 @@ class Softmax(Operator):
     def fixed_quantization(self) -> Quantization:
         return Quantization.per_tensor(1 / 256, -128)
 
+    @property
+    def bits(self) -> int:
+        """Of an output value."""
+        return 8 * self.outputs[0].dtype.itemsize
+
+    @property
+    def int8_tensors(self) -> tuple[Tensor, ...]:
+        return self.inputs
+
     def infer(self) -> tuple[Shape, ...]:
         return (self.inputs[0].shape,)
 
@@ -64,8 +73,14 @@ class Softmax(Operator):
         super().check()
         require_quantised(self, *self.inputs, *self.outputs)
         out = self.outputs[0]
-        if (out.scale, out.zero_point) != (1 / 256, -128):
-            self.refuse(f"its output must have scale 1/256 and zero point -128, not {out.scale:g} and {out.zero_point}")
+        if out.dtype.name not in ("int8", "int16"):
+            self.refuse(f"gives {out.dtype.name}; driftc compiles int8 and int16 here")
+        least, near = out.limits[0], 0.001 if self.bits == 16 else 0.0  # what TFLite Micro lets pass
+        if out.zero_point != least or abs(out.scale * 2**self.bits - 1) > near:
+            self.refuse(
+                f"its output must have scale 1/{1 << self.bits} and zero point {least}, not {out.scale:g} and "
+                f"{out.zero_point}"
+            )
         if self.depth > LONGEST:
             self.refuse(f"rows of {self.depth} values are too long: their sum overflows beyond {LONGEST}")
         if not self.beta * self.inputs[0].scale * 2 ** (31 - INTEGER_BITS) > 1:
@@ -104,5 +119,6 @@ class Softmax(Operator):
         sums = shift_right(powers, SUM_BITS).sum(axis=1, keepdims=True)
         over = 32 - np.frexp(sums)[1].astype(np.int64)  # leading zeros of a uint32
         reciprocal = fixed_point.one_over_one_plus((sums << over) - (1 << 31))
-        scaled = shift_right(multiply_high(reciprocal, powers), SUM_BITS - over + 31 - 8)
-        return (np.clip(scaled - 128, -128, 127).astype(np.int8).reshape(self.outputs[0].shape),)
+        scaled = shift_right(multiply_high(reciprocal, powers), SUM_BITS - over + 31 - self.bits)
+        least, most = self.outputs[0].limits
+        return (np.clip(scaled + least, least, most).astype(self.outputs[0].dtype).reshape(self.outputs[0].shape),)
