@@ -41,6 +41,7 @@ class Rebuilder:
         model = BUILT[self.name]()
         ways: tuple[Callable[[random.Random, ModelBuilder], str], ...] = (
             _operands, _operands, _tensor, _tensor, _quantization, _option, _operators, _ports, _code, _constant, _name,
+            *([_once] * bool(model.once)),
         )  # fmt: skip
         done = [chance.choice(ways)(chance, model) for _ in range(chance.choice((1, 1, 2, 3)))]
         try:
@@ -178,6 +179,28 @@ def _constant(chance: random.Random, model: ModelBuilder) -> str:
     data.reshape(-1)[chance.randrange(data.size)] = min(max(value, limits.min), limits.max) if limits else value
     model.tensors[tensor.index] = replace(tensor, data=data)
     return f"tensor {tensor.index} holds {data.reshape(-1)[:8].tolist()}"
+
+
+def _once(chance: random.Random, model: ModelBuilder) -> str:
+    """A tensor or an operator of what CALL_ONCE runs."""
+    once = model.once[0]
+    tensors, operators = list(once.tensors), list(once.operators)
+    what = chance.choice(("dropped", "operands", "shape", "type", "value"))
+    number = chance.randrange(len(operators))
+    place = chance.randrange(len(tensors))
+    if what == "dropped":
+        del operators[number]
+    elif what == "operands":
+        held = tuple(chance.randrange(-1, len(tensors)) for _ in range(chance.randrange(4)))
+        operators[number] = replace(operators[number], inputs=held)
+    elif what == "shape":
+        tensors[place] = replace(tensors[place], shape=tuple(chance.choice(SIZES) for _ in range(chance.randrange(4))))
+    elif what == "type":
+        tensors[place] = replace(tensors[place], dtype=np.dtype(chance.choice(TYPES)))
+    else:
+        tensors[place] = replace(tensors[place], data=None)
+    model.once[0] = replace(once, tensors=tensors, operators=operators)
+    return f"CALL_ONCE: {what} {number} {place}"
 
 
 def _name(chance: random.Random, model: ModelBuilder) -> str:
