@@ -246,7 +246,7 @@ def streaming() -> ModelBuilder:
     rest = m.strided_slice(m.read_variable(handle, window.shape, x), (0, 1, 0, 0), (1, 3, 3, 4), (1, 1, 1, 1))
     now = m.concatenation([rest, x], axis=1, name="now")
     m.assign_variable(handle, now)
-    y = m.conv_2d(now, _weights(4, 3, 1, 4), weight_scale=0.01, out_scale=0.1, out_zero_point=3, name="conv")
+    y = m.conv_2d(now, small_weights(4, 3, 1, 4), weight_scale=0.01, out_scale=0.1, out_zero_point=3, name="conv")
     before = m.read_variable(total, y.shape, y, name="before")
     after = m.add(before, y, out_scale=0.1, out_zero_point=3, name="after")
     m.assign_variable(total, after)
@@ -259,12 +259,12 @@ def recurrent() -> ModelBuilder:
     m = ModelBuilder()
     x = m.input("x", (1, 3, 4), scale=0.1, zero_point=3)
     y = m.lstm(
-        x, [_weights(5, 4)] * 4, [_weights(5, 5)] * 4, [np.arange(5)] * 4, scales=([0.005] * 4, [0.006] * 4),
+        x, [small_weights(5, 4)] * 4, [small_weights(5, 5)] * 4, [np.arange(5)] * 4, scales=([0.005] * 4, [0.006] * 4),
         hidden_scale=1 / 128, cell_clip=3.0, name="lstm",
     )  # fmt: skip
     flat = m.reshape(y, (1, 15), name="flat")
     z = m.svdf(
-        flat, _weights(4, 15), _weights(4, 3), np.arange(2), scales=(0.01, 0.02, 0.1), state_zero_point=-7,
+        flat, small_weights(4, 15), small_weights(4, 3), np.arange(2), scales=(0.01, 0.02, 0.1), state_zero_point=-7,
         out_scale=0.2, out_zero_point=-128, rank=2, name="units",
     )  # fmt: skip
     wide = m.tensor("shares", z.shape, dtype=np.int16, scale=2.0**-16, zero_point=-32768)
