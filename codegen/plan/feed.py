@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from driftc.codegen.errors import UsageError
 from driftc.codegen.graph import Graph, Tensor
+from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.movement.row_input import RowInput
 from driftc.codegen.plan.plan import Affine, Call, Plan, Span, Statement, static_calls, unrolled
 from driftc.codegen.plan.roll import repeats, tiles
@@ -18,26 +19,44 @@ from driftc.codegen.plan.roll import repeats, tiles
 def fed(graph: Graph) -> tuple[Graph, int]:
     """`graph` with its largest input of several rows arriving by rows, and which of its inputs that is.
 
-    Raises UsageError where no input has more than one row.
+    An input that is only made an image, by views that alone read it, arrives in the rows of that image. Raises
+    UsageError where no input has more than one row.
     """
-    able = [n for n, tensor in enumerate(graph.inputs) if tensor.hwc[0] > 1]
+    images = [_image(graph, tensor) for tensor in graph.inputs]
+    able = [n for n, (tensor, _) in enumerate(images) if tensor.hwc[0] > 1]
     if not able:
         shapes = ", ".join(f"'{tensor.label or tensor.name}' {list(tensor.shape)}" for tensor in graph.inputs)
         raise UsageError(f"{graph.source}: --feed rows needs an input of several rows; the model has {shapes}")
     chosen = max(able, key=lambda n: graph.inputs[n].bytes)
-    tensor = graph.inputs[chosen]
+    tensor, views = images[chosen]
     names = {operator.name for operator in graph.operators}
     name = next(name for name in (f"rows_in{'_' * n}" for n in range(len(names) + 1)) if name not in names)
     rest = tuple(other for n, other in enumerate(graph.inputs) if n != chosen)
     source = RowInput(name=name, inputs=(), outputs=(tensor,), label=tensor.label)
-    return replace(graph, operators=(source, *graph.operators), inputs=rest), chosen
+    others = tuple(operator for operator in graph.operators if operator not in views)
+    return replace(graph, operators=(source, *others), inputs=rest), chosen
+
+
+def _image(graph: Graph, tensor: Tensor) -> tuple[Tensor, list[Operator]]:
+    """`tensor` with more than one row, and the views that make it so of an input that has one."""
+    readers, views = graph.consumers(), list[Operator]()
+    outputs = {output.name for output in graph.outputs}
+    while tensor.hwc[0] == 1 and tensor.name not in outputs and len(readers.get(tensor.name, ())) == 1:
+        (reader,) = readers[tensor.name]
+        if not reader.view:
+            break
+        views.append(reader)
+        tensor = reader.outputs[0]
+    return tensor, views
 
 
 def as_fed(plan: Plan, graph: Graph, chosen: int) -> Plan:
     """The Plan of a `fed` Graph, with the inputs of `graph` again: number `chosen` is where its rows are kept."""
     (kept,) = {id(call.outputs[0]): call.outputs[0] for call in arrivals(plan)}.values()
     inputs = (*plan.inputs[:chosen], kept, *plan.inputs[chosen:])
-    return replace(plan, inputs=inputs, input_tensors=graph.inputs, fed=chosen)
+    given = graph.inputs[chosen]
+    views = {view.outputs[0].name: given.name for view in _image(graph, given)[1]}
+    return replace(plan, inputs=inputs, input_tensors=graph.inputs, fed=chosen, views={**plan.views, **views})
 
 
 def arrivals(plan: Plan) -> list[Call]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 
 from driftc.codegen.names import readable
@@ -19,15 +20,26 @@ if TYPE_CHECKING:
     from driftc.simulator.simulate import Simulation
     from driftc.simulator.verify import Verification
 
-NARROWEST = 100  # columns when the output is a file or a pipe
+NARROWEST, WIDEST = 100, 1000  # columns when the output is a file or a pipe
 BAR = 30  # characters of the longest bar
 MEASURED = "- is measured on the emulated core"
 MEASURED_BY = f"{MEASURED}: compile without --no-measure"
 
 
 def _console() -> Console:
-    console = Console(highlight=False, soft_wrap=False)
-    return console if console.is_terminal else Console(highlight=False, width=max(NARROWEST, console.width))
+    """Lines are as long as they are: a terminal breaks them, a file or a pipe need not."""
+    console = Console(highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = max(NARROWEST, console.width)
+    return console
+
+
+def _show(console: Console, table: Table) -> None:
+    """Print it; in a file or a pipe as wide as it takes, so that no number is cut."""
+    if not console.is_terminal:
+        least = Measurement.get(console, console.options.update(max_width=WIDEST), table).minimum
+        console.width = max(console.width, least)
+    console.print(table, soft_wrap=False)
 
 
 def _number(value: int | None) -> str:
@@ -40,7 +52,7 @@ def print_rows(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
-    _console().print(table)
+    _show(_console(), table)
 
 
 def print_report(compiled: Compiled, folder: Path) -> None:
@@ -68,7 +80,7 @@ def print_report(compiled: Compiled, folder: Path) -> None:
             _number(live),
             _number(layer["instructions"]),
         )
-    console.print(table)
+    _show(console, table)
     console.print()
     for line in _totals(compiled, report):
         console.print(escape(line))
@@ -142,7 +154,7 @@ def print_front(front: Sequence[Point]) -> None:
             ", ".join(f"{count} {kind}" for kind, count in parts.items()) or "-",
             "█" * max(1, round(BAR * share)),
         )
-    console.print(table)
+    _show(console, table)
     console.print("instructions are estimated here; compile with the option to count them")
 
 
@@ -159,24 +171,23 @@ def print_quantized(found: Quantized, worst: int | None = None) -> None:
     table.add_column("total dB", justify="right")
     for loss in sorted(found.losses, key=lambda loss: loss.own)[:worst]:
         table.add_row(escape(loss.layer), loss.kind, f"{loss.own:.1f}", f"{loss.total:.1f}")
-    console.print(table)
+    _show(console, table)
     console.print()
 
 
 def print_verification(found: Verification) -> None:
     console = _console()
     for note in found.notes:
-        console.print(escape(note), soft_wrap=True)
+        console.print(escape(note))
     fused = "; ".join(f"{readable(tensor)} -> {layer}" for tensor, layer in found.fused.items())
     console.print(
         escape(f"compared {len(found.compared)} of {found.total} tensors" + (f"; fused: {fused}" if fused else "")),
-        soft_wrap=True,
     )
     engines = ", ".join(found.engines)
     if found.first_difference is None:
-        console.print(escape(f"bit-exact: {found.samples} samples on {engines}"), soft_wrap=True)
+        console.print(escape(f"bit-exact: {found.samples} samples on {engines}"))
     else:
-        console.print(escape(f"NOT bit-exact ({engines}): {found.first_difference}"), soft_wrap=True)
+        console.print(escape(f"NOT bit-exact ({engines}): {found.first_difference}"))
 
 
 def print_simulation(found: Simulation, names: Sequence[str] = ()) -> None:
@@ -188,7 +199,7 @@ def print_simulation(found: Simulation, names: Sequence[str] = ()) -> None:
         table.add_column("instructions", justify="right", footer=_number(sum(found.instructions)))
         for name, count in zip(found.steps, found.instructions, strict=True):
             table.add_row(escape(name), _number(count))
-        console.print(table)
+        _show(console, table)
     where = f"{found.engine} ({found.core})" if found.core else found.engine
     console.print(escape(f"{len(found.outputs)} samples on {where}"))
     if found.accuracy is not None:

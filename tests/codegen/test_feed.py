@@ -77,7 +77,8 @@ def test_rows_give_what_the_whole_gives(tmp_path: Path, selftest: bool) -> None:
 def test_the_table_says_what_is_kept_and_collected(tmp_path: Path) -> None:
     builder = build()
     (tmp_path / "net.tflite").write_bytes(builder.build())
-    text = driftc("compile", "net.tflite", "--feed", "rows", "--no-measure", cwd=tmp_path).stdout
+    arguments = ("--feed", "rows", "--core", "cortex-m0plus", "--no-measure")
+    text = driftc("compile", "net.tflite", *arguments, cwd=tmp_path).stdout
     assert "feed   19 rows of 'x', 3 in RAM at once" in text
     assert "collected" not in text
 
@@ -110,6 +111,43 @@ def test_other_inputs_are_given_whole(tmp_path: Path) -> None:
     assert "NET_STEPS" not in header
     engines = ["numpy", *(["host"] if engine("host").missing() is None else [])]
     assert found.verify(engines=engines, random=2).bit_exact
+
+
+def test_input_that_is_only_made_an_image(tmp_path: Path) -> None:
+    """A keyword spotter's [1, 1960], which its first operator reshapes to rows, was refused."""
+    builder = ModelBuilder()
+    random = np.random.default_rng(2)
+    image = builder.reshape(builder.input("x", (1, 240), scale=0.1), (1, 20, 12, 1))
+    x = builder.conv_2d(image, random.integers(-127, 128, (4, 3, 3, 1)), weight_scale=0.02, **OUT)
+    builder.output(builder.mean(x, [1, 2], **OUT))
+    (tmp_path / "net.tflite").write_bytes(builder.build())
+    found = compile(tmp_path / "net.tflite", planner="greedy", feed="rows", measure=False)
+    assert found.report["feed"]["rows"] == 20
+    assert found.report["feed"]["kept_rows"] == 3
+    engines = ["numpy", *(["host"] if engine("host").missing() is None else [])]
+    assert found.verify(engines=engines, random=2).bit_exact
+    builder.output(builder.relu(builder.inputs[0], **OUT))  # now another reads its bytes, and whole
+    (tmp_path / "net.tflite").write_bytes(builder.build())
+    with pytest.raises(UsageError, match=r"needs an input of several rows; the model has 'x' \[1, 240\]"):
+        compile(tmp_path / "net.tflite", planner="greedy", feed="rows", measure=False)
+
+
+@pytest.mark.parametrize("pool", ["max_pool_2d", "average_pool_2d"])
+def test_pool_over_rows_as_they_come(pool: str, tmp_path: Path) -> None:
+    """Its own `row0` shadowed the parameter that says which row it computes."""
+    builder = ModelBuilder()
+    random = np.random.default_rng(2)
+    x = builder.input("x", (1, 24, 12, 2), scale=0.05)
+    x = builder.conv_2d(x, random.integers(-127, 128, (4, 3, 3, 2)), weight_scale=0.02, **OUT)
+    x = getattr(builder, pool)(x, 3, stride=1, padding="SAME")
+    x = builder.conv_2d(x, random.integers(-127, 128, (4, 3, 3, 4)), weight_scale=0.02, stride=2, **OUT)
+    builder.output(builder.fully_connected(x, random.integers(-127, 128, (3, 288)), weight_scale=0.02, **OUT))
+    (tmp_path / "net.tflite").write_bytes(builder.build())
+    found = compile(tmp_path / "net.tflite", planner="greedy", feed="rows", minimize="ram", measure=False)
+    assert str(found.sources["net.c"]).count("int row0)") > 1
+    found.write(tmp_path / "net")
+    strict = ["-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wpedantic", "-Werror", "-c"]
+    c_compiler().run([*strict, "net.c", "-o", "net.o"], tmp_path / "net")
 
 
 def test_refused(tmp_path: Path) -> None:

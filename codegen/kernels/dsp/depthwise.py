@@ -30,7 +30,7 @@ class Depthwise(Kernel):
 
     def serves(self, call: Call) -> bool:
         op = call.computed
-        return sums_whole(call) and isinstance(op, DepthwiseConv2D) and op.multiplicity == 1
+        return isinstance(op, DepthwiseConv2D) and op.multiplicity == 1 and sums_whole(call)
 
     def template(self, call: Call) -> str:
         return "dsp/depthwise.c.j2"

@@ -31,7 +31,7 @@ class DepthwisePlane(Kernel):
 
     def serves(self, call: Call) -> bool:
         op, y = call.computed, call.outputs[0]
-        if not (sums_whole(call) and isinstance(op, DepthwiseConv2D)):
+        if not (isinstance(op, DepthwiseConv2D) and sums_whole(call)):
             return False
         near = op.kernel == (3, 3) and op.stride == (1, 1) == op.dilation
         gapless = call.rows.count == 1 or (y.whole_rows and y.strides[0] == y.shape[1] * y.strides[1])
