@@ -165,7 +165,9 @@ def faster(unit: Unit, core: str | None, views: Mapping[str, str]) -> list[Unit]
     if unit.again is None or len(among) == len(kernels()):
         return []
     sizes = rooms(drafted(unit, views), among)
-    return [unit.again(among, room) for room in (sizes if len(unit.operators) == 1 else {sizes[0], sizes[-1]})]
+    if len(unit.operators) > 1:
+        sizes = sorted({sizes[0], sizes[len(sizes) // 2], sizes[-1]})
+    return [unit.again(among, room) for room in sizes]
 
 
 def drafted(unit: Unit, views: Mapping[str, str]) -> Sequence[Call]:

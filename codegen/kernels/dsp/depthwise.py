@@ -79,9 +79,10 @@ class Depthwise(Kernel):
 
 def sums_whole(call: Call) -> bool:
     """A depthwise convolution that finishes whole sums in the short form."""
-    op, x, y = call.computed, call.inputs[0], call.outputs[0]
+    op = call.computed
     if not isinstance(op, DepthwiseConv2D) or op.inputs[0].dtype != np.int8:
         return False
+    x, y = call.inputs[0], call.outputs[0]
     plain = call.epilogue == "requantize" and call.reduce is None and len(call.outputs) == 1
     return plain and x.strides[2] == 1 == y.strides[2] and scales_of(op) is not None
 
