@@ -13,6 +13,7 @@ from driftc.codegen.adaptation.adapting import Adapting
 from driftc.codegen.adaptation.learning import Learning
 from driftc.codegen.class_names import check_count, class_names
 from driftc.codegen.compiled import MODEL, Compiled, board_named
+from driftc.codegen.errors import UsageError
 from driftc.codegen.graph import Graph
 from driftc.codegen.lower import lower, read
 from driftc.codegen.names import model_name
@@ -103,6 +104,9 @@ def compile(
         adaptation = adapting.read()
         if adaptation is None and adapting.method is not None:
             source = read(file, options, path.name)[1]
+            if source.states:
+                kept = source.states[0].tensor.label
+                raise UsageError(f"{path.name}: --adapt takes each sample for itself, but the model keeps '{kept}'")
             adaptation, notes = adapting.find(source, calibrate, quantized, progress)
         lowered = lower(file, options, watch, path.name, adaptation)
         check_count(options.class_names, lowered.graph.outputs)

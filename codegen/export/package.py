@@ -131,8 +131,8 @@ class Package:
 
     @property
     def public(self) -> list[str]:
-        """The headers that a program includes."""
-        return [name for name in (f"{self.name}.h", f"{self.name}_float_io.h") if name in self.c]
+        """The headers that a program includes, itself or through one of them."""
+        return [name for name in (f"{self.name}.h", f"{self.name}_float_io.h", "driftc_state.h") if name in self.c]
 
     @property
     def compiled(self) -> list[str]:

@@ -308,3 +308,42 @@ def test_no_state_no_restart(tmp_path: Path) -> None:
 
     with pytest.raises(UsageError, match="the model keeps no state"):
         compile(path, measure=False).samples(restart="3")
+
+
+def test_a_package_has_what_its_header_includes(tmp_path: Path) -> None:
+    """The header of a model with state includes driftc_state.h, so both are public."""
+    (tmp_path / "stream.tflite").write_bytes(streaming().build())
+    driftc("compile", "stream.tflite", "--no-measure", "-o", "out", cwd=tmp_path)
+    driftc("export", "out", "--to", "cmake", "-o", "package", cwd=tmp_path)
+    (tmp_path / "main.c").write_text(SELFTEST.replace("stream_selftest(&stream)", "0"))
+    sources: list[Path | str] = ["main.c", *sorted((tmp_path / "package" / "src").glob("*.c"))]
+    assert run_c(tmp_path, sources, "-Ipackage/include", "-Ipackage/src", *STRICT).split() == ["0", "0"]
+    (tmp_path / "main.c").write_text('#include "stream.h"\nint main(void) { return DRIFTC_STATE_OK; }\n')
+    run_c(tmp_path, ["main.c"], "-Ipackage/include", *STRICT)
+
+
+def test_adaptation_is_refused(tmp_path: Path) -> None:
+    from driftc.codegen.api import compile
+
+    (tmp_path / "stream.tflite").write_bytes(streaming().build())
+    np.savez(tmp_path / "x.npz", x=np.zeros((8, 1, 1, 6), np.int8))
+    with pytest.raises(UsageError, match=r"stream.tflite: --adapt takes each sample for itself, but the model keeps"):
+        compile(tmp_path / "stream.tflite", adapt="fixed", calibrate=tmp_path / "x.npz", measure=False)
+
+
+def test_rows_that_are_fed_and_a_state(tmp_path: Path) -> None:
+    """The window of images that arrive row by row is kept; a row that is fed twice is told apart by `restart`."""
+    from models import ModelBuilder
+
+    m = ModelBuilder()
+    x = m.input("x", (1, 6, 4, 2), scale=0.1, zero_point=3)
+    handle = m.variable("last")
+    before = m.read_variable(handle, (1, 6, 4, 2), x, name="before")
+    kernel = np.random.default_rng(1).integers(-127, 128, (2, 3, 3, 2), dtype=np.int8)
+    y = m.conv_2d(x, kernel, weight_scale=0.01, padding="SAME", out_scale=0.1, out_zero_point=3, name="conv")
+    mixed = m.add(before, y, out_scale=0.1, out_zero_point=3, name="mixed")
+    m.assign_variable(handle, mixed)
+    m.output(m.mean(mixed, [1, 2], out_scale=0.1, name="mean"))
+    found = compiled(m, tmp_path, feed="rows")
+    result = found.verify(engines=["numpy", "tflm", "host"], random=6, restart="5", sanitize=True)
+    assert result.first_difference is None, str(result.first_difference)
