@@ -15,6 +15,7 @@ from driftc.codegen.graph import Array, Shape, Tensor
 from driftc.codegen.operators.base import Operator, same_padding
 from driftc.codegen.operators.elementwise.add import Add
 from driftc.codegen.operators.elementwise.mul import Mul
+from driftc.codegen.operators.reduction.mean import Mean
 
 Pairs = Sequence[Pair]  # what is padded before and after each axis of a window
 
@@ -277,22 +278,30 @@ class ChannelsFirst:
         return self.pool(label, x, kind, kernel, kernel, [(0, 0)] * len(kernel))
 
     def mean(self, label: str, x: Value, axes: Sequence[int], keep_dims: bool) -> Value:
-        return self.reduced(label, x, axes, keep_dims, self.builder.mean)
+        return self.reduce(Mean, label, x, axes, keep_dims)
 
-    def reduced(
-        self,
-        label: str,
-        x: Value,
-        axes: Sequence[int],
-        keep_dims: bool,
-        reduce: Callable[[str, Tensor, Sequence[int], bool], Tensor],
-    ) -> Value:
-        """`reduce` is a method of the builder."""
-        if x.flattened is not None:
-            x = self.moved(label, x, in_order(x.rank))
+    def reduce(self, kind: type[Operator], label: str, x: Value, axes: Sequence[int], keep_dims: bool) -> Value:
+        """MEAN, SUM, REDUCE_MAX and the like."""
+        x = self._unflattened(label, x)
         gone = {axis % x.rank for axis in axes}
-        tensor = reduce(label, x.tensor, sorted(x.axes[axis] for axis in gone), keep_dims)
+        tensor = self.builder.reduce(kind, label, x.tensor, [x.axes[axis] for axis in gone], keep_dims)
         return Value(tensor, x.axes if keep_dims else _without(x.axes, gone))
+
+    def norm(self, label: str, x: Value, axes: Sequence[int], keep_dims: bool) -> Value:
+        """The root of the sum of squares."""
+        x = self._unflattened(label, x)
+        gone = {axis % x.rank for axis in axes}
+        tensor = self.builder.norm(label, x.tensor, [x.axes[axis] for axis in gone], keep_dims)
+        return Value(tensor, x.axes if keep_dims else _without(x.axes, gone))
+
+    def arg(self, kind: type[Operator], label: str, x: Value, axis: int, keep_dims: bool) -> Value:
+        """ARG_MAX or ARG_MIN, which ends a model."""
+        x = self._unflattened(label, x)
+        if keep_dims:
+            self.builder.refuse(
+                f"'{label}': keeps the axis whose index it gives; driftc gives it without (keepdim=False)"
+            )
+        return Value(self.builder.arg(kind, label, x.tensor, x.axes[axis % x.rank]), _without(x.axes, {axis % x.rank}))
 
     # --- two operands ---
 
@@ -369,13 +378,14 @@ class ChannelsFirst:
         shape = (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
         return self.reshape(f"{label}/index", replace(x, tensor=tensor), shape)
 
-    def repeated(self, label: str, x: Value, times: Sequence[int]) -> Value:
+    def tiled(self, label: str, x: Value, times: Sequence[int]) -> Value:
         """As often behind itself along each axis."""
         x = self._unflattened(label, self.expanded(label, x, len(times)))
-        tensor = x.tensor
-        for axis, count in zip(x.axes, times, strict=True):
-            tensor = self.builder.repeat(f"{label}/{axis}" if count > 1 else label, tensor, count, axis)
-        return replace(x, tensor=tensor)
+        return replace(x, tensor=self.builder.tile(label, x.tensor, self._here(x, times, 1)))
+
+    def mirrored(self, label: str, x: Value, paddings: Pairs, reflects: bool) -> Value:
+        x = self._unflattened(label, x)
+        return replace(x, tensor=self.builder.mirrored(label, x.tensor, self._here(x, paddings, (0, 0)), reflects))
 
     def stacked(self, label: str, parts: Sequence[Value], axis: int) -> Value:
         axis %= parts[0].rank + 1
@@ -383,22 +393,24 @@ class ChannelsFirst:
         wide = [self.reshape(f"{label}/{number}", part, shape) for number, part in enumerate(parts)]
         return self.concat(label, wide, axis)
 
-    def blocks_to_space(self, label: str, x: Value, block: int, depth_first: bool) -> Value:
+    def depth_to_space(self, label: str, x: Value, block: int, depth_first: bool) -> Value:
         """[N, C, H, W] to [N, C / block^2, H block, W block]; `depth_first`: the block's place is C's outer part."""
-        _, channels, rows, pixels = x.shape
-        depth = channels // block**2
-        split = (1, block, block, depth, rows, pixels) if depth_first else (1, depth, block, block, rows, pixels)
-        order = (0, 3, 4, 1, 5, 2) if depth_first else (0, 1, 4, 2, 5, 3)
-        y = self.transpose(label, self.reshape(f"{label}/blocks", x, split), order)
-        return self.reshape(label, y, (1, depth, rows * block, pixels * block))
+        x = self.with_channels_last(label, x if depth_first else self._turned(label, x, block, outwards=True))
+        x = self.moved(label, x, channels_last(4))
+        return replace(x, tensor=self.builder.depth_to_space(label, x.tensor, block))
 
-    def space_to_blocks(self, label: str, x: Value, block: int, depth_first: bool) -> Value:
+    def space_to_depth(self, label: str, x: Value, block: int, depth_first: bool) -> Value:
         """[N, C, H, W] to [N, C block^2, H / block, W / block]."""
-        _, channels, rows, pixels = x.shape
-        split = (1, channels, rows // block, block, pixels // block, block)
-        order = (0, 3, 5, 1, 2, 4) if depth_first else (0, 1, 3, 5, 2, 4)
-        y = self.transpose(label, self.reshape(f"{label}/blocks", x, split), order)
-        return self.reshape(label, y, (1, channels * block**2, rows // block, pixels // block))
+        x = self.moved(label, x, channels_last(4))
+        y = replace(x, tensor=self.builder.space_to_depth(label, x.tensor, block))
+        return y if depth_first else self._turned(label, y, block, outwards=False)
+
+    def _turned(self, label: str, x: Value, block: int, outwards: bool) -> Value:
+        """The place in the block moved from the inner part of the channel outwards, or back."""
+        depth = x.shape[1] // block**2
+        parts = (depth, block**2) if outwards else (block**2, depth)
+        y = self.reshape(f"{label}/blocks", x, (1, *parts, *x.shape[2:]))
+        return self.reshape(f"{label}/turned", self.transpose(label, y, (0, 2, 1, 3, 4)), x.shape)
 
     # --- parts ---
 

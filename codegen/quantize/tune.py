@@ -51,6 +51,9 @@ def tune(real: Graph, graph: Graph, inputs: Sequence[Array], *, correct: bool = 
             changed[made.name] = made
         layer = float_operator(made)
         outputs = _run(layer, arguments)
+        if any(tensor.dtype != np.int8 for tensor in made.outputs):  # an index, which is not rounded
+            rounded.update((t.name, found) for t, found in zip(made.outputs, outputs, strict=True))
+            continue
         for tensor, found in zip(made.outputs, outputs, strict=True):
             rounded[tensor.name] = rounding(found, tensor)
         if not operator.keeps_scale:

@@ -56,6 +56,9 @@ def check_int8(graph: Graph, decibels: float = 20.0, spread: float = 1.0) -> Qua
     for tensor, wanted in zip(model.outputs, evaluate(graph, reals), strict=True):
         assert tensor.index is not None
         got = np.concatenate([results[tensor.index] for results in found]).astype(np.float64)
+        if tensor.dtype != np.int8:  # an index, which near values may change
+            assert np.mean(got == wanted) > 0.8, tensor.label
+            continue
         error = (got - tensor.zero_point) * tensor.scale - wanted
         ratio = 10 * np.log10(np.mean(wanted.astype(np.float64) ** 2) / np.mean(error**2))
         assert ratio > decibels, (tensor.label, ratio, [loss.as_json() for loss in made.losses])

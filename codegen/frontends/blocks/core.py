@@ -36,14 +36,14 @@ class Core:
     def refuse(self, problem: str) -> NoReturn:
         raise ModelError(f"{self._graph.source}: {problem}")
 
-    def input(self, label: str, shape: Sequence[int | None]) -> Tensor:
-        """An input of one sample; `shape` has the batch first."""
+    def input(self, label: str, shape: Sequence[int | None], dtype: np.dtype[Any] = FLOAT) -> Tensor:
+        """An input of one sample; `shape` has the batch first. It may be int32: indices."""
         inner = tuple(shape[1:])
         if shape and shape[0] not in (None, 1):  # None: as every model of Keras has it
             self.batches[label] = shape[0]
         if not inner or any(not isinstance(n, int) or n < 1 for n in inner):
             self.refuse(f"input '{label}' has shape {list(shape)}; driftc needs fixed extents after the batch axis")
-        tensor = self._tensor(label, (1, *(int(n) for n in inner if n)))
+        tensor = self._tensor(label, (1, *(int(n) for n in inner if n)), dtype)
         self._inputs.append(tensor)
         return tensor
 
@@ -71,9 +71,11 @@ class Core:
         made.check()
         return made
 
-    def add(self, kind: type[Operator], label: str, *inputs: Tensor, shape: Shape = (), **attributes: Any) -> Tensor:
-        """The output of an operator that is appended; its `shape` is for operators that do not infer it."""
-        return self.add_many(kind, label, inputs, 1, shape=shape, **attributes)[0]
+    def add(
+        self, kind: type[Operator], label: str, *inputs: Tensor, output_shape: Shape = (), **attributes: Any
+    ) -> Tensor:
+        """The output of an operator that is appended; its `output_shape` is for operators that do not infer it."""
+        return self.add_many(kind, label, inputs, 1, output_shape, **attributes)[0]
 
     def add_many(
         self,
@@ -81,11 +83,12 @@ class Core:
         label: str,
         inputs: Sequence[Tensor],
         count: int,
-        shape: Shape = (),
+        output_shape: Shape = (),
+        dtype: np.dtype[Any] = FLOAT,
         **attributes: Any,
     ) -> list[Tensor]:
         """The `count` outputs of an operator that is appended."""
-        outputs = (Tensor("", shape, FLOAT),) * count
+        outputs = (Tensor("", output_shape, dtype),) * count
         draft = kind(name="", inputs=tuple(inputs), outputs=outputs, label=label, **attributes)
         try:
             shapes = draft.infer()
@@ -93,7 +96,7 @@ class Core:
             operator = replace(
                 draft,
                 name=self._layers.layer(label, draft.kind),
-                outputs=tuple(self._tensor(name, shape) for name, shape in zip(names, shapes, strict=True)),
+                outputs=tuple(self._tensor(name, shape, dtype) for name, shape in zip(names, shapes, strict=True)),
                 index=len(self._operators),
             )
             operator.check_float()
@@ -106,7 +109,7 @@ class Core:
         if len(x.shape) != 4:
             self.refuse(f"'{label}': needs rows, pixels and channels, not shape {list(x.shape)}")
 
-    def _tensor(self, label: str, shape: Shape) -> Tensor:
+    def _tensor(self, label: str, shape: Shape, dtype: np.dtype[Any] = FLOAT) -> Tensor:
         if prod(shape) > LARGEST_TENSOR:
             self.refuse(f"'{label}': shape {list(shape)} is out of any sensible range")
-        return Tensor(self._tensors.tensor(label, len(self._tensors.taken)), shape, FLOAT, label=label)
+        return Tensor(self._tensors.tensor(label, len(self._tensors.taken)), shape, dtype, label=label)

@@ -8,15 +8,21 @@ from math import prod
 from driftc.codegen.frontends.blocks.core import Around, Core, Padding, Pair
 from driftc.codegen.graph import Shape, Tensor
 from driftc.codegen.operators.base import same_padding
+from driftc.codegen.operators.movement.broadcast_to import BroadcastTo
 from driftc.codegen.operators.movement.concatenation import Concatenation
+from driftc.codegen.operators.movement.depth_to_space import DepthToSpace
+from driftc.codegen.operators.movement.mirror_pad import MirrorPad
 from driftc.codegen.operators.movement.pack import Pack
 from driftc.codegen.operators.movement.pad import Pad
 from driftc.codegen.operators.movement.reshape import Reshape
+from driftc.codegen.operators.movement.space_to_depth import SpaceToDepth
 from driftc.codegen.operators.movement.split import Split
 from driftc.codegen.operators.movement.split_v import SplitV
 from driftc.codegen.operators.movement.strided_slice import StridedSlice
+from driftc.codegen.operators.movement.tile import Tile
 from driftc.codegen.operators.movement.transpose import Transpose
 from driftc.codegen.operators.movement.unpack import Unpack
+from driftc.codegen.operators.resize.resize_bilinear import ResizeBilinear
 from driftc.codegen.operators.resize.resize_nearest_neighbor import ResizeNearestNeighbor
 
 
@@ -46,9 +52,27 @@ class Movement(Core):
         ]
         return parts[0] if len(parts) == 1 else self.concat(label, parts, axis)
 
-    def repeat(self, label: str, x: Tensor, times: int, axis: int) -> Tensor:
-        """The tensor `times` behind itself along `axis`."""
-        return x if times == 1 else self.concat(label, [x] * times, axis)
+    def tile(self, label: str, x: Tensor, times: Sequence[int]) -> Tensor:
+        """The tensor so often behind itself along each axis."""
+        if set(times) == {1}:
+            return x
+        if all(n == 1 for n, count in zip(x.shape, times, strict=True) if count > 1):  # which TFLite Micro has
+            shape = tuple(n * count for n, count in zip(x.shape, times, strict=True))
+            return self.add(BroadcastTo, label, x, shape=shape)
+        return self.add(Tile, label, x, multiples=tuple(times))
+
+    def mirrored(self, label: str, x: Tensor, paddings: Sequence[Pair], reflects: bool) -> Tensor:
+        """`x` padded with itself, mirrored; `reflects`: without the border once more."""
+        if not any(before or after for before, after in paddings):
+            return x
+        return self.add(MirrorPad, label, x, paddings=tuple(paddings), reflects=reflects)
+
+    def depth_to_space(self, label: str, x: Tensor, block: int) -> Tensor:
+        """Channels to blocks of pixels; the place in the block is the outer part of the channel."""
+        return self.add(DepthToSpace, label, x, block=block)
+
+    def space_to_depth(self, label: str, x: Tensor, block: int) -> Tensor:
+        return self.add(SpaceToDepth, label, x, block=block)
 
     def pad(self, label: str, x: Tensor, paddings: Sequence[Pair], value: float = 0.0) -> Tensor:
         """`paddings` for every axis, the batch first."""
@@ -83,7 +107,7 @@ class Movement(Core):
             return x
         if prod(shape) != x.size or shape[0] != 1:
             self.refuse(f"'{label}': cannot make {list(shape)} of {list(x.shape)}")
-        return self.add(Reshape, label, x, shape=shape)
+        return self.add(Reshape, label, x, output_shape=shape)
 
     def transpose(self, label: str, x: Tensor, permutation: Sequence[int]) -> Tensor:
         if tuple(permutation) == tuple(range(len(x.shape))):
@@ -117,14 +141,21 @@ class Movement(Core):
         return self.add(Pack, label, *parts, axis=axis)
 
     def resize(
-        self, label: str, x: Tensor, size: Pair, *, align_corners: bool = False, half_pixel_centers: bool = False
+        self,
+        label: str,
+        x: Tensor,
+        size: Pair,
+        *,
+        bilinear: bool = False,
+        align_corners: bool = False,
+        half_pixel_centers: bool = False,
     ) -> Tensor:
-        """The nearest pixel of an image of another size; `Resize` says where pixels are."""
+        """An image of another size, of the nearest pixels or between them; `Resize` says where pixels are."""
         self._need_image(label, x)
         if size == x.shape[1:3]:
             return x
         return self.add(
-            ResizeNearestNeighbor,
+            ResizeBilinear if bilinear else ResizeNearestNeighbor,
             label,
             x,
             size=size,

@@ -11,12 +11,14 @@ import numpy as np
 from driftc.codegen.frontends.blocks.movement import Movement
 from driftc.codegen.graph import Array, Tensor
 from driftc.codegen.operators.elementwise.add import Add
+from driftc.codegen.operators.elementwise.maximum import Maximum
 from driftc.codegen.operators.elementwise.mul import Mul
 from driftc.codegen.operators.elementwise.rsqrt import Rsqrt
 from driftc.codegen.operators.elementwise.squared_difference import SquaredDifference
 from driftc.codegen.operators.elementwise.sub import Sub
 from driftc.codegen.operators.normalization.batch_normalization import BatchNormalization
 from driftc.codegen.operators.reduction.mean import Mean
+from driftc.codegen.operators.reduction.sum import Sum
 
 
 class Normalization(Movement):
@@ -65,6 +67,25 @@ class Normalization(Movement):
         floor = self.constant(f"{label}/epsilon", np.full(1, epsilon))
         factor = self.add(Rsqrt, f"{label}/factor", self.add(Add, f"{label}/above_0", variance, floor))
         return self.add(Mul, label, part, factor)
+
+    def unit(self, label: str, x: Tensor, axes: Sequence[int], smallest: float) -> Tensor:
+        """x over the root of its sum of squares, which is at least `smallest`."""
+        _, factor = self._of_squares(label, x, axes, True, smallest)
+        return self.add(Mul, label, x, factor)
+
+    def norm(self, label: str, x: Tensor, axes: Sequence[int], keep_dims: bool) -> Tensor:
+        """The root of the sum of squares, as s / sqrt(s): TFLite Micro has no SQRT in int8, but RSQRT."""
+        return self.add(Mul, label, *self._of_squares(label, x, axes, keep_dims, 1e-12))
+
+    def _of_squares(
+        self, label: str, x: Tensor, axes: Sequence[int], keep_dims: bool, smallest: float
+    ) -> tuple[Tensor, Tensor]:
+        """The sum of squares, at least `smallest`, and one over its root."""
+        square = self.add(Mul, f"{label}/square", x, x)
+        total = self.add(Sum, f"{label}/sum", square, axes=tuple(sorted(axes)), keep_dims=keep_dims)
+        floor = self.constant(f"{label}/smallest", np.full(1, smallest))
+        total = self.add(Maximum, f"{label}/above_0", total, floor)
+        return total, self.add(Rsqrt, f"{label}/factor", total)
 
     def group_norm(self, label: str, x: Tensor, groups: int, epsilon: float) -> Tensor:
         """`standardized` over each of `groups` of the last axis, and over all axes between it and the batch."""

@@ -10,8 +10,9 @@ import numpy as np
 from driftc.codegen.frontends.blocks.core import Padding, Pair
 from driftc.codegen.frontends.blocks.movement import Movement
 from driftc.codegen.graph import Array, Tensor
-from driftc.codegen.operators.base import same_padding
+from driftc.codegen.operators.base import Operator, same_padding
 from driftc.codegen.operators.elementwise.mul import Mul
+from driftc.codegen.operators.elementwise.squared_difference import SquaredDifference
 from driftc.codegen.operators.reduction.average_pool_2d import AveragePool2D
 from driftc.codegen.operators.reduction.max_pool_2d import MaxPool2D
 from driftc.codegen.operators.reduction.mean import Mean
@@ -30,6 +31,21 @@ class Pooling(Movement):
         x, around = self._padded(label, x, kernel, stride, (1, 1), padding, LOWEST if kind == "max" else None)
         operator = MaxPool2D if kind == "max" else AveragePool2D
         return self.add(operator, label, x, kernel=kernel, stride=stride, padding=around)
+
+    def reduce(
+        self, kind: type[Operator], label: str, x: Tensor, axes: Sequence[int], keep_dims: bool = False
+    ) -> Tensor:
+        """MEAN, SUM, REDUCE_MAX and the like."""
+        return self.add(kind, label, x, axes=tuple(sorted(axes)), keep_dims=keep_dims)
+
+    def arg(self, kind: type[Operator], label: str, x: Tensor, axis: int) -> Tensor:
+        """ARG_MAX or ARG_MIN: int32, without the axis. It ends a model."""
+        return self.add(kind, label, x, axis=axis, dtype=np.dtype(np.int32))
+
+    def variance(self, label: str, x: Tensor, axes: Sequence[int], keep_dims: bool = False) -> Tensor:
+        """The mean square of what is left of `x` without its mean."""
+        mean = self.reduce(Mean, f"{label}/mean", x, axes, keep_dims=True)
+        return self.reduce(Mean, label, self.add(SquaredDifference, f"{label}/square", x, mean), axes, keep_dims)
 
     def mean(self, label: str, x: Tensor, axes: Sequence[int], keep_dims: bool) -> Tensor:
         return self.add(Mean, label, x, axes=tuple(sorted(axes)), keep_dims=keep_dims)

@@ -80,11 +80,24 @@ class ResizeBilinear(Resize):
         return ((np.sign(sums) * (rounded // (ONE * ONE))).astype(np.int8),)
 
     def float_spec(self, *inputs: Array) -> tuple[Array, ...]:
-        (above, below, down), (left, right, along) = self.grid
-        y, x = (down / ONE).astype(np.float32)[:, None, None], (along / ONE).astype(np.float32)[:, None]
+        sizes = zip(self.inputs[0].shape[1:3], self.size, strict=True)
+        (above, below, down), (left, right, along) = (self._exact(*size) for size in sizes)
+        y, x = down[:, None, None], along[:, None]
         upper = inputs[0][:, above][:, :, left] * (1 - x) + inputs[0][:, above][:, :, right] * x
         lower = inputs[0][:, below][:, :, left] * (1 - x) + inputs[0][:, below][:, :, right] * x
         return (np.asarray(upper * (1 - y) + lower * y, np.float32),)
+
+    def _exact(self, size: int, out: int) -> tuple[Int64, Int64, Array]:
+        """`grid` of one axis without TFLite's steps of 1/1024."""
+        steps = np.arange(out)
+        places = steps * size / out
+        if self.align_corners and out > 1:
+            places = steps * (size - 1) / (out - 1)
+        elif self.half_pixel_centers:
+            places = (steps + 0.5) * size / out - 0.5
+        places = np.clip(places, 0, size - 1)
+        before = places.astype(np.int64)
+        return before, np.minimum(before + 1, size - 1), (places - before).astype(np.float32)
 
     def walk(self, backward: bool = False) -> Walk | None:
         """Pixel by pixel, channel by channel."""

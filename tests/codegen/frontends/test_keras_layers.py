@@ -41,8 +41,26 @@ PARTS: dict[str, tuple[tuple[int, ...], Function, set[str]]] = {
     ),
     "resized": (
         IMAGE,
-        lambda L, k, x: L.Resizing(7, 4, interpolation="nearest")(L.UpSampling2D((2, 3))(x)),
-        {"RESIZE_NEAREST_NEIGHBOR"},
+        lambda L, k, x: [
+            L.Resizing(7, 4, interpolation="nearest")(L.UpSampling2D((2, 3))(x)),
+            L.Resizing(9, 7)(x),
+            L.UpSampling2D(2, interpolation="bilinear")(x),
+            k.pad(x, [[0, 0], [1, 2], [2, 1], [0, 0]], mode="symmetric"),
+        ],
+        {"RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR", "MIRROR_PAD"},
+    ),
+    "reduced": (
+        IMAGE,
+        lambda L, k, x: [
+            k.sum(x, axis=(1, 2)),
+            k.max(x, -1),
+            k.min(x, 1, keepdims=True),
+            k.var(x, axis=2),
+            k.broadcast_to(k.mean(x, -1, keepdims=True), (1, *IMAGE)),
+            L.UnitNormalization()(L.Dense(6)(L.Flatten()(x))),
+            k.argmax(L.MaxPooling2D(2)(x), -1),
+        ],
+        {"SUM", "REDUCE_MAX", "REDUCE_MIN", "BROADCAST_TO", "ARG_MAX"},
     ),
     "merged": (
         IMAGE,

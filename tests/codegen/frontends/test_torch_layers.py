@@ -52,6 +52,26 @@ PARTS: dict[str, tuple[Function, set[str]]] = {
         ],
         {"RSQRT", "MEAN"},
     ),
+    "reduced": (
+        lambda t, F, x: [
+            x.sum((2, 3)),
+            x.amax(1),
+            x.amin((1, 3), keepdim=True),
+            x.max(2).values,
+            F.normalize(x + 2, dim=1) * 2,
+        ],
+        {"SUM", "REDUCE_MAX", "REDUCE_MIN"},
+    ),
+    "indices": (lambda t, F, x: [F.max_pool2d(x, 2).argmax(1), x[:, :, 2, 1].argmin(1)], {"ARG_MAX", "ARG_MIN"}),
+    "sizes": (
+        lambda t, F, x: [
+            F.pixel_unshuffle(F.pixel_shuffle(x, 2) * 2, 2),
+            F.interpolate(x, scale_factor=2, mode="bilinear"),
+            F.interpolate(x, size=(11, 9), mode="bilinear", align_corners=True),
+            F.pad(x, (1, 2, 2, 1), mode="reflect"),
+        ],
+        {"DEPTH_TO_SPACE", "SPACE_TO_DEPTH", "RESIZE_BILINEAR", "MIRROR_PAD"},
+    ),
     "picked": (
         lambda t, F, x: t.stack([x[:, 3], x.select(1, 0), x[:, 1] * 2], 1).index_select(3, t.tensor([4, 0, 1])),
         {"STRIDED_SLICE", "CONCATENATION"},

@@ -59,6 +59,12 @@ def rms_normalization(walk: Walk, of: Any, x: Tensor) -> Tensor:
     return walk.builder.affine(of.name, y, values(of.scale).reshape(shape[min(axes) :]), np.zeros(1))
 
 
+@layer("UnitNormalization")
+def unit_normalization(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    axes = [axis % len(x.shape) for axis in (of.axis if isinstance(of.axis, list | tuple) else [of.axis])]
+    return walk.builder.unit(of.name, x, axes, 1e-12)
+
+
 @layer("GroupNormalization")
 def group_normalization(walk: Walk, of: Any, x: Tensor) -> Tensor:
     """Along the last axis."""

@@ -74,15 +74,16 @@ def resizing(walk: Walk, of: Any, x: Tensor) -> Tensor:
 
 
 def _resized(walk: Walk, of: Any, x: Tensor, size: tuple[int, int]) -> Tensor:
-    if of.interpolation != "nearest":
-        walk.refuse(of, f"interpolation '{of.interpolation}'; driftc reads 'nearest'")
-    return walk.builder.resize(of.name, x, size, half_pixel_centers=True)
+    if of.interpolation not in ("nearest", "bilinear"):
+        walk.refuse(of, f"interpolation '{of.interpolation}'; driftc reads 'nearest' and 'bilinear'")
+    bilinear = of.interpolation == "bilinear"
+    return walk.builder.resize(of.name, x, size, bilinear=bilinear, half_pixel_centers=True)
 
 
 @layer("RepeatVector")
 def repeat_vector(walk: Walk, of: Any, x: Tensor) -> Tensor:
     row = walk.builder.reshape(f"{of.name}/row", x, (1, 1, x.shape[1]))
-    return walk.builder.repeat(of.name, row, int(of.n), 1)
+    return walk.builder.tile(of.name, row, (1, int(of.n), 1))
 
 
 @layer("Flatten")

@@ -150,15 +150,41 @@ def repeat(walk: Walk, of: Any, x: Tensor) -> Tensor:
 @operation("Tile")
 def tile(walk: Walk, of: Any, x: Tensor) -> Tensor:
     times = [int(n) for n in np.atleast_1d(of.repeats)]
-    for axis, count in enumerate([1] * (len(x.shape) - len(times)) + times):
-        x = walk.builder.repeat(f"{of.name}/{axis}", x, count, axis)
-    return x
+    return walk.builder.tile(of.name, x, [1] * (len(x.shape) - len(times)) + times)
 
 
 @operation("Pad")
 def pad(walk: Walk, of: Any, x: Tensor, constant_values: Any = None) -> Tensor:
-    """With constants."""
-    if of.mode != "constant":
-        walk.refuse(of, f"mode '{of.mode}'; driftc reads 'constant'")
+    """Constant, reflected or symmetric."""
+    if of.mode not in ("constant", "reflect", "symmetric"):
+        walk.refuse(of, f"mode '{of.mode}'; driftc reads 'constant', 'reflect' and 'symmetric'")
     amounts = [(int(a), int(b)) for a, b in np.broadcast_to(np.asarray(of.pad_width), (len(x.shape), 2))]
+    if of.mode != "constant":
+        return walk.builder.mirrored(of.name, x, amounts, reflects=of.mode == "reflect")
     return walk.builder.pad(of.name, x, amounts, float(constant_values or 0.0))
+
+
+@operation("BroadcastTo")
+def broadcast_to(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    wanted = (1, *(int(n) for n in of.shape[1:]))
+    y = walk.builder.reshape(f"{of.name}/axes", x, (1,) * (len(wanted) - len(x.shape)) + x.shape)
+    return walk.builder.tile(of.name, y, [n // m for n, m in zip(wanted, y.shape, strict=True)])
+
+
+@operation("DepthToSpace")
+def depth_to_space(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    return walk.builder.depth_to_space(of.name, x, int(of.block_size))
+
+
+@operation("SpaceToDepth")
+def space_to_depth(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    return walk.builder.space_to_depth(of.name, x, int(of.block_size))
+
+
+@operation("Resize")
+def resize(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    """Interpolated 'nearest' or 'bilinear', without antialias."""
+    if of.interpolation not in ("nearest", "bilinear") or of.antialias:
+        walk.refuse(of, f"interpolation '{of.interpolation}', or with antialias; driftc reads 'nearest' and 'bilinear'")
+    size = (int(of.size[0]), int(of.size[1]))
+    return walk.builder.resize(of.name, x, size, bilinear=of.interpolation == "bilinear", half_pixel_centers=True)

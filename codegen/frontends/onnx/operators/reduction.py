@@ -5,10 +5,54 @@ from __future__ import annotations
 from driftc.codegen.frontends.onnx.node import Node
 from driftc.codegen.frontends.onnx.walk import operator
 from driftc.codegen.frontends.value import Value
+from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.elementwise.mul import Mul
+from driftc.codegen.operators.reduction.arg_max import ArgMax
+from driftc.codegen.operators.reduction.arg_min import ArgMin
+from driftc.codegen.operators.reduction.mean import Mean
+from driftc.codegen.operators.reduction.reduce_max import ReduceMax
+from driftc.codegen.operators.reduction.reduce_min import ReduceMin
+from driftc.codegen.operators.reduction.sum import Sum
+
+KINDS: dict[str, type[Operator]] = {
+    "ReduceMax": ReduceMax,
+    "ReduceMean": Mean,
+    "ReduceMin": ReduceMin,
+    "ReduceSum": Sum,
+}
 
 
-@operator("ReduceMean")
-def reduce_mean(node: Node) -> Value:
+@operator(*KINDS)
+def reduce(node: Node) -> Value:
+    return _reduced(node, KINDS[node.kind], node.label, node.value(0))
+
+
+@operator("ReduceSumSquare")
+def sum_of_squares(node: Node) -> Value:
+    x = node.value(0)
+    return _reduced(node, Sum, node.label, node.to.binary(f"{node.label}/square", Mul, x, x))
+
+
+@operator("ReduceL2")
+def norm(node: Node) -> Value:
     x = node.value(0)
     axes = node.integers(1, "axes") or list(range(x.rank))
-    return node.to.mean(node.label, x, axes, bool(node.attribute("keepdims", 1)))
+    return node.to.norm(node.label, x, axes, bool(node.attribute("keepdims", 1)))
+
+
+@operator("ArgMax", "ArgMin")
+def arg(node: Node) -> Value:
+    """At the end of a model, with keepdims=0; int32."""
+    if node.attribute("select_last_index", 0):
+        node.refuse("takes the last of equal values; driftc takes the first")
+    kind = ArgMax if node.kind == "ArgMax" else ArgMin
+    return node.to.arg(
+        kind, node.label, node.value(0), int(node.attribute("axis", 0)), bool(node.attribute("keepdims", 1))
+    )
+
+
+def _reduced(node: Node, kind: type[Operator], label: str, x: Value) -> Value:
+    axes = node.integers(1, "axes")
+    if not axes and node.attribute("noop_with_empty_axes", 0):
+        return x
+    return node.to.reduce(kind, label, x, axes or list(range(x.rank)), bool(node.attribute("keepdims", 1)))

@@ -39,7 +39,7 @@ def gather(node: Node) -> Value:
 
 @operator("Tile")
 def tile(node: Node) -> Value:
-    return node.to.repeated(node.label, node.value(0), node.integers(1, "repeats") or [])
+    return node.to.tiled(node.label, node.value(0), node.integers(1, "repeats") or [])
 
 
 @operator("Expand")
@@ -47,27 +47,27 @@ def expand(node: Node) -> Value:
     x = node.value(0)
     wanted = np.broadcast_shapes(x.shape, tuple(node.integers(1, "shape") or []))
     x = node.to.expanded(f"{node.label}/axes", x, len(wanted))
-    return node.to.repeated(node.label, x, [n // m for n, m in zip(wanted, x.shape, strict=True)])
+    return node.to.tiled(node.label, x, [n // m for n, m in zip(wanted, x.shape, strict=True)])
 
 
 @operator("DepthToSpace")
 def depth_to_space(node: Node) -> Value:
     first = node.attribute("mode", b"DCR") == b"DCR"
-    return node.to.blocks_to_space(node.label, node.value(0), int(node.attribute("blocksize", 1)), first)
+    return node.to.depth_to_space(node.label, node.value(0), int(node.attribute("blocksize", 1)), first)
 
 
 @operator("SpaceToDepth")
 def space_to_depth(node: Node) -> Value:
-    return node.to.space_to_blocks(node.label, node.value(0), int(node.attribute("blocksize", 1)), True)
+    return node.to.space_to_depth(node.label, node.value(0), int(node.attribute("blocksize", 1)), True)
 
 
 @operator("Resize", "Upsample")
 def resize(node: Node) -> Value:
-    """To the nearest pixel, of rows and pixels."""
-    x = node.value(0)
-    if node.attribute("mode", b"nearest") != b"nearest":
-        node.refuse(f"mode {node.attribute('mode', b'').decode()}; driftc reads nearest")
-    return node.to.resize(node.label, x, _size(node, x), **_grid(node))
+    """Nearest or linear, of rows and pixels."""
+    x, mode = node.value(0), node.attribute("mode", b"nearest")
+    if mode not in (b"nearest", b"linear") or node.attribute("antialias", 0):
+        node.refuse(f"mode '{mode.decode()}', or with antialias; driftc reads 'nearest' and 'linear'")
+    return node.to.resize(node.label, x, _size(node, x), bilinear=mode == b"linear", **_grid(node))
 
 
 def _size(node: Node, x: Value) -> list[int]:
@@ -111,11 +111,20 @@ def concat(node: Node) -> Value:
 
 @operator("Pad")
 def pad(node: Node) -> Value:
+    """Constant or reflected."""
     x = node.value(0)
     mode = node.attribute("mode", b"constant").decode()
     amounts = node.integers(1, "pads") or []
-    if mode != "constant" or len(amounts) != 2 * x.rank:
-        node.refuse(f"pads {amounts} in mode '{mode}' are not supported")
+    axes = node.optional(3)
+    if axes is not None:
+        places = [int(n) % x.rank for n in axes]
+        found = dict(zip(places, zip(amounts[: len(places)], amounts[len(places) :], strict=True), strict=True))
+        amounts = [found.get(axis, (0, 0))[side] for side in (0, 1) for axis in range(x.rank)]
+    if mode not in ("constant", "reflect") or len(amounts) != 2 * x.rank:
+        node.refuse(f"pads {amounts} in mode '{mode}'; driftc reads constants and reflection")
+    if mode == "reflect":
+        pairs = list(zip(amounts[: x.rank], amounts[x.rank :], strict=True))
+        return node.to.mirrored(node.label, x, pairs, reflects=True)
     fill = node.optional(2)
     value = float(node.attribute("value", 0.0)) if fill is None else float(fill.reshape(-1)[0])
     half = len(amounts) // 2

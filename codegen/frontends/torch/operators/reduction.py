@@ -2,14 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from driftc.codegen.frontends.torch.call import Call
 from driftc.codegen.frontends.torch.walk import operator
 from driftc.codegen.frontends.value import Value
+from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.reduction.arg_max import ArgMax
+from driftc.codegen.operators.reduction.arg_min import ArgMin
+from driftc.codegen.operators.reduction.mean import Mean
+from driftc.codegen.operators.reduction.reduce_max import ReduceMax
+from driftc.codegen.operators.reduction.reduce_min import ReduceMin
+from driftc.codegen.operators.reduction.sum import Sum
+
+KINDS: dict[str, type[Operator]] = {"amax": ReduceMax, "amin": ReduceMin, "mean": Mean, "sum": Sum}
+PAIRS: dict[str, tuple[type[Operator], type[Operator]]] = {"max": (ReduceMax, ArgMax), "min": (ReduceMin, ArgMin)}
 
 
-@operator("mean")
-def mean(call: Call) -> Value:
-    axes = call.argument(1, "dim", None)
+@operator(*KINDS)
+def reduce(call: Call) -> Value:
     keep = bool(call.argument(2, "keepdim", False))
+    return call.to.reduce(KINDS[call.kind], call.label, call.value(), _axes(call, 1), keep)
+
+
+@operator(*PAIRS)
+def with_index(call: Call) -> Value | list[Value]:
+    """Along one axis: values, and indices at the end of a model."""
+    values, indices = PAIRS[call.kind]
     x = call.value()
-    return call.to.mean(call.label, x, range(1, x.rank) if axes is None else axes, keep)
+    if len(call.args) < 2:
+        return call.to.reduce(values, call.label, x, range(1, x.rank), keep_dims=False)
+    axis, keep = int(call.args[1]), bool(call.argument(2, "keepdim", False))
+    found = [call.to.reduce(values, call.label, x, [axis], keep)]
+    if any(reader.args[1] == 1 for reader in call.node.users):
+        found.append(call.to.arg(indices, f"{call.label}/index", x, axis, keep))
+    return found
+
+
+@operator("argmax", "argmin")
+def arg(call: Call) -> Value:
+    """Along one axis, at the end of a model, with keepdim=False; int32."""
+    axis = call.argument(1, "dim", None)
+    if axis is None:
+        call.refuse("is taken over all elements; name an axis")
+    kind = ArgMax if call.kind == "argmax" else ArgMin
+    return call.to.arg(kind, call.label, call.value(), int(axis), bool(call.argument(2, "keepdim", False)))
+
+
+@operator("linalg_vector_norm", "norm")
+def norm(call: Call) -> Value:
+    """Of order 2."""
+    if call.argument(1, "ord", 2) != 2:
+        call.refuse(f"is of order {call.args[1]}; driftc reads 2")
+    return call.to.norm(call.label, call.value(), _axes(call, 2), bool(call.argument(3, "keepdim", False)))
+
+
+def _axes(call: Call, place: int) -> Sequence[int]:
+    """All but the batch's where none are named."""
+    axes = call.argument(place, "dim", None)
+    if axes is None or axes == []:
+        return range(1, call.value().rank)
+    return [int(axes)] if isinstance(axes, int) else [int(axis) for axis in axes]

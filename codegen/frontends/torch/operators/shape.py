@@ -63,24 +63,24 @@ def flip(call: Call) -> Value:
 
 @operator("repeat")
 def repeat(call: Call) -> Value:
-    return call.to.repeated(call.label, call.value(), [int(n) for n in call.args[1]])
+    return call.to.tiled(call.label, call.value(), [int(n) for n in call.args[1]])
 
 
 @operator("expand", "expand_as")
 def expand(call: Call) -> Value:
     wanted = [int(n) for n in call.node.meta["val"].shape]
     x = call.to.expanded(f"{call.label}/axes", call.value(), len(wanted))
-    return call.to.repeated(call.label, x, [n // m for n, m in zip(wanted, x.shape, strict=True)])
+    return call.to.tiled(call.label, x, [n // m for n, m in zip(wanted, x.shape, strict=True)])
 
 
 @operator("pixel_shuffle")
 def pixel_shuffle(call: Call) -> Value:
-    return call.to.blocks_to_space(call.label, call.value(), int(call.args[1]), False)
+    return call.to.depth_to_space(call.label, call.value(), int(call.args[1]), False)
 
 
 @operator("pixel_unshuffle")
 def pixel_unshuffle(call: Call) -> Value:
-    return call.to.space_to_blocks(call.label, call.value(), int(call.args[1]), False)
+    return call.to.space_to_depth(call.label, call.value(), int(call.args[1]), False)
 
 
 @operator("channel_shuffle", "native_channel_shuffle")
@@ -89,6 +89,20 @@ def channel_shuffle(call: Call) -> Value:
     _, channels, rows, pixels = x.shape
     y = call.to.reshape(f"{call.label}/groups", x, (1, groups, channels // groups, rows, pixels))
     return call.to.reshape(call.label, call.to.transpose(call.label, y, (0, 2, 1, 3, 4)), x.shape)
+
+
+@operator("upsample_bilinear2d")
+def upsample_bilinear(call: Call) -> Value:
+    corners = bool(call.args[2])
+    size = call.node.meta["val"].shape[2:]
+    return call.to.resize(
+        call.label, call.value(), size, bilinear=True, align_corners=corners, half_pixel_centers=not corners
+    )
+
+
+@operator("_upsample_nearest_exact2d")
+def upsample_nearest_exact(call: Call) -> Value:
+    return call.to.resize(call.label, call.value(), call.node.meta["val"].shape[2:], half_pixel_centers=True)
 
 
 @operator("upsample_nearest1d", "upsample_nearest2d")
@@ -118,13 +132,16 @@ def cat(call: Call) -> Value:
 
 @operator("constant_pad_nd", "pad")
 def pad(call: Call) -> Value:
+    """Constant or reflected."""
     x, amounts = call.value(), list(call.args[1])
     mode = call.argument(2, "mode", "constant") if call.kind == "pad" else "constant"
-    if mode != "constant":
-        call.refuse(f"padding mode '{mode}'; driftc reads 'constant'")
+    if mode not in ("constant", "reflect"):
+        call.refuse(f"padding mode '{mode}'; driftc reads 'constant' and 'reflect'")
     place = 3 if call.kind == "pad" else 2
     pairs = [(int(a), int(b)) for a, b in zip(amounts[::2], amounts[1::2], strict=True)]
     paddings = [(0, 0)] * (x.rank - len(pairs)) + pairs[::-1]
+    if mode == "reflect":
+        return call.to.mirrored(call.label, x, paddings, reflects=True)
     return call.to.pad(call.label, x, paddings, float(call.argument(place, "value", 0.0) or 0.0))
 
 
