@@ -27,6 +27,7 @@ class Walk:
         self.builder = builder
         self.values: dict[str, Tensor] = {}
         self.constants: dict[str, Array] = {}
+        self.shapes: dict[str, Array] = {}  # those of the constants that are shapes of values
         self.biased: set[str] = set()  # operations whose work the layer before them does
         self.session = tensorflow.compat.v1.Session(graph=function.graph)
         self.outputs: list[Tensor] = []
@@ -61,7 +62,9 @@ class Walk:
             return  # of constants: computed when it is needed
         found = Operation(self, node, label_of(node))
         if kind == "Shape":
-            self.constants[node.outputs[0].name] = np.array(found.value(0).shape, np.int64)
+            (extents,) = node.outputs
+            shape = np.array(found.value(0).shape, extents.dtype.as_numpy_dtype)
+            self.constants[extents.name] = self.shapes[extents.name] = shape
             return
         if kind not in operation.known:
             self.missing.add(kind, found.label)
@@ -72,10 +75,13 @@ class Walk:
         self.values.update((tensor.name, x) for tensor, x in zip(node.outputs, results, strict=False))
 
     def fetch(self, name: str) -> Array | None:
-        """The value of what depends on constants alone, wherever in the order it stands; None where it does not."""
+        """The value of what depends on constants and shapes alone, wherever it stands; None where it does not.
+
+        TensorFlow computes it, from the shapes that are settled here.
+        """
         if name not in self.constants:
             try:
-                self.constants[name] = np.asarray(self.session.run(name))
+                self.constants[name] = np.asarray(self.session.run(name, self.shapes))
             except self.tensorflow.errors.InvalidArgumentError:  # a placeholder was asked for its value
                 return None
         return self.constants[name]

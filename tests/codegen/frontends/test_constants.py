@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib import import_module
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from operator_cases import examples, seeds
 from oracle import Oracle, compare, load_bytes
 
 from driftc.codegen.errors import ModelError
+from driftc.codegen.frontends import load_model
 from driftc.codegen.frontends.constants import FUNCTIONS, LARGEST, Constants
 from driftc.codegen.frontends.tflite.load import Walk
 from driftc.codegen.frontends.tflite.schema import read
@@ -258,3 +260,22 @@ def test_the_shape_of_a_value_in_onnx() -> None:
     node = onnx.helper.make_node("Shape", ["x"], ["y"], start=-3, end=-1)
     assert shape_of(node, (1, 8, 4, 5), Constants())[0].tolist() == [8, 4]
     assert shape_of(onnx.helper.make_node("Size", ["x"], ["y"]), (1, 8, 4), Constants())[0].tolist() == 32
+
+
+# --- SavedModel ---
+
+
+@needs("tensorflow", "keras")
+def test_shapes_that_a_saved_model_computes(tmp_path: Path) -> None:
+    """Reshape and a dense layer over the last axis, which TensorFlow writes as arithmetic on the shape of its input."""
+    tensorflow = import_module("tensorflow")
+    layers = tensorflow.keras.layers
+    inputs = tensorflow.keras.Input((6, 5, 1))
+    x = layers.Dense(3)(layers.Reshape((-1, 4))(layers.Conv2D(4, 3)(inputs)))
+    model = tensorflow.keras.Model(inputs, layers.Dense(2)(layers.Flatten()(x)))
+    model.export(str(tmp_path / "net"), verbose=False)
+    graph = load_model(tmp_path / "net")
+    assert [tensor.shape for tensor in graph.tensors()][1:] == [
+        (1, 4, 3, 4), (1, 12, 4), (1, 12, 3), (1, 36), (1, 2),
+    ]  # fmt: skip
+    assert graph.notes[-1].startswith("imported: equals TensorFlow")
