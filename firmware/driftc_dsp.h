@@ -61,12 +61,12 @@ DRIFTC_INLINE uint32_t driftc_halves(int32_t low, int32_t high)
     return ((uint32_t)low & 0xFFFFu) | (uint32_t)high << 16;
 }
 
-DRIFTC_INLINE int32_t driftc_low(uint32_t x)
+DRIFTC_INLINE int32_t driftc_low_half(uint32_t x)
 {
     return (int16_t)(uint16_t)x;
 }
 
-DRIFTC_INLINE int32_t driftc_high(uint32_t x)
+DRIFTC_INLINE int32_t driftc_high_half(uint32_t x)
 {
     return (int16_t)(uint16_t)(x >> 16);
 }
@@ -106,7 +106,7 @@ DRIFTC_INLINE uint32_t driftc_dual(uint32_t x, uint32_t y, uint32_t sum)
     __asm__("smlad %0, %1, %2, %3" : "=r"(z) : "r"(x), "r"(y), "r"(sum));
     return z;
 #else
-    return sum + (uint32_t)(driftc_low(x) * driftc_low(y)) + (uint32_t)(driftc_high(x) * driftc_high(y));
+    return sum + (uint32_t)(driftc_low_half(x) * driftc_low_half(y)) + (uint32_t)(driftc_high_half(x) * driftc_high_half(y));
 #endif
 }
 
@@ -119,7 +119,7 @@ DRIFTC_INLINE uint32_t driftc_double(uint32_t x)
     __asm__("sadd16 %0, %1, %1" : "=r"(y) : "r"(x));
     return y;
 #else
-    return driftc_halves(2 * driftc_low(x), 2 * driftc_high(x));
+    return driftc_halves(2 * driftc_low_half(x), 2 * driftc_high_half(x));
 #endif
 }
 
@@ -164,7 +164,7 @@ DRIFTC_INLINE int32_t driftc_scaled_up(uint32_t twice, int32_t multiplier, int32
 }
 
 /* The nearest int8 to x >> 1. */
-DRIFTC_INLINE int32_t driftc_saturate(int32_t x)
+DRIFTC_INLINE int32_t driftc_nearest_int8(int32_t x)
 {
 #if DRIFTC_DSP
     int32_t z;
@@ -179,7 +179,7 @@ DRIFTC_INLINE int32_t driftc_saturate(int32_t x)
 /* A finished sum as int8, where nothing below the zero point is kept: there halves are rounded upwards. */
 DRIFTC_INLINE int32_t driftc_rectified(uint32_t twice, int32_t multiplier, int32_t shift, int32_t zero)
 {
-    return driftc_saturate(driftc_scaled_up(twice, multiplier, (int32_t)((uint32_t)zero << shift)) >> shift);
+    return driftc_nearest_int8(driftc_scaled_up(twice, multiplier, (int32_t)((uint32_t)zero << shift)) >> shift);
 }
 
 /* A finished sum as int8, halves away from zero. */
@@ -187,7 +187,7 @@ DRIFTC_INLINE int32_t driftc_signed(uint32_t twice, int32_t multiplier, int32_t 
 {
     const int32_t scaled = driftc_scaled_up(twice, multiplier, (int32_t)((uint32_t)zero << shift));
 
-    return driftc_saturate((scaled + ((int32_t)twice >> 31)) >> shift);
+    return driftc_nearest_int8((scaled + ((int32_t)twice >> 31)) >> shift);
 }
 
 /* (x - zero point) * 2^20, scaled and rounded; offset = -zero point * 2^21, and x is an int8. */

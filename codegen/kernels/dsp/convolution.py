@@ -77,3 +77,10 @@ class Convolution(Matrix):
         bytes_at_border = COPIED * depth if depth % 4 else 0.0
         border = (1 - inner) * rows * pixels * (TAP + bytes_at_border) * (2 * twos + ones)
         return self.matrix_cost(call, twos, ones, self.runs(call.operator)) + border
+
+
+class ConvolutionSums(Convolution):
+    """For layers that are normalised live: values and statistics come of the sums."""
+
+    name = "dsp/convolution_sums"
+    sums = True

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from driftc.codegen.kernels.dsp.scales import in_fours, scales_of
 from driftc.codegen.kernels.dsp.twins import fit, order_of, pairs_of, twins
 from driftc.codegen.kernels.kernel import Kernel, Shared
@@ -20,6 +22,7 @@ PAIRED, SINGLE = (0.05, 9.3), (0.94, 12.0)  # a product and a result; of two pix
 LOADS = {True: 0.75, False: 0.875}  # a product of two pixels, inputs and weights loaded two at once or one by one
 WIDENED, RUN, ODD = 1.1, 7.0, 5.0  # a byte, a run of them, and one that is no multiple of four
 SETUP, REST = 36.0, 14.0  # a call of a matrix function; and what is copied of the last channels, a pixel
+GATHERED = 14.0  # a result of which statistics are taken, more
 CALL = 60.0
 
 
@@ -27,6 +30,7 @@ class Matrix(Kernel):
     """Sums of products of runs of input bytes, finished to int8 in the same function."""
 
     needs: ClassVar[frozenset[str]] = frozenset({"dsp"})
+    sums: ClassVar[bool] = False  # the finished sums of a pixel are gathered in scratch, for statistics
     raw: ClassVar[bool] = False  # the matrix function widens the inputs itself, for each four channels anew
     header = "driftc_dsp.h"
 
@@ -52,17 +56,23 @@ class Matrix(Kernel):
         return self.core is not None and self.core.ldrd
 
     def finishes(self, call: Call) -> bool:
-        """Finished sums become int8 in the short form, from a channel that begins a four."""
+        """Whole sums, of channels from one that begins a four, become int8 in the short form; or statistics."""
         op, x, y = call.computed, call.inputs[0], call.outputs[0]
-        plain = call.epilogue == "requantize" and call.reduce is None and call.sums is None and len(call.outputs) == 1
-        whole = x.kept == x.shape[2] and x.strides[2] == 1 and y.strides[2] == 1
-        return plain and whole and isinstance(op, Weighted) and fours(call.channels) and fit(op)
+        if not isinstance(op, Weighted) or call.reduce is not None or not fours(call.channels):
+            return False
+        if call.epilogue != ("statistics" if self.sums else "requantize"):
+            return False
+        whole = x.kept == x.shape[2] and x.strides[2] == 1 and y.strides[2] == y.dtype.itemsize
+        return whole and fit(op) and (self.sums or scales_of(op) is not None)
 
     def constants(self, operator: Operator) -> dict[str, Array]:
         assert isinstance(operator, Weighted)
+        found: dict[str, Array] = {"twins": twins(operator, order_of(self.runs(operator)))}
+        if self.sums:
+            other = {key: data for key, data in operator.constants().items() if key not in ("weights", "bias")}
+            return found | {"starts": in_fours(operator.folded_bias.astype(np.int32))} | other
         scales = scales_of(operator)
         assert scales is not None
-        found: dict[str, Array] = {"twins": twins(operator, order_of(self.runs(operator)))}
         return found | (scales.constants() if self.uniform(operator) is None else {"biases": in_fours(scales.twice)})
 
     def walk(self, operator: Operator, backward: bool = False) -> Walk | None:
@@ -73,7 +83,9 @@ class Matrix(Kernel):
         return operator.reversible
 
     def scratch(self, call: Call) -> int:
-        return pairs_of(self.runs(call.operator)) * 4 * (2 if self.paired(call) else 1)
+        pixels = 2 if self.paired(call) else 1
+        sums = -(-call.channels.count // 4) * 4 if self.sums else 0
+        return (pairs_of(self.runs(call.operator)) + sums) * 4 * pixels
 
     def shared(self, call: Call) -> tuple[Shared, ...]:
         found = []
@@ -87,21 +99,23 @@ class Matrix(Kernel):
 
     def values(self, call: Call) -> dict[str, Any]:
         """What templates/dsp/lib.c.j2 needs."""
-        op = call.computed
+        op, count = call.computed, call.channels.count
         assert isinstance(op, Weighted)
-        scales = scales_of(op)
-        assert scales is not None
-        pairs = pairs_of(self.runs(call.operator))
+        scales = None if self.sums else scales_of(op)
+        uniform = None if self.sums else self.uniform(op)
+        alone = ("starts" if self.sums else "biases") if self.sums or uniform else None
         return {
-            "pairs": pairs,
+            "pairs": pairs_of(self.runs(call.operator)),
             "raw": self.raw,
+            "sums": self.sums,
             "paired": self.paired(call),
-            "uniform": self.uniform(op),
-            "whole": call.channels.count // 4 * 4,
-            "rest": call.channels.count % 4,
-            "zero": 2 * scales.zero + 1,
-            "low": _bytes(scales.low),
-            "high": _bytes(scales.high),
+            "biases": alone,  # where they are by themselves
+            "uniform": uniform or (0, 0),
+            "whole": -(-count // 4) * 4 if self.sums else count // 4 * 4,
+            "rest": 0 if self.sums else count % 4,
+            "zero": 2 * scales.zero + 1 if scales else 0,
+            "low": _bytes(scales.low) if scales else 0,
+            "high": _bytes(scales.high) if scales else 0,
             "two": self._matrix(call, 2),
             "one": self._matrix(call, 1),
         }
@@ -112,20 +126,19 @@ class Matrix(Kernel):
     def _variant(self, call: Call) -> dict[str, bool]:
         op = call.computed
         assert isinstance(op, Weighted)
-        scales = scales_of(op)
-        assert scales is not None
-        uniform = self.uniform(op) is not None
+        scales = None if self.sums else scales_of(op)
         return {
-            "signed": scales.signed,
-            "clamped": scales.clamped,
-            "uniform": uniform,
-            "ldrd": self.ldrd,
             "raw": self.raw,
+            "sums": self.sums,
+            "signed": scales is not None and scales.signed,
+            "clamped": scales is not None and scales.clamped,
+            "uniform": scales is not None and self.uniform(op) is not None,
+            "ldrd": self.ldrd,
         }
 
     def _matrix(self, call: Call, pixels: int) -> str:
         about = self._variant(call)
-        marks = [mark for mark in ("raw", "signed", "clamped", "uniform") if about[mark]]
+        marks = [mark for mark in ("raw", "sums", "signed", "clamped", "uniform") if about[mark]]
         return "_".join([f"driftc_matrix_4x{pixels}", *marks])
 
     def matrix_cost(self, call: Call, twos: int, ones: int, runs: Sequence[int]) -> float:
@@ -135,7 +148,8 @@ class Matrix(Kernel):
         pixel = sum(run * WIDENED + RUN + ODD * (run % 4 > 0) for run in runs) + REST * (call.channels.count % 4 > 0)
         two = 2 * (count * ((PAIRED[0] + LOADS[self.ldrd]) * products + PAIRED[1]) + pixel) + SETUP * calls
         one = count * (SINGLE[0] * products + SINGLE[1]) + pixel + SETUP * calls
-        return CALL + twos * two + ones * one
+        gathered = GATHERED * (2 * twos + ones) * call.channels.count if self.sums else 0.0
+        return CALL + twos * two + ones * one + gathered
 
 
 def fours(channels: Span) -> bool:

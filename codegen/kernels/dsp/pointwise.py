@@ -64,3 +64,10 @@ class Pointwise(Matrix):
     def cost(self, call: Call) -> float:
         rows, pixels = self.shape(call)
         return self.matrix_cost(call, rows * (pixels // 2), rows * (pixels % 2), self.runs(call.operator))
+
+
+class PointwiseSums(Pointwise):
+    """For layers that are normalised live: values and statistics come of the sums."""
+
+    name = "dsp/pointwise_sums"
+    sums = True

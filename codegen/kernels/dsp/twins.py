@@ -44,9 +44,8 @@ def pairs_of(runs: Sequence[int]) -> int:
 
 @lru_cache(maxsize=512)
 def fit(op: Weighted) -> bool:
-    """Lanes fit int16, sums 24 bits, and the scales the short form."""
-    scales = scales_of(op)
-    if scales is None or op.weights.dtype != np.int8 or op.inputs[0].dtype != np.int8 or op.weights.data is None:
+    """Lanes fit int16, and sums 24 bits."""
+    if op.weights.dtype != np.int8 or op.inputs[0].dtype != np.int8 or op.weights.data is None:
         return False
     weights = _rows(op)
     lanes = 256 * weights[1::2] + weights[::2]
@@ -64,9 +63,10 @@ def twins(op: Weighted, order: Order) -> NDArray[np.int8]:
 
 
 def _rows(op: Weighted) -> NDArray[np.int64]:
-    """The weights of each output channel in a row, of channels that do not depend on the input zeros; in fours."""
+    """The weights of each output channel in a row, zeros where they make no difference; in fours."""
     scales = scales_of(op)
-    assert scales is not None and op.weights.data is not None
+    assert op.weights.data is not None
     rows = np.moveaxis(op.weights.data.astype(np.int64), op.channel_axis, 0).reshape(op.channels, -1).copy()
-    rows[scales.idle] = 0
+    if scales is not None:
+        rows[scales.idle] = 0
     return in_fours(rows)
