@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from driftc.codegen.graph import Graph, Tensor
 from driftc.codegen.lower import Lowered
-from driftc.codegen.names import readable
 from driftc.codegen.passes.match import as_litert
 from driftc.codegen.samples import Samples
+from driftc.simulator.difference import Difference, Pairs, first_difference
 from driftc.simulator.engine import Engine, Program, Starts
 from driftc.simulator.float_io import FloatIo
 from driftc.simulator.model_engines import real_values
@@ -24,37 +24,6 @@ from driftc.simulator.references import LitertReference, ReferenceRefused, TflmR
 Array = NDArray[Any]
 Reference = TflmReference | LitertReference
 Tensors = dict[str, Array]
-
-
-@dataclass(frozen=True)
-class Difference:
-    """The first byte that is not as the specification says."""
-
-    engine: str
-    sample: int
-    layer: str  # as `compile` reports it, which is the name of its function in C
-    tensor: str  # its name in the model file
-    element: tuple[int, ...]
-    expected: int | float
-    got: int | float
-    share: float  # of the tensor's elements that differ
-    cause: str
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "layer": self.layer,
-            "element": list(self.element),
-            "expected": self.expected,
-            "got": self.got,
-            "engine": self.engine,
-        }
-
-    def __str__(self) -> str:
-        tensor = f"tensor '{readable(self.tensor)}', " if self.tensor != self.layer else ""
-        return (
-            f"{self.engine}: {readable(self.layer)}{list(self.element)} is {self.got}, expected {self.expected} "
-            f"({tensor}sample {self.sample}; {self.share:.1%} of its elements differ). {self.cause}"
-        )
 
 
 @dataclass
@@ -84,7 +53,6 @@ class Verification:
         }
 
 
-Pairs = list[tuple[Tensor, Array, Array | None]]  # tensor, what the specification says, what the engine gave
 Stream = Iterator[Callable[[Tensors], Pairs]]  # one item a sample
 
 
@@ -139,7 +107,7 @@ def verify(
                     partly.append(name)
                     found.notes.append(f"{name} failed on sample {number}; it was compared on those before: {refused}")
                 continue
-            difference = _first(name, pairs, layers, number, edited)
+            difference = first_difference(name, pairs, layers, number, edited)
             if difference is not None:
                 found.first_difference = difference
                 break
@@ -383,52 +351,3 @@ def _layer_names(lowered: Lowered) -> dict[str, str]:
     """Tensor -> the layer that computes it, under its C name where it is still a layer of its own."""
     operators = (*lowered.model.operators, *lowered.graph.operators)
     return {tensor.name: operator.name for operator in operators for tensor in operator.outputs}
-
-
-def _first(engine: str, pairs: Pairs, layers: dict[str, str], sample: int, edited: Sequence[str]) -> Difference | None:
-    for tensor, expected, got in pairs:
-        label = tensor.label or tensor.name
-        layer = layers.get(tensor.name, label)
-        if got is None:
-            cause = "The hook never showed this layer."
-            return Difference(engine, sample, layer, label, (0,), 0, 0, 1.0, cause)
-        flat, other = expected.reshape(-1), got.reshape(-1)
-        if flat.dtype != other.dtype or flat.size != other.size:
-            raise AssertionError(
-                f"{engine}: {tensor.name} is {other.dtype}[{other.size}], not {flat.dtype}[{flat.size}]"
-            )
-        if flat.tobytes() == other.tobytes():
-            continue
-        unlike = np.flatnonzero(
-            flat.view(np.uint8).reshape(flat.size, -1) != other.view(np.uint8).reshape(flat.size, -1)
-        )
-        where = int(unlike[0]) // flat.dtype.itemsize
-        return Difference(
-            engine,
-            sample,
-            layer,
-            label,
-            tuple(int(i) for i in np.unravel_index(where, tensor.shape or (1,))),
-            flat[where].item(),
-            other[where].item(),
-            float(np.mean(flat != other)),
-            _cause(engine, flat, other, edited),
-        )
-    return None
-
-
-def _cause(engine: str, expected: Array, got: Array, edited: Sequence[str]) -> str:
-    """The likeliest reason, from who differs and how."""
-    if edited and engine not in ("numpy", "tflm", "litert"):
-        return f"Likely cause: {', '.join(edited)} changed since driftc wrote it; compile the model again."
-    gap = np.abs(expected.astype(np.float64) - got.astype(np.float64))
-    shape = "off by one, as a rounding that differs would be" if gap.max() <= 1 else "not a matter of rounding"
-    if np.all(got == got[0]):
-        shape = "every element is the same: the layer was not computed, or computed from nothing"
-    who = {
-        "numpy": "the Plan computes something else than the Graph, which is a bug in driftc's planner",
-        "tflm": "the specification departs from TFLite Micro's kernel, which is a bug in driftc",
-        "litert": "LiteRT departs here in a way that docs/arithmetic.md does not list; TFLite Micro decides",
-        "host": "the generated C departs from the specification: a bug in driftc or in the host compiler",
-    }.get(engine, "the code for this core departs: compare with the host engine, another compiler (--cc) or -O")
-    return f"Likely cause: {who} ({shape})."

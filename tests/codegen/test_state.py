@@ -347,3 +347,11 @@ def test_rows_that_are_fed_and_a_state(tmp_path: Path) -> None:
     found = compiled(m, tmp_path, feed="rows")
     result = found.verify(engines=["numpy", "tflm", "host"], random=6, restart="5", sanitize=True)
     assert result.first_difference is None, str(result.first_difference)
+
+
+def test_on_the_page(tmp_path: Path) -> None:
+    (tmp_path / "stream.tflite").write_bytes(streaming().build())
+    driftc("compile", "stream.tflite", "--no-measure", "-o", "out", cwd=tmp_path)
+    driftc("report", "out", "-o", "page.html", cwd=tmp_path)
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "<strong>20 B</strong><span>kept between inferences, beside the arena: 1 variable</span>" in page
