@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-TARGETS = "cmake|esp-idf|zephyr|arduino|platformio"
+TARGETS = "cmake|esp-idf|zephyr|arduino|platformio|cmsis|micropython|mpy"
 
 
 @click.command()
@@ -18,7 +18,21 @@ TARGETS = "cmake|esp-idf|zephyr|arduino|platformio"
 @click.option("--author", metavar="'NAME <MAIL>'", help="Who made the model.")
 @click.option("--url", help="Where the package is at home.")
 @click.option("--license", metavar="SPDX", help="The model's licence, such as MIT or LicenseRef-Proprietary.")
-@click.option("--archive", is_flag=True, help="Also pack the folder as a .zip beside it.")
+@click.option("--archive", is_flag=True, help="Also pack the folder as a .zip (cmsis: a .pack) beside it.")
+@click.option("--vendor", metavar="NAME", help="cmsis: who publishes the pack (default: driftc).")
+@click.option(
+    "--mlops",
+    type=click.Path(path_type=Path),
+    metavar="FILE.cbuild-mlops.yml",
+    help="cmsis: what a solution says of its layer: where it is, for which core.",
+)
+@click.option("--arch", multiple=True, metavar="NAME", help="mpy: build for this; repeatable (default: all possible).")
+@click.option(
+    "--micropython",
+    type=click.Path(path_type=Path),
+    metavar="TREE",
+    help="mpy: MicroPython's source tree, to build with (default: the package is source).",
+)
 def export(folder: Path, to: str, output: Path | None, archive: bool, **settings: Any) -> None:
     """Make a package of FOLDER, which 'driftc compile' wrote, for the build system that you work in.
 

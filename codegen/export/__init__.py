@@ -35,8 +35,8 @@ def targets() -> Mapping[str, Target]:
 def export(folder: str | Path, to: str, output: str | Path | None, settings: Settings, archive: bool) -> list[Path]:
     """Write the package of `folder` for the target `to`; gives what was written: a folder, and a file with `archive`.
 
-    By default the folder is TARGET/NAME, so that a second model lands beside the first. Raises UsageError, and
-    ToolError where a target needs a tool that is missing or fails.
+    By default the folder is TARGET/NAME, so that a second model lands beside the first; a target may have another.
+    Raises UsageError, and ToolError where a target needs a tool that is missing or fails.
     """
     target = targets().get(to)
     if target is None:
@@ -46,7 +46,7 @@ def export(folder: str | Path, to: str, output: str | Path | None, settings: Set
             users = [name for name, other in targets().items() if option in other.takes]
             raise UsageError(f"--{option} belongs to --to {' and '.join(users)}, not to {to}")
     package = read_package(Path(folder), settings)
-    place = Path(output) if output is not None else Path(to) / package.name
+    place = Path(output) if output is not None else target.folder(package)
     _check(place)
     packed = place.with_name(target.archive_name(package))
     if archive:

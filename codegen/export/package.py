@@ -37,6 +37,10 @@ class Settings:
     author: str | None = None  # Name <mail>, or a name
     url: str | None = None
     license: str | None = None  # SPDX expression, of the model
+    vendor: str | None = None  # cmsis: who publishes the pack
+    mlops: Path | None = None  # cmsis: a .cbuild-mlops.yml
+    arch: tuple[str, ...] = ()  # mpy: what to build for
+    micropython: Path | None = None  # mpy: the source tree to build with
 
     def __post_init__(self) -> None:
         if not _VERSION.fullmatch(self.version):

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from importlib.abc import Traversable
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, ClassVar
 from xml.sax.saxutils import escape
 
@@ -49,6 +50,10 @@ class Target:
     def place(self, path: str, package: Package) -> str:
         """Where a template's file goes."""
         return path.replace("NAME", package.name)
+
+    def folder(self, package: Package) -> Path:
+        """Where the package goes unless the user says."""
+        return Path(self.name) / package.name
 
     def archive_name(self, package: Package) -> str:
         return f"{package.name}-{package.settings.version}.zip"

@@ -131,6 +131,8 @@ BAD = [
     (("--license", ""), "--license : is no SPDX expression"),
     (("--author", "<a@b>"), "--author <a@b>: is no author"),
     (("--author", "a\nb"), r"--author a\nb: is no author"),
+    (("--vendor", "acme"), "--vendor belongs to --to cmsis, not to cmake"),
+    (("--arch", "x64"), "--arch belongs to --to mpy, not to cmake"),
     (("--url", "example.org"), "--url example.org: is no address"),
 ]
 
