@@ -10,7 +10,7 @@
 
 /* RAM of one network: its regions, one behind the other. */
 #define KWS_NETWORK_ALIGN 4
-#define KWS_NETWORK_BYTES 1056
+#define KWS_NETWORK_BYTES 1440
 
 typedef struct {
     mp_obj_base_t base;
@@ -27,7 +27,7 @@ static mp_obj_t kws_network_new(const mp_obj_type_t *type, size_t n_args, size_t
 
     mp_arg_check_num(n_args, n_kw, 0, 1, false);
     memory = driftc_memory(n_args, args, KWS_NETWORK_BYTES, KWS_NETWORK_ALIGN, &self->block,
-                           "memory: " DRIFTC_TEXT(1059) " bytes or more wanted");
+                           "memory: " DRIFTC_TEXT(1443) " bytes or more wanted");
     const kws_memory_t blocks = { memory + 0 };
 
     if (kws_init(&self->net, &blocks) != 0)
@@ -158,7 +158,7 @@ mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *a
     mp_store_global(MP_QSTR_Network, MP_OBJ_FROM_PTR(&kws_network_type));
     mp_store_global(MP_QSTR_quantize, MP_OBJ_FROM_PTR(&kws_network_quantize_obj));
     mp_store_global(MP_QSTR_dequantize, MP_OBJ_FROM_PTR(&kws_network_dequantize_obj));
-    mp_store_global(MP_QSTR_MEMORY_BYTES, MP_OBJ_NEW_SMALL_INT(1059));
+    mp_store_global(MP_QSTR_MEMORY_BYTES, MP_OBJ_NEW_SMALL_INT(1443));
     mp_store_global(MP_QSTR_INPUT_ZERO, MP_OBJ_NEW_SMALL_INT(5));
     mp_store_global(MP_QSTR_OUTPUT_ZERO, MP_OBJ_NEW_SMALL_INT(-128));
     mp_store_global(MP_QSTR_INPUT_SCALE, mp_binary_get_val_array('f', (void *)scales, 0));
@@ -196,7 +196,7 @@ static const mp_rom_map_elem_t kws_network_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_Network), MP_ROM_PTR(&kws_network_type) },
     { MP_ROM_QSTR(MP_QSTR_quantize), MP_ROM_PTR(&kws_network_quantize_obj) },
     { MP_ROM_QSTR(MP_QSTR_dequantize), MP_ROM_PTR(&kws_network_dequantize_obj) },
-    { MP_ROM_QSTR(MP_QSTR_MEMORY_BYTES), MP_ROM_INT(1059) },
+    { MP_ROM_QSTR(MP_QSTR_MEMORY_BYTES), MP_ROM_INT(1443) },
     { MP_ROM_QSTR(MP_QSTR_INPUT_ZERO), MP_ROM_INT(5) },
     { MP_ROM_QSTR(MP_QSTR_OUTPUT_ZERO), MP_ROM_INT(-128) },
     { MP_ROM_QSTR(MP_QSTR_INPUT_SCALE), DRIFTC_ROM_FLOAT(kws_network_input_scale, 0x3CC873F6u, 0x3F990E7EC0000000u) },
