@@ -159,4 +159,55 @@ static inline int driftc_leading_zeros(uint32_t x)
 #endif
 }
 
+/* 1 / sqrt(x) as *value / 2^31 / 2^result for x >= 0 (0 counts as 1): five Newton-Raphson steps in Q3.28, as TFLite
+ * has them. */
+static inline int driftc_inverse_root(int32_t x, int32_t *value)
+{
+    int32_t root = 1 << 28;
+    int32_t half;
+    int shift = 11;
+
+    if (x <= 1) {
+        *value = INT32_MAX;
+        return 0;
+    }
+    for (; x >= 1 << 29; x /= 4)
+        shift++;
+    for (; x < 1 << 27; x *= 4)
+        shift--;
+    half = driftc_shift_right(x >> 1, 1);
+    for (int step = 0; step < 5; step++) {
+        const int32_t cube = driftc_multiply_high(driftc_multiply_high(root, root), root) * 64;
+
+        root = (driftc_multiply_high(root, (1 << 28) + (1 << 27)) - driftc_multiply_high(half, cube)) * 8;
+    }
+    root = driftc_multiply_high(root, 1518500250);
+    *value = shift < 0 ? root * (1 << -shift) : root;
+    return shift < 0 ? 0 : shift;
+}
+
+/* ln(x) in Q5.26 for x >= 1 in Q12.19, as TFLite has it: a rational function around the fourth root of a half. */
+static inline int32_t driftc_log(int32_t x)
+{
+    const int zeros = driftc_leading_zeros((uint32_t)x);
+    const int32_t half_root = driftc_multiply_high(x, 1518500250);
+    const int zeros_b = driftc_leading_zeros((uint32_t)half_root) - 1;
+    const int32_t root_a = driftc_multiply_high((int32_t)((uint32_t)x << (zeros - 1)), 1518500250);
+    const int32_t root_b = x >= 1 << (31 - zeros_b) ? INT32_MAX : (int32_t)((uint32_t)x << zeros_b);
+    const int32_t doubled = root_a > INT32_MAX / 2 ? INT32_MAX : root_a * 2;
+    const int32_t root = doubled < root_b ? doubled : root_b;
+    const int32_t power_a = (12 - zeros) * (1 << 25) + (1 << 23);
+    const int32_t power_b = (12 - zeros_b) * (1 << 25) - (1 << 23);
+    const int32_t apart = (root - 1805811301) * 2;
+    const int32_t square = driftc_multiply_high(apart, apart);
+    const int32_t middle = (int32_t)(((int64_t)root + 1805811301 + 1) >> 1);
+    const int32_t above =
+        driftc_multiply_high(apart, root) + driftc_multiply_high(driftc_multiply_high(apart, square), 117049297);
+    const int32_t below = driftc_multiply_high(middle, 1057819769 + apart + driftc_multiply_high(square, 127690142)) +
+                          driftc_multiply_high(apart, 638450708);
+    const int32_t share = driftc_multiply_high(driftc_shift_right(above, 6), driftc_one_over_one_plus(below));
+
+    return (driftc_multiply_high(power_a > power_b ? power_a : power_b, 1488522236) + share) * 2;
+}
+
 #endif

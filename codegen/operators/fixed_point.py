@@ -24,7 +24,11 @@ _EXP_OF_BIT = (
 )
 _EXP_OF_MINUS_EIGHTH = 1895147668
 _THIRD = 715827883
-_HALF_ROOT_OF_TWO = 1518500250  # Q0.31
+_ROOT_OF_HALF = 1518500250  # Q0.31, as are those that follow
+_FOURTH_ROOT_OF_HALF = 1805811301
+_LOG_OF_TWO = 1488522236
+_ALPHA_N, _ALPHA_D, _ALPHA_I, _ALPHA_F = 117049297, 127690142, 1057819769, 638450708
+_QUARTER = 1 << 23  # Q6.25
 _48_OVER_17 = 1515870810  # Q2.29
 _MINUS_32_OVER_17 = -1010580540  # Q2.29
 
@@ -36,7 +40,7 @@ def significand(real: float) -> tuple[int, int]:
     return (value, exponent) if value < 2**31 else (value // 2, exponent + 1)
 
 
-def shift_left(x: Int64, exponent: int) -> Int64:
+def shift_left(x: Int64, exponent: Int64 | int) -> Int64:
     """x * 2^exponent, saturated to int32."""
     return np.asarray(np.clip(x << exponent, INT32_MIN, INT32_MAX), np.int64)
 
@@ -108,5 +112,29 @@ def inverse_root(x: Int64) -> tuple[Int64, Int64]:
     for _ in range(5):
         cube = shift_left(multiply_high(multiply_high(root, root), root), 6)
         root = shift_left(multiply_high(root, (1 << 28) + (1 << 27)) - multiply_high(half, cube), 3)
-    value = wrap(multiply_high(root, _HALF_ROOT_OF_TWO) << np.maximum(-shift, 0))
+    value = wrap(multiply_high(root, _ROOT_OF_HALF) << np.maximum(-shift, 0))
     return np.where(x <= 1, INT32_MAX, value), np.where(x <= 1, 0, np.maximum(shift, 0))
+
+
+def log(x: Int64) -> Int64:
+    """ln(x) in Q5.26 for x >= 1 in Q12.19: a rational function around the fourth root of a half.
+
+    TFLite `log_x_for_x_greater_than_or_equal_to_1`.
+    """
+    zeros = leading_zeros(x)
+    first = shift_left(multiply_high(shift_left(x, zeros - 1), _ROOT_OF_HALF), 1)
+    second_zeros = leading_zeros(multiply_high(x, _ROOT_OF_HALF)) - 1
+    root = np.minimum(first, shift_left(x, second_zeros))
+    power = np.maximum(((12 - zeros) << 25) + _QUARTER, ((12 - second_zeros) << 25) - _QUARTER)
+    middle = (root + _FOURTH_ROOT_OF_HALF + 1) >> 1
+    apart = 2 * (root - _FOURTH_ROOT_OF_HALF)
+    square = multiply_high(apart, apart)
+    above = multiply_high(apart, root) + multiply_high(multiply_high(apart, square), _ALPHA_N)
+    below = multiply_high(middle, _ALPHA_I + apart + multiply_high(square, _ALPHA_D)) + multiply_high(apart, _ALPHA_F)
+    share = multiply_high(shift_right(above, 6), one_over_one_plus(below))
+    return shift_left(multiply_high(power, _LOG_OF_TWO) + share, 1)
+
+
+def leading_zeros(x: Int64) -> Int64:
+    """Of integers in [1, 2^32) as uint32."""
+    return 32 - np.frexp(x.astype(np.float64))[1].astype(np.int64)

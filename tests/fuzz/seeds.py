@@ -93,6 +93,17 @@ def functions() -> ModelBuilder:
     return m
 
 
+def attention() -> ModelBuilder:
+    m = ModelBuilder()
+    x = m.input("steps", (1, 4, 6), scale=0.05, zero_point=4)
+    q = m.prelu(x, m.constant(_weights(6), scale=0.01, name="slopes"), out_scale=0.04, name="query")
+    a = m.batch_matmul(q, x, adj_y=True, out_scale=0.1, name="scores")
+    b = m.batch_matmul(m.softmax(a, name="shares"), x, out_scale=0.05, name="attended")
+    c = m.add_n(b, b, out_scale=0.1, name="twice")
+    m.output(m.log_softmax(c, name="logarithms"), m.l2_normalization(c, name="length_1"))
+    return m
+
+
 def movement() -> ModelBuilder:
     m = ModelBuilder()
     x = m.input("image", (1, 6, 4, 4), scale=0.1, zero_point=4)
@@ -281,6 +292,7 @@ BUILT: dict[str, Callable[[], ModelBuilder]] = {
     "elementwise": elementwise,
     "decisions": decisions,
     "functions": functions,
+    "attention": attention,
     "movement": movement,
     "more_movement": more_movement,
     "decoder": decoder,

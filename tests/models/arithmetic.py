@@ -60,6 +60,16 @@ class ArithmeticOperators(GraphBuilder):
         self.operator("SOFTMAX", [x], [y], "SoftmaxOptions", version=2, Beta=beta)
         return y
 
+    def log_softmax(self, x: Tensor, *, name: str | None = None) -> Tensor:
+        y = self.result(name, x.shape, x, 1 / 16, 127)
+        self.operator("LOG_SOFTMAX", [x], [y], "LogSoftmaxOptions", version=2)
+        return y
+
+    def l2_normalization(self, x: Tensor, *, name: str | None = None) -> Tensor:
+        y = self.result(name, x.shape, x, 1 / 128, 0)
+        self.operator("L2_NORMALIZATION", [x], [y], "L2NormOptions", version=2)
+        return y
+
     def logistic(self, x: Tensor, *, name: str | None = None) -> Tensor:
         y = self.result(name, x.shape, x, 1 / 256, -128)
         self.operator("LOGISTIC", [x], [y], version=2)

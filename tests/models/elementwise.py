@@ -27,6 +27,17 @@ class ElementwiseOperators(ArithmeticOperators):
     def squared_difference(self, a: Tensor, b: Tensor, **result: Unpack[Result]) -> Tensor:
         return self._pair("SQUARED_DIFFERENCE", "SquaredDifferenceOptions", a, b, **result)
 
+    def prelu(self, x: Tensor, alpha: Tensor, **result: Unpack[Result]) -> Tensor:
+        y = self.result(result.get("name"), x.shape, x, result.get("out_scale"), result.get("out_zero_point"))
+        self.operator("PRELU", [x, alpha], [y])
+        return y
+
+    def add_n(self, *operands: Tensor, **result: Unpack[Result]) -> Tensor:
+        a = operands[0]
+        y = self.result(result.get("name"), a.shape, a, result.get("out_scale"), result.get("out_zero_point"))
+        self.operator("ADD_N", operands, [y], "AddNOptions")
+        return y
+
     def compare(self, code: str, a: Tensor, b: Tensor, *, name: str | None = None) -> Tensor:
         """`code`: EQUAL, NOT_EQUAL, GREATER, GREATER_EQUAL, LESS or LESS_EQUAL."""
         table = f"{''.join(part.title() for part in code.split('_'))}Options"

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from math import prod
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from models.core import PADDING, GraphBuilder, Pair, pair, window
+from models.core import PADDING, GraphBuilder, Pair, Result, pair, window
 from models.schema import Activation, Array, Padding, Tensor
 
 
 class WeightedOperators(GraphBuilder):
+    def batch_matmul(
+        self, a: Tensor, b: Tensor, *, adj_x: bool = False, adj_y: bool = False, **result: Unpack[Result]
+    ) -> Tensor:
+        """Products of matrices, their leading axes broadcast."""
+        batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        shape = (*batch, a.shape[-1 if adj_x else -2], b.shape[-2 if adj_y else -1])
+        y = self.result(result.get("name"), shape, a, result.get("out_scale"), result.get("out_zero_point"))
+        self.operator("BATCH_MATMUL", [a, b], [y], "BatchMatMulOptions", version=2, AdjX=adj_x, AdjY=adj_y)
+        return y
+
     def conv_2d(
         self,
         x: Tensor,

@@ -110,6 +110,25 @@ def selects(draw: st.DrawFn) -> ModelBuilder:
     return m
 
 
+@st.composite
+def prelus(draw: st.DrawFn) -> ModelBuilder:
+    m = ModelBuilder()
+    x = draw(inputs(m, draw(shapes(1, 4, 4))))
+    m.output(m.prelu(x, draw(like(m, x, "alpha", alike=False)), **draw(results())))
+    return m
+
+
+@st.composite
+def sums(draw: st.DrawFn) -> ModelBuilder:
+    m = ModelBuilder()
+    x = draw(inputs(m, draw(shapes(1, 4, 4))))
+    others = [
+        m.input(f"y{n}", x.shape, scale=x.scale[0], zero_point=x.zero_point[0]) for n in range(draw(st.integers(1, 4)))
+    ]
+    m.output(m.add_n(x, *others, out_scale=x.scale[0] * draw(ratios), out_zero_point=draw(zero_points)))
+    return m
+
+
 def function(code: str) -> Models:
     """All 256 values are in the input, which `samples_of` fills with them once; none is below 0 where roots are."""
 
@@ -156,6 +175,8 @@ ELEMENTWISE: dict[str, Models] = {
     **{code: comparison(code) for code in COMPARISONS},
     **{code: logical(code) for code in ("logical_and", "logical_or", "logical_not")},
     "select_v2": selects(),
+    "prelu": prelus(),
+    "add_n": sums(),
     **{code: function(code.upper()) for code in FUNCTIONS},
     "neg": float_function(FLOAT_FUNCTIONS),
 }

@@ -123,6 +123,29 @@ def dense_layers(draw: st.DrawFn) -> ModelBuilder:
     return builder
 
 
+@st.composite
+def matrix_products(draw: st.DrawFn) -> ModelBuilder:
+    """Both computed, or the right one constant; either transposed, leading axes broadcast."""
+    builder = ModelBuilder()
+    rows, columns, depth = draw(st.integers(1, 5)), draw(st.integers(1, 9)), draw(st.integers(1, 9))
+    adj_x, adj_y = draw(st.booleans()), draw(st.booleans())
+    batch = draw(shapes(0, 2, 3))
+    thin = tuple(draw(st.sampled_from([1, extent])) for extent in batch)
+    leading = draw(st.permutations([batch, thin]))
+    left = (*leading[0], *((depth, rows) if adj_x else (rows, depth)))
+    right = (*leading[1], *((columns, depth) if adj_y else (depth, columns)))
+    a = draw(inputs(builder, left))
+    if draw(st.booleans()):
+        data = np.random.default_rng(draw(seeds)).integers(-128, 128, right, dtype=np.int8)
+        b = builder.constant(data, scale=draw(scales), zero_point=draw(zero_points))
+    else:
+        b = draw(inputs(builder, right, "y"))
+    scale = a.scale[0] * b.scale[0] * 60 * depth**0.5 * draw(ratios)
+    result: dict[str, Any] = {"out_scale": scale, "out_zero_point": draw(zero_points)}
+    builder.output(builder.batch_matmul(a, b, adj_x=adj_x, adj_y=adj_y, **result))
+    return builder
+
+
 # --- two tensors, windows, reductions ---
 
 
@@ -220,6 +243,20 @@ def mapping(code: str) -> Models:
         if code == "hard_swish":
             assume(x.scale[0] / 128 / arguments["out_scale"] < 0.99)
         builder.output(getattr(builder, code)(x, **arguments))
+        return builder
+
+    return models()
+
+
+def by_row(code: str) -> Models:
+    """Rows of a few values, and of many."""
+
+    @st.composite
+    def models(draw: st.DrawFn) -> ModelBuilder:
+        builder = ModelBuilder()
+        shape = (*draw(shapes(0, 3, 3)), draw(st.one_of(st.integers(1, 12), st.integers(1, 511))))
+        x = draw(inputs(builder, shape))
+        builder.output(getattr(builder, code)(x))
         return builder
 
     return models()
@@ -545,6 +582,7 @@ MODELS: dict[str, Models] = {
     "depthwise_conv_2d": depthwise_convolutions(),
     "transpose_conv": transposed_convolutions(),
     "fully_connected": dense_layers(),
+    "batch_matmul": matrix_products(),
     **{code: elementwise(code) for code in ("add", "sub", "mul")},
     **ELEMENTWISE,
     **{code: pool(code) for code in ("average_pool_2d", "max_pool_2d")},
@@ -553,6 +591,7 @@ MODELS: dict[str, Models] = {
     **{code: mapping(code) for code in ("logistic", "tanh", "relu", "relu6", "hard_swish", "leaky_relu")},
     "quantize": st.one_of(mapping("quantize"), signs()),
     "softmax": softmaxes(),
+    **{code: by_row(code) for code in ("log_softmax", "l2_normalization")},
     "pad": moving(pad, 5, 4),
     "reshape": moving(reshape, 4),
     "squeeze": moving(squeeze, 5, 2),

@@ -24,6 +24,7 @@ FAMILIES = {
     "comparisons": ("equal", "not_equal", "greater", "greater_equal", "less", "less_equal"),
     "functions": ("abs", "rsqrt", "sqrt", "exp", "log", "elu", "gelu", "relu_n1_to_1", "relu_0_to_1", "neg"),
     "reductions": ("sum", "reduce_max", "reduce_min"),
+    "rows": ("log_softmax", "l2_normalization"),
     "places": ("arg_max", "arg_min"),
     "logic": ("logical_and", "logical_or", "logical_not", "select_v2"),
 }

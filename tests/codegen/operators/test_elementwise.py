@@ -99,3 +99,33 @@ def test_every_quotient(tflm: Oracle, a: float, b: float, ratio: float) -> None:
     builder.output(builder.div(x, y, out_scale=a / b * ratio))
     every = np.arange(-128, 128).astype(np.int8)
     compare(builder, tflm, samples=[[every.reshape(x.shape), every.reshape(y.shape)]])
+
+
+def matrices(a: tuple[int, ...], b: tuple[int, ...]) -> bytes:
+    builder = ModelBuilder()
+    x, y = builder.input("x", a, scale=0.1), builder.input("y", b, scale=0.1, zero_point=5)
+    z = builder.tensor("z", (1, a[-2], b[-1]), scale=0.2)
+    builder.operator("BATCH_MATMUL", [x, y], [z], "BatchMatMulOptions")
+    builder.output(z)
+    return builder.build()
+
+
+def prelu_of(alpha: tuple[int, ...]) -> bytes:
+    builder = ModelBuilder()
+    x = builder.input("x", (1, 4), scale=0.1)
+    builder.output(builder.prelu(x, builder.constant(np.ones(alpha, np.int8), scale=0.1)))
+    return builder.build()
+
+
+@pytest.mark.parametrize(
+    ("model", "problem"),
+    [
+        (matrices((1, 4, 5), (1, 4, 5)), "do not fit each other"),
+        (matrices((2, 4, 5), (3, 5, 4)), "do not fit each other"),
+        (matrices((1, 1, 130000), (1, 130000, 1)), "sum can overflow int32"),
+        (prelu_of((2, 4)), "does not fit an input"),
+    ],
+)
+def test_shapes_refused(model: bytes, problem: str) -> None:
+    with pytest.raises(ModelError, match=problem):
+        load_bytes(model)

@@ -50,6 +50,13 @@ BUILD: dict[str, Build] = {
     "average pool": lambda m, x: m.average_pool_2d(x, (3, 2), stride=2, padding="SAME"),
     "max pool": lambda m, x: m.max_pool_2d(x, 3, stride=2, padding="SAME"),
     "mean": lambda m, x: m.mean(x, [1, 2], out_scale=0.05),
+    "prelu": lambda m, x: m.prelu(x, m.constant(weights(4), scale=0.01, zero_point=1), **OUT),
+    "sum of three": lambda m, x: m.add_n(*[m.relu(x, out_zero_point=0)] * 3, out_scale=0.15),
+    "log softmax": lambda m, x: m.log_softmax(x),
+    "length 1": lambda m, x: m.l2_normalization(x),
+    "matrix product": lambda m, x: m.batch_matmul(
+        x, m.constant(weights(1, 1, 5, 4), scale=0.01, zero_point=7), adj_y=True, out_scale=0.06, out_zero_point=-4
+    ),
     "sum": lambda m, x: m.mean(x, [2, 1], code="SUM", out_scale=2.0, keep_dims=True),
     "smallest of channels": lambda m, x: m.mean(x, [3], code="REDUCE_MIN"),
     "softmax": lambda m, x: m.softmax(x),

@@ -68,6 +68,10 @@ BUILD: dict[str, Build] = {
         x, weights(4, 2, 3, x.shape[3]), weight_scale=0.01, stride=(3, 1), padding="VALID", out_scale=0.5
     ),
     "mean": lambda m, x: m.mean(x, [1, 2], out_scale=0.2),
+    "prelu": lambda m, x: m.prelu(x, constant(m, 1, 1, x.shape[3]), out_scale=0.2),
+    "sum of three": lambda m, x: m.add_n(x, x, x, out_scale=0.3),
+    "log softmax": lambda m, x: m.log_softmax(x),
+    "length 1": lambda m, x: m.l2_normalization(x),
     "sum": lambda m, x: m.mean(x, [1, 2], code="SUM", out_scale=0.9),
     "largest": lambda m, x: m.mean(x, [1, 2], code="REDUCE_MAX"),
     "mean kept": lambda m, x: m.mean(x, [1, 2], keep_dims=True),
