@@ -96,7 +96,7 @@ def functions() -> ModelBuilder:
 def attention() -> ModelBuilder:
     m = ModelBuilder()
     x = m.input("steps", (1, 4, 6), scale=0.05, zero_point=4)
-    q = m.prelu(x, m.constant(weights(6), scale=0.01, name="slopes"), out_scale=0.04, name="query")
+    q = m.prelu(x, m.constant(small_weights(6), scale=0.01, name="slopes"), out_scale=0.04, name="query")
     a = m.batch_matmul(q, x, adj_y=True, out_scale=0.1, name="scores")
     b = m.batch_matmul(m.softmax(a, name="shares"), x, out_scale=0.05, name="attended")
     c = m.add_n(b, b, out_scale=0.1, name="twice")
