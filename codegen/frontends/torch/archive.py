@@ -18,6 +18,7 @@ TENSORS = re.compile(
     r"torch\.nn\.parameter Parameter|torch\.storage (Untyped|Typed)Storage|torch\.serialization _get_layout|"
     r"torch (\w+Storage|Size|device|dtype|Tensor|strided|u?int\d+|b?float\d+|bool|complex\d+)"
 )
+FOREIGN = re.compile(rb'"torch\.ops\.(?!aten\.|higher_order\.)(\w+\.\w+)')
 OBJECTS = ("custom_obj_", "opaque_obj_")  # members that are pickles of whatever Python made
 REMEDY = "export the model again with tensors as its only example inputs"
 
@@ -31,8 +32,22 @@ def check(path: Path, title: str) -> None:
                 raise ModelError(f"{title}: holds machine code ('{name}'), which driftc does not load")
             if last.startswith(OBJECTS):
                 raise ModelError(f"{title}: holds a pickled object ('{name}'), which driftc does not load; {REMEDY}")
+            if "models/" in name and last.endswith(".json"):
+                _check_operators(member(archive, name, title), title)
         for name in _pickled(archive, title):
             _check_tensors(member(archive, name, title), f"{title}: '{name}'")
+
+
+def _check_operators(program: bytes, title: str) -> None:
+    """Raises ModelError for operators of other libraries, which torch could not load and would bury in its log."""
+    found = sorted({name.decode() for name in FOREIGN.findall(program)})
+    if any(name.startswith("quantized") for name in found):
+        raise ModelError(
+            f"{title}: was quantised already, by PyTorch ({', '.join(found)}); export the float program from before "
+            "prepare_pt2e: driftc quantises it, with --calibrate"
+        )
+    if found:
+        raise ModelError(f"{title}: holds operators of other libraries: {', '.join(found)}; driftc reads PyTorch's own")
 
 
 def _pickled(archive: zipfile.ZipFile, title: str) -> list[str]:

@@ -158,3 +158,21 @@ def test_what_is_missing_is_told_at_once(file: str, tmp_path: Path) -> None:
     path = export_torch(Net(), (torch.zeros(1, 5, 4),), tmp_path / file)
     with pytest.raises(ModelError, match=r"not supported: 2 kinds of operator (lstm|LSTM) .*; or .*, (TopK|topk) \("):
         load_model(path)
+
+
+@TORCH
+def test_a_program_that_is_quantised_already_is_told_as_such(tmp_path: Path) -> None:
+    torch = import_module("torch")
+    import_module("torch.ao.quantization.fx._decomposed")
+    made = torch.ops.quantized_decomposed
+
+    class Net(torch.nn.Module):  # type: ignore[misc, name-defined]
+        def forward(self, x: Any) -> Any:
+            y = made.quantize_per_tensor(x, 0.1, 0, -128, 127, torch.int8)
+            return torch.relu(made.dequantize_per_tensor(y, 0.1, 0, -128, 127, torch.int8))
+
+    path = export_torch(Net(), (torch.zeros(1, 3, 4, 4),), tmp_path / "net.pt2")
+    with pytest.raises(
+        ModelError, match=r"was quantised already, by PyTorch \(quantized_decomposed.dequantize_per_ten"
+    ):
+        load_model(path)

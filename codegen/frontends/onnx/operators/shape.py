@@ -161,12 +161,20 @@ def reshape(node: Node) -> Value:
     return node.to.reshape(node.label, x, tuple(wanted))
 
 
-@operator("Squeeze", "Unsqueeze")
-def as_inferred(node: Node) -> Value:
-    shape = node.walk.shapes.get(node.output)
-    if not shape or None in shape:
-        node.walk.builder.refuse(f"'{node.label}' ({node.kind}): its shape is not fixed")
-    return node.to.reshape(node.label, node.value(0), tuple(int(n) for n in shape if n is not None))
+@operator("Squeeze")
+def squeeze(node: Node) -> Value:
+    x = node.value(0)
+    axes = node.integers(1, "axes")
+    gone = {axis % x.rank for axis in axes} if axes else {axis for axis, n in enumerate(x.shape) if n == 1 and axis}
+    return node.to.reshape(node.label, x, tuple(n for axis, n in enumerate(x.shape) if axis not in gone))
+
+
+@operator("Unsqueeze")
+def unsqueeze(node: Node) -> Value:
+    x, axes = node.value(0), node.integers(1, "axes") or []
+    rank = x.rank + len(axes)
+    inserted, rest = {axis % rank for axis in axes}, iter(x.shape)
+    return node.to.reshape(node.label, x, tuple(1 if axis in inserted else next(rest) for axis in range(rank)))
 
 
 @operator("Transpose")
