@@ -20,6 +20,7 @@ from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.conversion.dequantize import Dequantize
 from driftc.codegen.operators.conversion.quantize import Quantize
 from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
+from driftc.codegen.passes.absorb import absorb
 from driftc.codegen.passes.activate import activate
 from driftc.codegen.passes.fold import fold
 from driftc.codegen.passes.sink import sink
@@ -108,7 +109,7 @@ def quantize_graph(
     """`real` as a frontend gives it, with its batch normalisation."""
     see = watch or (lambda stage, graph: None)
     see("import", real)
-    real = sink(real)
+    real = absorb(sink(real))
     folded = fold(real)
     see("fold", folded)
     prepared = activate(folded)
