@@ -55,6 +55,7 @@ class Tensor:
     data: Array | None = None  # a constant's value
     label: str = ""  # the name in the model file: for people only, never for C
     index: int | None = None  # the tensor's index in the model file, where it has one
+    start: int | None = None  # of a view of a part of another tensor's bytes: which of them is its first
 
     @property
     def size(self) -> int:

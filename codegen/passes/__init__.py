@@ -10,6 +10,7 @@ from driftc.codegen.passes.constant import constant
 from driftc.codegen.passes.fuse import fuse
 from driftc.codegen.passes.state import state
 from driftc.codegen.passes.tabulate import tabulate
+from driftc.codegen.passes.views import views
 
 PASSES: dict[str, Callable[[Graph], Graph]] = {
     "tabulate": tabulate,
@@ -17,4 +18,5 @@ PASSES: dict[str, Callable[[Graph], Graph]] = {
     "fuse": fuse,
     "state": state,
     "constant": constant,
+    "views": views,
 }

@@ -32,7 +32,7 @@ def check(plan: Plan) -> None:
         _, width, channels = buffer.shape
         rows = buffer.row0 + np.arange(box.row0, box.row1)[:, None, None]
         element = (rows * buffer.row_pixels + buffer.pixel0 + np.arange(width)[None, :, None]) * channels
-        element = element + np.arange(box.channel0, box.channel1)[None, None, :]
+        element = element + np.arange(box.channel0, box.channel1)[None, None, :] + buffer.first
         item = np.arange(buffer.dtype.itemsize)
         return buffer.byte_addresses(box), (number << 40) + element[..., None] * 8 + item
 

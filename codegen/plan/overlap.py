@@ -36,6 +36,10 @@ class Distance:
         apart = target + self.below <= source or source + self.above <= target
         return apart or (self.same and source == target)
 
+    def behind(self, start: int) -> Distance:
+        """Of the storage in which the input begins at byte `start`."""
+        return Distance(self.below - start, self.above + start)
+
     def least(self, other: Distance) -> Distance:
         """What one or the other allows."""
         return Distance(min(self.below, other.below), min(self.above, other.above), self.same or other.same)

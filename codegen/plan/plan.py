@@ -92,6 +92,7 @@ class Buffer:
     kept: int
     data: Array | None = None  # the value of a buffer in CONSTANTS, whose `name` is then the array's in C
     strip: Strip | None = None
+    first: int = 0  # of a view of a part of another buffer: which of its elements is the first here
 
     @classmethod
     def whole(cls, tensor: Tensor, region: str, offset: int) -> Buffer:

@@ -69,6 +69,8 @@ class Stream:
         """The map made here that `operator`, a dense layer, reads as one row of values."""
         if not isinstance(operator, FullyConnected) or operator.rows != 1 or operator.inputs[0].hwc[:2] != (1, 1):
             return None
+        if operator.inputs[0].start is not None:
+            return None
         name = operator.inputs[0].name
         root = self.views.get(name, name)
         return self.operators[self.maker[root]].outputs[0] if root in self.maker else None

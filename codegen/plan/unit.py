@@ -40,7 +40,9 @@ class Places:
         """All of `tensor`, dense; a constant in flash."""
         if tensor.name not in self._known:
             if tensor.data is None:
-                made = Buffer.whole(tensor, *self._where[self._views.get(tensor.name, tensor.name)])
+                region, offset = self._where[self._views.get(tensor.name, tensor.name)]
+                start = tensor.start or 0
+                made = replace(Buffer.whole(tensor, region, offset + start), first=start // tensor.dtype.itemsize)
             else:
                 name = self._constants.unique(f"constant_{identifier(tensor.name, 'tensor')}")
                 made = Buffer.part(tensor, CONSTANTS, 0, name=name, data=tensor.data)
@@ -144,10 +146,12 @@ def tiled(
     scratch = scratch_of(flat, chosen, f"{operators[0].name}..{operators[-1].name} scratch")
     sizes = {buffer.name: aligned(buffer.bytes) for buffer in (*private, *scratch)}
     writes = (*(tensor.name for tensor in results), *sizes)
+    parts = {_storage(t, views) for operator in operators for t in operator.inputs if t.start is not None}
     distances = {
         (source, result.name): _of_calls(flat, apart.whole(tensor), apart.whole(result))
         for source, tensor in read.items()
         for result in results
+        if source not in parts
     }
 
     def by_kernels(places: Places) -> list[Call]:
@@ -228,6 +232,7 @@ def _all(operator: Operator, places: Sequence[int], target: int, backward: bool,
         one = distance(operator, place, target, backward, kernel)
         if one is None:
             return None
+        one = one.behind(operator.inputs[place].start or 0)
         found = one if found is None else found.most(one)
     return found
 

@@ -47,6 +47,7 @@ def _layer(draw: st.DrawFn, builder: ModelBuilder, random: np.random.Generator, 
         "concatenation",
         "mean",
         "larger",
+        "halves",
         "crop",
         "deconv",
     ]
@@ -73,6 +74,8 @@ def _layer(draw: st.DrawFn, builder: ModelBuilder, random: np.random.Generator, 
         return [builder.concatenation([x, draw(st.sampled_from(beside))], axis=3)]
     if kind == "larger":
         return [builder.resize_nearest_neighbor(x, (draw(st.integers(1, 8)), 2 * x.shape[2]))] if x.shape[1] < 9 else []
+    if kind == "halves":
+        return list(builder.split(x, 2, axis=1)) if x.shape[1] % 2 == 0 else []
     if kind == "crop":
         first = draw(st.integers(0, x.shape[1] - 1))
         return [builder.strided_slice(x, [0, first, 0, 0], [1, 99, 99, 99], [1, draw(st.integers(1, 2)), 1, 1])]

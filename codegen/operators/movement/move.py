@@ -95,6 +95,17 @@ class Move(Operator):
         return None
 
     @property
+    def firsts(self) -> tuple[int, ...] | None:
+        """Where each output is nothing but a run of the only input's elements: the first of each; else None."""
+        nests = self.nests()
+        if len(self.inputs) > 1 or len(nests) != len(self.outputs) or self.fill is not None:
+            return None
+        for number, (nest, tensor) in enumerate(zip(nests, self.outputs, strict=True)):
+            if nest.target != number or nest.outer or nest.run != tensor.size:
+                return None
+        return tuple(nest.read for nest in nests)
+
+    @property
     def int8_tensors(self) -> tuple[Tensor, ...]:
         return ()
 
