@@ -6,10 +6,12 @@ which nine in ten are within 10 %. What is reported as measured is always counte
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING
 
 from driftc.codegen.operators.base import Windowed
 from driftc.codegen.operators.convolution.weighted import Weighted
+from driftc.codegen.operators.movement.move import Move, Nest
 from driftc.codegen.operators.movement.row_input import RowInput
 from driftc.codegen.operators.reduction.mean import Mean
 from driftc.codegen.operators.reduction.pool import Pool
@@ -23,6 +25,8 @@ RESULT = 22.0  # start of a sum, requantising and storing it
 SUM = 18.0  # the same where the sum is loaded from and stored to int32
 PIXEL = 20.0
 COPIED = 0.5  # a byte
+RUN = 6.0  # of bytes, besides these
+ALONE = 5.0  # an element that is copied by itself
 POOLED = 9.0  # a point of a window
 SIMPLE = 29.0  # an element of anything else
 ROW = 12.0
@@ -47,6 +51,9 @@ def portable(call: Call) -> float:
             return fixed + macs * MAC_DEPTHWISE
         each = SUM if call.epilogue == "accumulate" else RESULT
         return fixed + macs * MAC + results * each + call.rows.count * width * PIXEL
+    if isinstance(operator, Move):
+        item = call.outputs[0].dtype.itemsize
+        return fixed + share * sum(_moved(nest, item) for nest in operator.nests())
     if isinstance(operator, Pool | Windowed):
         window = (call.reduce.count if call.reduce else operator.kernel[0]) * operator.kernel[1]
         return fixed + results * (POOLED * window + RESULT)
@@ -54,3 +61,11 @@ def portable(call: Call) -> float:
         part = call.reduce.count / operator.inputs[0].hwc[0] if call.reduce else 1.0
         return fixed + operator.inputs[0].size * share * part * 10 + results * RESULT
     return fixed + operator.macs * share * MAC + results * SIMPLE
+
+
+def _moved(nest: Nest, item: int) -> float:
+    """The copies of elements of `item` bytes."""
+    turns = prod(loop.count for loop in nest.outer)
+    if nest.spread > 1 or nest.at_once(item) > 1:
+        return turns * (RUN + COPIED * item * max(nest.spread, nest.run))
+    return turns * ALONE * nest.run

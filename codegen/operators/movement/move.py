@@ -67,15 +67,22 @@ class Nest:
         last = loops[-1] if loops else Loop(1, 1, 1)
         return last.count if (last.read, last.write, last.table) == (1, 1, "") else 1
 
+    @property
+    def spread(self) -> int:
+        """How often, one behind the other, the innermost loop writes the same element."""
+        loops = self.merged.loops
+        last = loops[-1] if loops else Loop(1, 1, 1)
+        return last.count if (last.read, last.write, last.table) == (0, 1, "") and last.count >= SHORTEST else 1
+
     def at_once(self, item: int) -> int:
         """How many elements of `item` bytes are read before the first of them is written."""
         return self.run if self.run * item >= SHORTEST else 1
 
     @property
     def outer(self) -> tuple[Loop, ...]:
-        """The loops around `run`."""
+        """The loops around `run`, or `spread`."""
         loops = self.merged.loops
-        return loops[:-1] if self.run > 1 else loops
+        return loops[:-1] if self.run > 1 or self.spread > 1 else loops
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
