@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypedDict
 
 import numpy as np
@@ -129,6 +130,14 @@ class GraphBuilder:
                 options,
             )
         )
+
+    def with_int4(self) -> None:
+        """Makes the weights int4, each value halved until it fits."""
+        for operator in self.operators:
+            if operator.code in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
+                weights = self.tensors[operator.inputs[1]]
+                assert weights.data is not None
+                self.tensors[weights.index] = replace(weights, data=weights.data >> 4, int4=True)
 
     def build(self) -> bytes:
         return serialize(

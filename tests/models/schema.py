@@ -41,6 +41,7 @@ class Tensor:
     axis: int = 0
     data: Array | None = None
     open: tuple[int, ...] = ()  # axes that the file leaves to the run
+    int4: bool = False  # the file holds two values a byte
     variable: bool = False  # it keeps its value between inferences
 
     def same_quantization(self) -> dict[str, Any]:
@@ -100,7 +101,7 @@ def serialize(
         number = 0
         if tensor.data is not None:
             number = len(buffers)
-            buffers.append(writer.table("Buffer", Data=writer.raw(tensor.data.tobytes())))
+            buffers.append(writer.table("Buffer", Data=writer.raw(_stored(tensor))))
         return writer.tensor(tensor, number)
 
     graphs = [Subgraph(tensors, operators), *others]
@@ -131,6 +132,15 @@ def serialize(
         Buffers=writer.offsets(buffers),
     )
     return writer.finish(model)
+
+
+def _stored(tensor: Tensor) -> bytes:
+    """The buffer of a constant; int4 with the low half of each byte first."""
+    assert tensor.data is not None
+    if not tensor.int4:
+        return tensor.data.tobytes()
+    halves = np.append(tensor.data.reshape(-1), [0] * (tensor.data.size % 2)).astype(np.uint8) & 15
+    return (halves[::2] | halves[1::2] << 4).astype(np.uint8).tobytes()
 
 
 class _Writer:
@@ -180,7 +190,8 @@ class _Writer:
                 ZeroPoint=self.vector(tensor.zero_point, np.int64),
                 QuantizedDimension=tensor.axis,
             )
-        return self.table("Tensor", Type=_TYPES[tensor.dtype.name], Buffer=buffer, IsVariable=tensor.variable, **fields)
+        kind = tflite.TensorType.INT4 if tensor.int4 else _TYPES[tensor.dtype.name]
+        return self.table("Tensor", Type=kind, Buffer=buffer, IsVariable=tensor.variable, **fields)
 
     def operator_code(self, code: str, version: int) -> int:
         number = getattr(tflite.BuiltinOperator, code)

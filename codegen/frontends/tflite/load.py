@@ -68,11 +68,16 @@ def _tensors(raw: RawModel, names: Names) -> list[Tensor]:
     ]
 
 
+INT4_WEIGHTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+
+
 def _tensor(name: str, index: int, raw: RawTensor, *, used: bool, computed: bool) -> Tensor:
     if raw.dtype is None and used and raw.type_name != HANDLE:  # operators on handles are read by Variables
         raise ModelError(f"tensor {index} '{raw.name}': type {raw.type_name} is not supported")
     if raw.variable and used and computed:
         raise ModelError(f"tensor {index} '{raw.name}': is marked as variable, but given or computed")
+    if raw.int4 and used and computed:
+        raise ModelError(f"tensor {index} '{raw.name}': is int4; driftc takes it of constant weights alone")
     dtype = np.dtype(np.int8) if raw.dtype is None else raw.dtype
     return Tensor(name, raw.shape, dtype, raw.quantization, None if computed else raw.data, raw.name, index)
 
@@ -149,6 +154,10 @@ class Walk:
             open=any(self.raw.tensors[i].open for i in record.outputs),
             updates=self._update,
         )
+        for position, place in enumerate(record.inputs):
+            weights = position == 1 and record.code in INT4_WEIGHTS
+            taken = place < 0 or weights or not self.raw.tensors[place].int4
+            node.require(taken, f"reads int4 values, which driftc takes as weights of {', '.join(INT4_WEIGHTS)} alone")
         for tensor in node.inputs:
             known = tensor is None or tensor.data is not None or tensor.index in self._known | self._produced
             known = known or (tensor is not None and self.variables.holds(tensor))

@@ -24,8 +24,9 @@ LONGEST_NAME = 1 << 14
 
 DTYPES: dict[int, Any] = {
     0: np.float32, 1: np.float16, 2: np.int32, 3: np.uint8, 4: np.int64, 6: np.bool_, 7: np.int16, 9: np.int8,
-    10: np.float64, 12: np.uint64, 15: np.uint32, 16: np.uint16,
+    10: np.float64, 12: np.uint64, 15: np.uint32, 16: np.uint16, 17: np.int8,
 }  # fmt: skip
+INT4 = 17
 # What the flatbuffers package raises where a file does not hold what it should.
 DAMAGE = (struct.error, ValueError, IndexError, TypeError, OverflowError, AttributeError, MemoryError, RecursionError)
 
@@ -39,6 +40,7 @@ class RawTensor:
     quantization: Quantization | None
     data: Array | None
     variable: bool
+    int4: bool = False  # two values a byte in the file, unpacked in `data`
     open: tuple[int, ...] = ()  # axes whose extent the file leaves to the run (-1 in its shape_signature)
 
 
@@ -190,6 +192,7 @@ class _Reader:
             shape = tuple(int(n) for n in self.vector(record.ShapeLength(), record.ShapeAsNumpy, np.int32))
             type_name = names_of("TensorType").get(record.Type(), f"type {record.Type()}")
             dtype = np.dtype(DTYPES[record.Type()]) if record.Type() in DTYPES else None
+            int4 = record.Type() == INT4
             if len(shape) > LARGEST_RANK:
                 raise self.refuse(f"has {len(shape)} axes; driftc reads up to {LARGEST_RANK}")
             if any(n < 0 for n in shape):
@@ -202,7 +205,8 @@ class _Reader:
                 dtype=dtype,
                 type_name=type_name,
                 quantization=self.quantization(record.Quantization(), dtype),
-                data=self.buffer(model, record.Buffer(), shape, dtype),
+                data=self.buffer(model, record.Buffer(), shape, dtype, int4),
+                int4=int4,
                 variable=bool(record.IsVariable()),
                 open=self.open_axes(record, len(shape)),
             )
@@ -212,7 +216,7 @@ class _Reader:
         signature = self.vector(record.ShapeSignatureLength(), record.ShapeSignatureAsNumpy, np.int32)
         return tuple(axis for axis, n in enumerate(signature) if n == -1) if len(signature) == rank else ()
 
-    def buffer(self, model: Any, index: int, shape: Shape, dtype: np.dtype[Any] | None) -> Array | None:
+    def buffer(self, model: Any, index: int, shape: Shape, dtype: np.dtype[Any] | None, int4: bool) -> Array | None:
         if not 0 <= index < model.BuffersLength():
             raise self.refuse(f"its buffer {index} is not in the file")
         record = model.Buffers(index)
@@ -220,10 +224,11 @@ class _Reader:
         if length == 0 or dtype is None:
             return None
         raw = self.vector(length, record.DataAsNumpy, np.uint8)
-        needed = prod(shape) * dtype.itemsize
+        needed = (prod(shape) + 1) // 2 if int4 else prod(shape) * dtype.itemsize
         if length != needed:
-            raise self.refuse(f"holds {length} bytes, but shape {list(shape)} of {dtype} needs {needed}")
-        return raw.view(dtype).reshape(shape)
+            kind = "int4" if int4 else dtype
+            raise self.refuse(f"holds {length} bytes, but shape {list(shape)} of {kind} needs {needed}")
+        return _unpacked(raw)[: prod(shape)].reshape(shape) if int4 else raw.view(dtype).reshape(shape)
 
     def quantization(self, record: Any, dtype: np.dtype[Any] | None) -> Quantization | None:
         if record is None or record.ScaleLength() == 0:
@@ -243,6 +248,12 @@ class _Reader:
         # Some files state a nonsensical axis for the bias, which no kernel reads; weights are checked where used.
         axis = int(record.QuantizedDimension()) if scale.size > 1 else None
         return Quantization(scale, zero_point, axis)
+
+
+def _unpacked(raw: Array) -> Array:
+    """int4 as int8: the low half of each byte first, as TFLite Micro's UnpackDenseInt4IntoInt8 has it."""
+    halves = np.stack([raw & 15, raw >> 4], axis=-1).reshape(-1)
+    return ((halves ^ 8).astype(np.int16) - 8).astype(np.int8)
 
 
 def read(path: Path, title: str) -> tuple[RawModel, bytes]:
