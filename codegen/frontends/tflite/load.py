@@ -210,12 +210,12 @@ class Walk:
         """With the shapes that follow from the inputs."""
         shapes = operator.infer()
         outputs = []
-        for place, tensor, shape in zip(node.raw.outputs, operator.outputs, shapes, strict=True):
+        for place, tensor, shape in zip(node.raw.outputs, operator.outputs, shapes, strict=False):
             bytes = prod(shape) * tensor.dtype.itemsize
             node.require(bytes <= LARGEST_TENSOR, f"shape {list(shape)} needs over {LARGEST_TENSOR >> 20} MiB")
             outputs.append(replace(tensor, shape=shape))
             self.tensors[place] = outputs[-1]
-        return replace(operator, outputs=tuple(outputs))
+        return replace(operator, outputs=(*outputs, *operator.outputs[len(outputs) :]))  # the rest are states
 
     def _needed(self, steps: Sequence[Operator | Node]) -> list[Operator | Node]:
         """Without those whose results nothing needs, such as the arithmetic on shapes that became constants."""

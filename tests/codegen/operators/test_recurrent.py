@@ -135,3 +135,12 @@ def test_not_as_litert_computes(make: Any, tmp_path: Any) -> None:
     (tmp_path / "m.tflite").write_bytes(make().build())
     with pytest.raises(ModelError, match=r"LiteRT rounds it otherwise.*compile with --match tflm"):
         compile(tmp_path / "m.tflite", match="litert", measure=False)
+
+
+@pytest.mark.parametrize("make", [svdf, lstm])
+def test_an_open_batch(make: Any, tflm: Oracle) -> None:
+    """As converters write a model whose batch is left open: it is 1, as the states have it."""
+    m = make()
+    opened = {m.inputs[0].index, m.outputs[0].index}
+    m.tensors = [replace(t, open=(0,)) if t.index in opened else t for t in m.tensors]
+    compare(m, tflm, 3)
