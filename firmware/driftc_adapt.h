@@ -42,13 +42,36 @@ DRIFTC_INLINE void driftc_add_square(driftc_wide_t *sum, int32_t value)
 /* Clamped to int8. */
 DRIFTC_INLINE int8_t driftc_saturate(int32_t value)
 {
+#if defined(__ARM_FEATURE_SAT)
+    __asm__("ssat %0, #8, %0" : "+r"(value));
+    return (int8_t)value;
+#else
     return (int8_t)((int8_t)value == value ? value : (value >> 31) ^ 127);
+#endif
+}
+
+/* value / 2^17, rounded down, clamped to int8. */
+DRIFTC_INLINE int8_t driftc_saturate_q17(int32_t value)
+{
+#if defined(__ARM_FEATURE_SAT)
+    int32_t found;
+
+    __asm__("ssat %0, #8, %1, asr #17" : "=r"(found) : "r"(value));
+    return (int8_t)found;
+#else
+    return driftc_saturate(value >> 17);
+#endif
 }
 
 /* The finished sum of an accumulator as int8: one rounding, of its product with a multiplier in Q.32. */
 DRIFTC_INLINE int8_t driftc_prenorm(int32_t sum, int32_t multiplier)
 {
+#if defined(__ARM_FEATURE_DSP) && defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
+    __asm__("smmulr %0, %0, %1" : "+r"(sum) : "r"(multiplier));
+    return driftc_saturate(sum);
+#else
     return driftc_saturate((int32_t)(((int64_t)sum * multiplier + ((int64_t)1 << 31)) >> 32));
+#endif
 }
 
 /* The finished sums of one pixel: each becomes int8, and it and its square are added to its channel's statistics. */

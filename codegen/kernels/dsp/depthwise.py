@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -19,6 +19,7 @@ UNROLLED = 16  # taps at most
 # Instructions on the emulated Cortex-M4 (gcc 12 -O2).
 MAC, MAC_ALONE, LOOPED = 2.6, 5.0, 1.2  # of fours, of channels by themselves, and more for a tap in a loop
 RESULT, PIXEL, TAP, CALL = 12.0, 14.0, 14.0, 40.0
+GATHERED = 10.0  # a result of which statistics are taken, more
 
 
 class Depthwise(Kernel):
@@ -27,10 +28,12 @@ class Depthwise(Kernel):
     name = "dsp/depthwise"
     needs = frozenset({"dsp"})
     header = "driftc_dsp.h"
+    sums: ClassVar[bool] = False  # those of a pixel are gathered in scratch, for statistics
 
     def serves(self, call: Call) -> bool:
         op = call.computed
-        return isinstance(op, DepthwiseConv2D) and op.multiplicity == 1 and sums_whole(call)
+        single = isinstance(op, DepthwiseConv2D) and op.multiplicity == 1
+        return single and sums_whole(call, "statistics" if self.sums else "requantize")
 
     def template(self, call: Call) -> str:
         return "dsp/depthwise.c.j2"
@@ -52,13 +55,17 @@ class Depthwise(Kernel):
     def values(self, call: Call) -> dict[str, Any]:
         op = call.computed
         assert isinstance(op, DepthwiseConv2D)
-        scales = scales_of(op)
-        assert scales is not None
         taps = op.kernel[0] * op.kernel[1]
-        return {
+        about = {
+            "sums": self.sums,
             "taps": taps,
             "unrolled": taps <= UNROLLED,
             "fours": call.channels.count // 4 * 4,
+        }
+        scales = scales_of(op)
+        if self.sums or scales is None:
+            return about
+        return about | {
             "zero": 2 * scales.zero + 1,
             "scale": "driftc_signed" if scales.signed else "driftc_rectified",
             "clamp": (scales.low, scales.high) if scales.clamped else None,
@@ -77,14 +84,32 @@ class Depthwise(Kernel):
         return CALL + pixels * each
 
 
-def sums_whole(call: Call) -> bool:
-    """A depthwise convolution that finishes whole sums in the short form."""
+class DepthwiseSums(Depthwise):
+    """For layers that are normalised live: values and statistics come of the sums."""
+
+    name = "dsp/depthwise_sums"
+    sums = True
+
+    def constants(self, operator: Operator) -> dict[str, Array]:
+        assert isinstance(operator, DepthwiseConv2D) and operator.weights.data is not None
+        other = {key: data for key, data in operator.constants().items() if key != "weights"}
+        return {"taps": operator.weights.data[0]} | other
+
+    def scratch(self, call: Call) -> int:
+        return 4 * call.channels.count
+
+    def cost(self, call: Call) -> float:
+        return super().cost(call) + GATHERED * call.rows.count * call.outputs[0].shape[1] * call.channels.count
+
+
+def sums_whole(call: Call, epilogue: str = "requantize") -> bool:
+    """A depthwise convolution that finishes whole sums in the short form, or hands them on."""
     op = call.computed
     if not isinstance(op, DepthwiseConv2D) or op.inputs[0].dtype != np.int8:
         return False
     x, y = call.inputs[0], call.outputs[0]
-    plain = call.epilogue == "requantize" and call.reduce is None and len(call.outputs) == 1
-    return plain and x.strides[2] == 1 == y.strides[2] and scales_of(op) is not None
+    plain = call.epilogue == epilogue and call.reduce is None and x.strides[2] == 1
+    return plain and y.strides[2] == y.dtype.itemsize and (epilogue == "statistics" or scales_of(op) is not None)
 
 
 def interior(op: DepthwiseConv2D) -> float:
