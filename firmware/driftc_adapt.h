@@ -88,6 +88,23 @@ DRIFTC_SHARED void driftc_gather(const int32_t *restrict sum, const int32_t *end
     }
 }
 
+/* The same for two pixels: the sums of the second are `apart` behind those of the first, its values `step`. */
+DRIFTC_SHARED void driftc_gather_two(const int32_t *restrict sum, const int32_t *end, ptrdiff_t apart,
+                                     const int32_t *restrict multiplier, int8_t *restrict values, ptrdiff_t step,
+                                     int32_t *restrict sums, driftc_wide_t *restrict squares)
+{
+    for (; sum < end; sum++) {
+        const int32_t one = sum[0];
+        const int32_t two = sum[apart];
+
+        values[step] = driftc_prenorm(two, *multiplier);
+        *values++ = driftc_prenorm(one, *multiplier++);
+        *sums++ += one + two;
+        *squares = driftc_narrow(driftc_wide(*squares) + (int64_t)one * one + (int64_t)two * two);
+        squares++;
+    }
+}
+
 /* The same for sums that need more than 32 bits. */
 DRIFTC_SHARED void driftc_gather_wide(const int32_t *restrict sum, const int32_t *end, const int32_t *restrict multiplier,
                                       int8_t *restrict values, driftc_wide_t *restrict sums,
