@@ -51,12 +51,12 @@ class Broadcast(Operator):
         pieces = zip(self.inputs, self.needs(box), strict=True)
         return replace(
             self,
-            inputs=tuple(_piece(tensor, need) for tensor, need in pieces),
+            inputs=tuple(piece(tensor, need) for tensor, need in pieces),
             outputs=(cut(self.outputs[0], box),),
         )
 
 
-def _piece(tensor: Tensor, box: Box) -> Tensor:
+def piece(tensor: Tensor, box: Box) -> Tensor:
     """`cut`, with the value of a constant cut too."""
     part = cut(tensor, box)
     if tensor.data is None:

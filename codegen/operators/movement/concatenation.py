@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from driftc.codegen.graph import Shape
-from driftc.codegen.operators.base import Activation, Array, Stored
-from driftc.codegen.operators.movement.move import Move, Nest
+from driftc.codegen.operators.base import Activation, Array, Box, Stored, Tiling, cut
+from driftc.codegen.operators.elementwise.broadcast import piece
+from driftc.codegen.operators.movement.move import Loop, Move, Nest
 from driftc.codegen.operators.movement.pieces import along
 from driftc.codegen.operators.quantised import require_same
 from driftc.codegen.operators.reduction.axes import normalised
+from driftc.codegen.operators.walk import Walk, unordered
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.tflite.node import Node
@@ -27,9 +29,12 @@ class Concatenation(Move):
     """Inputs may be constant. All have the output's scale and zero point."""
 
     codes = ("CONCATENATION",)
+    template = "concatenation"
+    tiling = Tiling.ROWS
     arithmetic = "Bytes are copied. Refused where an input is quantised otherwise than the output."
 
     axis: int
+    rows: bool = False  # some rows of a whole, which are computed one by one
 
     @classmethod
     def from_tflite(cls, node: Node) -> Self:
@@ -66,6 +71,52 @@ class Concatenation(Move):
     def nests(self) -> Sequence[Nest]:
         extents = [tensor.shape[self.axis] for tensor in self.inputs]
         return along(self.outputs[0].shape, self.axis, extents, joins=True)
+
+    @property
+    def divisible(self) -> Tiling:
+        """Rows, where each row of the output holds one of every input."""
+        return Tiling.ROWS if len(self.inputs[0].shape) - self.axis <= 2 else Tiling.NONE
+
+    def needs(self, box: Box, reduce: range | None = None) -> tuple[Box, ...]:
+        height = self.outputs[0].hwc[0]
+        if self.divisible is Tiling.NONE:
+            return super().needs(box)
+        rows = (box.row0, box.row1) if box.row1 - box.row0 < height else (0, height)
+        return tuple(Box(*rows, 0, tensor.hwc[2]) for tensor in self.inputs)
+
+    def part(self, box: Box, reduce: range | None = None) -> Self:
+        height, _, channels = self.outputs[0].hwc
+        if reduce is None and box == Box(0, height, 0, channels):
+            return self
+        if reduce is not None or self.divisible is Tiling.NONE or (box.channel0, box.channel1) != (0, channels):
+            raise ValueError(f"{self.name}: a concatenation is computed in rows alone")
+        pieces = zip(self.inputs, self.needs(box), strict=True)
+        return replace(
+            self,
+            inputs=tuple(piece(tensor, need) for tensor, need in pieces),
+            outputs=(cut(self.outputs[0], box),),
+            axis=4 - len(self.inputs[0].shape) + self.axis,
+            rows=True,
+        )
+
+    def walk(self, backward: bool = False) -> Walk | None:
+        """Input after input; of some rows in an order of their own."""
+        if self.rows:
+            return unordered([tensor.hwc for tensor in self.inputs], [self.outputs[0].hwc])
+        return super().walk(backward)
+
+    def row_nests(self, read: Sequence[Sequence[int]], write: Sequence[int]) -> Sequence[Nest]:
+        """The copies within a row; pixels and channels of each input, and of the output, are so many bytes apart."""
+        item = self.outputs[0].dtype.itemsize
+        found, start = [], 0
+        for number, (tensor, strides) in enumerate(zip(self.inputs, read, strict=True)):
+            _, *extents = tensor.hwc
+            steps = [(inner // item, outer // item) for inner, outer in zip(strides[1:], write[1:], strict=True)]
+            loops = tuple(Loop(count, *step) for count, step in zip(extents, steps, strict=True))
+            along_pixels = len(tensor.shape) - self.axis == 2
+            found.append(Nest(loops, 0, start * steps[0 if along_pixels else 1][1], source=number))
+            start += extents[0 if along_pixels else 1]
+        return found
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         return (np.concatenate([np.asarray(part) for part in inputs], axis=self.axis),)

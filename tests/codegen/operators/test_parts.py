@@ -52,6 +52,10 @@ BUILD: dict[str, Build] = {
     "slice": lambda m, x: m.slice(x, [0, x.shape[1] // 2, 0, 0], [1, -1, -1, -1]),
     "slice channels": lambda m, x: m.strided_slice(x, [0] * 4, x.shape, [1, 2, 1, 2]),
     "backwards": lambda m, x: m.strided_slice(x, [0, -1, -1, 0], [1, -99, -99, 99], [1, -2, -1, 1]),
+    "joined": lambda m, x: m.concatenation([x, m.input("y", x.shape, scale=0.1, zero_point=-9)], 3),
+    "beside a constant": lambda m, x: m.concatenation(
+        [m.constant(weights(1, x.shape[1], 2, x.shape[3]), scale=0.1, zero_point=-9), x], 2
+    ),
     "mirrored": lambda m, x: m.mirror_pad(x, [(0, 0), (1, 1), (0, 1), (0, 0)], reflect=False),
     "tiled": lambda m, x: m.tile(x, [1, 3, 2, 1]),
     "spread": lambda m, x: m.broadcast_to(m.input("y", (x.shape[2], 1), scale=0.1), x.shape),
