@@ -69,10 +69,7 @@ class _Islands:
         sources = [self.bytes.get(tensor.name) for tensor in operator.inputs if tensor.data is None]
         known = [source for source in sources if source is not None]
         readers = [reader for tensor in operator.outputs for reader in self.readers.get(tensor.name, [])]
-        leaves = any(tensor.name in self.wanted for tensor in operator.outputs)
-        if not known or len(known) < len(sources) or leaves:
-            return False
-        if not all(isinstance(reader, Move | View | Quantize) for reader in readers):
+        if not known or len(known) < len(sources):
             return False
         target = self._target(operator, known, readers)
         if target is None:
@@ -80,6 +77,9 @@ class _Islands:
         inputs = tuple(self._input(operator, n, tensor, target) for n, tensor in enumerate(operator.inputs))
         outputs = tuple(self._output(tensor, target) for tensor in operator.outputs)
         self._add(operator.quantized(inputs, outputs))
+        for number, (moved, real) in enumerate(zip(outputs, operator.outputs, strict=True)):  # for what computes on it
+            name = f"{operator.name}_real_{number}"
+            self._add(Dequantize(name=name, inputs=(moved,), outputs=(real,), label=real.label))
         return True
 
     def _target(

@@ -109,14 +109,29 @@ def test_chains(tflm: Oracle, m: ModelBuilder, seed: int) -> None:
     compare(m, tflm, seed)
 
 
-def test_what_computes_on_reals_is_refused() -> None:
+def test_what_computes_on_reals_is_refused(tmp_path: Path) -> None:
     m = ModelBuilder()
-    x = m.dequantize(m.input("x", (1, 4), scale=0.1))
+    x, z = (m.dequantize(m.input(name, (1, 4), scale=0.1)) for name in ("x", "z"))
     y = m.tensor("y", (1, 4), dtype=np.float32)
-    m.operator("RELU", [x], [y])
+    m.operator("ADD", [x, z], [y], "AddOptions")
     m.output(m.quantize(y, out_scale=0.1))
-    with pytest.raises(ModelError, match=r"RELU 'y': tensor 'tensor_1' is float32; driftc compiles int8 here"):
-        load_bytes(m.build())
+    (tmp_path / "net.tflite").write_bytes(m.build())
+    with pytest.raises(ModelError, match="is float32, and not at the model's border"):
+        compile(tmp_path / "net.tflite", measure=False)
+
+
+def test_what_is_moved_may_leave_as_reals_or_go_through_a_function(tflm: Oracle, tmp_path: Path) -> None:
+    """DEQUANTIZE then comes behind the movement: at the border, or where `tabulate` takes it."""
+    m = ModelBuilder()
+    pieces = unpacked(m, m.input("x", (1, 3, 4), scale=0.1, zero_point=7))
+    negative = m.tensor("negative", (1, 4), dtype=np.float32)
+    m.operator("NEG", [pieces[1]], [negative], "NegOptions")
+    m.output(pieces[0], m.quantize(negative, out_scale=0.1, name="result"))
+    assert kinds(m) == ["UNPACK", "DEQUANTIZE", "DEQUANTIZE", "NEG", "QUANTIZE"]
+    compare(m, tflm)
+    (tmp_path / "net.tflite").write_bytes(m.build())
+    found = compile(tmp_path / "net.tflite", measure=False).verify(engines=[], random=2)
+    assert found.first_difference is None
 
 
 def test_a_float_border_stays() -> None:
