@@ -66,6 +66,9 @@ class ReferenceEngine(Engine):
             outputs = [tensors.get(-1 if tensor.index is None else tensor.index) for tensor in graph.outputs]
             if any(output is None for output in outputs):
                 raise ToolError(f"{self.name} does not show the model's outputs")
+            shapes = [(tensors[t.index], t) for t in (*graph.outputs, *layers) if t.index in tensors]
+            if any(got.size != tensor.size for got, tensor in shapes):
+                raise ToolError(f"{self.name} takes other shapes where the file leaves them open; use another engine")
             shown = {n: tensors[t.index].reshape(t.hwc) for n, t in enumerate(layers) if t.index in tensors}
             yield Sample(tuple(output for output in outputs if output is not None), shown if trace else {})
 

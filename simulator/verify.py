@@ -282,6 +282,7 @@ def _reference_stream(
     graph = lowered.source if reference.name == "tflm" else as_litert(lowered.source)
     states: Tensors = {}
     for number, tensors in enumerate(reference.run(model, fed, starts)):
+        _same_shapes(graph, reference.name, model, tensors)
         if number in starts:
             states = {state.tensor.name: state.initial for state in graph.states}
         if alike:
@@ -289,6 +290,19 @@ def _reference_stream(
         else:
             yield lambda values, t=tensors, s=states: _observable(lowered, _local_pairs(graph, t, s))  # type: ignore[misc]
             states = _states_after(graph, tensors)
+
+
+def _same_shapes(graph: Graph, reference: str, model: Path, tensors: dict[int, Array]) -> None:
+    """Raise ReferenceRefused where the file leaves extents open, and the reference takes what stands in their place."""
+    for tensor in graph.tensors():
+        got = tensors.get(tensor.index) if tensor.index is not None else None
+        if got is not None and got.size != tensor.size:
+            raise ReferenceRefused(
+                reference,
+                model,
+                f"tensor '{tensor.label}' has {list(got.shape)} there, which the file leaves open; it follows to be "
+                f"{list(tensor.shape)}",
+            )
 
 
 def _observable(lowered: Lowered, pairs: Pairs) -> Pairs:

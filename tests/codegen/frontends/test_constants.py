@@ -17,12 +17,13 @@ from models import ModelBuilder
 from operator_cases import examples, seeds
 from oracle import Oracle, compare, load_bytes
 
+from driftc.codegen.api import compile
 from driftc.codegen.errors import ModelError
 from driftc.codegen.frontends import load_model
 from driftc.codegen.frontends.constants import FUNCTIONS, LARGEST, Constants
 from driftc.codegen.frontends.tflite.load import Walk
 from driftc.codegen.frontends.tflite.schema import read
-from driftc.simulator.references import ReferenceRefused
+from driftc.simulator.references import ReferenceRefused, TflmReference
 
 
 def test_every_function_has_a_case() -> None:
@@ -108,6 +109,21 @@ def test_shapes_follow_from_the_inputs(litert: Oracle) -> None:
     graph = load_bytes(m.build())
     assert [tensor.shape for tensor in graph.tensors()] == [(1, 5, 6), (5, 6), (5, 3), (1, 5, 3)]
     compare(m, litert)
+
+
+def test_a_reference_that_takes_open_extents_as_they_stand(tmp_path: Path) -> None:
+    """TFLite Micro takes the 1 for an extent that is open; then it is no reference, and verify says so."""
+    if (reason := TflmReference().missing()) is not None:
+        pytest.skip(reason)
+    m = ModelBuilder()
+    x = m.input("x", (1, 5, 6), scale=0.1, open=(0,))
+    y = m.tensor("y", (1, 1, 6), scale=0.1, open=(0, 1))
+    m.operator("RELU", [x], [y])
+    m.output(y)
+    (tmp_path / "net.tflite").write_bytes(m.build())
+    found = compile(tmp_path / "net.tflite", measure=False).verify(engines=["tflm"], random=1)
+    assert found.first_difference is None
+    assert "tensor 'y' has [1, 1, 6] there, which the file leaves open" in " ".join(found.notes)
 
 
 @pytest.mark.parametrize("code", ["TRANSPOSE", "RESHAPE"])
