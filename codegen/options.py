@@ -15,7 +15,10 @@ TYPES: dict[str, type | tuple[type, ...]] = {  # others: str
     "overhead": (int, float),
     "class_names": tuple,
 }
-CORES = ("cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55", "rv32imc")
+CORES = (
+    *("cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55", "cortex-m85"),
+    *("rv32imc", "xtensa-lx6", "xtensa-lx7"),
+)
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,8 @@ def build_firmware(program: Program, *, trace: bool, defines: Sequence[str] = ()
     base = ("-std=c11", f"-O{program.target.optimize}", *core.flags[compiler.kind], *BARE[compiler.kind], *SECTIONS)
     hook = _hook_flags(program, trace)
     include = ("-isystem", "simulator/freestanding")
+    if core.qemu is None:
+        raise ToolError(f"{core.id}: there is no emulator for it, nor a linker script: nothing can be measured")
     ports = [Path("simulator/main.c"), Path(f"simulator/port_{core.port}.c"), Path("simulator/memory.c")]
     measuring = () if trace else ("-DPORT_MEASURES", *(f"-D{define}" for define in defines))
     flags = [*base, *hook, *include, STACK_SIZES[compiler.kind]]

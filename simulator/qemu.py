@@ -44,7 +44,9 @@ class QemuEngine(Engine):
         return f"qemu-system-arm is not installed ({INSTALL['arm']})"
 
     def missing_for(self, core: str) -> str | None:
-        machine = _machine(load_core(core))
+        machine = load_core(core).qemu
+        if machine is None:
+            return f"QEMU has no machine with a {core}"
         if _system(machine.system) is None:
             return f"qemu-system-{machine.system} is not installed ({INSTALL[machine.system]})"
         return None

@@ -20,8 +20,16 @@ from driftc.simulator.cache import cache_folder
 TIMEOUT = 300  # seconds for one call of a compiler; zig's first needs about ten
 
 INSTALL_ZIG = 'pip install "driftc[sim]" (it brings ziglang)'
-CROSS_GCC = {"cortex_m": "arm-none-eabi-gcc", "riscv": "riscv64-unknown-elf-gcc"}
-CROSS_PACKAGE = {"cortex_m": "gcc-arm-none-eabi", "riscv": "gcc-riscv64-unknown-elf"}
+CROSS_GCC = {
+    "cortex_m": "arm-none-eabi-gcc",
+    "riscv": "riscv64-unknown-elf-gcc",
+    "xtensa": "xtensa-lx106-elf-gcc",
+}
+CROSS_PACKAGE = {
+    "cortex_m": "gcc-arm-none-eabi",
+    "riscv": "gcc-riscv64-unknown-elf",
+    "xtensa": "gcc-xtensa-lx106",
+}
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ class UnicornEngine(Engine):
     def missing_for(self, core: str) -> str | None:
         if reason := self.missing():
             return reason
-        return None if load_core(core).unicorn_model else f"unicorn cannot emulate {core}; --engine qemu can"
+        return None if load_core(core).unicorn_model else f"unicorn cannot emulate {core}"
 
     def run(
         self, program: Program, samples: Sequence[Sequence[Array]], *, trace: bool, starts: Starts = FIRST

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-CORES = "cortex-m0plus|cortex-m3|cortex-m4|cortex-m7|cortex-m33|cortex-m55|rv32imc"
+CORES = "cortex-m0plus|cortex-m3|cortex-m4|cortex-m7|cortex-m33|cortex-m55|cortex-m85|rv32imc|xtensa-lx6|xtensa-lx7"
 Command = Callable[..., Any]
 _DATA_HELP = (
     ".npz or .npy: one array per input by tensor name, or 'x'; first axis = samples. int8 = raw, float = real values, "

@@ -307,7 +307,8 @@ def interface(plan: Plan) -> dict[str, Any]:
         "name": plan.name,
         "inputs": described(_ports(plan, "input", plan.inputs, plan.input_tensors), plan.input_tensors),
         "outputs": described(_ports(plan, "output", plan.outputs, plan.output_tensors), plan.output_tensors),
-        "regions": [{"name": r.name, "bytes": r.bytes, "align": r.align} for r in plan.regions],
+        "regions": [{"name": r.name, "bytes": r.bytes, "align": r.align} for r in plan.memory],
+        "state": bool(plan.states),
         "rows": None if fed is None else {"input": plan.fed, "count": fed[0], "length": fed[1] * fed[2]},
     }
 

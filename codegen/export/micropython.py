@@ -67,7 +67,11 @@ class MicroPython(Target):
             "bits": _bits,
             "given": given,
             "memory": memory,
-            "methods": ["selftest", *(["feed", "restart"] if rows else ["invoke", "step"])],
+            "methods": [
+                "selftest",
+                *(["feed", "restart"] if rows else ["invoke", "step"]),
+                *(["reset", "save_state", "load_state"] if package.state else []),
+            ],
             "functions": [name for name, there in zip(("quantize", "dequantize"), quantized, strict=True) if there],
             "quantized_inputs": quantized[0],
             "quantized_outputs": quantized[1],

@@ -58,10 +58,21 @@ class Mpy(MicroPython):
         for arch in asked:
             if shutil.which(COMPILERS[arch]) is None:
                 raise ToolError(f"--arch {arch}: {COMPILERS[arch]} is not installed")
-        known = [arch for arch, compiler in COMPILERS.items() if shutil.which(compiler) is not None]
+        for arch in asked:
+            if not _fits(package, arch):
+                raise UsageError(
+                    f"--arch {arch}: the model was compiled for a core with the DSP extension; "
+                    "compile it again with --core cortex-m0plus, for every core"
+                )
+        known = [arch for arch, compiler in COMPILERS.items() if shutil.which(compiler) and _fits(package, arch)]
         if not known:
             raise ToolError(f"--to mpy: none of these compilers is installed: {', '.join({*COMPILERS.values()})}")
         return {arch: _make(package.name, found, arch, tree) for arch in asked or known}
+
+
+def _fits(package: Package, arch: str) -> bool:
+    """Whether the kernels that were chosen run there."""
+    return "driftc_dsp.h" not in package.c or arch in ("x64", "armv7emsp", "armv7emdp")
 
 
 def _check_tree(tree: Path) -> None:

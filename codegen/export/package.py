@@ -122,6 +122,7 @@ class Package:
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     regions: tuple[dict[str, Any], ...]
+    state: bool  # whether something is kept from one inference to the next
     rows: dict[str, int] | None  # input, count, length; None where the input is given whole
     c: dict[str, str]  # every C file of the model: name -> text
     source: str  # the model's file
@@ -219,6 +220,7 @@ def read_package(folder: Path, settings: Settings) -> Package:
             inputs=ports["inputs"],
             outputs=ports["outputs"],
             regions=_regions(face["regions"]),
+            state=bool(face["state"]),
             rows=_rows(face["rows"]),
             c={name: _text(folder, name) for name in sorted(files) if name.endswith((".c", ".h")) and "/" not in name},
             source=str(record["model"]),

@@ -26,6 +26,18 @@ void *memset(void *to, int value, size_t bytes)
     return mp_fun_table.memset_(to, value, bytes);
 }
 
+int memcmp(const void *a, const void *b, size_t bytes)
+{
+    const uint8_t *first = a;
+    const uint8_t *second = b;
+
+    for (; bytes > 0; bytes--, first++, second++) {
+        if (*first != *second)
+            return *first - *second;
+    }
+    return 0;
+}
+
 #define DRIFTC_MEMORYVIEW ((const mp_obj_type_t *)mp_load_global(MP_QSTR_memoryview))
 #define driftc_allocate(bytes) m_malloc(bytes)
 #else
@@ -147,8 +159,8 @@ static inline uint32_t driftc_real(mp_obj_t *items, const mp_buffer_info_t *buff
 }
 
 /* TFLite's QUANTIZE, to the bit: the float quotient real / scale rounded to nearest, halves away from zero; then
- * saturated. NaN gives the zero point. */
-static inline int8_t driftc_quantize(uint32_t real, uint32_t scale, int zero)
+ * saturated to low, low + 255. NaN gives the zero point. */
+static inline int driftc_quantize(uint32_t real, uint32_t scale, int zero, int low)
 {
     const int exponent = (int)(real >> 23 & 0xff) - (int)(scale >> 23 & 0xff);
     const uint32_t divisor = (scale & 0x7fffff) | 0x800000;
@@ -158,7 +170,7 @@ static inline int8_t driftc_quantize(uint32_t real, uint32_t scale, int zero)
     int steps = 0;
 
     if ((real & 0x7fffffff) > 0x7f800000)
-        return (int8_t)zero;
+        return zero;
     if (exponent >= 10) {
         steps = 1024;
     } else if (exponent >= -1) {
@@ -175,7 +187,7 @@ static inline int8_t driftc_quantize(uint32_t real, uint32_t scale, int zero)
         steps = (int)((quotient + ((uint32_t)1 << (shift - 1))) >> shift);
     }
     steps = (real >> 31 ? -steps : steps) + zero;
-    return (int8_t)(steps < -128 ? -128 : steps > 127 ? 127 : steps);
+    return steps < low ? low : steps > low + 255 ? low + 255 : steps;
 }
 
 /* The bits of the float scale * steps, |steps| < 256. */

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from commands import driftc
 
-MODELS = ("kws", "ic", "vww")  # MLPerf Tiny's; ic adapts, vww is fed by rows
+MODELS = ("kws", "ic", "vww", "wake")  # ic adapts, vww is fed by rows, wake has a state
 
 
 def export(models: Path, name: str, target: str, place: Path, *options: str | Path) -> Path:

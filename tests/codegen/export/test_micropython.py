@@ -124,6 +124,39 @@ except ValueError as problem:
     print(problem)
 """
 
+# What is kept from one inference to the next.
+STATE = """
+import wake
+net = wake.Network()
+frames = [bytes((k * i) % 256 for i in range(120)) for k in (3, 5, 7)]
+first = [bytes(net.invoke(frame)) for frame in frames]
+saved = net.save_state()
+then = bytes(net.invoke(frames[0]))
+net.reset()
+print([bytes(net.invoke(frame)) for frame in frames] == first, net.save_state() == saved)
+other = wake.Network()
+other.load_state(bytes(saved))
+print(bytes(other.invoke(frames[0])) == then, [round(1000 * x) for x in wake.dequantize(bytes([255]))])
+saved[30] ^= 1
+for bad in (saved, saved[:-1], b''):
+    try:
+        other.load_state(bad)
+    except ValueError as problem:
+        print(problem)
+other.step()
+try:
+    other.save_state()
+except ValueError as problem:
+    print(problem)
+"""
+KEEPS = """True True
+True [996]
+load_state: damaged
+load_state: not what save_state gave
+load_state: not what save_state gave
+save_state: an inference is under way
+"""
+
 TWO = """
 import ic, kws
 a, b = ic.Network(), kws.Network()
@@ -173,6 +206,7 @@ def test_module_of_the_unix_port(models: Path, behaves: str, fed: str, tmp_path:
         assert on_this_machine(program, tmp_path, example(kws.parent / name)).startswith(f"{name}: OK\n")
     assert on_this_machine(program, tmp_path, BEHAVIOUR) == behaves
     assert on_this_machine(program, tmp_path, ROWS) == fed
+    assert on_this_machine(program, tmp_path, STATE) == KEEPS
     assert on_this_machine(program, tmp_path, TWO) == "None None\n"
 
 
@@ -220,6 +254,7 @@ def test_module_of_an_emulated_board_and_what_python_costs(
         ("kws", RV32, "rv32imc"),
         ("ic", ARM, "armv7m"),
         ("vww", RV32, "rv32imc"),
+        ("wake", ARM, "armv6m"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -235,6 +270,8 @@ def test_native_module_on_an_emulated_board(
         assert (files / "kws.mpy").stat().st_size - constants < 20_000
     if name == "vww":
         assert on_board(board, files, ROWS) == fed
+    if name == "wake":
+        assert on_board(board, files, STATE) == KEEPS
 
 
 def test_native_modules_on_this_machine(models: Path, behaves: str, fed: str, tmp_path: Path) -> None:
@@ -250,6 +287,7 @@ def test_native_modules_on_this_machine(models: Path, behaves: str, fed: str, tm
         assert on_this_machine(program, library, example(package)).startswith(f"{name}: OK\n")
     assert on_this_machine(program, library, BEHAVIOUR) == behaves
     assert on_this_machine(program, library, ROWS) == fed
+    assert on_this_machine(program, library, STATE) == KEEPS
     assert on_this_machine(program, library, TWO) == "None None\n"
 
 

@@ -89,6 +89,7 @@ static mp_obj_t kws_network_quantize(size_t n_args, const mp_obj_t *args)
 {
     static const uint32_t scales[] = { 0x3CC873F6u }; /* the floats' bits */
     static const int16_t zeros[] = { 5 };
+    static const int16_t lows[] = { -128 };
     const mp_int_t input = n_args > 2 ? mp_obj_get_int(args[2]) : 0;
     mp_obj_t *items;
     mp_buffer_info_t numbers;
@@ -105,10 +106,10 @@ static mp_obj_t kws_network_quantize(size_t n_args, const mp_obj_t *args)
         result = args[1];
     } else {
         into.buf = driftc_allocate(count);
-        result = driftc_view('b', true, into.buf, count, 1, into.buf);
+        result = driftc_view(lows[input] == 0 ? 'B' : 'b', true, into.buf, count, 1, into.buf);
     }
     for (size_t i = 0; i < count; i++)
-        ((int8_t *)into.buf)[i] = driftc_quantize(driftc_real(items, &numbers, i), scales[input], zeros[input]);
+        ((uint8_t *)into.buf)[i] = (uint8_t)driftc_quantize(driftc_real(items, &numbers, i), scales[input], zeros[input], lows[input]);
     return result;
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(kws_network_quantize_obj, 1, 3, kws_network_quantize);
@@ -118,6 +119,7 @@ static mp_obj_t kws_network_dequantize(size_t n_args, const mp_obj_t *args)
 {
     static const uint32_t scales[] = { 0x3B800000u }; /* the floats' bits */
     static const int16_t zeros[] = { -128 };
+    static const int16_t lows[] = { -128 };
     const mp_int_t output = n_args > 1 ? mp_obj_get_int(args[1]) : 0;
     mp_buffer_info_t values;
     uint32_t *numbers;
@@ -127,7 +129,7 @@ static mp_obj_t kws_network_dequantize(size_t n_args, const mp_obj_t *args)
     mp_get_buffer_raise(args[0], &values, MP_BUFFER_READ);
     numbers = (uint32_t *)(void *)driftc_allocate(values.len * sizeof *numbers);
     for (size_t i = 0; i < values.len; i++)
-        numbers[i] = driftc_dequantize(((const int8_t *)values.buf)[i] - zeros[output], scales[output]);
+        numbers[i] = driftc_dequantize((lows[output] == 0 ? ((const uint8_t *)values.buf)[i] : ((const int8_t *)values.buf)[i]) - zeros[output], scales[output]);
     return driftc_view('f', true, numbers, values.len, sizeof *numbers, numbers);
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(kws_network_dequantize_obj, 1, 2, kws_network_dequantize);
