@@ -88,8 +88,8 @@ class GraphBuilder:
             tuple(int(zero) for zero in zeros),
             axis,
             data,
-            open,
-            variable,
+            open=open,
+            variable=variable,
         )
         self.tensors.append(tensor)
         return tensor
