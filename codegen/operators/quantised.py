@@ -21,6 +21,8 @@ def require_quantised(operator: Operator, *tensors: Tensor) -> None:
         found = tensor.quantization
         if found is None:
             operator.refuse(f"tensor '{tensor.label}' has no quantisation")
+        if tensor.dtype.kind not in "iu":
+            operator.refuse(f"tensor '{tensor.label}' is {tensor.dtype.name}, but quantised")
         if found.scale.size != 1 or found.zero_point.size != 1:
             operator.refuse(f"tensor '{tensor.label}' must have one scale for all channels, not {found.scale.size}")
         if not tensor.scale > 0:
