@@ -19,6 +19,7 @@ TYPES = {
     "float32": tflite.TensorType.FLOAT32,
     "int8": tflite.TensorType.INT8,
     "int32": tflite.TensorType.INT32,
+    "bool": tflite.TensorType.BOOL,
 }
 Row = tuple[Operator, Stored, list[int], list[int]]
 Field = int | float | bool | Sequence[int]
