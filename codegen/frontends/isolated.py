@@ -31,10 +31,16 @@ class Reader:
         self._process: subprocess.Popen[bytes] | None = None
         self._said = b""  # the end of what the process wrote about this model
         self._listener: threading.Thread | None = None
+        self._lock = threading.Lock()  # one model at a time
+        self._owner = os.getpid()  # a process that was forked from this one has no child of its own
         atexit.register(self.close)
 
     def read(self, module: str, path: Path, name: str | None, title: str, timeout: float = TIMEOUT) -> Graph:
         """What `load` of `module` gives. Raises what it raises, and ModelError where the process comes to an end."""
+        with self._lock:
+            return self._read(module, path, name, title, timeout)
+
+    def _read(self, module: str, path: Path, name: str | None, title: str, timeout: float) -> Graph:
         process = self._started()
         assert process.stdin is not None
         self._said = b""
@@ -61,7 +67,8 @@ class Reader:
     def close(self) -> None:
         """End the process, if there is one."""
         process, self._process = self._process, None
-        if process is None:
+        owner, self._owner = self._owner, os.getpid()
+        if process is None or owner != self._owner:
             return
         process.kill()
         process.wait()
@@ -72,7 +79,7 @@ class Reader:
                 stream.close()
 
     def _started(self) -> subprocess.Popen[bytes]:
-        if self._process is None or self._process.poll() is not None:
+        if self._process is None or self._owner != os.getpid() or self._process.poll() is not None:
             self.close()
             paths = os.pathsep.join(path for path in sys.path if path)
             self._process = subprocess.Popen(

@@ -42,6 +42,7 @@ def unclear(error: DriftcError, name: str) -> str:
     return "" if said.isprintable() and len(said) < 1500 else f"not one line: {said!r:.300}"
 
 
+@pytest.mark.filterwarnings("ignore")  # of frameworks that store models
 @pytest.mark.parametrize("kind", FORMATS)
 def test_mutants(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "seed").mkdir()

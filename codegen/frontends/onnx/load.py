@@ -36,6 +36,7 @@ def load(path: Path, name: str | None = None, title: str | None = None) -> Graph
     try:
         model = onnx.load_model_from_string(data)
         embed(onnx, model, path.parent, digest)
+        _import_domains(model)
         onnx.checker.check_model(model)
         batches = fix_batch(model)
         model = onnx.shape_inference.infer_shapes(model)
@@ -44,6 +45,13 @@ def load(path: Path, name: str | None = None, title: str | None = None) -> Graph
     builder = FloatBuilder(name or model_name(Path(title).stem), title, digest.hexdigest())
     builder.batches.update(batches)
     return import_model(onnx, model, builder)
+
+
+def _import_domains(model: Any) -> None:
+    """Name the domains that nodes have and the file does not: their operators are then refused by name."""
+    known = {listed.domain for listed in model.opset_import}
+    for domain in sorted({node.domain for node in model.graph.node} - known - {"", "ai.onnx"}):
+        model.opset_import.add(domain=domain, version=1)
 
 
 def import_model(onnx: Any, model: Any, builder: FloatBuilder) -> Graph:

@@ -442,6 +442,25 @@ def test_onnx_refuses_what_it_lacks(tmp_path: Path) -> None:
         load_model(tmp_path / "damaged.onnx")
 
 
+@ONNX
+@pytest.mark.parametrize("listed", [False, True])
+def test_operators_of_other_domains_are_named(listed: bool, tmp_path: Path) -> None:
+    """Where the file imports no such domain, the library said so, and not which operator it was."""
+    onnx = import_module("onnx")
+    helper, real = onnx.helper, onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        [helper.make_node("Quant", ["x"], ["y"], name="q", domain="onnx.brevitas")],
+        "g",
+        [helper.make_tensor_value_info("x", real, [1, 4])],
+        [helper.make_tensor_value_info("y", real, [1, 4])],
+    )
+    others = [helper.make_opsetid("onnx.brevitas", 1)] if listed else []
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13), *others])
+    (tmp_path / "net.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match=r"net\.onnx: not supported: operator onnx\.brevitas\.Quant \('q'\)"):
+        load_model(tmp_path / "net.onnx")
+
+
 # --- without any framework ---
 
 
