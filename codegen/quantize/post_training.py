@@ -110,7 +110,8 @@ def quantize_graph(
     see = watch or (lambda stage, graph: None)
     see("import", real)
     real = absorb(sink(real))
-    folded = fold(real)
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows shows when it is run, by its layer's name
+        folded = fold(real)
     see("fold", folded)
     prepared = activate(folded)
     notes = [*real.notes, *samples.notes]

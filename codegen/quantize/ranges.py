@@ -26,6 +26,9 @@ class Histogram:
         self.high = 0.0
 
     def add(self, values: Array) -> None:
+        """Raises ValueError for NaN and infinite values, which no bin holds."""
+        if not np.isfinite(values).all():
+            raise ValueError("a histogram holds finite values alone")
         self.low = min(self.low, float(values.min()))
         self.high = max(self.high, float(values.max()))
         while max(-self.low, self.high) >= self.width * (BINS // 2 - 1):

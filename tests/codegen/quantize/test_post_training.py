@@ -16,11 +16,13 @@ from driftc.codegen import lower
 from driftc.codegen.errors import ModelError, UsageError
 from driftc.codegen.evaluate import evaluate
 from driftc.codegen.graph import Graph
+from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.options import Options
 from driftc.codegen.passes.activate import activate
 from driftc.codegen.passes.fold import fold
 from driftc.codegen.passes.match import match_litert
 from driftc.codegen.quantize import calibration
+from driftc.codegen.quantize.calibration import Calibration
 from driftc.codegen.quantize.equalize import equalize
 from driftc.codegen.quantize.post_training import Quantized, Settings, quantize_graph, refuse_int8
 from driftc.simulator.reference import GraphRun
@@ -46,6 +48,20 @@ def outputs(found: Quantized, x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     assert index is not None
     rows = [interpret(GraphRun(graph), [sample[np.newaxis]])[index] for sample in steps]
     return (np.concatenate(rows).astype(np.float64) - out.zero_point) * out.scale
+
+
+@pytest.mark.parametrize("huge", ["sample", "weight"])
+def test_what_overflows_is_refused_by_name(huge: str) -> None:
+    """A finite sample that overflows inside the network kept the search for its range going for ever."""
+    graph, x = residual(), samples()
+    if huge == "sample":
+        x[3] = np.float32(3e38)
+    else:
+        first = next(operator for operator in graph.operators if isinstance(operator, Weighted))
+        assert first.weights.data is not None
+        first.weights.data[:] = np.float32(3e38)
+    with pytest.raises(ModelError, match=r"^net\.h5: '\w+' \(\w+\) computes infinite values or NaN"):
+        quantize_graph(graph, Calibration((x,), ()), Settings())
 
 
 @pytest.mark.parametrize("ranges", ["mse", "minmax", "percentile"])

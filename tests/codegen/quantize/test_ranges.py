@@ -72,3 +72,16 @@ def test_zero_is_exact_and_the_ends_are_reached(low: float, high: float) -> None
 
 def test_relu_wastes_nothing() -> None:
     assert quantization(0.0, 5.0).zero_point[0] == -128
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+def test_values_without_a_bin(value: float) -> None:
+    """Bins were widened for ever."""
+    with pytest.raises(ValueError, match="finite"):
+        seen(np.array([1.0, value], np.float32))
+
+
+def test_largest_values() -> None:
+    found = seen(np.array([-3.4e38, 3.4e38], np.float32))
+    assert found.counts.sum() == 2
+    assert np.isfinite(quantization(*CHOICES["mse"](found)).scale).all()
