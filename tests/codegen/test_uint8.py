@@ -48,7 +48,15 @@ def build(in_zero: int = 131, scale: float = 0.1, rows: int = 12) -> ModelBuilde
     m, random = ModelBuilder(), np.random.default_rng(0)
     image = m.input("image", (1, rows, 6, 2), dtype=np.uint8, scale=0.1, zero_point=in_zero)
     x = m.quantize(image, out_scale=scale, out_zero_point=3, name="signed")
-    x = m.conv_2d(x, random.integers(-127, 128, (4, 3, 3, 2)), weight_scale=0.01, stride=2, out_scale=0.2, name="conv")
+    x = m.conv_2d(
+        x,
+        random.integers(-127, 128, (4, 3, 3, 2)),
+        np.arange(4),
+        weight_scale=0.01,
+        stride=2,
+        out_scale=0.2,
+        name="conv",
+    )
     x = m.mean(x, [1, 2], out_scale=0.1, name="mean")
     x = m.fully_connected(x, random.integers(-127, 128, (5, 4)), weight_scale=0.02, out_scale=0.1, name="dense")
     m.output(m.quantize(x, out_scale=0.1, out_zero_point=128, dtype=np.uint8, name="scores"))
@@ -73,7 +81,9 @@ def test_nothing_is_copied_for_it(tmp_path: Path) -> None:
     plain = ModelBuilder()
     image = plain.input("image", (1, 12, 6, 2), scale=0.1, zero_point=3)
     random = np.random.default_rng(0)
-    y = plain.conv_2d(image, random.integers(-127, 128, (4, 3, 3, 2)), weight_scale=0.01, stride=2, out_scale=0.2)
+    y = plain.conv_2d(
+        image, random.integers(-127, 128, (4, 3, 3, 2)), np.arange(4), weight_scale=0.01, stride=2, out_scale=0.2
+    )
     plain.output(plain.mean(y, [1, 2], out_scale=0.1))
     assert model.lowered.plan.arena_bytes == compiled(tmp_path, plain).lowered.plan.arena_bytes
     assert "table" not in str(model.sources["net_weights.h"])
@@ -87,8 +97,10 @@ def test_every_engine(change: dict[str, float], options: dict[str, object], tmp_
     names = ["host", "tflm", "litert"] + (["unicorn"] if not options and not change else [])
     absent = [name for name in names[1:] if engine_missing(name)]
     model = compiled(tmp_path, build(**change), **options)  # type: ignore[arg-type]
-    found = model.verify(engines=[name for name in names if name not in absent], random=3, sanitize=not options)
+    present = [name for name in names if name not in absent]
+    found = model.verify(engines=present, random=3, sanitize=not options)
     assert found.bit_exact, found.first_difference
+    assert set(present) <= set(found.engines), found.notes
 
 
 def engine_missing(name: str) -> bool:
