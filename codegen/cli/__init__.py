@@ -60,7 +60,8 @@ def cli() -> None:
     driftc report kws/                                         the arena over time, as a page
     driftc boards | driftc operators | driftc doctor           what there is
 
-    Exit codes: 0 done; 1 the bytes differ or the model does not fit the board; 2 bad use or bad input.
+    Exit codes: 0 done; 1 the bytes differ or the model does not fit the board; 2 bad use,
+    bad input, or a fault of driftc's own.
     """
 
 
