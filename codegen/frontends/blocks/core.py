@@ -42,7 +42,11 @@ class Core:
         if shape and shape[0] not in (None, 1):  # None: as every model of Keras has it
             self.batches[label] = shape[0]
         if not inner or any(not isinstance(n, int) or n < 1 for n in inner):
-            self.refuse(f"input '{label}' has shape {list(shape)}; driftc needs fixed extents after the batch axis")
+            known = ["?" if n is None else n for n in shape]
+            self.refuse(
+                f"input '{label}' has shape [{', '.join(map(str, known))}]: only the batch may be left open; export "
+                "the model with a fixed shape"
+            )
         tensor = self._tensor(label, (1, *(int(n) for n in inner if n)), dtype)
         self._inputs.append(tensor)
         return tensor
