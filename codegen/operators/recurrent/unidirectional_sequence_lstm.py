@@ -176,20 +176,16 @@ class UnidirectionalSequenceLstm(Operator):
         return int(np.log2(self.inputs[2].scale))
 
     def constants(self) -> dict[str, Array]:
-        """Weights unit by unit, of each the four gates; `scales` as driftc.h takes them."""
+        """Unit by unit, of each the four gates."""
         x, hidden, _ = self.inputs
         weights = np.stack([_values(tensor) for tensor in self.weights], axis=1)
         recurrent = np.stack([_values(tensor) for tensor in self.recurrent], axis=1)
         biases = np.stack([_values(tensor) for tensor in self.biases], axis=1)
-        scales = [
-            [value for scale in pair for value in (int(scale.value[0]), -int(scale.shift[0]))] for pair in self.scales
-        ]
         return {
             "weights": weights.astype(np.int8),
             "recurrent": recurrent.astype(np.int8),
             "bias": (biases - x.zero_point * weights.sum(axis=2)).astype(np.int32),
             "offset": (-hidden.zero_point * recurrent.sum(axis=2)).astype(np.int32),
-            "scales": np.array(scales, np.int32),
         }
 
     def check(self) -> None:
