@@ -70,6 +70,15 @@ class ChannelsFirst:
             return x
         return self.moved(label, x, tuple(_put_last(x.axes, axis) if x.flattened is None else in_order(x.rank)))
 
+    def output(self, label: str, x: Value) -> Value:
+        """In one of the orders that an output may have: the framework's, or channels last."""
+        if not x.shape or x.shape[0] != 1:
+            self.builder.refuse(f"output '{label}' is {list(x.shape)}; driftc needs one sample, in front")
+        known = [in_order(x.rank), channels_last(x.rank) if x.rank > 2 else ()]
+        if x.flattened is not None or (x.axes in known and len(x.tensor.shape) == x.rank):
+            return x
+        return self.moved(f"{label}/order", x, in_order(x.rank))
+
     def transpose(self, label: str, x: Value, permutation: Sequence[int]) -> Value:
         if x.flattened is not None:
             x = self.moved(label, x, in_order(x.rank))
@@ -170,6 +179,28 @@ class ChannelsFirst:
         x = self.last(label, x, -1)
         return Value(self.builder.dense(label, x.tensor, weights, bias), x.axes)
 
+    def matmul(self, label: str, a: Value, b: Value) -> Value:
+        """Of the last two axes; the axes before them broadcast."""
+        rank = max(a.rank, b.rank, 3)
+        a, b = (self.expanded(f"{label}/{side}", x, rank) for side, x in (("a", a), ("b", b)))
+        own = int(a.shape[0] != 1 or b.shape[0] != 1)
+        tensors, transposed = [], []
+        for side, x in (("a", a), ("b", b)):
+            order = in_order(rank, own)
+            turned = (*order[:-2], order[-1], order[-2])
+            transposed.append(x.flattened is None and x.axes == turned and len(x.tensor.shape) == rank + own)
+            tensors.append(x.tensor if transposed[-1] else self.moved(f"{label}/{side}", x, order).tensor)
+        tensor = self.builder.matmul(label, tensors[0], tensors[1], (transposed[0], transposed[1]))
+        return Value(tensor, in_order(rank, own))
+
+    def matmul_constant(self, label: str, x: Value, matrix: Array, first: bool) -> Value:
+        """With a constant, which is the first operand where `first`."""
+        if matrix.ndim == 2 and not first:
+            return self.dense(label, x, matrix.T, None)
+        data = matrix.reshape((1,) * (max(x.rank, 3) - matrix.ndim) + matrix.shape)
+        constant = Value(self.builder.constant(f"{label}/constant", data), in_order(data.ndim))
+        return self.matmul(label, constant, x) if first else self.matmul(label, x, constant)
+
     def batch_norm(
         self,
         label: str,
@@ -238,9 +269,10 @@ class ChannelsFirst:
         """Values between bounds; None is no bound."""
         return replace(x, tensor=self.builder.clip(label, x.tensor, low, high))
 
-    def softmax(self, label: str, x: Value, axis: int) -> Value:
+    def softmax(self, label: str, x: Value, axis: int, name: str = "softmax") -> Value:
+        """`name`: or 'log_softmax'."""
         x = self.last(label, x, axis)
-        return replace(x, tensor=self.builder.activation(label, x.tensor, "softmax"))
+        return replace(x, tensor=self.builder.activation(label, x.tensor, name))
 
     def pool(
         self,

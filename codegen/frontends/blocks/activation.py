@@ -22,12 +22,14 @@ from driftc.codegen.operators.elementwise.logistic import Logistic
 from driftc.codegen.operators.elementwise.maximum import Maximum
 from driftc.codegen.operators.elementwise.minimum import Minimum
 from driftc.codegen.operators.elementwise.mul import Mul
+from driftc.codegen.operators.elementwise.prelu import Prelu
 from driftc.codegen.operators.elementwise.relu import Relu
 from driftc.codegen.operators.elementwise.relu6 import Relu6
 from driftc.codegen.operators.elementwise.rsqrt import Rsqrt
 from driftc.codegen.operators.elementwise.sqrt import Sqrt
 from driftc.codegen.operators.elementwise.sub import Sub
 from driftc.codegen.operators.elementwise.tanh import Tanh
+from driftc.codegen.operators.normalization.log_softmax import LogSoftmax
 from driftc.codegen.operators.reduction.softmax import Softmax
 
 ONE_OPERATOR: dict[str, type[Operator]] = {
@@ -36,6 +38,7 @@ ONE_OPERATOR: dict[str, type[Operator]] = {
     "gelu": Gelu,
     "hard_swish": HardSwish,
     "log": Log,
+    "log_softmax": LogSoftmax,
     "relu": Relu,
     "relu6": Relu6,
     "rsqrt": Rsqrt,
@@ -78,9 +81,7 @@ class Activation(Core):
         if np.all(alpha == alpha.flat[0]):
             return self.activation(label, x, "leaky_relu", float(alpha.flat[0]))
         kept = next((axis for axis, n in enumerate(alpha.shape) if n > 1), 0)
-        slopes = self.constant(f"{label}/alpha", alpha.reshape(alpha.shape[kept:]))
-        below = self.add(Minimum, f"{label}/below", x, self.constant(f"{label}/zero", np.zeros(1)))
-        return self.add(Add, label, self.add(Relu, f"{label}/above", x), self.add(Mul, f"{label}/slope", below, slopes))
+        return self.add(Prelu, label, x, self.constant(f"{label}/alpha", alpha.reshape(alpha.shape[kept:])))
 
     def with_number(self, label: str, kind: type[Operator], x: Tensor, number: float, first: bool = False) -> Tensor:
         """An operator of the tensor and a number, which is the first operand where `first`."""

@@ -9,6 +9,7 @@ import numpy as np
 from driftc.codegen.frontends.blocks.core import Padding, Pair
 from driftc.codegen.frontends.blocks.movement import Movement
 from driftc.codegen.graph import Array, Tensor
+from driftc.codegen.operators.convolution.batch_matmul import BatchMatmul
 from driftc.codegen.operators.convolution.conv_2d import Conv2D
 from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
 from driftc.codegen.operators.convolution.fully_connected import FullyConnected
@@ -78,6 +79,10 @@ class Convolution(Movement):
         y = self.add(TransposeConv, label, x, size=size, padding=(0, 0), scheme=VALID, **given)
         kept = [range(first, first + n) for first, n in zip(front, wanted, strict=True)]
         return self.slice(f"{label}/crop", y, [range(1), *kept, range(y.shape[3])])
+
+    def matmul(self, label: str, a: Tensor, b: Tensor, transposed: tuple[bool, bool] = (False, False)) -> Tensor:
+        """Products of the matrices on the last two axes, each `transposed` first; the axes before them broadcast."""
+        return self.add(BatchMatmul, label, a, b, adj_x=transposed[0], adj_y=transposed[1])
 
     def dense(self, label: str, x: Tensor, weights: Array, bias: Array | None) -> Tensor:
         """`weights` [out, in], over the last axis."""

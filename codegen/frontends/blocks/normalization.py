@@ -17,6 +17,7 @@ from driftc.codegen.operators.elementwise.rsqrt import Rsqrt
 from driftc.codegen.operators.elementwise.squared_difference import SquaredDifference
 from driftc.codegen.operators.elementwise.sub import Sub
 from driftc.codegen.operators.normalization.batch_normalization import BatchNormalization
+from driftc.codegen.operators.normalization.l2_normalization import L2Normalization
 from driftc.codegen.operators.reduction.mean import Mean
 from driftc.codegen.operators.reduction.sum import Sum
 
@@ -70,6 +71,8 @@ class Normalization(Movement):
 
     def unit(self, label: str, x: Tensor, axes: Sequence[int], smallest: float) -> Tensor:
         """x over the root of its sum of squares, which is at least `smallest`."""
+        if list(axes) == [len(x.shape) - 1] and smallest <= 1e-10:
+            return self.add(L2Normalization, label, x)
         _, factor = self._of_squares(label, x, axes, True, smallest)
         return self.add(Mul, label, x, factor)
 

@@ -38,7 +38,22 @@ def session(onnx: Any, model: Any) -> Any:
                 kept = [stored for stored in node.attribute if stored.name != "momentum"]
                 del node.attribute[:]
                 node.attribute.extend([*kept, onnx.helper.make_attribute("momentum", 1.0)])
-        return ReferenceEvaluator(plain)
+        return ReferenceEvaluator(plain, new_ops=[_log_softmax()])
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def _log_softmax() -> Any:
+    """LogSoftmax for the reference, whose own is the logarithm of what may have become 0."""
+    import numpy as np
+    from onnx.reference.op_run import OpRun
+
+    class LogSoftmax(OpRun):
+        op_domain = ""
+
+        def _run(self, x: Any, axis: int = -1) -> tuple[Any]:
+            below = x - x.max(axis=axis, keepdims=True)
+            return (below - np.log(np.exp(below).sum(axis=axis, keepdims=True)),)
+
+    return LogSoftmax

@@ -72,7 +72,7 @@ class Walk:
         for port in self.model.graph.output:
             if port.name not in self.values:
                 self.builder.refuse(f"output '{port.name}' is never computed")
-            self.outputs.append(self.values[port.name])
+            self.outputs.append(self.to.output(port.name, self.values[port.name]))
 
     def input(self, port: Any) -> None:
         if port.type.tensor_type.elem_type != self.onnx.TensorProto.FLOAT:

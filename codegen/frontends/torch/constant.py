@@ -17,7 +17,7 @@ FOLDED = (
     "cumsum", "detach", "detach_", "div", "div_", "eq", "exp", "expand", "fill_", "flatten", "flip",
     "floor_divide", "full", "full_like", "ge", "gt", "index_select", "le", "lift_fresh_copy",
     "linspace", "log", "lt", "meshgrid", "mul", "mul_", "ne", "neg", "new_ones", "new_zeros", "ones",
-    "ones_like", "permute", "pow", "reciprocal", "repeat", "reshape", "rsqrt", "scalar_tensor",
+    "ones_like", "permute", "pow", "reciprocal", "remainder", "repeat", "reshape", "rsqrt", "scalar_tensor",
     "select", "sin", "slice", "split", "sqrt", "squeeze", "stack", "sub", "sub_", "sum", "t", "to", "transpose",
     "tril", "triu", "unsqueeze", "view", "where", "zeros", "zeros_like",
 )  # fmt: skip
@@ -29,6 +29,9 @@ def folded(torch: Any, node: Any, known: Mapping[str, Any]) -> Array | list[Arra
     if "getitem" in kind:
         parts = known.get(node.args[0].name)
         return parts[node.args[1]] if isinstance(parts, list) else None
+    if kind.startswith("_assert"):
+        found = known.get(getattr(node.args[0], "name", ""))
+        return found if isinstance(found, np.ndarray) else None
     if kind not in FOLDED or not str(node.target).startswith("aten."):
         return None
     if not all(isinstance(known.get(argument.name), np.ndarray) for argument in node.all_input_nodes):

@@ -45,7 +45,7 @@ class Walk:
                 self.values[node.name] = parameters[node.name] if node.name in parameters else self.input(node)
             elif node.op == "output":
                 missing.refuse(self.builder.refuse)
-                self.outputs = [self.value(argument) for argument in node.args[0]]
+                self.outputs = [self.to.output(str(argument), self.value(argument)) for argument in node.args[0]]
             elif node.op != "call_function":
                 self.builder.refuse(f"node '{node.name}' ({node.op}) is not supported")
             elif any(argument.name in unknown for argument in node.all_input_nodes):

@@ -132,7 +132,7 @@ PARTS: dict[str, tuple[tuple[int, ...], Function, set[str]]] = {
             L.ReLU(0.5, negative_slope=0.25)(x),
             L.Activation("glu")(x),
         ],
-        {"LEAKY_RELU", "ELU", "MINIMUM"},
+        {"LEAKY_RELU", "ELU", "MINIMUM", "PRELU"},
     ),
     "norms": (
         IMAGE,
@@ -144,6 +144,17 @@ PARTS: dict[str, tuple[tuple[int, ...], Function, set[str]]] = {
             L.GroupNormalization(-1)(x),
         ],
         {"MEAN", "RSQRT", "SQUARED_DIFFERENCE"},
+    ),
+    "products": (
+        STEPS,
+        lambda L, k, x: [
+            L.Dot(axes=(2, 2))([x, L.Dense(6)(x)]),
+            L.Dot(axes=1)([L.Flatten()(x), L.Flatten()(x[:, ::-1])]),
+            L.Dot(axes=-1, normalize=True)([x[:, 0], x[:, 1]]),
+            k.matmul(x, k.swapaxes(x, 1, 2)),
+            k.log_softmax(x * 2),
+        ],
+        {"BATCH_MATMUL", "SUM", "L2_NORMALIZATION", "LOG_SOFTMAX"},
     ),
     "nested": (
         STEPS,

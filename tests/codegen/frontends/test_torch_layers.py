@@ -72,6 +72,11 @@ PARTS: dict[str, tuple[Function, set[str]]] = {
         ],
         {"DEPTH_TO_SPACE", "SPACE_TO_DEPTH", "RESIZE_BILINEAR", "MIRROR_PAD"},
     ),
+    "logarithm": (lambda t, F, x: t.log_softmax(x * 3, 1), {"LOG_SOFTMAX"}),
+    "products": (
+        lambda t, F, x: x.flatten(2) @ x.flatten(2).transpose(1, 2) + F.normalize(x, dim=3)[:, :, 0, :4],
+        {"BATCH_MATMUL"},
+    ),
     "picked": (
         lambda t, F, x: t.stack([x[:, 3], x.select(1, 0), x[:, 1] * 2], 1).index_select(3, t.tensor([4, 0, 1])),
         {"STRIDED_SLICE", "CONCATENATION"},
@@ -112,6 +117,62 @@ def test_modules_with_weights(file: str, tmp_path: Path) -> None:
     graph = imported(export_torch(module, (torch.zeros(1, 4, 6, 5),), tmp_path / file))
     assert "GELU" in kinds(graph)
     check_int8(graph, 15)
+
+
+def detector(torch: Any) -> Any:
+    """What YOLOv8 and YOLO11 are made of: C2f, SPPF, a path back up, attention over pixels, boxes as distributions."""
+    nn = torch.nn
+
+    def conv(a: int, b: int, k: int = 1, s: int = 1) -> Any:
+        return nn.Sequential(nn.Conv2d(a, b, k, s, k // 2), nn.BatchNorm2d(b), nn.SiLU())
+
+    class Attention(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.qkv, self.pe, self.last = conv(8, 16), nn.Conv2d(8, 8, 3, 1, 1, groups=8), nn.Conv2d(8, 8, 1)
+
+        def forward(self, x: Any) -> Any:
+            q, k, v = self.qkv(x).view(1, 2, 8, 16).split([2, 2, 4], dim=2)
+            likeness = ((q.transpose(-2, -1) @ k) * 0.7).softmax(-1)
+            y = (v @ likeness.transpose(-2, -1)).view(1, 8, 4, 4)
+            return x + self.last(y + self.pe(v.reshape(1, 8, 4, 4)))
+
+    class Net(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.down = conv(3, 8, 3, 2), conv(8, 8, 3, 2)
+            self.first, self.inner, self.second = conv(8, 8), conv(4, 4, 3), conv(12, 8)
+            self.before, self.pool, self.after = conv(8, 4), nn.MaxPool2d(5, 1, 2), conv(12, 8)
+            self.attention, self.join = Attention(), conv(16, 8)
+            self.box, self.kind, self.mean = nn.Conv2d(8, 16, 1), nn.Conv2d(8, 3, 1), nn.Conv2d(4, 1, 1, bias=False)
+            self.mean.weight.data[:] = torch.arange(4.0).view(1, 4, 1, 1)
+
+        def forward(self, x: Any) -> Any:
+            x = self.stem(x)
+            y = list(self.first(x).chunk(2, 1))  # C2f
+            x = self.second(torch.cat([*y, y[1] + self.inner(y[1])], 1))
+            y = [self.before(self.down(x))]  # SPPF
+            y += [self.pool(y[0]), self.pool(self.pool(y[0]))]
+            low = self.attention(self.after(torch.cat(y, 1)))
+            high = self.join(torch.cat([nn.functional.interpolate(low, scale_factor=2), x], 1))
+            found = torch.cat([torch.cat([self.box(p), self.kind(p)], 1).view(1, 19, -1) for p in (high, low)], 2)
+            box, kind = found.split((16, 3), 1)
+            box = self.mean(box.view(1, 4, 4, -1).transpose(2, 1).softmax(1)).view(1, 4, -1)
+            near, far = box.chunk(2, 1)
+            grid = torch.stack([torch.arange(80) % 8, torch.arange(80) // 8]).view(1, 2, 80).float()
+            return torch.cat([(2 * grid + far - near) / 2 * 4, kind.sigmoid()], 1)
+
+    torch.manual_seed(0)
+    return Net()
+
+
+@pytest.mark.parametrize("file", FORMATS)
+def test_detector(file: str, tmp_path: Path) -> None:
+    torch = import_module("torch")
+    graph = imported(export_torch(detector(torch), (torch.zeros(1, 3, 16, 16),), tmp_path / file))
+    assert {"BATCH_MATMUL", "RESIZE_NEAREST_NEIGHBOR", "SOFTMAX", "CONCATENATION"} <= set(kinds(graph))
+    assert graph.outputs[0].shape == (1, 80, 5)
+    check_int8(graph)
 
 
 def transposed(torch: Any, name: str) -> tuple[Any, tuple[int, ...]]:

@@ -14,6 +14,7 @@ from driftc.codegen.operators.elementwise.maximum import Maximum
 from driftc.codegen.operators.elementwise.minimum import Minimum
 from driftc.codegen.operators.elementwise.mul import Mul
 from driftc.codegen.operators.elementwise.sub import Sub
+from driftc.codegen.operators.reduction.sum import Sum
 
 
 @layer("Add")
@@ -51,6 +52,24 @@ def average(walk: Walk, of: Any, a: Tensor, b: Tensor, *more: Tensor) -> Tensor:
 @layer("Concatenate")
 def concatenate(walk: Walk, of: Any, a: Tensor, b: Tensor, *more: Tensor) -> Tensor:
     return walk.builder.concat(of.name, [a, b, *more], of.axis)
+
+
+@layer("Dot")
+def dot(walk: Walk, of: Any, a: Tensor, b: Tensor) -> Tensor:
+    """Of two or three axes with the batch."""
+    axes = of.axes if isinstance(of.axes, list | tuple) else [of.axes] * 2
+    first, second = axes[0] % len(a.shape), axes[1] % len(b.shape)
+    if of.normalize:
+        a, b = (
+            walk.builder.unit(f"{of.name}/a", a, [first], 1e-12),
+            walk.builder.unit(f"{of.name}/b", b, [second], 1e-12),
+        )
+    if len(a.shape) == len(b.shape) == 2:
+        product = walk.builder.binary(f"{of.name}/product", Mul, a, b)
+        return walk.builder.reduce(Sum, of.name, product, [1], keep_dims=True)
+    if len(a.shape) != 3 or len(b.shape) != 3:
+        walk.refuse(of, f"is of {list(a.shape)} and {list(b.shape)}; driftc reads two or three axes")
+    return walk.builder.matmul(of.name, a, b, (first == 1, second == 2))
 
 
 def chain(walk: Walk, label: str, kind: type[Operator], *parts: Tensor) -> Tensor:

@@ -69,12 +69,12 @@ def leaky_relu(walk: Walk, of: Any, x: Tensor) -> Tensor:
     return walk.builder.activation(of.name, x, "leaky_relu", float(of.negative_slope))
 
 
-@operation("Softmax")
+@operation("LogSoftmax", "Softmax")
 def softmax(walk: Walk, of: Any, x: Tensor) -> Tensor:
     """Along the last axis."""
     if of.axis % len(x.shape) != len(x.shape) - 1:
         walk.refuse(of, f"softmax along axis {of.axis}; driftc reads the last")
-    return walk.builder.activation(of.name, x, "softmax")
+    return walk.builder.activation(of.name, x, "softmax" if type(of).__name__ == "Softmax" else "log_softmax")
 
 
 @operation("Clip")

@@ -59,6 +59,16 @@ def square(walk: Walk, of: Any, x: Tensor) -> Tensor:
     return _binary(walk, of, Mul, x, x)
 
 
+@operation("Matmul")
+def matmul(walk: Walk, of: Any, a: Any, b: Any) -> Tensor:
+    """Of tensors of three axes or more; or by a constant matrix."""
+    if not isinstance(b, Tensor) and np.ndim(b) == 2:
+        return walk.builder.dense(of.name, a, np.asarray(b, np.float32).T, None)
+    if not isinstance(a, Tensor) or not isinstance(b, Tensor) or min(len(a.shape), len(b.shape)) < 3:
+        walk.refuse(of, "is of operands that driftc does not read: tensors of three axes or more, or a constant matrix")
+    return walk.builder.matmul(of.name, a, b)
+
+
 def _binary(walk: Walk, of: Any, kind: type[Operator], a: Any, b: Any) -> Tensor:
     operands = [
         x if isinstance(x, Tensor) else walk.builder.constant(f"{of.name}/constant", np.atleast_1d(np.asarray(x)))

@@ -64,9 +64,10 @@ def clip(node: Node) -> Value:
     return node.to.clip(node.label, node.value(0), low, high)
 
 
-@operator("Softmax")
+@operator("LogSoftmax", "Softmax")
 def softmax(node: Node) -> Value:
-    return node.to.softmax(node.label, node.value(0), int(node.attribute("axis", -1)))
+    name = "softmax" if node.kind == "Softmax" else "log_softmax"
+    return node.to.softmax(node.label, node.value(0), int(node.attribute("axis", -1)), name)
 
 
 @operator("HardSigmoid")

@@ -46,9 +46,10 @@ def conv_transpose(node: Node) -> Value:
 
 @operator("Gemm")
 def gemm(node: Node) -> Value:
+    """Of an input and a constant matrix."""
     weights = node.constant(1) * float(node.attribute("alpha", 1.0))
     if node.attribute("transA", 0):
-        node.refuse("Gemm of a transposed input is not supported")
+        node.refuse("is Gemm of a transposed input; export it as a Transpose and a MatMul")
     bias = node.optional(2)
     matrix = weights if node.attribute("transB", 0) else weights.T
     if bias is not None:
@@ -58,9 +59,13 @@ def gemm(node: Node) -> Value:
 
 @operator("MatMul")
 def matmul(node: Node) -> Value:
+    a, b = (name in node.walk.values for name in node.inputs)
+    if a and b:
+        return node.to.matmul(node.label, node.value(0), node.value(1))
+    if not a or node.constant(1).ndim != 2:
+        constant = node.constant(1 if a else 0)
+        return node.to.matmul_constant(node.label, node.value(0 if a else 1), constant, first=not a)
     weights = node.constant(1)
-    if weights.ndim != 2:
-        node.refuse(f"MatMul by {list(weights.shape)}; driftc reads a constant matrix")
     return node.to.dense(node.label, node.value(0), weights.T, _bias_after(node, weights.shape[1]))
 
 

@@ -32,9 +32,9 @@ def activation(call: Call) -> Value:
     return call.to.activation(call.label, call.value(), NAMES[call.kind.removesuffix("_")])
 
 
-@operator("softmax", "_softmax")
+@operator("log_softmax", "softmax", "_log_softmax", "_softmax")
 def softmax(call: Call) -> Value:
-    return call.to.softmax(call.label, call.value(), int(call.args[1]))
+    return call.to.softmax(call.label, call.value(), int(call.args[1]), call.kind.removeprefix("_"))
 
 
 @operator("leaky_relu", "leaky_relu_")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from driftc.codegen.frontends.torch.call import Call, each
 from driftc.codegen.frontends.torch.walk import operator
 from driftc.codegen.frontends.value import Value
+from driftc.codegen.operators.elementwise.mul import Mul
 
 
 @operator("conv1d", "conv2d", "convolution")
@@ -61,3 +64,26 @@ def linear(call: Call) -> Value:
 @operator("addmm")
 def addmm(call: Call) -> Value:
     return call.to.dense(call.label, call.value(1), call.constant(call.args[2]).T, call.array(call.args[0]))
+
+
+@operator("bmm", "matmul", "mm")
+def matmul(call: Call) -> Value:
+    a, b = (call.walk.values[argument.name] for argument in call.args[:2])
+    if isinstance(a, Value) and isinstance(b, Value):
+        return call.to.matmul(call.label, a, b)
+    if isinstance(a, Value):
+        return call.to.matmul_constant(call.label, a, call.constant(call.args[1]), first=False)
+    return call.to.matmul_constant(call.label, call.walk.value(call.args[1]), call.constant(call.args[0]), first=True)
+
+
+@operator("scaled_dot_product_attention")
+def attention(call: Call) -> Value:
+    """Without a mask."""
+    if call.argument(3, "attn_mask", None) is not None or call.argument(5, "is_causal", False):
+        call.refuse("has a mask, which driftc does not read")
+    query, key, value = (call.value(place) for place in range(3))
+    scale = call.argument(6, "scale", None) or query.shape[-1] ** -0.5
+    order = (*range(key.rank - 2), key.rank - 1, key.rank - 2)
+    likeness = call.to.matmul(f"{call.label}/likeness", query, call.to.transpose(f"{call.label}/turned", key, order))
+    scaled = call.to.binary_constant(f"{call.label}/scaled", Mul, likeness, np.full(1, float(scale)), first=False)
+    return call.to.matmul(call.label, call.to.softmax(f"{call.label}/softmax", scaled, -1), value)
