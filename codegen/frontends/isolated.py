@@ -19,6 +19,8 @@ from typing import IO
 from driftc.codegen.errors import DriftcError, ModelError
 from driftc.codegen.graph import Graph
 
+# On a machine of many cores, each thread else takes a good part of the address space that the child may have.
+LEAN = {"MALLOC_ARENA_MAX": "4", "OPENBLAS_NUM_THREADS": "1"}
 LONGEST = 400  # bytes kept of what a framework writes
 TIMEOUT = 600.0  # seconds for one model; the slowest by far is ONNX's own reference on a large network
 
@@ -88,7 +90,7 @@ class Reader:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 bufsize=0,
-                env=os.environ | {"PYTHONPATH": paths, "PYTHONSAFEPATH": "1"},
+                env=LEAN | os.environ | {"PYTHONPATH": paths, "PYTHONSAFEPATH": "1"},
             )
             self._listener = threading.Thread(target=self._listen, args=(self._process.stderr,), daemon=True)
             self._listener.start()
