@@ -190,6 +190,40 @@ DRIFTC_INLINE int32_t driftc_signed(uint32_t twice, int32_t multiplier, int32_t 
     return driftc_nearest_int8((scaled + ((int32_t)twice >> 31)) >> shift);
 }
 
+/* Bytes 0 and 2, and 1 and 3, of x added to the halves of two sums. */
+DRIFTC_INLINE void driftc_add_bytes(uint32_t x, uint32_t *even, uint32_t *odd)
+{
+#if DRIFTC_DSP
+    __asm__("sxtab16 %0, %0, %1" : "+r"(*even) : "r"(x));
+    __asm__("sxtab16 %0, %0, %1, ror #8" : "+r"(*odd) : "r"(x));
+#else
+    const uint32_t e = driftc_even(x);
+    const uint32_t o = driftc_odd(x);
+
+    *even = driftc_halves(driftc_low_half(*even) + driftc_low_half(e), driftc_high_half(*even) + driftc_high_half(e));
+    *odd = driftc_halves(driftc_low_half(*odd) + driftc_low_half(o), driftc_high_half(*odd) + driftc_high_half(o));
+#endif
+}
+
+/* The larger int8 of each byte. */
+DRIFTC_INLINE uint32_t driftc_larger(uint32_t x, uint32_t y)
+{
+    uint32_t z;
+
+#if DRIFTC_DSP
+    __asm__("ssub8 %0, %1, %2\n sel %0, %1, %2" : "=&r"(z) : "r"(x), "r"(y) : "cc");
+#else
+    z = 0;
+    for (int shift = 0; shift < 32; shift += 8) {
+        const int8_t a = (int8_t)(uint8_t)(x >> shift);
+        const int8_t b = (int8_t)(uint8_t)(y >> shift);
+
+        z |= (uint32_t)(uint8_t)(a > b ? a : b) << shift;
+    }
+#endif
+    return z;
+}
+
 /* (x - zero point) * 2^20, scaled and rounded; offset = -zero point * 2^21, and x is an int8. */
 DRIFTC_INLINE int32_t driftc_term(int32_t x, int32_t offset, int32_t multiplier, int shift)
 {
@@ -198,6 +232,16 @@ DRIFTC_INLINE int32_t driftc_term(int32_t x, int32_t offset, int32_t multiplier,
     if (shift == 0)
         return driftc_scaled_up(twice, multiplier, 0);
     return (driftc_scaled_up(twice, multiplier, 1 << (shift - 1)) + ((int32_t)twice >> 31)) >> shift;
+}
+
+/* A word, to anywhere. */
+DRIFTC_INLINE void driftc_store_word(int8_t *to, uint32_t word)
+{
+#if DRIFTC_DSP
+    __builtin_memcpy(to, &word, sizeof word);
+#else
+    memcpy(to, &word, sizeof word);
+#endif
 }
 
 /* Four int8, to anywhere. */
@@ -211,7 +255,7 @@ DRIFTC_INLINE void driftc_store(int8_t *to, const int32_t value[4])
     __asm__("bfi %0, %1, #8, #8" : "+r"(low) : "r"(value[1]));
     __asm__("bfi %0, %1, #8, #8" : "+r"(high) : "r"(value[3]));
     __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(word) : "r"(low), "r"(high));
-    __builtin_memcpy(to, &word, sizeof word);
+    driftc_store_word(to, word);
 #else
     for (int i = 0; i < 4; i++)
         to[i] = (int8_t)value[i];

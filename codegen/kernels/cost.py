@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from driftc.codegen.plan.plan import Call
 
 MAC = 2.55  # convolution and dense, besides what follows
-MAC_DEPTHWISE = 6.0
+MAC_DEPTHWISE, RESULT_DEPTHWISE = 4.2, 17.0
 RESULT = 22.0  # start of a sum, requantising and storing it
 SUM = 18.0  # the same where the sum is loaded from and stored to int32
 PIXEL = 20.0
@@ -48,7 +48,7 @@ def portable(call: Call) -> float:
         part = call.reduce.count / depth if call.reduce else 1.0
         macs = operator.macs * share * part
         if depthwise:
-            return fixed + macs * MAC_DEPTHWISE
+            return fixed + macs * MAC_DEPTHWISE + results * RESULT_DEPTHWISE
         each = SUM if call.epilogue == "accumulate" else RESULT
         return fixed + macs * MAC + results * each + call.rows.count * width * PIXEL
     if isinstance(operator, Move):

@@ -38,7 +38,7 @@ class Distance:
 
     def behind(self, start: int) -> Distance:
         """Of the storage in which the input begins at byte `start`."""
-        return Distance(self.below - start, self.above + start)
+        return Distance(self.below - start, self.above + start, self.same and start == 0)
 
     def least(self, other: Distance) -> Distance:
         """What one or the other allows."""

@@ -168,10 +168,16 @@ def faster(unit: Unit, core: str | None, views: Mapping[str, str]) -> list[Unit]
     among = kernels(core)
     if unit.again is None or len(among) == len(kernels()):
         return []
-    sizes = rooms(drafted(unit, views), among)
+    draft = drafted(unit, views)
+    sizes = rooms(draft, among)
     if len(unit.operators) > 1:
         sizes = sorted({sizes[0], sizes[len(sizes) // 2], sizes[-1]})
-    return [unit.again(among, room) for room in sizes]
+    found: dict[tuple[str, ...], Unit] = {}
+    for room in sizes:
+        names = tuple(kernel.name for kernel in choose(draft, among, room).values())
+        if names not in found and any(not name.startswith("portable") for name in names):
+            found[names] = unit.again(among, room)
+    return list(found.values())
 
 
 def drafted(unit: Unit, views: Mapping[str, str]) -> Sequence[Call]:

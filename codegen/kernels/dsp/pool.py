@@ -1,0 +1,83 @@
+"""AVERAGE_POOL_2D and MAX_POOL_2D: four channels at a time, as halves that are added or bytes that are compared."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from driftc.codegen.kernels.kernel import Kernel
+from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.reduction.average_pool_2d import AveragePool2D
+from driftc.codegen.operators.reduction.max_pool_2d import MaxPool2D
+from driftc.codegen.operators.reduction.pool import Pool
+from driftc.codegen.operators.walk import Walk
+
+if TYPE_CHECKING:
+    from driftc.codegen.plan.plan import Call
+
+MOST = 255  # points whose sum fits 16 bits
+PIXEL, ROW, FOUR, CALL = 22.0, 10.0, 16.0, 40.0  # instructions on the emulated Cortex-M4 (gcc 12 -O2)
+
+
+class PoolInFours(Kernel):
+    """The rest of four channels one by one."""
+
+    needs: ClassVar[frozenset[str]] = frozenset({"dsp"})
+    header = "driftc_dsp.h"
+    operator: ClassVar[type[Pool]]
+    point: ClassVar[float]  # instructions of four channels
+    result: ClassVar[float]
+
+    def serves(self, call: Call) -> bool:
+        op = call.computed
+        if not isinstance(op, self.operator) or call.epilogue != "requantize" or call.channels.count < 4:
+            return False
+        return call.reduce is None and call.inputs[0].strides[2] == 1 == call.outputs[0].strides[2]
+
+    def walk(self, operator: Operator, backward: bool = False) -> Walk | None:
+        """The operator's own is right: all of four channels are read before any is written."""
+        return operator.walk(backward)
+
+    def reverses(self, operator: Operator) -> bool:
+        return operator.reversible
+
+    def template(self, call: Call) -> str:
+        return "dsp/pool.c.j2"
+
+    def values(self, call: Call) -> dict[str, Any]:
+        op = call.computed
+        assert isinstance(op, Pool)
+        whole = not any(op.padding)
+        return {
+            "average": self.operator is AveragePool2D,
+            "fours": call.channels.count // 4 * 4,
+            "points": op.kernel[0] * op.kernel[1] if whole else None,
+            "range": op.range,
+        }
+
+    def cost(self, call: Call) -> float:
+        op, y = call.computed, call.outputs[0]
+        assert isinstance(op, Pool)
+        points, count = op.kernel[0] * op.kernel[1], call.channels.count
+        four = self.point * points + ROW * op.kernel[0] + 4 * self.result + FOUR
+        alone = 9.0 * points + 22.0
+        return CALL + call.rows.count * y.shape[1] * (PIXEL + count // 4 * four + count % 4 * alone)
+
+
+class AveragePool(PoolInFours):
+    """Rounded as the operator says: halves away from zero."""
+
+    name = "dsp/average_pool"
+    operator = AveragePool2D
+    point, result = 6.0, 10.0
+
+    def serves(self, call: Call) -> bool:
+        op = call.computed
+        return isinstance(op, AveragePool2D) and op.kernel[0] * op.kernel[1] <= MOST and super().serves(call)
+
+
+class MaxPool(PoolInFours):
+    """Starts from the smallest value that the clamp leaves."""
+
+    name = "dsp/max_pool"
+    operator = MaxPool2D
+    point, result = 6.0, 0.0
