@@ -41,6 +41,10 @@ def shapes(least: int = 1, most: int = 4, largest: int = 5) -> st.SearchStrategy
     return st.lists(st.integers(1, largest), min_size=least, max_size=most).map(tuple)
 
 
+def pairs(largest: int) -> st.SearchStrategy[tuple[int, int]]:
+    return st.tuples(st.integers(1, largest), st.integers(1, largest))
+
+
 @dataclass(frozen=True)
 class Image:
     """An [1, H, W, C] input of a model that is being built."""
