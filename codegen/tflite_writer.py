@@ -49,7 +49,11 @@ class _File:
                 for number, value in enumerate(stored.operands)
             ]
             results = [self._place(tensor) for tensor in operator.outputs]
-            rows += self._in_float32(operator, stored) if stored.real else [(operator, stored, operands, results)]
+            rows += (
+                self._in_float32(operator, stored)
+                if stored.real and not operator.is_float
+                else [(operator, stored, operands, results)]
+            )
         outputs = [self._place(tensor) for tensor in graph.outputs]
 
         tables = _Tables()

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from driftc.codegen.arithmetic import Int64, Multiplier, round_half_away
-from driftc.codegen.operators.base import Array
+from driftc.codegen.operators.base import Array, Stored
 from driftc.codegen.operators.elementwise.lookup import Lookup
 from driftc.codegen.operators.quantised import float32, requantiser
 
@@ -26,6 +26,9 @@ class ClampedRelu(Lookup):
 
     compared = "LiteRT"
     low: ClassVar[float]
+
+    def stored(self) -> Stored:
+        return Stored(self.inputs, version=1)
 
     @cached_property
     def multiplier(self) -> Multiplier:
