@@ -140,10 +140,16 @@ class _Search:
         if any(self.uncut[0].fastest):
             limit = arrange(self.graph, self.units, "greedy").bound + SLACK
             found = [point for roads in self.uncut for point in islice(self._within(roads, limit), 1)]
-            if found:
-                return min(found, key=lambda point: point.extra)
+            housed = [point for point in found if self._housed(point)]
+            if housed:
+                return min(housed, key=lambda point: point.extra)
         plain = arrange(self.graph, self.units, self.planner, self.memories)
         return Point(plain, -self.uncut[0].best / self.whole)
+
+    def _housed(self, point: Point) -> bool:
+        """It is in one memory, or spread over several, if it is in any."""
+        sizes = [size for _, size in self.memories]
+        return len(sizes) < 2 or point.bytes <= max(sizes) or len(point.plan.regions) > 1 or point.bytes > sum(sizes)
 
     def placed(self, label: Label, planner: str | None = None) -> Point:
         plan = arrange(self.graph, label.units, planner or self.planner, self.memories)
