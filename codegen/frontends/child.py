@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 from driftc.codegen.errors import DriftcError, ModelError, fault
 
-ADDRESS_SPACE = 1 << 34  # bytes; importing TensorFlow takes a quarter of it, and 32-bit sizes no more than that
+ADDRESS_SPACE = 1 << 34  # bytes; importing TensorFlow takes a tenth of it
 
 
 def main() -> None:
