@@ -14,6 +14,7 @@ import numpy as np
 
 from driftc.codegen.errors import ModelError
 from driftc.codegen.graph import Graph, State, Tensor
+from driftc.codegen.names import identifier
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.movement.concatenation import Concatenation
 from driftc.codegen.operators.movement.strided_slice import StridedSlice
@@ -29,6 +30,8 @@ def state(graph: Graph) -> Graph:
     if not graph.states:
         return graph
     found = _States(graph)
+    for each in graph.states:
+        found.assign(each)
     for each in graph.states:
         found.shift(each)
     for each in graph.states:
@@ -48,6 +51,27 @@ class _States:
     def graph(self) -> Graph:
         states = tuple(replace(each, next=self.next[each.tensor.name]) for each in self.source.states)
         return replace(self.source, operators=tuple(self._ordered()), states=states, fused=self.fused)
+
+    def assign(self, each: State) -> None:
+        """Where the next value cannot lie in the state's place from the start on, have it assigned to it."""
+        name = self.next[each.tensor.name]
+        maker = self._by_output().get(name)
+        alone = list(self.next.values()).count(name) == 1
+        if name == each.tensor.name or (
+            maker is not None and not maker.view and alone and self._in_place(maker, each.tensor.name, name)
+        ):
+            return
+        value = next(tensor for tensor in self.source.tensors() if tensor.name == name)
+        kept = replace(value, name=self._tensor_name(f"{each.tensor.name} kept"), index=None)
+        layer, label = self._layer_name(each.tensor.name, "kept"), each.tensor.label
+        self.operators.append(AssignVariable(name=layer, label=label, inputs=(value,), outputs=(kept,)))
+        self.next[each.tensor.name] = kept.name
+
+    def _tensor_name(self, name: str) -> str:
+        return _other(name, {tensor.name for tensor in self.source.tensors()} | self._by_output().keys())
+
+    def _layer_name(self, tensor: str, what: str) -> str:
+        return _other(f"{identifier(tensor, 'state')}_{what}", {operator.name for operator in self.operators})
 
     def settle(self, each: State) -> None:
         """Have the state written in its place: by whoever computes its next value, or by a copy at the end."""
@@ -126,10 +150,15 @@ class _States:
         """Give `reader` a copy of the state as it was before the inference."""
         views = [op for op in self.operators if isinstance(op, ReadVariable) and op.inputs[0].name == each.tensor.name]
         through = [op for op in views if any(self._through(t.name, op) for t in reader.inputs)]
-        if not through:
-            reader.refuse(f"reads '{each.tensor.label}' after it was overwritten")
         for view in through:
             self._copied(view)
+        if each.tensor.name in _names(reader.inputs):
+            name, label = each.tensor.name, each.tensor.label
+            kept = replace(each.tensor, name=self._tensor_name(f"{name} before"), index=None)
+            made = Copy(name=self._layer_name(name, "before"), label=label, inputs=(each.tensor,), outputs=(kept,))
+            inputs = tuple(kept if tensor.name == name else tensor for tensor in reader.inputs)
+            self._replace(self.operators.index(reader), replace(reader, inputs=inputs))
+            self.operators.insert(0, made)
 
     def _detach_views(self, each: State) -> None:
         """What leaves the model must not be overwritten."""
@@ -223,6 +252,11 @@ class _States:
         for operator in self.operators:
             visit(operator)
         return done.values()
+
+
+def _other(name: str, known: set[str]) -> str:
+    """`name`, or with a number behind it where that is known."""
+    return next(each for each in (name, *(f"{name}_{n}" for n in range(2, len(known) + 3))) if each not in known)
 
 
 def _names(tensors: Iterable[Tensor]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,12 @@ from models import ModelBuilder, Tensor
 from streams import compiled, counter, streaming, verified
 
 from driftc.codegen.compiled import Compiled
+from driftc.codegen.passes.state import state
+from driftc.codegen.plan.check import check
+from driftc.codegen.plan.choose import Goal, choose
 from driftc.codegen.plan.plan import STATE, static_calls
 from driftc.codegen.report.dump import dump
+from driftc.simulator.reference import GraphRun, PlanRun
 
 
 def kinds(found: Compiled) -> list[str]:
@@ -151,3 +156,30 @@ def test_tiled_layers_beside_states(tmp_path: Path, minimize: str) -> None:
     if minimize == "ram":
         assert any(piece.kind for piece in found.lowered.plan.pieces)
     verified(found, 6)
+
+
+@pytest.mark.parametrize("kind", ["conv", "input", "view", "exchanged"])
+def test_next_values_that_cannot_lie_in_place(tmp_path: Path, kind: str) -> None:
+    """A pass may name any tensor as what a state becomes: the Plan gives what the Graph says all the same."""
+    m = ModelBuilder()
+    x = m.input("x", (1, 4, 4, 3), scale=0.1, zero_point=3)
+    one, two = (m.read_variable(m.variable(name), x.shape, x, name=f"{name}_before") for name in ("one", "two"))
+    kernel = np.random.default_rng(5).integers(-127, 128, (3, 3, 3, 3), dtype=np.int8)
+    y = m.conv_2d(
+        one, kernel, weight_scale=0.003, padding="SAME", out_scale=0.1, out_zero_point=3, name="conv"
+    )  # fmt: skip
+    flat = m.reshape(m.add(y, x, out_scale=0.1, out_zero_point=3, name="sum"), (1, 48), name="flat")
+    m.output(m.add(flat, m.reshape(two, (1, 48), name="two_flat"), out_scale=0.2, name="out"))
+    found = compiled(m, tmp_path)
+    names = {"conv": ("conv", "two"), "input": ("x", "x"), "view": ("flat", "flat"), "exchanged": ("two", "one")}[kind]
+    states = zip(found.lowered.model.states, names, strict=True)
+    graph = replace(found.lowered.model, states=tuple(replace(each, next=name) for each, name in states))
+    graph.check()
+    settled = state(graph)
+    settled.check()
+    plan = choose(settled, "greedy", Goal()).point.plan
+    check(plan)
+    one_by_one, whole = PlanRun(plan, poison=0xA5), GraphRun(graph)
+    for sample in found.samples(random=3).quantized:
+        outputs, _ = one_by_one.run(sample)
+        assert np.array_equal(outputs[0], whole.run(sample)["out"])
