@@ -26,6 +26,18 @@ FAMILIES = {
     "reductions": ("sum", "reduce_max", "reduce_min"),
     "rows": ("log_softmax", "l2_normalization"),
     "places": ("arg_max", "arg_min"),
+    "pieces": ("concatenation", "split", "split_v", "pack", "unpack", "transpose"),
+    "selections": (
+        "slice",
+        "strided_slice",
+        "tile",
+        "reverse_v2",
+        "mirror_pad",
+        "broadcast_to",
+        "resize_nearest_neighbor",
+    ),
+    "blocks": ("space_to_depth", "depth_to_space", "space_to_batch_nd", "batch_to_space_nd"),
+    "look-ups": ("gather", "gather_nd", "embedding_lookup"),
     "logic": ("logical_and", "logical_or", "logical_not", "select_v2"),
 }
 COMPUTING = {code: (code,) for code in MODELS if code not in {*VIEWS, *chain(*FAMILIES.values())}} | FAMILIES
