@@ -98,9 +98,14 @@ class Function:
         return "memmove" if _shares_bytes(self.call) else "memcpy"
 
     @property
+    def apart(self) -> str:
+        """`restrict`, where inputs and outputs are not the same bytes."""
+        return "" if _shares_bytes(self.call) else "restrict "
+
+    @property
     def parameters(self) -> str:
         """Pointers to the start of each buffer, then the origins that the program's loops give."""
-        apart = "" if _shares_bytes(self.call) else "restrict "
+        apart = self.apart
         ins = names("in", len(self.inputs))
         outs = names("out", len(self.outputs)) if self.epilogue != "accumulate" else []
         texts = [f"const {c_type(b)} *{apart}{n}" for b, n in zip(self.inputs, ins, strict=True)]
