@@ -1,4 +1,4 @@
-"""The kernels for the DSP extension: each against the specification, as twin under sanitizers and on the emulated core.
+"""The kernels that not every core can run: each against the specification, under sanitizers and on the emulated core.
 
 Every layer has a region of its own, whose first and last bytes it uses, at odd offsets: what reads or writes beyond is
 seen by the sanitizer.
@@ -6,7 +6,7 @@ seen by the sanitizer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from driftc.codegen.plan.select import scratch_of, served
 from driftc.simulator.engines import engine
 
 DSP = [kernel for kernel in kernels("cortex-m4") if "dsp" in kernel.needs]
+NARROW = [kernel for kernel in kernels("cortex-m3") if kernel.needs]  # for cores without it
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ def layers(seed: int) -> bytes:
     return made.builder.build()
 
 
-def forced(lowered: Lowered, turn: int) -> tuple[Plan, set[str]]:
+def forced(lowered: Lowered, turn: int, among: Sequence[Kernel] = DSP) -> tuple[Plan, set[str]]:
     """Each operator by one of the kernels that serve it, in a region without a byte to spare."""
     calls: list[Call] = []
     regions: list[Region] = []
@@ -145,7 +146,7 @@ def forced(lowered: Lowered, turn: int) -> tuple[Plan, set[str]]:
     used: set[str] = set()
     layer = 0
     for number, operator in enumerate(lowered.graph.operators):
-        call, region, kernel = _alone(operator, f"ram{number}", layer, turn)
+        call, region, kernel = _alone(operator, f"ram{number}", layer, turn, among)
         layer += len(operator.outputs)
         calls.append(call)
         regions.append(region)
@@ -164,7 +165,9 @@ def forced(lowered: Lowered, turn: int) -> tuple[Plan, set[str]]:
     ), used
 
 
-def _alone(operator: Operator, region: str, layer: int, turn: int) -> tuple[Call, Region, Kernel]:
+def _alone(
+    operator: Operator, region: str, layer: int, turn: int, among: Sequence[Kernel]
+) -> tuple[Call, Region, Kernel]:
     def buffers(at: int) -> Iterator[Buffer]:
         for tensor in (*operator.outputs, *operator.inputs):
             yield Buffer.whole(tensor, region, at)
@@ -175,7 +178,7 @@ def _alone(operator: Operator, region: str, layer: int, turn: int) -> tuple[Call
         return Call.whole(operator, tuple(ins), (out,), layer)
 
     draft = call(0)
-    serving = [kernel for kernel in DSP if kernel.serves(draft)] or list(kernels())[:1]
+    serving = [kernel for kernel in among if kernel.serves(draft)] or list(kernels())[:1]
     kernel = serving[turn % len(serving)]
     chosen = {operator: kernel}
     scratch = [replace(buffer, region=region) for buffer in scratch_of([draft], chosen, "scratch")]
@@ -203,6 +206,11 @@ def test_every_kernel(turn: int, core: str, tmp_path: Path, engines: list[str]) 
     assert finishing - used <= ({"dsp/dense_direct"} if turn == 0 else {"dsp/depthwise_plane"})
 
 
+def test_every_kernel_of_cores_without_dsp(tmp_path: Path, engines: list[str]) -> None:
+    used = prove(3, 0, "cortex-m3", tmp_path, engines)
+    assert {kernel.name for kernel in NARROW} <= used
+
+
 @pytest.mark.slow
 @examples(6, shrink=False)
 @given(seed=st.integers(2, 10**6), turn=st.integers(0, 2))
@@ -217,7 +225,7 @@ def prove(seed: int, turn: int, core: str, folder: Path, engines: list[str]) -> 
     path.write_bytes(data)
     options = Options(core=core, planner="greedy")
     lowered = lower(path, options)
-    plan, used = forced(lowered, turn)
+    plan, used = forced(lowered, turn, DSP if core in ("cortex-m4", "cortex-m7") else NARROW)
     check(plan)
     found = Compiled(data, options, replace(lowered, plan=plan)).verify(engines=engines, random=2, sanitize=True)
     assert found.first_difference is None, str(found.first_difference)
