@@ -160,9 +160,8 @@ def test_digest_sees_borders() -> None:
 
 
 def test_cores() -> None:
-    assert {"cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55", "rv32imc"} == set(
-        core_names()
-    )
+    arm = {f"cortex-{name}" for name in ("m0plus", "m3", "m4", "m7", "m33", "m55", "m85")}
+    assert {*arm, "rv32imc", "xtensa-lx6", "xtensa-lx7"} == set(core_names())
     for name in core_names():
         assert "ram (rwx)" in memory_script(load_core(name))
     with pytest.raises(UsageError, match="did you mean cortex-m4"):
