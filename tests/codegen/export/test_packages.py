@@ -168,7 +168,10 @@ def test_folder_of_which_something_is_missing(compiled: Path, tmp_path: Path) ->
     record = tmp_path / "kws" / "driftc.json"
     record.write_text(record.read_text().replace('"interface"', '"outerface"'))
     done = driftc("export", "kws", "--to", "cmake", cwd=tmp_path, code=2)
-    assert done.stderr == "driftc: kws: driftc.json is damaged or of another driftc; compile the model again\n"
+    assert (
+        done.stderr
+        == "driftc: kws: driftc.json or report.json is damaged or of another driftc; compile the model again\n"
+    )
     assert not (tmp_path / "cmake").exists()
 
 
