@@ -27,13 +27,14 @@ from driftc.codegen.plan.choose import Point, pareto
 from driftc.codegen.plan.plan import static_calls
 from driftc.codegen.quantize.post_training import Quantized
 from driftc.codegen.report import stored
+from driftc.codegen.report.measured import Measured
 from driftc.codegen.report.report import report
 
 if TYPE_CHECKING:
     from driftc.boards import Board
     from driftc.codegen.samples import Samples
     from driftc.simulator.engine import Program, Target
-    from driftc.simulator.session import Measured
+    from driftc.simulator.session import Subject
     from driftc.simulator.simulate import Simulation
     from driftc.simulator.verify import Verification
 
@@ -89,8 +90,6 @@ class Compiled:
 
     def _recall(self, record: dict[str, Any]) -> None:
         """Take up what `_record` said when the folder was written."""
-        from driftc.simulator.session import Measured
-
         self._measured = Measured.from_json(record, len(step_names(self.lowered.plan)))
         self._quantization = stored.quantization(record)
 
@@ -278,12 +277,12 @@ class Compiled:
         Samples as in `samples`. `save_tensors` keeps each compared tensor in an .npz; `sanitize` runs the host engine
         under ASan and UBSan; `progress(done, total)` is called after each sample.
         """
-        from driftc.simulator.session import verify_compiled
+        from driftc.simulator.session import verify_subject
 
         samples = self.samples(
             data, random=random, labels=labels, input_divisor=input_divisor, sample=sample, restart=restart
         )
-        found = verify_compiled(self, samples, engines, save_tensors, sanitize, progress)
+        found = verify_subject(self._subject(), samples, engines, save_tensors, sanitize, progress)
         if self._folder is not None and sample is None:
             difference = None if found.first_difference is None else str(found.first_difference)
             kept = {**found.as_json(), "core": self.core, "difference": difference}
@@ -303,12 +302,17 @@ class Compiled:
         progress: Callable[[int, int], None] | None = None,
     ) -> Simulation:
         """Outputs, accuracy, instructions and stack on one engine (default: unicorn, else qemu, else host)."""
-        from driftc.simulator.session import simulate_compiled
+        from driftc.simulator.session import simulate_subject
 
         samples = self.samples(
             data, random=random, labels=labels, input_divisor=input_divisor, sample=sample, restart=restart
         )
-        return simulate_compiled(self, samples, engine, progress)
+        return simulate_subject(self._subject(), samples, engine, progress)
+
+    def _subject(self) -> Subject:
+        from driftc.simulator.session import Subject
+
+        return Subject(self.lowered, self.options, self.program(), self.model_file, self.edited)
 
     @property
     def model_file(self) -> Path:

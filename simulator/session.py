@@ -1,11 +1,11 @@
-"""Verify, simulate and measure a Compiled: which engines take part, and what they are given."""
+"""Verify, simulate and measure: which engines take part, and what they are given."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,10 @@ from driftc.codegen.emit.emit import port_names
 from driftc.codegen.errors import ToolError, UsageError
 from driftc.codegen.files import write_file
 from driftc.codegen.graph import Tensor
+from driftc.codegen.lower import Lowered
 from driftc.codegen.names import identifier
+from driftc.codegen.options import Options
+from driftc.codegen.report.measured import Measured
 from driftc.codegen.samples import Samples
 from driftc.simulator.engine import Engine, Program
 from driftc.simulator.engines import ENGINES, REFERENCES, engine, reference
@@ -24,33 +27,19 @@ from driftc.simulator.model_engines import NumpyEngine, ReferenceEngine
 from driftc.simulator.simulate import Simulation, simulate
 from driftc.simulator.verify import Verification, verify
 
-if TYPE_CHECKING:
-    from driftc.codegen.compiled import Compiled
-
 Progress = Callable[[int, int], None]
 KNOWN = ("numpy", *REFERENCES, *ENGINES)
 
 
-@dataclass(frozen=True)
-class Measured:
-    """Code, stack and instructions by step on the program's core."""
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """What is verified and simulated: a model's Graphs and Plan, the C made from it, and the file it was made from."""
 
-    code_bytes: int
-    stack_bytes: int
-    instructions: tuple[int, ...] | None  # of each step; None where no engine here counts for this core
-    how: dict[str, Any] = field(default_factory=dict)  # compiler, version, flags, core, engine
-
-    @classmethod
-    def from_json(cls, report: Mapping[str, Any], steps: int) -> Measured | None:
-        """What report.json says of a program of `steps` steps; None where it was not measured, or is damaged."""
-        flash, counts, how = report.get("flash"), report.get("steps"), report.get("measured_with")
-        code = flash.get("code") if isinstance(flash, dict) else None
-        stack = report.get("stack_bytes")
-        if not isinstance(code, int) or not isinstance(stack, int) or not isinstance(how, dict):
-            return None
-        if not isinstance(counts, list) or len(counts) != steps or not all(type(count) is int for count in counts):
-            counts = None
-        return cls(code, stack, None if counts is None else tuple(counts), how)
+    lowered: Lowered
+    options: Options
+    program: Program
+    model_file: Path
+    edited: Callable[[], list[str]]  # generated files that no longer are what driftc writes
 
 
 def measure_program(program: Program, sample: Sequence[NDArray[Any]]) -> Measured:
@@ -84,8 +73,8 @@ def _counting_engine(core: str) -> Engine | None:
     return None
 
 
-def verify_compiled(
-    compiled: Compiled,
+def verify_subject(
+    subject: Subject,
     samples: Samples,
     names: Sequence[str] | None,
     save: str | Path | None,
@@ -96,7 +85,7 @@ def verify_compiled(
     for name in names or ():
         if name not in KNOWN:
             raise UsageError(f"engine '{name}' is unknown; driftc has {', '.join(KNOWN)}")
-    program = compiled.program()
+    program = subject.program
     engines: list[Engine] = []
     references = []
     notes: list[str] = []
@@ -110,23 +99,23 @@ def verify_compiled(
         if _wanted(name, names, other.missing(), notes):
             references.append(other)
             notes += [f"{name}: {other.note}"] if other.note else []
-    if compiled.lowered.adaptation is not None and references:
+    if subject.lowered.adaptation is not None and references:
         names_of = " and ".join(other.name for other in references)
         notes.append(f"{names_of} cannot adapt: the model's own operators were compared there, each by itself")
     keeper = _Keeper() if save is not None else None
     done = _counter(progress, len(samples))
     found = verify(
-        compiled.lowered,
+        subject.lowered,
         program,
-        compiled.model_file,
+        subject.model_file,
         samples,
         references,
         engines,
-        compiled.options.match,
+        subject.options.match,
         done,
-        edited=compiled.edited(),
+        edited=subject.edited(),
         keep=keeper,
-        float_io=_float_io(compiled, program, engines),
+        float_io=_float_io(subject, program, engines),
     )
     found.notes = notes + found.notes
     if keeper is not None and save is not None:
@@ -134,12 +123,12 @@ def verify_compiled(
     return found
 
 
-def _float_io(compiled: Compiled, program: Program, engines: Sequence[Engine]) -> FloatIo | None:
+def _float_io(subject: Subject, program: Program, engines: Sequence[Engine]) -> FloatIo | None:
     """The float translation unit, where the folder has one and the host engine takes part."""
     written = (program.folder / f"{program.name}_float_io.c").is_file()
     if not written or not any(engine.name == "host" for engine in engines):
         return None
-    return FloatIo(program, *port_names(compiled.lowered.plan))
+    return FloatIo(program, *port_names(subject.lowered.plan))
 
 
 def _wanted(name: str, names: Sequence[str] | None, absent: str | None, notes: list[str]) -> bool:
@@ -154,26 +143,26 @@ def _wanted(name: str, names: Sequence[str] | None, absent: str | None, notes: l
     return False
 
 
-def simulate_compiled(compiled: Compiled, samples: Samples, name: str | None, progress: Progress | None) -> Simulation:
+def simulate_subject(subject: Subject, samples: Samples, name: str | None, progress: Progress | None) -> Simulation:
     """Run on `name`, or on the first of unicorn, qemu and host that is present."""
-    program = compiled.program()
-    candidates = [_any_engine(compiled, n) for n in ([name] if name else ["unicorn", "qemu", "host"])]
+    program = subject.program
+    candidates = [_any_engine(subject, n) for n in ([name] if name else ["unicorn", "qemu", "host"])]
     chosen = next((c for c in candidates if c.missing_for(program.target.core) is None), None)
     if chosen is None:
         reasons = (f"engine {c.name}: {c.missing_for(program.target.core)}" for c in candidates)
         raise ToolError("; ".join(reasons))
-    names = compiled.options.class_names or ()
+    names = subject.options.class_names or ()
     return simulate(program, chosen, samples, _counter(progress, len(samples)), names)
 
 
-def _any_engine(compiled: Compiled, name: str) -> Engine:
+def _any_engine(subject: Subject, name: str) -> Engine:
     """An engine by name, those that run the model among them."""
     if name in ENGINES:
         return engine(name)
     if name == "numpy":
-        return NumpyEngine(compiled.lowered)
+        return NumpyEngine(subject.lowered)
     if name in REFERENCES:
-        return ReferenceEngine(reference(name), compiled.lowered, compiled.model_file)
+        return ReferenceEngine(reference(name), subject.lowered, subject.model_file)
     raise UsageError(f"engine '{name}' is unknown; driftc has {', '.join(KNOWN)}")
 
 

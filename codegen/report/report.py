@@ -18,10 +18,10 @@ from driftc.codegen.options import Options
 from driftc.codegen.plan.feed import collected
 from driftc.codegen.plan.live import live, occupied
 from driftc.codegen.plan.plan import Buffer, Plan, static_calls
+from driftc.codegen.report.measured import Measured
 
 if TYPE_CHECKING:
     from driftc.boards import Board
-    from driftc.simulator.session import Measured
 
 Json = dict[str, Any]
 
