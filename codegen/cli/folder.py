@@ -13,9 +13,10 @@ def load(folder: Path, core: str | None, cc: str | None, optimize: str | None) -
     from driftc.codegen.compiled import Compiled
 
     compiled = Compiled.load(folder)
+    options = compiled.options.overridden(core=core, cc=cc, optimize=optimize)
     if core is not None:
         _check_core(compiled, folder, core)
-    compiled.options = compiled.options.overridden(core=core, cc=cc, optimize=optimize)
+    compiled.options = options
     return compiled
 
 
