@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from driftc.codegen.frontends.blocks.core import FLOAT
 from driftc.codegen.frontends.builder import FloatBuilder, Pair
 from driftc.codegen.frontends.value import Axes, Value, aligned, channels_last, in_order, placed
 from driftc.codegen.graph import Array, Shape, Tensor
@@ -26,10 +27,15 @@ class ChannelsFirst:
     def __init__(self, builder: FloatBuilder) -> None:
         self.builder = builder
 
-    def input(self, label: str, shape: Sequence[int | None], image: bool) -> Value:
+    def input(self, label: str, shape: Sequence[int | None], image: bool, dtype: np.dtype[Any] = FLOAT) -> Value:
         """`image`: its axes are [N, C, ...], and channels are last here."""
         axes = channels_last(len(shape)) if image else in_order(len(shape))
-        return Value(self.builder.input(label, [shape[axes.index(axis)] for axis in range(len(shape))]), axes)
+        return Value(self.builder.input(label, [shape[axes.index(axis)] for axis in range(len(shape))], dtype), axes)
+
+    def look_up(self, label: str, indices: Value, table: Array) -> Value:
+        """Rows of `table` by int32 indices."""
+        tensor = self.builder.look_up(label, self.plain(label, indices), table)
+        return Value(tensor, in_order(len(tensor.shape)))
 
     # --- orders ---
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from driftc.codegen.errors import ModelError
 from driftc.codegen.evaluate import evaluate
-from driftc.codegen.graph import Array, Graph
+from driftc.codegen.graph import Array, Graph, Tensor
+from driftc.codegen.operators.movement.gather import Gather
 
 SCALES = (0.05, 1.0, 20.0)  # of the random inputs: what a softmax hides at one, it shows at another
 TOLERANCE = 1e-4  # of the largest output, or of 1 where all are smaller
@@ -27,7 +28,7 @@ def check_import(graph: Graph, framework: str, run: Callable[[Sequence[Array]], 
     random = np.random.default_rng(0)
     worst = 0.0
     for scale in SCALES:
-        sample = [random.uniform(-1, 1, tensor.shape).astype(np.float32) * scale for tensor in graph.inputs]
+        sample = [_values(graph, tensor, random, scale) for tensor in graph.inputs]
         try:
             wanted = run(sample)
         except CannotRun as problem:
@@ -45,3 +46,11 @@ def check_import(graph: Graph, framework: str, run: Callable[[Sequence[Array]], 
         )
     note = f"imported: equals {framework} within {worst:.1g} on {len(SCALES)} random inputs"
     return replace(graph, notes=(*graph.notes, note))
+
+
+def _values(graph: Graph, tensor: Tensor, random: np.random.Generator, scale: float) -> Array:
+    """Real values up to `scale`, or indices of the tables that the input looks into."""
+    if tensor.dtype != np.int32:
+        return random.uniform(-1, 1, tensor.shape).astype(np.float32) * np.float32(scale)
+    tables = [op.table for op in graph.operators if isinstance(op, Gather) and op.indices.name == tensor.name]
+    return random.integers(0, min((table.shape[0] for table in tables), default=1), tensor.shape, np.int32)

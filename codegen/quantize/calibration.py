@@ -78,6 +78,10 @@ def _reals(title: str, column: Array, tensor: Tensor, divisor: float) -> Array:
         column = column.reshape(len(column), *inner)
     if column.ndim < 1 or column.shape[1:] != inner:
         raise DataError(f"{title}: '{tensor.label}' has shape {list(column.shape)}; expected [{wanted}]")
+    if tensor.dtype == np.int32:
+        if column.dtype.kind not in "iu":
+            raise DataError(f"{title}: '{tensor.label}' is {column.dtype}; the model takes integers there: indices")
+        return column.astype(np.int32)
     if column.dtype not in (np.float16, np.float32, np.float64, np.uint8):
         raise DataError(
             f"{title}: '{tensor.label}' is {column.dtype}; a float model is calibrated with real values: "

@@ -166,7 +166,8 @@ def observe(graph: Graph, inputs: Sequence[Array], progress: Progress | None = N
     done = 0
     for batch in batches(inputs):
         for tensor, values in zip(graph.inputs, batch, strict=True):
-            seen[tensor.name].add(values)
+            if tensor.name in seen:
+                seen[tensor.name].add(values)
         for operator, _, results in trace(graph, batch):
             for tensor, values in zip(operator.outputs, results, strict=True):
                 if tensor.name in seen:
@@ -191,14 +192,16 @@ def with_float_border(graph: Graph) -> Graph:
             quantization=None,
         )
 
-    inputs = tuple(real(tensor, "float") for tensor in graph.inputs)
-    outputs = tuple(real(tensor, "float") for tensor in graph.outputs)
+    inputs = tuple(real(t, "float") if t.dtype == np.int8 else t for t in graph.inputs)
+    outputs = tuple(real(t, "float") if t.dtype == np.int8 else t for t in graph.outputs)
     first: list[Operator] = [
         Quantize(name=names.unique("quantize_input"), inputs=(x,), outputs=(y,), label=y.label)
         for x, y in zip(inputs, graph.inputs, strict=True)
+        if x is not y
     ]
     last: list[Operator] = [
         Dequantize(name=names.unique("dequantize_output"), inputs=(x,), outputs=(y,), label=x.label)
         for x, y in zip(graph.outputs, outputs, strict=True)
+        if x is not y
     ]
     return replace(graph, operators=(*first, *graph.operators, *last), inputs=inputs, outputs=outputs)

@@ -14,6 +14,7 @@ from driftc.codegen.errors import ModelError
 from driftc.codegen.graph import Graph, Quantization, Tensor
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.conversion.quantize import Quantize
+from driftc.codegen.operators.movement.gather import Gather
 from driftc.codegen.quantize.ranges import Range, quantization
 
 INT8 = np.dtype(np.int8)
@@ -25,10 +26,11 @@ def observed(graph: Graph) -> list[Tensor]:
         tensor
         for operator in graph.operators
         if (not operator.keeps_scale or len(operator.inputs) > 1) and operator.fixed_quantization is None
+        if not isinstance(operator, Gather)
         for tensor in operator.outputs
         if tensor.dtype == np.float32
     ]
-    return [*graph.inputs, *computed]
+    return [*(tensor for tensor in graph.inputs if tensor.dtype == np.float32), *computed]
 
 
 def quantize(graph: Graph, ranges: Mapping[str, Range]) -> Graph:
@@ -76,7 +78,8 @@ class _Alike:
         self._parent: dict[str, str] = {}
         self._fixed: dict[str, Quantization] = {}
         for operator in graph.operators:
-            fixed = operator.fixed_quantization
+            fixed = _constant(operator.table, None).quantization if isinstance(operator, Gather) else None
+            fixed = fixed or operator.fixed_quantization
             if fixed is not None:
                 self._fixed.update((tensor.name, fixed) for tensor in operator.outputs)
         joining = [operator for operator in graph.operators if operator.keeps_scale]

@@ -51,12 +51,9 @@ def tune(real: Graph, graph: Graph, inputs: Sequence[Array], *, correct: bool = 
             changed[made.name] = made
         layer = float_operator(made)
         outputs = _run(layer, arguments)
-        if any(tensor.dtype != np.int8 for tensor in made.outputs):  # an index, which is not rounded
-            rounded.update((t.name, found) for t, found in zip(made.outputs, outputs, strict=True))
-            continue
         for tensor, found in zip(made.outputs, outputs, strict=True):
             rounded[tensor.name] = rounding(found, tensor)
-        if not operator.keeps_scale:
+        if not operator.keeps_scale and made.outputs[0].dtype == np.int8:
             constants = [t.data is not None for t in layer.inputs]
             alone = [layer.inputs[i].data if fixed else exact[i] for i, fixed in enumerate(constants)]
             own = rounding(_run(layer, [x for x in alone if x is not None])[0], made.outputs[0])
@@ -67,7 +64,9 @@ def tune(real: Graph, graph: Graph, inputs: Sequence[Array], *, correct: bool = 
 
 
 def rounding(x: Array, tensor: Tensor) -> Array:
-    """Real values as the int8 tensor holds them."""
+    """Real values as the int8 tensor holds them; indices as they are."""
+    if tensor.dtype != np.int8:
+        return x
     steps = np.clip(np.rint(x / np.float32(tensor.scale)) + tensor.zero_point, -128, 127)
     return np.asarray((steps - tensor.zero_point) * np.float32(tensor.scale), np.float32)
 

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from math import prod
 
 from driftc.codegen.frontends.blocks.core import Around, Core, Padding, Pair
-from driftc.codegen.graph import Shape, Tensor
+from driftc.codegen.graph import Array, Shape, Tensor
 from driftc.codegen.operators.base import same_padding
 from driftc.codegen.operators.movement.broadcast_to import BroadcastTo
 from driftc.codegen.operators.movement.concatenation import Concatenation
 from driftc.codegen.operators.movement.depth_to_space import DepthToSpace
+from driftc.codegen.operators.movement.gather import Gather
 from driftc.codegen.operators.movement.mirror_pad import MirrorPad
 from driftc.codegen.operators.movement.pack import Pack
 from driftc.codegen.operators.movement.pad import Pad
@@ -51,6 +52,10 @@ class Movement(Core):
             for number, run in enumerate(runs)
         ]
         return parts[0] if len(parts) == 1 else self.concat(label, parts, axis)
+
+    def look_up(self, label: str, indices: Tensor, table: Array) -> Tensor:
+        """Rows of `table` by int32 indices."""
+        return self.add(Gather, label, self.constant(f"{label}/table", table), indices)
 
     def tile(self, label: str, x: Tensor, times: Sequence[int]) -> Tensor:
         """The tensor so often behind itself along each axis."""

@@ -42,7 +42,7 @@ def load(path: Path, name: str | None = None, title: str | None = None) -> Graph
 
 def import_model(keras: Any, model: Any, builder: FloatBuilder) -> Graph:
     """A Keras model that is in memory."""
-    inputs = [builder.input(tensor.name, tensor.shape) for tensor in _ports(model, builder)]
+    inputs = [builder.input(tensor.name, tensor.shape, _dtype(model, tensor)) for tensor in _ports(model, builder)]
     outputs = Walk(keras, builder).outputs(model, inputs)
     graph = builder.graph(outputs)
 
@@ -62,6 +62,13 @@ def _ports(model: Any, builder: FloatBuilder) -> Sequence[Any]:
     except (AttributeError, ValueError):
         builder.refuse("was stored before its input shape was known: begin it with keras.Input(shape), store it again")
     return found
+
+
+def _dtype(model: Any, tensor: Any) -> np.dtype[Any]:
+    """int32 for what Embedding layers alone read, whatever the model says; else float32."""
+    nodes = [node for depth in getattr(model, "_nodes_by_depth", {}).values() for node in depth]
+    readers = [type(node.operation).__name__ for node in nodes if any(x is tensor for x in node.input_tensors)]
+    return np.dtype(np.int32 if readers and set(readers) == {"Embedding"} else np.float32)
 
 
 def _depthwise(keras: Any) -> Any:

@@ -59,9 +59,12 @@ def import_model(onnx: Any, model: Any, builder: FloatBuilder) -> Graph:
     walk.run()
     graph = builder.graph([value.tensor for value in walk.outputs])
     runner = session(onnx, model)
+    number = onnx.helper.tensor_dtype_to_np_dtype
+    kinds = {port.name: number(port.type.tensor_type.elem_type) for port in model.graph.input}
 
     def run(samples: Sequence[Array]) -> list[Array]:
-        feeds = {name: value.as_there(x) for x, (name, value) in zip(samples, walk.inputs.items(), strict=True)}
+        pairs = zip(samples, walk.inputs.items(), strict=True)
+        feeds = {name: value.as_there(x).astype(kinds[name]) for x, (name, value) in pairs}
         try:
             found = runner.run([output.name for output in model.graph.output], feeds)
         except Exception as problem:  # whatever its operators raise

@@ -75,13 +75,15 @@ class Walk:
             self.outputs.append(self.to.output(port.name, self.values[port.name]))
 
     def input(self, port: Any) -> None:
-        if port.type.tensor_type.elem_type != self.onnx.TensorProto.FLOAT:
-            self.builder.refuse(f"input '{port.name}' is not float32")
+        kinds = self.onnx.TensorProto
+        if port.type.tensor_type.elem_type not in (kinds.FLOAT, kinds.INT32, kinds.INT64):
+            self.builder.refuse(f"input '{port.name}' is neither float32 nor an index")
+        dtype = np.dtype(np.float32 if port.type.tensor_type.elem_type == kinds.FLOAT else np.int32)
         shape = self.shapes[port.name]
         image = len(shape) > 2 and self.channels_second(port.name)
         if len(shape) == 4 and not image:  # an image unless its first reader turns it into one
             image = not any(node.op_type == "Transpose" for node in self.readers(port.name))
-        self.values[port.name] = self.inputs[port.name] = self.to.input(port.name, shape, image)
+        self.values[port.name] = self.inputs[port.name] = self.to.input(port.name, shape, image, dtype)
 
     def readers(self, name: str) -> list[Any]:
         return [node for node in self.model.graph.node if name in node.input]

@@ -47,6 +47,7 @@ def import_program(torch: Any, program: Any, builder: FloatBuilder) -> Graph:
 
     def run(samples: Sequence[Array]) -> list[Array]:
         arguments = [torch.from_numpy(value.as_there(x)) for x, value in zip(samples, walk.inputs, strict=True)]
+        arguments = [x if x.is_floating_point() else x.long() for x in arguments]
         with torch.no_grad():
             found = module(*arguments)
         found = found if isinstance(found, list | tuple) else [found]

@@ -72,7 +72,10 @@ class Walk:
         shape = [int(n) if isinstance(n, int) else None for n in node.meta["val"].shape]
         if shape and shape[0] not in (1, None):
             self.builder.refuse(f"input '{node.name}' was exported with {shape[0]} samples; export the model with one")
-        value = self.to.input(node.name, shape, image=len(shape) == 4 or (len(shape) == 3 and channels_second(node)))
+        dtype = np.dtype(np.float32 if node.meta["val"].is_floating_point() else np.int32)
+        value = self.to.input(
+            node.name, shape, dtype=dtype, image=len(shape) == 4 or (len(shape) == 3 and channels_second(node))
+        )
         self.inputs.append(value)
         return value
 

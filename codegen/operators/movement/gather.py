@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from driftc.codegen.graph import Shape, Tensor
-from driftc.codegen.operators.base import Array, Box, Operator, Tiling
+from driftc.codegen.operators.base import Array, Box, Operator, Stored, Tiling
 from driftc.codegen.operators.quantised import require_same
 from driftc.codegen.operators.reduction.axes import normalised
 
@@ -45,6 +45,9 @@ class Gather(Operator):
             f"BatchDims {int(options.BatchDims())} does not fit shapes {list(table.shape)} and {list(indices.shape)}",
         )
         return cls(**node.common(table, indices), axis=axis, batch_dims=batch_dims)
+
+    def stored(self) -> Stored:
+        return Stored(self.inputs, "GatherOptions", {"Axis": self.axis, "BatchDims": self.batch_dims})
 
     @property
     def table(self) -> Tensor:
@@ -91,6 +94,14 @@ class Gather(Operator):
         if self.indices.dtype != np.int32:
             self.refuse(f"indices '{self.indices.label}' must be int32, not {self.indices.dtype.name}")
         require_same(self, self.table, out)
+
+    def check_float(self) -> None:
+        if self.indices.dtype != np.int32 or self.table.data is None or self.axis or self.batch_dims:
+            self.refuse("looks up other than rows of a constant table by int32 indices")
+
+    def float_spec(self, *inputs: Array) -> tuple[Array, ...]:
+        """Of a constant table; the indices hold n samples."""
+        return (np.asarray(inputs[0][np.clip(inputs[1], 0, len(inputs[0]) - 1)], np.float32),)
 
     def summary(self) -> str:
         return f"look-up in a table of {self.extents[2]}"

@@ -156,6 +156,11 @@ PARTS: dict[str, tuple[tuple[int, ...], Function, set[str]]] = {
         ],
         {"BATCH_MATMUL", "SUM", "L2_NORMALIZATION", "LOG_SOFTMAX"},
     ),
+    "embedding": (
+        (5,),
+        lambda L, k, x: L.Dense(3)(L.GlobalAveragePooling1D()(L.Conv1D(4, 2)(L.Embedding(9, 6)(x)))),
+        {"GATHER"},
+    ),
     "nested": (
         STEPS,
         lambda L, k, x: inner(L)(inner(L)(x)) + x,

@@ -119,6 +119,18 @@ def test_modules_with_weights(file: str, tmp_path: Path) -> None:
     check_int8(graph, 15)
 
 
+@pytest.mark.parametrize("file", FORMATS)
+def test_embedding(file: str, tmp_path: Path) -> None:
+    torch = import_module("torch")
+    nn = torch.nn
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Embedding(9, 6), nn.Flatten(), nn.Linear(30, 4), nn.ReLU(), nn.Linear(4, 3))
+    graph = imported(export_torch(module, (torch.zeros(1, 5, dtype=torch.int64),), tmp_path / file))
+    assert kinds(graph)[0] == "GATHER"
+    assert graph.inputs[0].dtype == "int32"
+    check_int8(graph)
+
+
 def detector(torch: Any) -> Any:
     """What YOLOv8 and YOLO11 are made of: C2f, SPPF, a path back up, attention over pixels, boxes as distributions."""
     nn = torch.nn

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from driftc.codegen.frontends.keras.walk import Walk, layer, pair
+from driftc.codegen.frontends.keras.walk import Walk, layer, pair, values
 from driftc.codegen.graph import Tensor
 
 AUGMENTATIONS = ("Brightness", "Contrast", "Flip", "Rotation", "Translation", "Zoom")
@@ -99,3 +99,9 @@ def reshape(walk: Walk, of: Any, x: Tensor) -> Tensor:
 @layer("Permute")
 def permute(walk: Walk, of: Any, x: Tensor) -> Tensor:
     return walk.builder.transpose(of.name, x, (0, *of.dims))
+
+
+@layer("Embedding")
+def embedding(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    """Of an input of the model, which is int32 then."""
+    return walk.builder.look_up(of.name, x, values(of.embeddings))

@@ -33,7 +33,11 @@ def split(node: Node) -> list[Value]:
 
 @operator("Gather")
 def gather(node: Node) -> Value:
-    """By constant indices."""
+    """By constant indices; or of a constant table, by an input of the model."""
+    if node.inputs[0] in node.walk.constants:
+        if node.attribute("axis", 0) != 0:
+            node.refuse(f"looks up along axis {node.attribute('axis', 0)} of a table; driftc reads rows")
+        return node.to.look_up(node.label, node.value(1), node.constant(0))
     return node.to.take(node.label, node.value(0), node.constant(1), int(node.attribute("axis", 0)))
 
 

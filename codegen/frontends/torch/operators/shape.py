@@ -153,3 +153,9 @@ def cut(call: Call) -> Value:
     ranges = [range(n) for n in x.shape]
     ranges[axis] = ranges[axis][start : end : call.argument(4, "step", 1)]
     return call.to.slice(call.label, x, ranges)
+
+
+@operator("embedding")
+def embedding(call: Call) -> Value:
+    """Of an input of the model."""
+    return call.to.look_up(call.label, call.value(1), call.constant(call.args[0]))
