@@ -15,6 +15,8 @@ from driftc.codegen.kernels.kernel import Kernel
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.plan.plan import Buffer, Call
 
+SAVED = 500.0  # instructions that a kernel for some cores must save: estimates err, and its functions take flash
+
 Chosen = dict[Operator, Kernel]
 
 
@@ -23,10 +25,15 @@ def choose(calls: Iterable[Call], among: Sequence[Kernel], room: int = 0) -> Cho
     return {
         operator: min(
             (kernel for kernel in reversed(among) if _serves(kernel, kinds, room)),
-            key=lambda kernel: sum(kernel.cost(call) * count for call, count in kinds),
+            key=lambda kernel: _weight(kernel, kinds),
         )
         for operator, kinds in _by_operator(calls).items()
     }
+
+
+def _weight(kernel: Kernel, kinds: Sequence[tuple[Call, int]]) -> float:
+    cost = sum(kernel.cost(call) * count for call, count in kinds)
+    return cost + SAVED if kernel.needs else cost
 
 
 def rooms(calls: Iterable[Call], among: Sequence[Kernel]) -> list[int]:

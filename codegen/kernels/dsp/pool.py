@@ -31,6 +31,8 @@ class PoolInFours(Kernel):
         op = call.computed
         if not isinstance(op, self.operator) or call.epilogue != "requantize" or call.channels.count < 4:
             return False
+        if op.range[0] == op.range[1]:
+            return False  # of a single value, the compiler knows better
         return call.reduce is None and call.inputs[0].strides[2] == 1 == call.outputs[0].strides[2]
 
     def walk(self, operator: Operator, backward: bool = False) -> Walk | None:

@@ -18,6 +18,7 @@ from models import Activation, ModelBuilder, Tensor
 from numpy.typing import NDArray
 from operator_cases import examples
 
+import driftc
 from driftc.codegen.arithmetic import multiply_high, shift_right
 from driftc.codegen.compiled import Compiled
 from driftc.codegen.kernels import kernels
@@ -216,6 +217,23 @@ def test_every_kernel_of_cores_without_dsp(tmp_path: Path, engines: list[str]) -
 @given(seed=st.integers(2, 10**6), turn=st.integers(0, 2))
 def test_any_layers(seed: int, turn: int, tmp_path_factory: pytest.TempPathFactory, engines: list[str]) -> None:
     prove(seed, turn, "cortex-m4", tmp_path_factory.mktemp("layers"), engines)
+
+
+def test_no_layer_is_slower_than_by_portable_kernels(tmp_path: Path, engines: list[str]) -> None:
+    path = tmp_path / "layers.tflite"
+    path.write_bytes(layers(3))
+    portable = driftc.compile(path, core="cortex-m3", planner="greedy", measure=False)
+    portable.options = portable.options.overridden(core="cortex-m4")
+    portable.measure()
+    fast = driftc.compile(path, core="cortex-m4", planner="greedy", measure=True)
+    known = {layer["name"]: layer["instructions"] for layer in portable.report["layers"]}
+    slower = {
+        layer["name"]: (layer["kernel"], layer["instructions"], known[layer["name"]])
+        for layer in fast.report["layers"]
+        if layer["instructions"] > 1.03 * known[layer["name"]] + 10
+    }
+    assert not slower
+    assert fast.report["instructions"] < 0.7 * portable.report["instructions"]
 
 
 def prove(seed: int, turn: int, core: str, folder: Path, engines: list[str]) -> set[str]:
