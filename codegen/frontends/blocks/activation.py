@@ -60,8 +60,7 @@ class Activation(Core):
         if name in ONE_OPERATOR:
             return self.add(ONE_OPERATOR[name], label, x)
         if name not in SEVERAL:
-            known = ", ".join(sorted([*ONE_OPERATOR, *SEVERAL, "linear"]))
-            self.refuse(f"'{label}': activation '{name}' is not supported; {known} are")
+            self.refuse(f"'{label}': activation '{name}' is not supported; docs/models.md lists those that are")
         return SEVERAL[name](self, label, x, alpha)
 
     def clip(self, label: str, x: Tensor, low: float | None, high: float | None) -> Tensor:

@@ -14,6 +14,7 @@ from driftc.codegen.operators.base import Operator, same_padding
 from driftc.codegen.operators.elementwise.mul import Mul
 from driftc.codegen.operators.elementwise.squared_difference import SquaredDifference
 from driftc.codegen.operators.reduction.average_pool_2d import AveragePool2D
+from driftc.codegen.operators.reduction.cumsum import Cumsum
 from driftc.codegen.operators.reduction.max_pool_2d import MaxPool2D
 from driftc.codegen.operators.reduction.mean import Mean
 
@@ -37,6 +38,10 @@ class Pooling(Movement):
     ) -> Tensor:
         """MEAN, SUM, REDUCE_MAX and the like."""
         return self.add(kind, label, x, axes=tuple(sorted(axes)), keep_dims=keep_dims)
+
+    def cumsum(self, label: str, x: Tensor, axis: int, exclusive: bool = False, reverse: bool = False) -> Tensor:
+        """Sums of what stands before each element on an axis, and of itself."""
+        return self.add(Cumsum, label, x, axis=axis, exclusive=exclusive, reverse=reverse)
 
     def arg(self, kind: type[Operator], label: str, x: Tensor, axis: int) -> Tensor:
         """ARG_MAX or ARG_MIN: int32, without the axis. It ends a model."""

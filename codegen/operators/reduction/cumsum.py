@@ -88,6 +88,13 @@ class Cumsum(Operator):
         steps = as_rows(np.ascontiguousarray(steps[:, :: -1 if self.reverse else 1]).reshape(self.inputs[0].shape))
         return Walk((steps,), (steps,))
 
+    def float_spec(self, *inputs: Array) -> tuple[Array, ...]:
+        if self.axis == 0:
+            self.refuse("adds up along the batch axis")
+        terms = np.flip(inputs[0], self.axis) if self.reverse else inputs[0]
+        sums = terms.cumsum(axis=self.axis) - (terms if self.exclusive else 0)
+        return (np.asarray(np.flip(sums, self.axis) if self.reverse else sums, np.float32),)
+
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         x, y = self.inputs[0], self.outputs[0]
         terms = (np.asarray(inputs[0], np.int64) - x.zero_point) << EXTRA_BITS

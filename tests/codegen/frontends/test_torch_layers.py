@@ -58,6 +58,7 @@ PARTS: dict[str, tuple[Function, set[str]]] = {
             x.amax(1),
             x.amin((1, 3), keepdim=True),
             x.max(2).values,
+            x.cumsum(1),
             F.normalize(x + 2, dim=1) * 2,
         ],
         {"SUM", "REDUCE_MAX", "REDUCE_MIN"},

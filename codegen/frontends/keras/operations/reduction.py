@@ -51,6 +51,14 @@ def arg(walk: Walk, of: Any, x: Tensor) -> Tensor:
     return walk.builder.arg(kind, of.name, x, of.axis % len(x.shape))
 
 
+@operation("Cumsum")
+def cumsum(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    """Along one axis."""
+    if of.axis is None:
+        walk.refuse(of, "adds up all elements; name an axis")
+    return walk.builder.cumsum(of.name, x, of.axis % len(x.shape))
+
+
 def axes_of(of: Any, x: Tensor) -> list[int]:
     """What an operation reduces: all axes but the batch's, where it names none."""
     axes = range(len(x.shape)) if of.axis is None else np.atleast_1d(of.axis)

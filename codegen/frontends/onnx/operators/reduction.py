@@ -51,6 +51,12 @@ def arg(node: Node) -> Value:
     )
 
 
+@operator("CumSum")
+def cumsum(node: Node) -> Value:
+    flags = (bool(node.attribute(name, 0)) for name in ("exclusive", "reverse"))
+    return node.to.cumsum(node.label, node.value(0), int(node.constant(1).reshape(-1)[0]), *flags)
+
+
 def _reduced(node: Node, kind: type[Operator], label: str, x: Value) -> Value:
     axes = node.integers(1, "axes")
     if not axes and node.attribute("noop_with_empty_axes", 0):

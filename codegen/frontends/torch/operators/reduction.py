@@ -49,6 +49,11 @@ def arg(call: Call) -> Value:
     return call.to.arg(kind, call.label, call.value(), int(axis), bool(call.argument(2, "keepdim", False)))
 
 
+@operator("cumsum")
+def cumsum(call: Call) -> Value:
+    return call.to.cumsum(call.label, call.value(), int(call.args[1]))
+
+
 @operator("linalg_vector_norm", "norm")
 def norm(call: Call) -> Value:
     """Of order 2."""
