@@ -49,10 +49,12 @@ def missing_text(
     labels: dict[str, list[str]] = {}
     for kind, label in found:
         labels.setdefault(kind, []).append(readable(label))
-    parts = []
+    parts, said = [], set[str | None]()
     for kind, where in labels.items():
         more = f" and {len(where) - 1} more" if len(where) > 1 else ""
         instead = nearest.get(kind) or NEAREST.get(kind, NEAREST.get(kind.removeprefix("CUSTOM ")))
-        parts.append(f"{kind} ('{where[0]}'{more}{'; instead: ' + instead if instead else ''})")
+        advice = "" if not instead else "; instead: the same" if instead in said else f"; instead: {instead}"
+        said.add(instead)
+        parts.append(f"{kind} ('{where[0]}'{more}{advice})")
     kinds = "operator" if len(parts) == 1 else f"{len(parts)} kinds of operator"
     return f"not supported: {kinds} {', '.join(parts)}; {manual} lists what is"

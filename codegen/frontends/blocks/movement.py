@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from typing import Any
 
 from driftc.codegen.frontends.blocks.core import Around, Core, Padding, Pair
 from driftc.codegen.graph import Array, Shape, Tensor
@@ -29,6 +30,26 @@ from driftc.codegen.operators.resize.resize_nearest_neighbor import ResizeNeares
 
 class Movement(Core):
     """Padding, slices, other shapes and orders."""
+
+    def index(self, label: str, x: Tensor, keys: Sequence[Any]) -> Tensor:
+        """x[keys], of integers, slices, None and an ellipsis."""
+        keys = list(keys)
+        taken = sum(k is not None and k is not Ellipsis for k in keys)
+        place = keys.index(Ellipsis) if Ellipsis in keys else len(keys)
+        keys[place : place + 1] = [slice(None)] * (len(x.shape) - taken)
+        ranges: list[range] = []
+        shape: list[int] = []
+        for k in keys:
+            if k is None:
+                shape.append(1)
+                continue
+            whole = range(x.shape[len(ranges)])
+            if isinstance(k, slice):
+                ranges.append(whole[k])
+                shape.append(len(ranges[-1]))
+            else:
+                ranges.append(whole[int(k) : int(k) + 1 or None])
+        return self.reshape(label, self.slice(f"{label}/slice", x, ranges), tuple(shape))
 
     def flip(self, label: str, x: Tensor, axes: Sequence[int]) -> Tensor:
         """The last index of each of `axes` first."""

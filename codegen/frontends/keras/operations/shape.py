@@ -30,25 +30,7 @@ def get_item(walk: Walk, of: Any, x: Tensor, key: Any) -> Tensor:
     keys = list(key) if isinstance(key, tuple | list) else [key]  # a list: as Keras reads a tuple from its file
     if any(not isinstance(k, int | np.integer | slice | type(None) | type(Ellipsis)) for k in keys):
         walk.refuse(of, "is indexed by a tensor; driftc reads integers and slices")
-    taken = sum(k is not None and k is not Ellipsis for k in keys)
-    if Ellipsis in keys:
-        place = keys.index(Ellipsis)
-        keys[place : place + 1] = [slice(None)] * (len(x.shape) - taken)
-    else:
-        keys += [slice(None)] * (len(x.shape) - taken)
-    ranges: list[range] = []
-    shape: list[int] = []
-    for k in keys:
-        if k is None:
-            shape.append(1)
-            continue
-        whole = range(x.shape[len(ranges)])
-        if isinstance(k, slice):
-            ranges.append(whole[k])
-            shape.append(len(ranges[-1]))
-        else:
-            ranges.append(whole[int(k) : int(k) + 1 or None])
-    return walk.builder.reshape(of.name, walk.builder.slice(f"{of.name}/slice", x, ranges), tuple(shape))
+    return walk.builder.index(of.name, x, keys)
 
 
 @operation("Reshape")

@@ -6,8 +6,23 @@ from driftc.codegen.frontends.saved_model.operation import Operation
 from driftc.codegen.frontends.saved_model.walk import operation
 from driftc.codegen.graph import Tensor
 
-# TensorFlow's -> the builder's
-NAMES = {"Relu": "relu", "Relu6": "relu6", "Sigmoid": "sigmoid", "Softmax": "softmax", "Tanh": "tanh"}
+NAMES = {  # TensorFlow's -> the builder's
+    "Abs": "abs",
+    "Exp": "exponential",
+    "Log": "log",
+    "LogSoftmax": "log_softmax",
+    "Relu": "relu",
+    "Relu6": "relu6",
+    "Reciprocal": "reciprocal",
+    "Rsqrt": "rsqrt",
+    "Selu": "selu",
+    "Sigmoid": "sigmoid",
+    "Softmax": "softmax",
+    "Softplus": "softplus",
+    "Softsign": "softsign",
+    "Sqrt": "sqrt",
+    "Tanh": "tanh",
+}
 
 
 @operation(*NAMES)
@@ -18,3 +33,14 @@ def activation(found: Operation) -> Tensor:
 @operation("LeakyRelu")
 def leaky_relu(found: Operation) -> Tensor:
     return found.to.activation(found.label, found.value(0), "leaky_relu", float(found.node.get_attr("alpha")))
+
+
+@operation("Elu")
+def elu(found: Operation) -> Tensor:
+    return found.to.activation(found.label, found.value(0), "elu", 1.0)
+
+
+@operation("ClipByValue")
+def clip(found: Operation) -> Tensor:
+    low, high = (float(found.constant(place)) for place in (1, 2))
+    return found.to.clip(found.label, found.value(0), low, high)

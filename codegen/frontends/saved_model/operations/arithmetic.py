@@ -10,7 +10,11 @@ from driftc.codegen.frontends.saved_model.walk import operation
 from driftc.codegen.graph import Tensor
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.elementwise.add import Add
+from driftc.codegen.operators.elementwise.div import Div
+from driftc.codegen.operators.elementwise.maximum import Maximum
+from driftc.codegen.operators.elementwise.minimum import Minimum
 from driftc.codegen.operators.elementwise.mul import Mul
+from driftc.codegen.operators.elementwise.squared_difference import SquaredDifference
 from driftc.codegen.operators.elementwise.sub import Sub
 
 
@@ -29,8 +33,42 @@ def mul(found: Operation) -> Tensor:
     return _binary(found, Mul)
 
 
+@operation("Maximum")
+def maximum(found: Operation) -> Tensor:
+    return _binary(found, Maximum)
+
+
+@operation("Minimum")
+def minimum(found: Operation) -> Tensor:
+    return _binary(found, Minimum)
+
+
+@operation("SquaredDifference")
+def squared_difference(found: Operation) -> Tensor:
+    return _binary(found, SquaredDifference)
+
+
+@operation("Square")
+def square(found: Operation) -> Tensor:
+    return found.to.binary(found.label, Mul, found.value(0), found.value(0))
+
+
+@operation("Neg")
+def neg(found: Operation) -> Tensor:
+    return found.to.with_number(found.label, Mul, found.value(0), -1.0)
+
+
+@operation("BatchMatMulV2")
+def matmul(found: Operation) -> Tensor:
+    """Of two tensors."""
+    transposed = bool(found.node.get_attr("adj_x")), bool(found.node.get_attr("adj_y"))
+    return found.to.matmul(found.label, found.value(0), found.value(1), transposed)
+
+
 @operation("RealDiv")
 def div(found: Operation) -> Tensor:
+    if found.inputs[1] in found.walk.values:
+        return _binary(found, Div)
     return found.to.affine(found.label, found.value(0), np.atleast_1d(1 / found.constant(1)), np.zeros(1))
 
 

@@ -23,6 +23,33 @@ def depthwise(found: Operation) -> Tensor:
     return _conv(found, found.value(0), weights, channels)
 
 
+@operation("Conv2DBackpropInput")
+def transpose_conv(found: Operation) -> Tensor:
+    """With padding SAME or VALID."""
+    x, kernel = found.value(2), found.constant(1)  # [rows, pixels, out, in]
+    stride, dilation, padding = found.pair("strides"), found.pair("dilations"), found.padding()
+    if padding not in ("same", "valid"):
+        found.refuse("has explicit padding")
+    crop = []
+    for n, s, d, k, extent in zip(
+        x.shape[1:3], stride, dilation, kernel.shape[:2], found.node.outputs[0].shape.as_list()[1:3], strict=True
+    ):
+        if extent is None:
+            found.refuse("gives a size that is not fixed")
+        over = (n - 1) * s + (k - 1) * d + 1 - int(extent)
+        before = max(over, 0) // 2 if padding == "same" else 0
+        crop.append((before, over - before))
+    return found.to.transpose_conv(
+        found.label,
+        x,
+        kernel.transpose(2, 0, 1, 3),
+        _bias_after(found),
+        stride=stride,
+        dilation=dilation,
+        crop=(crop[0], crop[1]),
+    )
+
+
 def _conv(found: Operation, x: Tensor, weights: Array, groups: int) -> Tensor:
     return found.to.conv(
         found.label,

@@ -5,22 +5,32 @@ from __future__ import annotations
 from driftc.codegen.frontends.saved_model.operation import Operation
 from driftc.codegen.frontends.saved_model.walk import operation
 from driftc.codegen.graph import Tensor
+from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.reduction.arg_max import ArgMax
+from driftc.codegen.operators.reduction.arg_min import ArgMin
+from driftc.codegen.operators.reduction.mean import Mean
+from driftc.codegen.operators.reduction.reduce_max import ReduceMax
+from driftc.codegen.operators.reduction.reduce_min import ReduceMin
+from driftc.codegen.operators.reduction.sum import Sum
+
+KINDS: dict[str, type[Operator]] = {"Max": ReduceMax, "Mean": Mean, "Min": ReduceMin, "Sum": Sum}
 
 
-@operation("Mean")
-def mean(found: Operation) -> Tensor:
-    return found.to.mean(found.label, found.value(0), _axes(found), bool(found.node.get_attr("keep_dims")))
+@operation(*KINDS)
+def reduce(found: Operation) -> Tensor:
+    """Along constant axes."""
+    x, axes, keep = found.value(0), sorted(_axes(found)), bool(found.node.get_attr("keep_dims"))
+    if found.kind == "Max" and len(x.shape) == 4 and axes == [1, 2]:  # as a pooling, whose kernels are faster
+        y = found.to.pool(found.label, x, "max", (x.shape[1], x.shape[2]), (1, 1), "valid")
+        return y if keep else found.to.reshape(f"{found.label}/flat", y, (1, x.shape[3]))
+    return found.to.reduce(KINDS[found.kind], found.label, x, axes, keep)
 
 
-@operation("Max")
-def global_max(found: Operation) -> Tensor:
-    """Of the rows and pixels of an image."""
-    x, axes = found.value(0), sorted(_axes(found))
-    if len(x.shape) != 4 or axes != [1, 2]:
-        found.refuse(f"the largest along axes {axes}; driftc reads that of an image")
-    y = found.to.pool(found.label, x, "max", (x.shape[1], x.shape[2]), (1, 1), "valid")
-    keep = bool(found.node.get_attr("keep_dims"))
-    return y if keep else found.to.reshape(f"{found.label}/flat", y, (1, x.shape[3]))
+@operation("ArgMax", "ArgMin")
+def arg(found: Operation) -> Tensor:
+    """At the end of a model; int32."""
+    kind = ArgMax if found.kind == "ArgMax" else ArgMin
+    return found.to.arg(kind, found.label, found.value(0), int(found.constant(1)) % len(found.value(0).shape))
 
 
 def _axes(found: Operation) -> list[int]:
