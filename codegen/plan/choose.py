@@ -169,10 +169,11 @@ class _Search:
                     break
 
     def smallest(self, overhead: float) -> Point | None:
-        """The fewest bytes within a share of `overhead` more instructions."""
+        """The fewest bytes within a share of `overhead` more instructions: of those that portable kernels take."""
+        most = self.uncut[0].best + overhead * sum(self.uncut[0].costs)
         quick: list[tuple[int, float, Label]] = []
         for roads in self.roads:
-            for label in islice(roads.smallest(self.uncut[0].best + overhead * self.whole), PLACED):
+            for label in islice(roads.smallest(most), PLACED):
                 if quick and label.bytes >= min(size for size, _, _ in quick):
                     break
                 point = self.placed(label, "greedy")
