@@ -61,7 +61,7 @@ def test_compile_with_calibration_is_the_same_model(float_model: Path) -> None:
         (("quantize", "net.tflite"), "Missing option '--calibrate'"),
         (("quantize", "net.tflite", "--calibrate", "samples.npz", "--input-divisor", "0"), "must be above 0"),
         (("quantize", "net.tflite", "--calibrate", "samples.npz", "-o", "no/such/folder.tflite"), "cannot be written"),
-        (("quantize", "net.pb", "--calibrate", "samples.npz"), "driftc reads .tflite, .keras"),
+        (("quantize", "net.pb", "--calibrate", "samples.npz"), "driftc reads .h5, .hdf5, .keras"),
         (("compile", "net.keras", "--no-measure"), "float models with --calibrate"),
     ],
 )
