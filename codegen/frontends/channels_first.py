@@ -162,6 +162,9 @@ class ChannelsFirst(Orders):
         """Of each element."""
         return replace(x, tensor=self.builder.activation(label, x.tensor, name, alpha))
 
+    def power(self, label: str, x: Value, exponent: float) -> Value:
+        return replace(x, tensor=self.builder.power(label, x.tensor, exponent))
+
     def prelu(self, label: str, x: Value, alpha: Array) -> Value:
         """`alpha` broadcasts in the framework's order."""
         if alpha.size == 1:

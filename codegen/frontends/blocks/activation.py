@@ -75,6 +75,18 @@ class Activation(Core):
             x = self.with_number(label if low is None else f"{label}/minimum", Minimum, x, high)
         return x if low is None else self.with_number(label, Maximum, x, low)
 
+    def power(self, label: str, x: Tensor, exponent: float) -> Tensor:
+        """To the power of 1 to 4, 0.5, -0.5 or -1."""
+        roots = {0.5: "sqrt", -0.5: "rsqrt", -1.0: "reciprocal"}
+        if exponent in roots:
+            return self.activation(label, x, roots[exponent])
+        if exponent not in (1, 2, 3, 4):
+            self.refuse(f"'{label}': power {exponent:g}; driftc reads 1 to 4, 0.5, -0.5 and -1")
+        y = x
+        for number in range(2, int(exponent) + 1):
+            y = self.add(Mul, label if number == exponent else f"{label}/{number}", y, x)
+        return y
+
     def prelu(self, label: str, x: Tensor, alpha: Array) -> Tensor:
         """x, below 0 alpha x; `alpha` broadcasts."""
         if np.all(alpha == alpha.flat[0]):

@@ -71,7 +71,7 @@ PARTS: dict[str, tuple[tuple[int, ...], Function, set[str]]] = {
     ),
     "operators": (
         IMAGE,
-        lambda L, k, x: k.clip(x * x + 1, 0.5, 1.5) / (2 + k.sigmoid(x)) - k.maximum(x, 0.25),
+        lambda L, k, x: k.clip(x**2 + 1, 0.5, 1.5) / (2 + k.sigmoid(x)) - k.maximum(x, 0.25),
         {"DIV", "MAXIMUM", "MINIMUM", "LOGISTIC"},
     ),
     "slices": (

@@ -59,6 +59,14 @@ def square(walk: Walk, of: Any, x: Tensor) -> Tensor:
     return _binary(walk, of, Mul, x, x)
 
 
+@operation("Power")
+def power(walk: Walk, of: Any, x: Any, exponent: Any) -> Tensor:
+    """To the power of 1 to 4, 0.5, -0.5 or -1."""
+    if isinstance(exponent, Tensor) or np.size(exponent) != 1 or not isinstance(x, Tensor):
+        walk.refuse(of, "raises to a power that is a tensor")
+    return walk.builder.power(of.name, x, float(np.reshape(exponent, ())))
+
+
 @operation("Matmul")
 def matmul(walk: Walk, of: Any, a: Any, b: Any) -> Tensor:
     """Of tensors of three axes or more; or by a constant matrix."""

@@ -59,14 +59,11 @@ def neg(node: Node) -> Value:
 
 @operator("Pow")
 def power(node: Node) -> Value:
-    """To the power of 1, 2, 3 or 4."""
+    """To the power of 1 to 4, 0.5, -0.5 or -1."""
     exponent = node.constant(1).reshape(-1)
-    if exponent.size != 1 or exponent[0] not in (1, 2, 3, 4):
-        node.refuse(f"power {exponent.tolist()}; driftc reads 1 to 4")
-    x = found = node.value(0)
-    for number in range(2, int(exponent[0]) + 1):
-        found = node.to.binary(f"{node.label}/{number}", Mul, found, x)
-    return found
+    if exponent.size != 1:
+        node.refuse("raises each element to a power of its own")
+    return node.to.power(node.label, node.value(0), float(exponent[0]))
 
 
 @operator("Where")

@@ -59,15 +59,12 @@ def square(call: Call) -> Value:
     return call.to.binary(call.label, Mul, call.value(), call.value())
 
 
-@operator("pow")
+@operator("pow", "pow_")
 def power(call: Call) -> Value:
-    """To the power of 1, 2, 3 or 4."""
-    if call.args[1] not in (1, 2, 3, 4):
-        call.refuse(f"power {call.args[1]}; driftc reads 1 to 4")
-    x = found = call.value()
-    for number in range(2, int(call.args[1]) + 1):
-        found = call.to.binary(f"{call.label}/{number}", Mul, found, x)
-    return found
+    """To the power of 1 to 4, 0.5, -0.5 or -1."""
+    if not isinstance(call.args[1], int | float):
+        call.refuse("raises to a power that is a tensor")
+    return call.to.power(call.label, call.value(), float(call.args[1]))
 
 
 @operator("div", "div_")
