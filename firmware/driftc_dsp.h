@@ -8,13 +8,13 @@
 
 #include "driftc.h"
 
-#if defined(__ARM_FEATURE_DSP) && defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
+#if defined(__GNUC__) && defined(__ARM_FEATURE_DSP) && defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
 #define DRIFTC_DSP 1
 #else
 #define DRIFTC_DSP 0
 #if !defined(DRIFTC_TWIN) && ((defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M') || defined(__ARM_ARCH_6M__) || \
                               defined(__riscv) || defined(__XTENSA__))
-#error "this model was compiled for a core with the DSP extension: compile it with driftc --core for this one"
+#error "this model was compiled for gcc or clang and a core with the DSP extension: driftc compile --core has others"
 #endif
 #endif
 

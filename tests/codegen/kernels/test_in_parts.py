@@ -1,0 +1,80 @@
+"""The kernels for the DSP extension on rows, channels and strips: what the search may choose, host and core alike."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from models import Activation, ModelBuilder
+
+from driftc.codegen.compiled import Compiled
+from driftc.codegen.lower import Lowered, lower
+from driftc.codegen.options import Options
+from driftc.codegen.plan.candidates import candidates
+from driftc.codegen.plan.check import check
+from driftc.codegen.plan.plan import Plan, static_calls
+from driftc.codegen.plan.propose import arrange, untiled, views_of
+from driftc.codegen.plan.unit import faster
+from driftc.simulator.engines import engine
+
+MOST = 10  # plans that are run
+
+
+def bottleneck() -> bytes:
+    """3x3, then wide 1x1, depthwise 3x3 and 1x1 back: rows, strips and channels of each can be computed alone."""
+    random = np.random.default_rng(11)
+    builder = ModelBuilder()
+    x = builder.input("x", (1, 11, 9, 3), scale=0.05, zero_point=-3)
+    for kind, out, kernel, stride in (("conv", 8, 3, 1), ("conv", 24, 1, 1), ("depth", 24, 3, 1), ("conv", 8, 1, 1)):
+        depth = x.shape[3]
+        shape = (out, kernel, kernel, depth) if kind == "conv" else (1, kernel, kernel, out)
+        add = builder.conv_2d if kind == "conv" else builder.depthwise_conv_2d
+        x = add(
+            x,
+            random.integers(-127, 128, shape, np.int8),
+            random.integers(-500, 500, out, np.int32),
+            weight_scale=random.uniform(0.002, 0.01, out),
+            out_scale=0.05,
+            out_zero_point=-128 if out == 24 else 5,
+            activation=Activation.RELU if out == 24 else Activation.NONE,
+            stride=stride,
+        )
+    builder.output(x)
+    return builder.build()
+
+
+def plans(lowered: Lowered) -> list[Plan]:
+    """Each candidate by its fastest kernels; those whose calls differ most in kind first."""
+    graph = lowered.graph
+    order, views = untiled(graph), views_of(graph)
+    found: dict[tuple[object, ...], Plan] = {}
+    for candidate in candidates(graph, order):
+        unit = candidate.make()
+        for quick in faster(unit, "cortex-m4", views)[-1:] if unit else []:
+            whole = [each for n, each in enumerate(order) if not candidate.first <= n < candidate.stop]
+            plan = arrange(graph, [*whole[: candidate.first], quick, *whole[candidate.first :]], "greedy")
+            calls = [call for call in static_calls(plan.program) if call.kernel.needs]
+            kinds = {(call.kernel.name, call.rows.count, call.channels.count, call.pixels) for call in calls}
+            found.setdefault(tuple(sorted(kinds, key=str)), plan)
+    return sorted(found.values(), key=lambda plan: -len({c.kernel.name for c in static_calls(plan.program)}))[:MOST]
+
+
+def test_in_parts(tmp_path: Path) -> None:
+    engines = ["numpy"]
+    for name in ("host", "unicorn"):
+        if (absent := engine(name).missing_for("cortex-m4")) is not None:
+            pytest.skip(f"{name}: {absent}")
+        engines.append(name)
+    data = bottleneck()
+    (tmp_path / "net.tflite").write_bytes(data)
+    options = Options(core="cortex-m4", planner="greedy")
+    lowered = lower(tmp_path / "net.tflite", options)
+    made = plans(lowered)
+    used = {call.kernel.name for plan in made for call in static_calls(plan.program)}
+    assert {"dsp/convolution", "dsp/pointwise", "dsp/depthwise"} <= used
+    for plan in made:
+        check(plan)
+        found = Compiled(data, options, replace(lowered, plan=plan)).verify(engines=engines, random=1, sanitize=True)
+        assert found.first_difference is None, str(found.first_difference)
