@@ -61,7 +61,7 @@ class Mpy(MicroPython):
         for arch in asked:
             if not _fits(package, arch):
                 raise UsageError(
-                    f"--arch {arch}: the model was compiled for a core with the DSP extension; "
+                    f"--arch {arch}: the model was compiled for a core with DSP or MVE; "
                     "compile it again with --core cortex-m0plus, for every core"
                 )
         known = [arch for arch, compiler in COMPILERS.items() if shutil.which(compiler) and _fits(package, arch)]
@@ -72,7 +72,8 @@ class Mpy(MicroPython):
 
 def _fits(package: Package, arch: str) -> bool:
     """Whether the kernels that were chosen run there."""
-    return "driftc_dsp.h" not in package.c or arch in ("x64", "armv7emsp", "armv7emdp")
+    dsp = "driftc_dsp.h" not in package.c or arch in ("x64", "armv7emsp", "armv7emdp")
+    return dsp and ("driftc_mve.h" not in package.c or arch == "x64")
 
 
 def _check_tree(tree: Path) -> None:

@@ -26,13 +26,18 @@ SHIFTS = (1, 23)  # 255 << 22 is below 2^30
 class Scales:
     """Of a layer. `idle` channels have one value whatever the input: their weights are not needed."""
 
-    twice: NDArray[np.int32]  # twice the folded bias, which may wrap
+    bias: NDArray[np.int64]  # what a sum of products starts from
     multiplier: NDArray[np.int32]
     shift: NDArray[np.uint8]  # less one
     idle: NDArray[np.bool_]
     zero: int
     low: int
     high: int
+
+    @property
+    def twice(self) -> NDArray[np.int32]:
+        """Twice the bias, which may wrap."""
+        return (2 * self.bias & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
 
     @property
     def signed(self) -> bool:
@@ -72,12 +77,11 @@ def scales_of(op: Weighted) -> Scales | None:
     fits = (np.maximum(np.abs(bottom), np.abs(top)) < LARGEST) & (shift >= SHIFTS[0]) & (shift <= SHIFTS[1])
     if idle.all() or not np.all(fits | idle):
         return None  # what is the same for every input, the compiler knows better
-    twice = 2 * op.folded_bias
-    twice[idle] = 8 * (least[idle] - op.zero_out)  # times 1/2, shifted by 1: the value itself
+    bias = op.folded_bias.astype(np.int64)
+    bias[idle] = 4 * (least[idle] - op.zero_out)  # times 1/2, shifted by 1: the value itself
     multiplier[idle], shift[idle] = 1 << 30, 1
-    wrapped = (twice & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
     less_one = (shift - 1).astype(np.uint8)
-    return Scales(wrapped, multiplier.astype(np.int32), less_one, idle, op.zero_out, low, high)
+    return Scales(bias, multiplier.astype(np.int32), less_one, idle, op.zero_out, low, high)
 
 
 def bounds(op: Weighted) -> tuple[Int64, Int64]:

@@ -1,0 +1,1 @@
+"""For the vector extension MVE (Helium): Cortex-M55, M85."""

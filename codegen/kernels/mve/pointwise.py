@@ -1,0 +1,79 @@
+"""1x1 convolution and dense layers: inputs straight from the tensor, two pixels at a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from driftc.codegen.kernels.mve.matrix import Matrix
+from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.convolution.conv_2d import Conv2D
+from driftc.codegen.operators.convolution.fully_connected import FullyConnected
+from driftc.codegen.operators.walk import NEVER, Walk
+
+if TYPE_CHECKING:
+    from driftc.codegen.plan.plan import Call
+
+
+class Pointwise(Matrix):
+    """Each pixel is one run of bytes, which is read for each four channels anew."""
+
+    name = "mve/pointwise"
+
+    def serves(self, call: Call) -> bool:
+        op = call.computed
+        fits = False
+        if isinstance(op, Conv2D):
+            fits = op.kernel == (1, 1) and op.groups == 1 and not any(op.padding)
+        elif isinstance(op, FullyConnected):
+            fits = call.inputs[0].dense and (op.rows == 1 or call.outputs[0].dense)
+        return fits and self.finishes(call)
+
+    def template(self, call: Call) -> str:
+        return "mve/pointwise.c.j2"
+
+    def runs(self, op: Operator) -> tuple[int, ...]:
+        assert isinstance(op, Conv2D | FullyConnected)
+        return (op.weights.shape[-1],)
+
+    def walk(self, operator: Operator, backward: bool = False) -> Walk | None:
+        """Of two pixels some channels are written before both are read for the last time."""
+        return None if backward else in_pairs(operator)
+
+    def shape(self, call: Call) -> tuple[int, int]:
+        """Rows, and pixels that follow each other in each."""
+        op, x, y = call.computed, call.inputs[0], call.outputs[0]
+        if isinstance(op, FullyConnected):
+            return 1, op.rows
+        assert isinstance(op, Conv2D)
+        width = y.shape[1]
+        joined = op.stride == (1, 1) and all(b.whole_rows and b.strides[0] == width * b.strides[1] for b in (x, y))
+        return (1, call.rows.count * width) if joined else (call.rows.count, width)
+
+    def pairs(self, call: Call) -> tuple[int, int]:
+        rows, pixels = self.shape(call)
+        return rows * (pixels // 2), rows * (pixels % 2)
+
+    def values(self, call: Call) -> dict[str, Any]:
+        op, x, y = call.computed, call.inputs[0], call.outputs[0]
+        rows, pixels = self.shape(call)
+        if isinstance(op, Conv2D):
+            stride, joined = op.stride, rows != call.rows.count or rows == 1
+            steps = x.strides[1] * stride[1], y.strides[1]
+        else:
+            stride, joined, steps = (1, 1), True, (self.runs(call.operator)[0], call.channels.count)
+        about = {"joined": joined, "pixels": pixels, "stride": stride, "from_step": steps[0], "to_step": steps[1]}
+        return super().values(call) | about
+
+
+def in_pairs(operator: Operator) -> Walk:
+    """Pixel n is written as early as pixel n - 1 is read for the last time, or later."""
+    x, y = operator.inputs[0], operator.outputs[0]
+    if isinstance(operator, FullyConnected):
+        read = (np.arange(x.size) // operator.weights.shape[1]).reshape(x.hwc)
+        return Walk((read + 2,), (np.repeat(np.arange(operator.rows), operator.channels).reshape(y.hwc),))
+    assert isinstance(operator, Conv2D)
+    computed, last = operator.visits(False)
+    read = np.where(last == NEVER, NEVER, last + 2)[..., None]
+    return Walk((np.broadcast_to(read, x.hwc),), (np.broadcast_to(computed[..., None], y.hwc),))

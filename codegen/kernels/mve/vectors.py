@@ -1,0 +1,46 @@
+"""How constants lie in flash for vectors of 16 bytes and of 4 words.
+
+A finished sum becomes int8 in vectors of four: VQRDMULH is gemmlowp's doubling high multiply, VRSHL its rounding shift,
+except that it rounds halves upwards: one is subtracted below zero, unless all there is clamped to the zero point
+(codegen/kernels/dsp/scales.py, which also says which layers that fits).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftc.codegen.kernels.dsp.scales import Scales, scales_of
+from driftc.codegen.operators.convolution.weighted import Weighted
+
+BYTES = 16  # in a vector
+SIXTEEN = (0, 4, 8, 12, 2, 6, 10, 14, 1, 5, 9, 13, 3, 7, 11, 15)  # as VMULLB, VMULLT and VMOVLB, VMOVLT part them
+
+
+def vectors(run: int) -> int:
+    """That hold so many bytes."""
+    return -(-run // BYTES)
+
+
+def lanes(scales: Scales, order: Sequence[int] = (0, 1, 2, 3)) -> NDArray[np.int32]:
+    """[channels / 4, 3, 4]: bias, multiplier and left shift of four channels; taken in `order` from each so many."""
+    rows = np.stack([scales.bias, scales.multiplier, -1 - scales.shift.astype(np.int64)])
+    padded = np.pad(rows, ((0, 0), (0, -rows.shape[1] % len(order))))
+    taken = padded.reshape(3, -1, len(order))[:, :, list(order)]
+    wrapped = (taken & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
+    return np.ascontiguousarray(wrapped.reshape(3, -1, 4).transpose(1, 0, 2))
+
+
+def packed(op: Weighted, runs: Sequence[int]) -> NDArray[np.int8]:
+    """[channels / 4, vectors, 4, 16]: of runs of so many inputs, each padded with zeros to whole vectors."""
+    scales = scales_of(op)
+    assert op.weights.data is not None and scales is not None
+    rows = np.moveaxis(op.weights.data, op.channel_axis, 0).reshape(op.channels, -1).copy()
+    rows[scales.idle] = 0
+    missing = -op.channels % 4
+    parts = np.split(rows, np.cumsum(runs)[:-1], axis=1)
+    whole = [np.pad(part, ((0, missing), (0, -part.shape[1] % BYTES))) for part in parts]
+    by_four = np.concatenate(whole, axis=1).reshape(-1, 4, sum(map(vectors, runs)), BYTES)
+    return np.ascontiguousarray(by_four.transpose(0, 2, 1, 3)).astype(np.int8)
