@@ -58,7 +58,7 @@ class Matrix(Kernel):
     def finishes(self, call: Call) -> bool:
         """Whole sums, of channels from one that begins a four, become int8 in the short form; or statistics."""
         op, x, y = call.computed, call.inputs[0], call.outputs[0]
-        if not isinstance(op, Weighted) or call.reduce is not None or not fours(call.channels):
+        if not isinstance(op, Weighted) or call.reduce is not None or not starts_at(call.channels, 4):
             return False
         if call.epilogue != ("statistics" if self.sums else "requantize"):
             return False
@@ -152,10 +152,10 @@ class Matrix(Kernel):
         return CALL + twos * two + ones * one + gathered
 
 
-def fours(channels: Span) -> bool:
-    """They begin with the first of four."""
+def starts_at(channels: Span, multiple: int) -> bool:
+    """They begin with a multiple of so many."""
     start = channels.start
-    return start.constant % 4 == 0 and all(factor % 4 == 0 for _, factor in start.factors)
+    return start.constant % multiple == 0 and all(factor % multiple == 0 for _, factor in start.factors)
 
 
 def _bytes(value: int) -> str:

@@ -60,7 +60,7 @@ class Convolution(Matrix):
 
     def walk(self, operator: Operator, backward: bool = False) -> Walk | None:
         """Of two pixels some channels are written before both are read for the last time."""
-        return None if backward else in_pairs(operator)
+        return in_pairs(operator, backward)
 
     def scratch(self, call: Call) -> int:
         """The windows of two pixels."""

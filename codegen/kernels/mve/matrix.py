@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from driftc.codegen.kernels.dsp.matrix import fours
+from driftc.codegen.kernels.dsp.matrix import starts_at
 from driftc.codegen.kernels.dsp.scales import scales_of
 from driftc.codegen.kernels.kernel import Kernel, Shared
 from driftc.codegen.kernels.mve.vectors import BYTES, lanes, packed, vectors
@@ -38,9 +38,9 @@ class Matrix(Kernel):
     def finishes(self, call: Call) -> bool:
         """Whole sums, of channels from one that begins a four, become int8 in the short form."""
         op, x, y = call.computed, call.inputs[0], call.outputs[0]
-        if not isinstance(op, Weighted) or call.reduce is not None or not fours(call.channels):
+        if not isinstance(op, Weighted) or call.reduce is not None or not starts_at(call.channels, 4):
             return False
-        if call.epilogue != "requantize" or call.backward or op.weights.dtype != np.int8 or x.dtype != np.int8:
+        if call.epilogue != "requantize" or op.weights.dtype != np.int8 or x.dtype != np.int8:
             return False
         whole = x.kept == x.shape[2] and x.strides[2] == 1 == y.strides[2]
         return whole and op.weights.data is not None and scales_of(op) is not None
@@ -50,6 +50,9 @@ class Matrix(Kernel):
         scales = scales_of(operator)
         assert scales is not None
         return {"vectors": packed(operator, self.runs(operator)), "lanes": lanes(scales)}
+
+    def reverses(self, operator: Operator) -> bool:
+        return operator.reversible
 
     def shared(self, call: Call) -> tuple[Shared, ...]:
         about = self._variant(call)

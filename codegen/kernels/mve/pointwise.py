@@ -39,7 +39,7 @@ class Pointwise(Matrix):
 
     def walk(self, operator: Operator, backward: bool = False) -> Walk | None:
         """Of two pixels some channels are written before both are read for the last time."""
-        return None if backward else in_pairs(operator)
+        return in_pairs(operator, backward)
 
     def shape(self, call: Call) -> tuple[int, int]:
         """Rows, and pixels that follow each other in each."""
@@ -67,13 +67,13 @@ class Pointwise(Matrix):
         return super().values(call) | about
 
 
-def in_pairs(operator: Operator) -> Walk:
-    """Pixel n is written as early as pixel n - 1 is read for the last time, or later."""
+def in_pairs(operator: Operator, backward: bool) -> Walk:
+    """Pixels as they are computed: some channels of one are written before the one before is read for the last time."""
     x, y = operator.inputs[0], operator.outputs[0]
     if isinstance(operator, FullyConnected):
         read = (np.arange(x.size) // operator.weights.shape[1]).reshape(x.hwc)
         return Walk((read + 2,), (np.repeat(np.arange(operator.rows), operator.channels).reshape(y.hwc),))
     assert isinstance(operator, Conv2D)
-    computed, last = operator.visits(False)
+    computed, last = operator.visits(backward)
     read = np.where(last == NEVER, NEVER, last + 2)[..., None]
     return Walk((np.broadcast_to(read, x.hwc),), (np.broadcast_to(computed[..., None], y.hwc),))

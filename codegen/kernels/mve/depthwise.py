@@ -1,0 +1,120 @@
+"""Depthwise convolution: 16 channels of a pixel at a time, any window and stride, no scratch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from driftc.codegen.kernels.dsp.depthwise import interior, sums_whole
+from driftc.codegen.kernels.dsp.matrix import starts_at
+from driftc.codegen.kernels.dsp.scales import scales_of
+from driftc.codegen.kernels.kernel import Kernel, Shared
+from driftc.codegen.kernels.mve.vectors import BYTES, SIXTEEN, lanes, vectors
+from driftc.codegen.operators.base import Array, Operator
+from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
+from driftc.codegen.operators.walk import Walk
+
+if TYPE_CHECKING:
+    from driftc.codegen.plan.plan import Call
+
+REGISTERS = ("r6", "r7", "r8", "r9", "r10", "r11", "r12", "r0", "lr")  # that can hold where a tap is
+UNROLLED = 16  # taps at most
+# Instructions on the emulated Cortex-M55 (gcc 12 -O2): a tap of 16 channels, and more for one in a loop; 16 channels.
+TAP, SOUGHT, SIXTEENTH, SIGN, CLAMP = 9.8, 2.0, 38.0, 8.0, 4.0
+PIXEL, ROW_TAP, BORDER_TAP, CALL = 60.0, 4.0, 14.0, 40.0
+
+
+class Depthwise(Kernel):
+    """One output channel for each input channel. Products of two taps are added as int16, then as int32."""
+
+    name = "mve/depthwise"
+    needs = frozenset({"mve"})
+    header = "driftc_mve.h"
+
+    def serves(self, call: Call) -> bool:
+        op = call.computed
+        if not (isinstance(op, DepthwiseConv2D) and op.multiplicity == 1 and sums_whole(call)):
+            return False
+        return starts_at(call.channels, BYTES) and pairs_fit(op)
+
+    def template(self, call: Call) -> str:
+        return "mve/depthwise.c.j2"
+
+    def shared(self, call: Call) -> tuple[Shared, ...]:
+        about = self._variant(call)
+        name = self._name(call)
+        return (Shared(name, "mve/depthwise_taps.c.j2", about | {"registers": REGISTERS, "unrolled": UNROLLED}),)
+
+    def constants(self, operator: Operator) -> dict[str, Array]:
+        """`vectors` [channels / 16, taps, 16], and the scales as products come out."""
+        assert isinstance(operator, DepthwiseConv2D)
+        scales = scales_of(operator)
+        assert scales is not None
+        weights = np.where(scales.idle, 0, _taps(operator)).astype(np.int8)
+        padded = np.pad(weights, ((0, 0), (0, -operator.channels % BYTES))).reshape(len(weights), -1, BYTES)
+        return {"vectors": np.ascontiguousarray(padded.transpose(1, 0, 2)), "lanes": lanes(scales, SIXTEEN)}
+
+    def walk(self, operator: Operator, backward: bool = False) -> Walk | None:
+        """The operator's own is right: all of 16 channels are read before any is written."""
+        return operator.walk(backward)
+
+    def reverses(self, operator: Operator) -> bool:
+        return operator.reversible
+
+    def values(self, call: Call) -> dict[str, Any]:
+        op = call.computed
+        assert isinstance(op, DepthwiseConv2D)
+        scales = scales_of(op)
+        assert scales is not None
+        return {
+            "taps": op.kernel[0] * op.kernel[1],
+            "run": op.kernel[0] * op.kernel[1],
+            "runs": 1,
+            "zero": scales.zero,
+            "range": (scales.low, scales.high),
+            "first": op.interior(1)[0],
+            "rows": op.interior(0),
+            "function": self._name(call),
+        }
+
+    def cost(self, call: Call) -> float:
+        op, about = call.computed, self._variant(call)
+        assert isinstance(op, DepthwiseConv2D)
+        taps: int = about["taps"]
+        each = TAP + about["tail"] + (SOUGHT if taps > len(REGISTERS) else 0.0)
+        block = taps * each + SIXTEENTH + SIGN * about["signed"] + CLAMP * about["clamped"]
+        rows, width = call.rows.count, call.outputs[0].shape[1]
+        pixel = PIXEL + vectors(call.channels.count) * block + (1 - interior(op)) * BORDER_TAP * taps
+        return float(CALL + rows * (width * pixel + ROW_TAP * taps))
+
+    def _variant(self, call: Call) -> dict[str, Any]:
+        op = call.computed
+        assert isinstance(op, DepthwiseConv2D)
+        scales = scales_of(op)
+        assert scales is not None
+        return {
+            "taps": op.kernel[0] * op.kernel[1],
+            "tail": call.channels.count % BYTES != 0,
+            "signed": scales.signed,
+            "clamped": scales.clamped,
+        }
+
+    def _name(self, call: Call) -> str:
+        about = self._variant(call)
+        marks = [mark for mark, is_so in about.items() if is_so and mark != "taps"]
+        return "_".join(["driftc_depthwise", str(about["taps"]), *marks])
+
+
+def pairs_fit(op: DepthwiseConv2D) -> bool:
+    """The products of taps 0 and 1, 2 and 3, and so on, add up within int16."""
+    lowest = _taps(op) == -128
+    pairs = len(lowest) // 2
+    return not bool((lowest[: 2 * pairs : 2] & lowest[1 : 2 * pairs : 2]).any())
+
+
+def _taps(op: DepthwiseConv2D) -> Array:
+    """The weights as [taps, channels]."""
+    assert op.weights.data is not None
+    taps: Array = op.weights.data[0].reshape(-1, op.channels)
+    return taps
