@@ -83,7 +83,7 @@ def test_compile_prints_a_line_for_each_layer_and_the_totals(own: Path) -> None:
     rest = "\n".join(lines[2 + LAYERS :])
     assert f"arena {arena:,} B of 131,072 B sram1..2" in rest
     assert "- is measured" in rest
-    assert 'pip install "driftc[sim]"' in rest
+    assert "compile without --no-measure" in rest
     assert "next: driftc verify kws" in rest
 
 
@@ -253,7 +253,7 @@ def test_a_difference_names_the_layer_as_compile_does(tmp_path: Path) -> None:
     assert found["first_difference"]["layer"] == layers[-1]["name"]
     text = driftc("verify", "m", "--engine", "host", cwd=tmp_path, code=1).stdout
     assert f"host: {layers[-1]['name']}[0, 0] is" in text
-    assert f"(tensor '{label}', sample 0;" in text  # in one line, wherever it goes
+    assert "(tensor 'dense/MatMul', sample 0;" in text  # in one line, wherever it goes
 
 
 def test_an_edit_that_no_sample_meets_is_told(own: Path) -> None:
@@ -423,7 +423,7 @@ def test_help_of(command: str, options: str, tmp_path: Path) -> None:
 
 def test_help_teaches_and_version(tmp_path: Path) -> None:
     text = driftc("--help", cwd=tmp_path).stdout
-    codes = "Exit codes: 0 done; 1 the bytes differ or the model does not fit the board; 2 bad use or bad input."
+    codes = "Exit codes: 0 done; 1 the bytes differ or the model does not fit the board; 2 bad use, bad input, or a fault"
     assert codes in " ".join(text.split())
     assert "driftc compile kws.tflite --board" in text
     assert text == driftc("-h", cwd=tmp_path).stdout
