@@ -30,14 +30,34 @@ typedef struct {
     int32_t low, high; /* the smallest and the largest output */
 } driftc_mve_t;
 
-/* A finished sum as int8, by the scales of four channels (or 16, in fours): VQRDMULH, VRSHL and VQMOVN. Halves are rounded
- * away from zero, or upwards, where nothing below the zero point is kept. */
+/* Of an elementwise operator, in the order in which its function reads them. */
+typedef struct {
+    struct {
+        int32_t offset; /* less the zero point; where terms are scaled times 2^20 */
+        int32_t multiplier;
+        int32_t shift; /* left, 0 or below */
+    } term[2];
+    int32_t multiplier;
+    int32_t shift; /* left, below 0 */
+    int32_t zero;
+    int32_t low, high;
+} driftc_mve_pair_t;
+
+/* VQRDMULH and VRSHL: x * multiplier / 2^31, times 2^shift, which is 0 or below; halves are rounded away from zero, or upwards. */
+DRIFTC_INLINE int32_t driftc_scaled_lane(int32_t x, int32_t multiplier, int32_t shift, int away)
+{
+    const int64_t high = (((int64_t)x * multiplier + (1 << 30)) >> 31) + (away ? x >> 31 : 0);
+
+    return (int32_t)(shift == 0 ? high : (high + ((int64_t)1 << (-shift - 1))) >> -shift);
+}
+
+/* A finished sum as int8, by the scales of four channels (or 16, in fours). Halves are rounded away from zero, or upwards,
+ * where nothing below the zero point is kept. */
 DRIFTC_INLINE int32_t driftc_lane(uint32_t sum, const int32_t *scale, int away, int32_t zero)
 {
     const int32_t total = (int32_t)(sum + (uint32_t)scale[0]);
-    const int64_t high = (((int64_t)total * scale[4] + (1 << 30)) >> 31) + (away ? total >> 31 : 0);
 
-    return driftc_clamp((int32_t)((high + ((int64_t)1 << (-scale[8] - 1))) >> -scale[8]) + zero, -128, 127);
+    return driftc_clamp(driftc_scaled_lane(total, scale[4], scale[8], away) + zero, -128, 127);
 }
 
 #endif
