@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from forced_kernels import prove
+from forced_kernels import layers, prove
 from hypothesis import given
 from hypothesis import strategies as st
 from operator_cases import examples
 
+import driftc
 from driftc.codegen.kernels import kernels
 from driftc.simulator.engines import engine
 
@@ -32,6 +33,26 @@ def test_every_kernel(turn: int, tmp_path: Path, engines: list[str]) -> None:
     assert {kernel.name for kernel in MVE} - used <= (
         {"mve/convolution_gathered"} if turn == 0 else {"mve/convolution"}
     )
+
+
+def test_no_layer_is_slower_than_by_other_kernels(tmp_path: Path, engines: list[str]) -> None:
+    path = tmp_path / "layers.tflite"
+    path.write_bytes(layers(3))
+    found = []
+    for core in ("cortex-m3", "cortex-m7", "cortex-m55"):
+        compiled = driftc.compile(path, core=core, planner="greedy", measure=False)
+        compiled.options = compiled.options.overridden(core="cortex-m55")
+        compiled.measure()
+        found.append({layer["name"]: layer for layer in compiled.report["layers"]})
+    portable, dsp, mve = found
+    slower = {
+        name: (new["kernel"], new["instructions"], *others)
+        for name, new in mve.items()
+        if new["instructions"] > 1.03 * min(others := [old[name]["instructions"] for old in (portable, dsp)]) + 10
+    }
+    assert not slower
+    totals = [sum(layer["instructions"] for layer in made.values()) for made in found]
+    assert totals[2] < 0.7 * totals[1] < 0.7 * 0.7 * totals[0]
 
 
 @pytest.mark.slow
