@@ -38,7 +38,7 @@ class Layers:
         return self.builder.input(f"x{len(self.builder.tensors)}", (1, *shape), scale=0.05, zero_point=zero)
 
     def weights(self, *shape: int) -> NDArray[np.int8]:
-        made = self.random.integers(-127, 128, shape, np.int8)
+        made = self.random.integers(self.random.choice([-127, -128]), 128, shape, np.int8)
         if self.random.random() < 0.3:
             made.reshape(-1)[:: int(self.random.integers(3, 9))] = self.random.choice([-127, 127])
         return made
@@ -124,10 +124,36 @@ class Layers:
             for code in ("add", "sub", "mul"):
                 self.pair(code, (some(1, 3), some(1, 5), some(1, 3, 4)))
 
+    def wide(self) -> None:
+        """Runs of bytes and numbers of channels that fill vectors of 16, or do not; any number of taps."""
+        random = self.random
 
-def layers(seed: int) -> bytes:
+        def some(*choices: int) -> int:
+            return int(random.choice(choices))
+
+        for _ in range(2):
+            self.convolution((some(1, 3), some(1, 4, 5), some(15, 16, 17, 32)), some(5, 16, 18), (1, 1))
+            self.convolution((5, some(4, 7), some(16, 48)), 7, (1, 1), stride=2)
+            kernel = (some(1, 2, 3), some(2, 3, 5))
+            for depth in (16, some(3, 7, 33)):
+                self.convolution((5, some(6, 7), depth), some(4, 9), kernel, stride=some(1, 2))
+            self.convolution((6, 5, some(8, 16)), 4, (2, 2), dilation=(2, 1))
+            self.dense(1, some(16, 64, 70), some(2, 20))
+            self.dense(some(2, 5), some(16, 33), some(4, 18))
+            for channels in (some(16, 32), some(15, 17, 30, 50)):
+                self.depthwise((some(3, 6), some(1, 4, 7), channels), (3, 3), stride=some(1, 2))
+                self.depthwise((5, some(4, 5), channels), (some(1, 2, 4), some(1, 2, 4)), padding="VALID")
+                self.depthwise((9, some(1, 5), channels), (5, some(1, 4, 5)), dilation=some(1, 2))
+                self.depthwise((some(2, 18), 1, channels), (some(10, 17), 1))
+            self.pool("average_pool_2d", (5, some(5, 6), some(16, 20, 33)), (some(2, 5), some(3, 5)), some(1, 2))
+            self.pool("max_pool_2d", (5, some(5, 6), some(16, 20, 33)), (some(2, 3), some(1, 3)), some(1, 2))
+            for code in ("add", "sub", "mul"):
+                self.pair(code, (some(1, 3), some(1, 5), some(5, 16)))
+
+
+def layers(seed: int, wide: bool = False) -> bytes:
     made = Layers(np.random.default_rng(seed), ModelBuilder())
-    made.every()
+    made.wide() if wide else made.every()
     return made.builder.build()
 
 
@@ -167,9 +193,9 @@ def _alone(
             yield Buffer.whole(tensor, region, at)
             at += tensor.bytes
 
-    def call(at: int) -> Call:
+    def call(at: int, backward: bool = False) -> Call:
         out, *ins = buffers(at)
-        return Call.whole(operator, tuple(ins), (out,), layer)
+        return Call.whole(operator, tuple(ins), (out,), layer, backward)
 
     draft = call(0)
     serving = [kernel for kernel in among if kernel.serves(draft)] or list(kernels())[:1]
@@ -178,13 +204,16 @@ def _alone(
     scratch = [replace(buffer, region=region) for buffer in scratch_of([draft], chosen, "scratch")]
     first = sum(buffer.bytes for buffer in scratch)
     size = first + sum(tensor.bytes for tensor in (*operator.outputs, *operator.inputs))
-    made = served(call(aligned(size) - size + first), chosen, scratch[0] if scratch else None)
+    backward = layer % 3 == 2 and kernel.reverses(operator)
+    made = served(call(aligned(size) - size + first, backward), chosen, scratch[0] if scratch else None)
     return made, Region(region, aligned(size)), kernel
 
 
-def prove(seed: int, turn: int, core: str, folder: Path, engines: Sequence[str], among: Sequence[Kernel]) -> set[str]:
-    """The kernels that computed `layers(seed)` to the specification's bytes."""
-    data = layers(seed)
+def prove(
+    seed: int, turn: int, core: str, folder: Path, engines: Sequence[str], among: Sequence[Kernel], wide: bool = False
+) -> set[str]:
+    """The kernels that computed `layers(seed, wide)` to the specification's bytes."""
+    data = layers(seed, wide)
     path = folder / "layers.tflite"
     path.write_bytes(data)
     options = Options(core=core, planner="greedy")

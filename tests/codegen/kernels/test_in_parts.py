@@ -1,4 +1,4 @@
-"""The kernels for the DSP extension on rows, channels and strips: what the search may choose, host and core alike."""
+"""The kernels for some cores on rows, channels and strips: what the search may choose, host and core alike."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from driftc.simulator.engines import engine
 MOST = 10  # plans that are run
 
 
-def bottleneck() -> bytes:
+def bottleneck(wide: int) -> bytes:
     """3x3, then wide 1x1, depthwise 3x3 and 1x1 back: rows, strips and channels of each can be computed alone."""
     random = np.random.default_rng(11)
     builder = ModelBuilder()
     x = builder.input("x", (1, 11, 9, 3), scale=0.05, zero_point=-3)
-    for kind, out, kernel, stride in (("conv", 8, 3, 1), ("conv", 24, 1, 1), ("depth", 24, 3, 1), ("conv", 8, 1, 1)):
+    for kind, out, kernel in (("conv", 8, 3), ("conv", wide, 1), ("depth", wide, 3), ("conv", 8, 1)):
         depth = x.shape[3]
         shape = (out, kernel, kernel, depth) if kind == "conv" else (1, kernel, kernel, out)
         add = builder.conv_2d if kind == "conv" else builder.depthwise_conv_2d
@@ -37,22 +37,21 @@ def bottleneck() -> bytes:
             random.integers(-500, 500, out, np.int32),
             weight_scale=random.uniform(0.002, 0.01, out),
             out_scale=0.05,
-            out_zero_point=-128 if out == 24 else 5,
-            activation=Activation.RELU if out == 24 else Activation.NONE,
-            stride=stride,
+            out_zero_point=-128 if out == wide else 5,
+            activation=Activation.RELU if out == wide else Activation.NONE,
         )
     builder.output(x)
     return builder.build()
 
 
-def plans(lowered: Lowered) -> list[Plan]:
+def plans(lowered: Lowered, core: str) -> list[Plan]:
     """Each candidate by its fastest kernels; those whose calls differ most in kind first."""
     graph = lowered.graph
     order, views = untiled(graph), views_of(graph)
     found: dict[tuple[object, ...], Plan] = {}
     for candidate in candidates(graph, order):
         unit = candidate.make()
-        for quick in faster(unit, "cortex-m4", views)[-1:] if unit else []:
+        for quick in faster(unit, core, views)[-1:] if unit else []:
             whole = [each for n, each in enumerate(order) if not candidate.first <= n < candidate.stop]
             plan = arrange(graph, [*whole[: candidate.first], quick, *whole[candidate.first :]], "greedy")
             calls = [call for call in static_calls(plan.program) if call.kernel.needs]
@@ -61,19 +60,24 @@ def plans(lowered: Lowered) -> list[Plan]:
     return sorted(found.values(), key=lambda plan: -len({c.kernel.name for c in static_calls(plan.program)}))[:MOST]
 
 
-def test_in_parts(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("core", "wide", "expected"),
+    [("cortex-m4", 24, ("dsp/convolution", "dsp/pointwise", "dsp/depthwise")),
+     ("cortex-m55", 32, ("mve/convolution", "mve/pointwise", "mve/depthwise"))],
+)  # fmt: skip
+def test_in_parts(core: str, wide: int, expected: tuple[str, ...], tmp_path: Path) -> None:
     engines = ["numpy"]
-    for name in ("host", "unicorn"):
-        if (absent := engine(name).missing_for("cortex-m4")) is not None:
+    for name in ("host", "unicorn" if core == "cortex-m4" else "qemu"):
+        if (absent := engine(name).missing_for(core)) is not None:
             pytest.skip(f"{name}: {absent}")
         engines.append(name)
-    data = bottleneck()
+    data = bottleneck(wide)
     (tmp_path / "net.tflite").write_bytes(data)
-    options = Options(core="cortex-m4", planner="greedy")
+    options = Options(core=core, planner="greedy")
     lowered = lower(tmp_path / "net.tflite", options)
-    made = plans(lowered)
+    made = plans(lowered, core)
     used = {call.kernel.name for plan in made for call in static_calls(plan.program)}
-    assert {"dsp/convolution", "dsp/pointwise", "dsp/depthwise"} <= used
+    assert set(expected) <= used
     for plan in made:
         check(plan)
         found = Compiled(data, options, replace(lowered, plan=plan)).verify(engines=engines, random=1, sanitize=True)

@@ -27,9 +27,10 @@ def engines() -> list[str]:
     return found
 
 
+@pytest.mark.parametrize("wide", [False, True])
 @pytest.mark.parametrize("turn", [0, 1])
-def test_every_kernel(turn: int, tmp_path: Path, engines: list[str]) -> None:
-    used = prove(turn + 20, turn, "cortex-m55", tmp_path, engines, MVE)
+def test_every_kernel(turn: int, wide: bool, tmp_path: Path, engines: list[str]) -> None:
+    used = prove(turn + 20, turn, "cortex-m55", tmp_path, engines, MVE, wide)
     assert {kernel.name for kernel in MVE} - used <= (
         {"mve/convolution_gathered"} if turn == 0 else {"mve/convolution"}
     )
@@ -57,6 +58,8 @@ def test_no_layer_is_slower_than_by_other_kernels(tmp_path: Path, engines: list[
 
 @pytest.mark.slow
 @examples(6, shrink=False)
-@given(seed=st.integers(2, 10**6), turn=st.integers(0, 2))
-def test_any_layers(seed: int, turn: int, tmp_path_factory: pytest.TempPathFactory, engines: list[str]) -> None:
-    prove(seed, turn, "cortex-m55", tmp_path_factory.mktemp("layers"), engines, MVE)
+@given(seed=st.integers(2, 10**6), turn=st.integers(0, 2), wide=st.booleans())
+def test_any_layers(
+    seed: int, turn: int, wide: bool, tmp_path_factory: pytest.TempPathFactory, engines: list[str]
+) -> None:
+    prove(seed, turn, "cortex-m55", tmp_path_factory.mktemp("layers"), engines, MVE, wide)
