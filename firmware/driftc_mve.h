@@ -43,6 +43,13 @@ typedef struct {
     int32_t low, high;
 } driftc_mve_pair_t;
 
+/* Of a pooling layer. */
+typedef struct {
+    int32_t channels;
+    int32_t pixel, row; /* bytes from one to the next */
+    int32_t low, high;
+} driftc_mve_pool_t;
+
 /* VQRDMULH and VRSHL: x * multiplier / 2^31, times 2^shift, which is 0 or below; halves are rounded away from zero, or upwards. */
 DRIFTC_INLINE int32_t driftc_scaled_lane(int32_t x, int32_t multiplier, int32_t shift, int away)
 {

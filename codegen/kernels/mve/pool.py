@@ -1,0 +1,84 @@
+"""AVERAGE_POOL_2D and MAX_POOL_2D: 16 channels at a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from driftc.codegen.kernels.dsp.pool import MOST
+from driftc.codegen.kernels.kernel import Kernel, Shared
+from driftc.codegen.kernels.mve.vectors import vectors
+from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.reduction.average_pool_2d import AveragePool2D
+from driftc.codegen.operators.reduction.max_pool_2d import MaxPool2D
+from driftc.codegen.operators.reduction.pool import Pool
+from driftc.codegen.operators.walk import Walk
+
+if TYPE_CHECKING:
+    from driftc.codegen.plan.plan import Call
+
+PIXEL, ROW, CALL = 45.0, 9.0, 40.0  # instructions on the emulated Cortex-M55 (gcc 12 -O2)
+
+
+class PoolInVectors(Kernel):
+    """The function is shared by all layers."""
+
+    needs: ClassVar[frozenset[str]] = frozenset({"mve"})
+    header = "driftc_mve.h"
+    operator: ClassVar[type[Pool]]
+    function: ClassVar[str]
+    point: ClassVar[float]  # instructions of 16 channels
+    result: ClassVar[float]
+
+    def serves(self, call: Call) -> bool:
+        op, x = call.computed, call.inputs[0]
+        if not isinstance(op, self.operator) or call.epilogue != "requantize" or call.reduce is not None:
+            return False
+        if op.range[0] == op.range[1]:
+            return False  # of a single value, the compiler knows better
+        return x.whole_rows and x.strides[2] == 1 == call.outputs[0].strides[2]
+
+    def walk(self, operator: Operator, backward: bool = False) -> Walk | None:
+        """The operator's own is right: all of 16 channels are read before any is written."""
+        return operator.walk(backward)
+
+    def reverses(self, operator: Operator) -> bool:
+        return operator.reversible
+
+    def template(self, call: Call) -> str:
+        return "mve/pool.c.j2"
+
+    def shared(self, call: Call) -> tuple[Shared, ...]:
+        return (Shared(self.function, f"mve/{self.function.removeprefix('driftc_')}.c.j2"),)
+
+    def values(self, call: Call) -> dict[str, Any]:
+        op = call.computed
+        assert isinstance(op, Pool)
+        return {"function": self.function, "range": op.range}
+
+    def cost(self, call: Call) -> float:
+        op, y = call.computed, call.outputs[0]
+        assert isinstance(op, Pool)
+        each = self.point * op.kernel[0] * op.kernel[1] + ROW * op.kernel[0] + self.result
+        return CALL + call.rows.count * y.shape[1] * (PIXEL + vectors(call.channels.count) * each)
+
+
+class AveragePoolInVectors(PoolInVectors):
+    """Rounded as the operator says: halves away from zero. The division is a product with a reciprocal, exact here."""
+
+    name = "mve/average_pool"
+    operator = AveragePool2D
+    function = "driftc_average_vectors"
+    point, result = 9.0, 65.0
+
+    def serves(self, call: Call) -> bool:
+        op = call.computed
+        return isinstance(op, AveragePool2D) and op.kernel[0] * op.kernel[1] <= MOST and super().serves(call)
+
+
+class MaxPoolInVectors(PoolInVectors):
+    """Starts from the smallest value that the clamp leaves."""
+
+    name = "mve/max_pool"
+    operator = MaxPool2D
+    function = "driftc_max_vectors"
+    point, result = 7.0, 18.0
