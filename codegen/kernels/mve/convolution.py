@@ -63,13 +63,13 @@ class Convolution(Matrix):
         return in_pairs(operator, backward)
 
     def scratch(self, call: Call) -> int:
-        """The windows of two pixels."""
+        """The windows of two pixels, and then their sums."""
         op = call.computed
         assert isinstance(op, Conv2D)
         if self.inner(call) == 1.0:
-            return 0
+            return super().scratch(call)
         windows = 2 if call.outputs[0].shape[1] > 1 else 1
-        return -(-windows * op.kernel[0] * self.pitch(call) // 4) * 4
+        return self._in_words(windows * op.kernel[0] * self.pitch(call)) * 4 + super().scratch(call)
 
     def shared(self, call: Call) -> tuple[Shared, ...]:
         copied = self.inner(call) < 1.0
@@ -83,7 +83,7 @@ class Convolution(Matrix):
         op = call.computed
         assert isinstance(op, Conv2D)
         rows, taps = op.kernel
-        window = self.pitch(call)
+        window, (two, _) = self.pitch(call), self.pairs(call)
         return super().values(call) | {
             "rows": rows,
             "taps": taps,
@@ -97,6 +97,7 @@ class Convolution(Matrix):
             "copied": self.inner(call) < 1.0,
             "outside": self._outside(call),
             "window": window,
+            "windows": self._in_words((2 if two else 1) * rows * window),
             "skip": op.dilation[0] * call.inputs[0].strides[0] - window,  # after a row of the input
         }
 
@@ -106,6 +107,10 @@ class Convolution(Matrix):
         two, one = self.pairs(call)
         row = PIECE + COPIED * vectors(op.kernel[1] * op.weights.shape[3])
         return super().cost(call) + (1 - self.inner(call)) * (2 * two + one) * op.kernel[0] * row
+
+    def _in_words(self, count: int) -> int:
+        """Whole words that hold so many bytes."""
+        return -(-count // 4)
 
     def _outside(self, call: Call) -> bool:
         """Some windows reach over the border of the input."""
@@ -135,3 +140,10 @@ class ConvolutionGathered(Convolution):
     def walk(self, operator: Operator, backward: bool = False) -> Walk | None:
         """The operator's own is right: of two pixels both are read before either is written."""
         return operator.walk(backward)
+
+
+class ConvolutionSums(ConvolutionGathered):
+    """For layers that are normalised live: values and statistics come of the sums."""
+
+    name = "mve/convolution_sums"
+    sums = True

@@ -67,6 +67,17 @@ class Pointwise(Matrix):
         return super().values(call) | about
 
 
+class PointwiseSums(Pointwise):
+    """For layers that are normalised live: values and statistics come of the sums."""
+
+    name = "mve/pointwise_sums"
+    sums = True
+
+    def walk(self, operator: Operator, backward: bool = False) -> Walk | None:
+        """The operator's own is right: of two pixels all is read before any is written."""
+        return operator.walk(backward)
+
+
 def in_pairs(operator: Operator, backward: bool) -> Walk:
     """Pixels as they are computed: some channels of one are written before the one before is read for the last time."""
     x, y = operator.inputs[0], operator.outputs[0]

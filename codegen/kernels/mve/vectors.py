@@ -36,9 +36,10 @@ def lanes(scales: Scales, order: Sequence[int] = (0, 1, 2, 3)) -> NDArray[np.int
 def packed(op: Weighted, runs: Sequence[int]) -> NDArray[np.int8]:
     """[channels / 4, vectors, 4, 16]: of runs of so many inputs, each padded with zeros to whole vectors."""
     scales = scales_of(op)
-    assert op.weights.data is not None and scales is not None
+    assert op.weights.data is not None
     rows = np.moveaxis(op.weights.data, op.channel_axis, 0).reshape(op.channels, -1).copy()
-    rows[scales.idle] = 0
+    if scales is not None:
+        rows[scales.idle] = 0
     missing = -op.channels % 4
     parts = np.split(rows, np.cumsum(runs)[:-1], axis=1)
     whole = [np.pad(part, ((0, missing), (0, -part.shape[1] % BYTES))) for part in parts]

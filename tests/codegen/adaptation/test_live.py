@@ -97,9 +97,10 @@ def adaptation(path: Path, alpha: float, count: int = 16) -> Adaptation:
     return adapted(path, partial(fixed.constants, alpha=alpha), count)
 
 
-def compiled(path: Path, method: float | str) -> Compiled:
+def compiled(path: Path, method: float | str, options: Options | None = None) -> Compiled:
     found = adapted(path, METHODS[method]) if isinstance(method, str) else adaptation(path, method)
-    return Compiled(path.read_bytes(), Options(), lower(path, Options(), adaptation=found))
+    options = options or Options()
+    return Compiled(path.read_bytes(), options, lower(path, options, adaptation=found))
 
 
 def live_layers(graph: Graph) -> Iterator[tuple[Live, AdaptKernel, AdaptAffine]]:
@@ -135,6 +136,15 @@ def test_every_tensor_is_exact_on_every_engine(model: Path, method: str, tmp_pat
     assert found.samples == 6
     kinds = [tensor.dtype.name for tensor in made.lowered.plan.layers]
     assert {"int8", "int32", "int64"} == set(kinds)
+
+
+def test_every_tensor_is_exact_by_vectors(model: Path) -> None:
+    made = compiled(model, "lean", Options(core="cortex-m55"))
+    used = {call.kernel.name for call in static_calls(made.lowered.plan.program)}
+    assert {"mve/convolution_sums", "mve/pointwise_sums"} <= used
+    engines = ["numpy", *(name for name in ("host", "qemu") if engine(name).missing_for("cortex-m55") is None)]
+    found = made.verify(engines=engines, random=2, sanitize=True)
+    assert found.first_difference is None, str(found.first_difference)
 
 
 @pytest.mark.parametrize("method", ["whole", "lean-mean", "iabn", "rank"])
