@@ -107,7 +107,7 @@ def _thumb_branches(elf: Elf, section: Section) -> Iterator[tuple[int, int]]:
             i1, i2 = 1 - (j1 ^ sign), 1 - (j2 ^ sign)
             offset = sign << 24 | i1 << 23 | i2 << 22 | (first & 0x3FF) << 12 | (second & 0x7FF) << 1
             yield address, address + 4 + _signed(offset, 25)
-        elif first >> 7 & 7 != 7:  # B with a condition
+        elif second & 0x4000 == 0 and first >> 7 & 7 != 7:  # B with a condition; the loops of Armv8.1-M stay inside
             offset = sign << 20 | j2 << 19 | j1 << 18 | (first & 0x3F) << 12 | (second & 0x7FF) << 1
             yield address, address + 4 + _signed(offset, 21)
 

@@ -142,8 +142,19 @@ class ConvolutionGathered(Convolution):
         return operator.walk(backward)
 
 
-class ConvolutionSums(ConvolutionGathered):
+class ConvolutionSums(Convolution):
     """For layers that are normalised live: values and statistics come of the sums."""
 
     name = "mve/convolution_sums"
+    sums = True
+
+    def walk(self, operator: Operator, backward: bool = False) -> Walk | None:
+        """The operator's own is right: of two pixels all is read before any is written."""
+        return operator.walk(backward)
+
+
+class ConvolutionGatheredSums(ConvolutionGathered):
+    """The same, for rows of few bytes."""
+
+    name = "mve/convolution_gathered_sums"
     sums = True
