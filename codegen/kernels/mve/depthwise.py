@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from driftc.codegen.kernels.dsp.depthwise import interior, sums_whole
 from driftc.codegen.kernels.dsp.matrix import starts_at
 from driftc.codegen.kernels.dsp.scales import scales_of
 from driftc.codegen.kernels.kernel import Kernel, Shared
+from driftc.codegen.kernels.mve.matrix import GATHERED
 from driftc.codegen.kernels.mve.vectors import BYTES, SIXTEEN, lanes, vectors
 from driftc.codegen.operators.base import Array, Operator
 from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
@@ -32,10 +34,12 @@ class Depthwise(Kernel):
     name = "mve/depthwise"
     needs = frozenset({"mve"})
     header = "driftc_mve.h"
+    sums: ClassVar[bool] = False  # those of a pixel are gathered in scratch, for statistics
 
     def serves(self, call: Call) -> bool:
         op = call.computed
-        if not (isinstance(op, DepthwiseConv2D) and op.multiplicity == 1 and sums_whole(call)):
+        epilogue = "statistics" if self.sums else "requantize"
+        if not (isinstance(op, DepthwiseConv2D) and op.multiplicity == 1 and sums_whole(call, epilogue)):
             return False
         return starts_at(call.channels, BYTES) and pairs_fit(op)
 
@@ -53,8 +57,7 @@ class Depthwise(Kernel):
         scales = scales_of(operator)
         assert scales is not None
         weights = np.where(scales.idle, 0, _taps(operator)).astype(np.int8)
-        padded = np.pad(weights, ((0, 0), (0, -operator.channels % BYTES))).reshape(len(weights), -1, BYTES)
-        return {"vectors": np.ascontiguousarray(padded.transpose(1, 0, 2)), "lanes": lanes(scales, SIXTEEN)}
+        return {"vectors": _by_sixteen(weights), "lanes": lanes(scales, SIXTEEN)}
 
     def walk(self, operator: Operator, backward: bool = False) -> Walk | None:
         """The operator's own is right: all of 16 channels are read before any is written."""
@@ -66,14 +69,14 @@ class Depthwise(Kernel):
     def values(self, call: Call) -> dict[str, Any]:
         op = call.computed
         assert isinstance(op, DepthwiseConv2D)
-        scales = scales_of(op)
-        assert scales is not None
+        scales = None if self.sums else scales_of(op)
         return {
+            "sums": self.sums,
             "taps": op.kernel[0] * op.kernel[1],
             "run": op.kernel[0] * op.kernel[1],
             "runs": 1,
-            "zero": scales.zero,
-            "range": (scales.low, scales.high),
+            "zero": scales.zero if scales else 0,
+            "range": (scales.low, scales.high) if scales else (0, 0),
             "first": op.interior(1)[0],
             "rows": op.interior(0),
             "function": self._name(call),
@@ -92,13 +95,13 @@ class Depthwise(Kernel):
     def _variant(self, call: Call) -> dict[str, Any]:
         op = call.computed
         assert isinstance(op, DepthwiseConv2D)
-        scales = scales_of(op)
-        assert scales is not None
+        scales = None if self.sums else scales_of(op)
         return {
             "taps": op.kernel[0] * op.kernel[1],
+            "sums": self.sums,
             "tail": call.channels.count % BYTES != 0,
-            "signed": scales.signed,
-            "clamped": scales.clamped,
+            "signed": scales is not None and scales.signed,
+            "clamped": scales is not None and scales.clamped,
         }
 
     def _name(self, call: Call) -> str:
@@ -107,11 +110,38 @@ class Depthwise(Kernel):
         return "_".join(["driftc_depthwise", str(about["taps"]), *marks])
 
 
+class DepthwiseSums(Depthwise):
+    """For layers that are normalised live: values and statistics come of the sums."""
+
+    name = "mve/depthwise_sums"
+    sums = True
+
+    def constants(self, operator: Operator) -> dict[str, Array]:
+        """`starts` [channels / 16, 16]: the biases as products come out."""
+        assert isinstance(operator, DepthwiseConv2D)
+        other = {key: data for key, data in operator.constants().items() if key not in ("weights", "bias")}
+        padded = np.pad(operator.folded_bias, (0, -operator.channels % BYTES)).reshape(-1, BYTES)
+        found: dict[str, Array] = {"vectors": _by_sixteen(_taps(operator))}
+        return found | {"starts": padded[:, list(SIXTEEN)].astype(np.int32)} | other
+
+    def scratch(self, call: Call) -> int:
+        return 4 * BYTES * vectors(call.channels.count)
+
+    def cost(self, call: Call) -> float:
+        return super().cost(call) + GATHERED * call.rows.count * call.outputs[0].shape[1] * call.channels.count
+
+
 def pairs_fit(op: DepthwiseConv2D) -> bool:
     """The products of taps 0 and 1, 2 and 3, and so on, add up within int16."""
     lowest = _taps(op) == -128
     pairs = len(lowest) // 2
     return not bool((lowest[: 2 * pairs : 2] & lowest[1 : 2 * pairs : 2]).any())
+
+
+def _by_sixteen(taps: Array) -> NDArray[np.int8]:
+    """[taps, channels] as [channels / 16, taps, 16]."""
+    padded = np.pad(taps, ((0, 0), (0, -taps.shape[1] % BYTES))).reshape(len(taps), -1, BYTES)
+    return np.ascontiguousarray(padded.transpose(1, 0, 2))
 
 
 def _taps(op: DepthwiseConv2D) -> Array:

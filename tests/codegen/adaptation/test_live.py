@@ -27,6 +27,7 @@ from driftc.codegen.operators.adapt.adapt_kernel import AdaptKernel
 from driftc.codegen.operators.adapt.adapt_rank import AdaptRank
 from driftc.codegen.operators.adapt.adapt_trust import AdaptTrust
 from driftc.codegen.operators.adapt.live import Live
+from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
 from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.options import Options
 from driftc.codegen.plan.plan import static_calls
@@ -142,6 +143,9 @@ def test_every_tensor_is_exact_by_vectors(model: Path) -> None:
     made = compiled(model, "lean", Options(core="cortex-m55"))
     used = {call.kernel.name for call in static_calls(made.lowered.plan.program)}
     assert "mve/pointwise_sums" in used
+    assert "mve/depthwise_sums" in used or not any(
+        isinstance(op, DepthwiseConv2D) for op in made.lowered.graph.operators
+    )
     assert {"mve/convolution_sums", "mve/convolution_gathered_sums"} & used
     engines = ["numpy", *(name for name in ("host", "qemu") if engine(name).missing_for("cortex-m55") is None)]
     found = made.verify(engines=engines, random=2, sanitize=True)
