@@ -33,25 +33,15 @@ class Pointwise(Matrix):
         assert isinstance(op, Conv2D | FullyConnected)
         return (op.weights.shape[-1],)
 
-    def shape(self, call: Call) -> tuple[int, int]:
-        """Rows, and pixels that follow each other in each."""
-        op, x, y = call.computed, call.inputs[0], call.outputs[0]
-        if isinstance(op, FullyConnected):
-            return 1, op.rows
-        assert isinstance(op, Conv2D)
-        width = y.shape[1]
-        joined = op.stride == (1, 1) and all(b.whole_rows and b.strides[0] == width * b.strides[1] for b in (x, y))
-        return (1, call.rows.count * width) if joined else (call.rows.count, width)
-
     def odd(self, call: Call) -> bool:
-        return self.shape(call)[1] % 2 == 1
+        return rows_and_pixels(call)[1] % 2 == 1
 
     def paired(self, call: Call) -> bool:
-        return self.shape(call)[1] > 1
+        return rows_and_pixels(call)[1] > 1
 
     def values(self, call: Call) -> dict[str, Any]:
         op, x, y = call.computed, call.inputs[0], call.outputs[0]
-        rows, pixels = self.shape(call)
+        rows, pixels = rows_and_pixels(call)
         (run,) = self.runs(call.operator)
         if isinstance(op, Conv2D):
             stride, joined = op.stride, rows != call.rows.count or rows == 1
@@ -62,7 +52,7 @@ class Pointwise(Matrix):
         return super().values(call) | about | {"to_step": steps[1]}
 
     def cost(self, call: Call) -> float:
-        rows, pixels = self.shape(call)
+        rows, pixels = rows_and_pixels(call)
         return self.matrix_cost(call, rows * (pixels // 2), rows * (pixels % 2), self.runs(call.operator))
 
 
@@ -71,3 +61,14 @@ class PointwiseSums(Pointwise):
 
     name = "dsp/pointwise_sums"
     sums = True
+
+
+def rows_and_pixels(call: Call) -> tuple[int, int]:
+    """Rows, and pixels that follow each other in each."""
+    op, x, y = call.computed, call.inputs[0], call.outputs[0]
+    if isinstance(op, FullyConnected):
+        return 1, op.rows
+    assert isinstance(op, Conv2D)
+    width = y.shape[1]
+    joined = op.stride == (1, 1) and all(b.whole_rows and b.strides[0] == width * b.strides[1] for b in (x, y))
+    return (1, call.rows.count * width) if joined else (call.rows.count, width)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from driftc.codegen.kernels.dsp.pointwise import rows_and_pixels
 from driftc.codegen.kernels.mve.matrix import Matrix
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.conv_2d import Conv2D
@@ -41,23 +42,13 @@ class Pointwise(Matrix):
         """Of two pixels some channels are written before both are read for the last time."""
         return in_pairs(operator, backward)
 
-    def shape(self, call: Call) -> tuple[int, int]:
-        """Rows, and pixels that follow each other in each."""
-        op, x, y = call.computed, call.inputs[0], call.outputs[0]
-        if isinstance(op, FullyConnected):
-            return 1, op.rows
-        assert isinstance(op, Conv2D)
-        width = y.shape[1]
-        joined = op.stride == (1, 1) and all(b.whole_rows and b.strides[0] == width * b.strides[1] for b in (x, y))
-        return (1, call.rows.count * width) if joined else (call.rows.count, width)
-
     def pairs(self, call: Call) -> tuple[int, int]:
-        rows, pixels = self.shape(call)
+        rows, pixels = rows_and_pixels(call)
         return rows * (pixels // 2), rows * (pixels % 2)
 
     def values(self, call: Call) -> dict[str, Any]:
         op, x, y = call.computed, call.inputs[0], call.outputs[0]
-        rows, pixels = self.shape(call)
+        rows, pixels = rows_and_pixels(call)
         if isinstance(op, Conv2D):
             stride, joined = op.stride, rows != call.rows.count or rows == 1
             steps = x.strides[1] * stride[1], y.strides[1]
