@@ -25,6 +25,7 @@ BUILDS = {
     "cortex-m4": {"portable": "cortex-m3", "dsp": "cortex-m4"},
     "cortex-m55": {"portable": "cortex-m3", "dsp": "cortex-m7", "mve": "cortex-m55"},
 }
+MARGIN = {"cortex-m4": 1, "cortex-m55": 65}  # instructions by which a layer's count may be off: QEMU's clock is coarse
 LAYERS, BYTES = 120, 600_000  # of one model, at most
 ROOM = 100_000  # bytes of scratch, so that no kernel is left out for them
 
@@ -47,6 +48,11 @@ class Count:
     @property
     def ratio(self) -> float:
         return self.own / max(1, self.instructions["portable"])
+
+    @property
+    def slower(self) -> bool:
+        """Than by portable kernels, beyond doubt."""
+        return self.own > self.instructions["portable"] + MARGIN[self.core]
 
 
 def batches(shapes: Sequence[Shape]) -> Iterator[list[Shape]]:

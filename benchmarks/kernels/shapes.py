@@ -47,14 +47,14 @@ class Shape:
         return prod(self.input) + prod(self.kernel) * self.input[2] * self.out
 
     def build(self, builder: ModelBuilder, random: np.random.Generator, name: str) -> Tensor:
-        """The layer's output, called `name`; weights are random, and few results saturate."""
+        """The layer's output, called `name`; weights are spread as trained ones are."""
         depth = self.input[2]
 
         def operand(letter: str) -> Tensor:
             return builder.input(f"{name}_{letter}", (1, *self.input), scale=0.05, zero_point=-4)
 
         def weights(*shape: int) -> np.ndarray:
-            return random.integers(-127, 128, shape, np.int8)
+            return np.clip(np.rint(random.normal(0, 40, shape)), -127, 127).astype(np.int8)
 
         def scales(terms: int) -> dict[str, object]:
             channels = (0.01 * np.exp2(random.uniform(-2, 1, self.out))).astype(np.float32)
