@@ -60,7 +60,8 @@ def build_host(program: Program, *, trace: bool, sanitize: bool = False) -> Path
             raise ToolError("zig has no AddressSanitizer; install gcc or clang, or run without it")
         flags += SANITIZE
     elif compiler.kind == "zig":
-        flags.append("-fno-sanitize=undefined")
+        # The superword vectoriser of ziglang 0.17.1 miscompiles the copy into a depthwise plane for x86 (last column).
+        flags += ["-fno-sanitize=undefined", "-fno-slp-vectorize"]
     sources = [*model_sources(program), Path("simulator/main.c"), Path("simulator/port_host.c")]
     objects = _compile(compiler, program.folder, sources, flags)
     link_flags = list(SANITIZE) if sanitize else []

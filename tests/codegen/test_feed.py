@@ -121,7 +121,7 @@ def test_input_that_is_only_made_an_image(tmp_path: Path) -> None:
     x = builder.conv_2d(image, random.integers(-127, 128, (4, 3, 3, 1)), weight_scale=0.02, **OUT)
     builder.output(builder.mean(x, [1, 2], **OUT))
     (tmp_path / "net.tflite").write_bytes(builder.build())
-    found = compile(tmp_path / "net.tflite", planner="greedy", feed="rows", measure=False)
+    found = compile(tmp_path / "net.tflite", planner="greedy", feed="rows", measure=False, core="cortex-m0plus")
     assert found.report["feed"]["rows"] == 20
     assert found.report["feed"]["kept_rows"] == 3
     engines = ["numpy", *(["host"] if engine("host").missing() is None else [])]
@@ -129,7 +129,7 @@ def test_input_that_is_only_made_an_image(tmp_path: Path) -> None:
     builder.output(builder.relu(builder.inputs[0], **OUT))  # now another reads its bytes, and whole
     (tmp_path / "net.tflite").write_bytes(builder.build())
     with pytest.raises(UsageError, match=r"needs an input of several rows; the model has 'x' \[1, 240\]"):
-        compile(tmp_path / "net.tflite", planner="greedy", feed="rows", measure=False)
+        compile(tmp_path / "net.tflite", planner="greedy", feed="rows", measure=False, core="cortex-m0plus")
 
 
 @pytest.mark.parametrize("pool", ["max_pool_2d", "average_pool_2d"])

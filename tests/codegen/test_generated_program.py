@@ -401,7 +401,7 @@ def test_autoencoder_needs_no_start_up_work(tmp_path: Path) -> None:
         pytest.skip("needs a system compiler and size")
     (tmp_path / "ad.tflite").write_bytes(autoencoder_model())
     driftc("compile", "ad.tflite", "--no-measure", cwd=tmp_path)
-    compiler.run(["-std=c11", "-O2", "-c", "ad/ad.c", "-o", "ad.o"], tmp_path)
+    compiler.run(["-std=c11", "-O2", "-fno-pie", "-c", "ad/ad.c", "-o", "ad.o"], tmp_path)
     done = subprocess.run(["size", "ad.o"], cwd=tmp_path, capture_output=True, text=True, check=True)
     _, data, bss, *_ = done.stdout.splitlines()[1].split()
     assert (data, bss) == ("0", "0")

@@ -12,6 +12,7 @@ from shared_data import shared_file
 
 from driftc.codegen.api import compile
 from driftc.codegen.compiled import Compiled
+from driftc.codegen.plan.choose import SLACK
 from driftc.simulator.engines import ENGINES, REFERENCES, engine, reference
 from driftc.simulator.reference import run_graph
 
@@ -58,7 +59,7 @@ OTHER_CORES = {
 FEW = 6  # real samples that each engine runs here; the command line was run on all of them
 
 
-def compiled(model: Model, **options: str) -> Compiled:
+def compiled(model: Model, **options: str | int) -> Compiled:
     return compile(shared_file(model.path), measure=False, **options)  # type: ignore[arg-type]
 
 
@@ -146,7 +147,7 @@ def test_person_detect_is_refused_by_litert_and_still_exact() -> None:
 @pytest.mark.parametrize("golden", GOLDEN, ids=lambda golden: golden.name)
 def test_golden_hashes(golden: Golden, pattern: Pattern) -> None:
     """The published hash of every operator's output, from the specification and from the C on this machine."""
-    model = compile(shared_file(golden.path), measure=False)
+    model = compile(shared_file(golden.path), measure=False, keep_constant=True)  # every channel is shown
     graph = model.lowered.model
     sample = pattern_input(pattern, graph.inputs[0].shape, graph.inputs[0].zero_point)
     values = run_graph(graph, [sample])
@@ -177,12 +178,13 @@ def test_arena_is_no_larger_than_tflite_micros() -> None:
     from driftc.simulator.references import TflmReference
 
     for model in FIVE:
-        path = shared_file(model.path)
-        assert compiled(model).report["arena_bytes"] <= TflmReference().arena_use(path).head
+        head = TflmReference().arena_use(shared_file(model.path)).head
+        assert compiled(model).report["arena_bytes"] <= head + SLACK, "what fast kernels may take beside it"
+        assert compiled(model, ram=head).report["arena_bytes"] <= head
 
 
 # Bytes of RAM, inputs and outputs included: the most that the whole-tensor plan may need.
-ARENAS = {RESNET: 35_000, KWS: 8_700, VWW: 38_500, AD: 800, WAKEWORD: 4_000}
+ARENAS = {RESNET: 35_000, KWS: 8_700, VWW: 38_500, AD: 1_100, WAKEWORD: 4_000}
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: Path(model.path).stem)
