@@ -13,9 +13,9 @@
 #include <arm_mve.h>
 #else
 #define DRIFTC_MVE 0
-#if !defined(DRIFTC_TWIN) && ((defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M') || defined(__ARM_ARCH_6M__) || \
-                              defined(__riscv) || defined(__XTENSA__))
-#error "this model was compiled for a core with MVE (Helium): compile it with driftc --core for this one"
+#if (defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M') || defined(__ARM_ARCH_6M__) || defined(__riscv) || \
+    defined(__XTENSA__)
+#pragma message("no MVE here: slow plain C is used; driftc compile --core has faster C for this core")
 #endif
 #endif
 

@@ -42,5 +42,8 @@ def export(folder: Path, to: str, output: Path | None, archive: bool, **settings
     from driftc.codegen.export import export as write
     from driftc.codegen.export.package import Settings
 
-    for path in write(folder, to, output, Settings(**settings), archive):
+    exported = write(folder, to, output, Settings(**settings), archive)
+    if exported.note:
+        click.echo(f"driftc: note: {exported.note}", err=True)
+    for path in exported.paths:
         click.echo(f"wrote {path}; next: {path}/README.md" if path.is_dir() else f"wrote {path}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import pkgutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -19,6 +20,14 @@ from driftc.codegen.export.archive import check_archive, write_archive
 from driftc.codegen.export.package import Settings, read_package
 from driftc.codegen.export.target import Target
 from driftc.codegen.folder import RECORD, read_record, write_folder
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written: a folder, and a file where it was packed; and what whoever exports should know."""
+
+    paths: tuple[Path, ...]
+    note: str | None
 
 
 @cache
@@ -32,8 +41,8 @@ def targets() -> Mapping[str, Target]:
     return dict(sorted(found.items()))
 
 
-def export(folder: str | Path, to: str, output: str | Path | None, settings: Settings, archive: bool) -> list[Path]:
-    """Write the package of `folder` for the target `to`; gives what was written: a folder, and a file with `archive`.
+def export(folder: str | Path, to: str, output: str | Path | None, settings: Settings, archive: bool) -> Exported:
+    """Write the package of `folder` for the target `to`, with `archive` a packed one too.
 
     By default the folder is TARGET/NAME, so that a second model lands beside the first; a target may have another.
     Raises UsageError, and ToolError where a target needs a tool that is missing or fails.
@@ -58,7 +67,7 @@ def export(folder: str | Path, to: str, output: str | Path | None, settings: Set
     write_folder(place, files)
     if archive:
         write_archive(packed, target.archive_root(package), files)
-    return [place, packed] if archive else [place]
+    return Exported((place, packed) if archive else (place,), target.note(package))
 
 
 def _check(place: Path) -> None:

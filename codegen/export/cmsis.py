@@ -10,6 +10,9 @@ from driftc.codegen.errors import UsageError
 from driftc.codegen.export.package import Package
 from driftc.codegen.export.target import Target
 
+# Cores that have what kernels are for, as CMSIS spells them.
+_MVE = ("Cortex-M52", "Cortex-M55", "Cortex-M85")
+_HAVE = {"dsp": ("Cortex-M4", "Cortex-M7", "Cortex-M33", "Cortex-M35P", "Star-MC1", *_MVE), "mve": _MVE}
 _VENDOR = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,38}")
 
 
@@ -21,6 +24,13 @@ class Cmsis(Target):
         wanted = _mlops(package.settings.mlops) if package.settings.mlops else {}
         clayer = Path(str(wanted.get("clayer", f"{package.name}.clayer.yml"))).name
         return {"vendor": _vendor(package), "clayer": clayer, "description": wanted.get("description")}
+
+    def slow(self, package: Package) -> str:
+        """With --mlops, the solution's core, where it lacks the extension."""
+        if package.settings.mlops is None:
+            return super().slow(package)
+        core = str(_mlops(package.settings.mlops)["core"])
+        return "" if package.extension is None or core in _HAVE[package.extension] else f"the solution's {core}"
 
     def place(self, path: str, package: Package) -> str:
         """The pack's and the layer's files have names of their own."""
@@ -66,4 +76,4 @@ def _mlops(path: Path) -> dict[str, Any]:
         raise UsageError(f"--mlops {path}: processor {core}: driftc's C is for Cortex-M cores there")
     if not clayer.endswith((".clayer.yml", ".clayer.yaml")):
         raise UsageError(f"--mlops {path}: model: clayer: {clayer} does not end in .clayer.yml")
-    return {"clayer": clayer, "description": model.get("name") and str(model["name"])}
+    return {"clayer": clayer, "core": core, "description": model.get("name") and str(model["name"])}

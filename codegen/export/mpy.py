@@ -42,6 +42,10 @@ class Mpy(MicroPython):
         found["README.md"] = package.render("mpy/_README.md.j2", built=list(built), abi=ABI)
         return found
 
+    def slow(self, package: Package) -> str:
+        have = ("x64", *(("armv7emsp", "armv7emdp") if package.extension == "dsp" else ()))
+        return ", ".join(arch for arch in package.settings.arch or COMPILERS if arch not in have)
+
     def _built(self, package: Package, found: Files) -> dict[str, bytes]:
         """Architecture -> the module, for each that was asked for, or that there is a compiler for."""
         asked, tree = package.settings.arch, package.settings.micropython
@@ -58,22 +62,10 @@ class Mpy(MicroPython):
         for arch in asked:
             if shutil.which(COMPILERS[arch]) is None:
                 raise ToolError(f"--arch {arch}: {COMPILERS[arch]} is not installed")
-        for arch in asked:
-            if not _fits(package, arch):
-                raise UsageError(
-                    f"--arch {arch}: the model was compiled for a core with DSP or MVE; "
-                    "compile it again with --core cortex-m0plus, for every core"
-                )
-        known = [arch for arch, compiler in COMPILERS.items() if shutil.which(compiler) and _fits(package, arch)]
+        known = [arch for arch, compiler in COMPILERS.items() if shutil.which(compiler)]
         if not known:
             raise ToolError(f"--to mpy: none of these compilers is installed: {', '.join({*COMPILERS.values()})}")
         return {arch: _make(package.name, found, arch, tree) for arch in asked or known}
-
-
-def _fits(package: Package, arch: str) -> bool:
-    """Whether the kernels that were chosen run there."""
-    dsp = "driftc_dsp.h" not in package.c or arch in ("x64", "armv7emsp", "armv7emdp")
-    return dsp and ("driftc_mve.h" not in package.c or arch == "x64")
 
 
 def _check_tree(tree: Path) -> None:

@@ -140,6 +140,20 @@ class Package:
         return [name for name in (f"{self.name}.h", f"{self.name}_float_io.h", "driftc_state.h") if name in self.c]
 
     @property
+    def extension(self) -> str | None:
+        """What the C's kernels are for, of those that a core may lack; elsewhere twins in plain C take their place."""
+        return next((name for name in ("mve", "dsp") if f"driftc_{name}.h" in self.c), None)
+
+    @property
+    def made_for(self) -> str:
+        """The cores that have it, as people call them."""
+        cores = {
+            "dsp": "cores with DSP instructions (Cortex-M4, M7, M33, M55, M85)",
+            "mve": "cores with MVE (Cortex-M55, M85)",
+        }
+        return cores[self.extension] if self.extension else "every core"
+
+    @property
     def compiled(self) -> list[str]:
         """The files that a build compiles."""
         return sorted(name for name in self.c if name.endswith(".c"))

@@ -47,6 +47,20 @@ class Target:
         """What the templates see besides the package."""
         return {}
 
+    def slow(self, package: Package) -> str:
+        """Who in this world lacks the extension that the C is for; empty: nobody."""
+        return "other cores"
+
+    def note(self, package: Package) -> str | None:
+        """What whoever exports should know."""
+        slow = self.slow(package) if package.extension else ""
+        if not slow:
+            return None
+        return (
+            f"the C of {package.name} is for {package.made_for}; on {slow} plain C is used instead, with the same "
+            "bytes, but several times slower than what 'driftc compile --core NAME' gives for them"
+        )
+
     def place(self, path: str, package: Package) -> str:
         """Where a template's file goes."""
         return path.replace("NAME", package.name)
