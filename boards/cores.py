@@ -40,7 +40,7 @@ class Core:
     name: str
     architecture: str
     port: str  # firmware/ports/port_PORT.c and PORT.ld
-    features: frozenset[str]  # what kernels may need: extensions (dsp, mve), registers
+    features: frozenset[str]  # what kernels may need (dsp, mve) or prefer (low-and-high-registers)
     ldrd: bool  # loading two words at once takes fewer cycles than one by one
     flags: dict[str, tuple[str, ...]]  # compiler kind (gcc, clang, zig) -> what selects the core
     vectors: Region | None  # where the vector table must be, when that is not the start of `code`

@@ -26,7 +26,7 @@ def registry() -> tuple[type[Kernel], ...]:
 
 @cache
 def kernels(core: str | None = None) -> tuple[Kernel, ...]:
-    """Those that `core`, a file name in boards/cores/, can run; None: those that every core can."""
+    """Those that suit `core`, a file name in boards/cores/; None: those that suit every core."""
     known = load_core(core) if core is not None else None
     features = known.features if known is not None else frozenset()
-    return tuple(kind(known) for kind in registry() if kind.needs <= features)
+    return tuple(kind(known) for kind in registry() if kind.needs | kind.prefers <= features)

@@ -31,7 +31,8 @@ class Kernel:
     """
 
     name: ClassVar[str]  # FOLDER/NAME, for reports
-    needs: ClassVar[frozenset[str]] = frozenset()  # features of the core, as boards/cores/*.toml names them
+    needs: ClassVar[frozenset[str]] = frozenset()  # instructions that the core has, as boards/cores/*.toml names them
+    prefers: ClassVar[frozenset[str]] = frozenset()  # other features: cores without run it too, but are never given it
     header: ClassVar[str | None] = None  # a file of firmware/ that its C includes besides driftc.h
 
     def __init__(self, core: Core | None = None) -> None:

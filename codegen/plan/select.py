@@ -33,7 +33,7 @@ def choose(calls: Iterable[Call], among: Sequence[Kernel], room: int = 0) -> Cho
 
 def _weight(kernel: Kernel, kinds: Sequence[tuple[Call, int]]) -> float:
     cost = sum(kernel.cost(call) * count for call, count in kinds)
-    return cost + SAVED if kernel.needs else cost
+    return cost + SAVED if kernel.needs or kernel.prefers else cost
 
 
 def rooms(calls: Iterable[Call], among: Sequence[Kernel]) -> list[int]:

@@ -164,9 +164,9 @@ def tiled(
 
 
 def faster(unit: Unit, core: str | None, views: Mapping[str, str]) -> list[Unit]:
-    """The same by the kernels that `core` has beyond the portable ones, within more and more scratch."""
-    among = kernels(core)
-    if unit.again is None or len(among) == len(kernels()):
+    """The same by the kernels that `core` has beyond those of every core, within more and more scratch."""
+    among, usual = kernels(core), {kernel.name for kernel in kernels()}
+    if unit.again is None or len(among) == len(usual):
         return []
     draft = drafted(unit, views)
     sizes = rooms(draft, among)
@@ -175,7 +175,7 @@ def faster(unit: Unit, core: str | None, views: Mapping[str, str]) -> list[Unit]
     found: dict[tuple[str, ...], Unit] = {}
     for room in sizes:
         names = tuple(kernel.name for kernel in choose(draft, among, room).values())
-        if names not in found and any(not name.startswith("portable") for name in names):
+        if names not in found and not usual.issuperset(names):
             found[names] = unit.again(among, room)
     return list(found.values())
 

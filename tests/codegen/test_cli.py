@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -379,6 +380,15 @@ def test_a_core_without_the_instructions_of_the_folder_is_refused(kws: Path) -> 
     said = driftc("simulate", "kws", "--core", "cortex-m0plus", cwd=kws, code=2).stderr
     assert "its C is for cortex-m4 and its DSP instructions, which cortex-m0plus does not have" in said
     assert "compile the model with --core cortex-m0plus" in said
+
+
+def test_a_core_that_only_has_other_preferences_is_taken(kws: Path) -> None:
+    driftc("compile", "kws.tflite", "--core", "cortex-m3", "-o", "m3", "--no-measure", cwd=kws)
+    report = json.loads((kws / "m3" / "report.json").read_text())
+    assert "portable/blocked" in {layer["kernel"] for layer in report["layers"]}
+    name = counting("cortex-m0plus")
+    out = driftc("simulate", "m3", "--engine", name, "--core", "cortex-m0plus", "--random", "1", cwd=kws).stdout
+    assert f"on {name} (cortex-m0plus)" in out
 
 
 # --- what there is ---

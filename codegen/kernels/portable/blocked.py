@@ -32,7 +32,7 @@ class Blocked(Default):
     """Weights lie tap by tap, four filters together."""
 
     name = "portable/blocked"
-    needs = frozenset({"low-and-high-registers"})
+    prefers = frozenset({"low-and-high-registers"})
 
     def serves(self, call: Call) -> bool:
         op = call.computed

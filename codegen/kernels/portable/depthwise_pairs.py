@@ -27,7 +27,7 @@ class DepthwisePairs(Default):
     """Channel by channel; at the border one pixel by itself."""
 
     name = "portable/depthwise_pairs"
-    needs = frozenset({"low-and-high-registers"})
+    prefers = frozenset({"low-and-high-registers"})
 
     def serves(self, call: Call) -> bool:
         op = call.computed

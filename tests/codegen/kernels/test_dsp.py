@@ -20,7 +20,7 @@ from driftc.codegen.options import Options
 from driftc.simulator.engines import engine
 
 DSP = [kernel for kernel in kernels("cortex-m4") if "dsp" in kernel.needs]
-NARROW = [kernel for kernel in kernels("cortex-m3") if kernel.needs]  # for cores without it
+NARROW = [kernel for kernel in kernels("cortex-m3") if kernel.prefers]  # for cores without it
 
 
 @pytest.fixture(scope="module")
