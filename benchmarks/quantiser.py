@@ -28,7 +28,8 @@ from rich.progress import Progress, TaskID, track
 import driftc
 from driftc.codegen.evaluate import batches, evaluate
 from driftc.codegen.frontends import load_model
-from driftc.codegen.graph import Graph, Tensor
+from driftc.codegen.graph import Graph
+from driftc.codegen.tensor import Tensor
 
 HERE = Path(__file__).resolve().parent
 DATA = Path(os.environ.get("DRIFTC_DATA", HERE.parent.parent / "shared" / "data"))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from driftc.codegen.errors import UsageError
-from driftc.codegen.graph import Tensor
+from driftc.codegen.tensor import Tensor
 
 LONGEST = 60
 

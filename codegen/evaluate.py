@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from driftc.codegen.errors import ModelError
-from driftc.codegen.graph import Array, Graph
+from driftc.codegen.graph import Graph
 from driftc.codegen.operators.base import Operator
+from driftc.codegen.tensor import Array
 
 BATCH = 32  # samples at a time: the windows of one layer stay within a few MB
 

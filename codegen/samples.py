@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import round_half_away
 from driftc.codegen.errors import DataError, UsageError
-from driftc.codegen.graph import Tensor
+from driftc.codegen.tensor import Tensor
 
 Array = NDArray[Any]
 SEED = 0

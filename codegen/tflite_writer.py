@@ -10,10 +10,11 @@ import flatbuffers
 import numpy as np
 import tflite
 
-from driftc.codegen.graph import Array, Graph, Tensor
+from driftc.codegen.graph import Graph
 from driftc.codegen.operators.base import Operator, Stored
 from driftc.codegen.operators.conversion.dequantize import Dequantize
 from driftc.codegen.operators.conversion.quantize import Quantize
+from driftc.codegen.tensor import Array, Tensor
 
 TYPES = {
     "float32": tflite.TensorType.FLOAT32,

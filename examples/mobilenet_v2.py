@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from driftc.codegen.frontends.builder import FloatBuilder
-from driftc.codegen.graph import Array, Graph, Tensor
+from driftc.codegen.graph import Graph
 from driftc.codegen.operators.elementwise.add import Add
 from driftc.codegen.quantize.calibration import Calibration
 from driftc.codegen.quantize.post_training import Settings, quantize_graph
+from driftc.codegen.tensor import Array, Tensor
 
 # expansion, channels at width 1, blocks, stride of the first
 STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from driftc.codegen.graph import Tensor
 from driftc.codegen.names import readable
+from driftc.codegen.tensor import Tensor
 
 Array = NDArray[Any]
 Pairs = list[tuple[Tensor, Array, Array | None]]  # tensor, what the specification says, what the engine gave

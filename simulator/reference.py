@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from driftc.codegen.graph import Graph, Tensor
+from driftc.codegen.graph import Graph
 from driftc.codegen.operators.base import Box
 from driftc.codegen.operators.movement.row_input import RowInput
 from driftc.codegen.plan.plan import CONSTANTS, STATE, Buffer, Call, Plan
+from driftc.codegen.tensor import Tensor
 
 Array = NDArray[Any]
 

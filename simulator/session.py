@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from driftc.codegen.emit.emit import port_names
 from driftc.codegen.errors import ToolError, UsageError
 from driftc.codegen.files import write_file
-from driftc.codegen.graph import Tensor
 from driftc.codegen.lower import Lowered
 from driftc.codegen.names import identifier
 from driftc.codegen.options import Options
 from driftc.codegen.report.measured import Measured
 from driftc.codegen.samples import Samples
+from driftc.codegen.tensor import Tensor
 from driftc.simulator.engine import Engine, Program
 from driftc.simulator.engines import ENGINES, REFERENCES, engine, reference
 from driftc.simulator.float_io import FloatIo

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from driftc.codegen.graph import Graph, Tensor
+from driftc.codegen.graph import Graph
 from driftc.codegen.lower import Lowered
 from driftc.codegen.passes.match import as_litert
 from driftc.codegen.samples import Samples
+from driftc.codegen.tensor import Tensor
 from driftc.simulator.difference import Difference, Pairs, first_difference
 from driftc.simulator.engine import Engine, Program, Starts
 from driftc.simulator.float_io import FloatIo

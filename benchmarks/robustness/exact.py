@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from driftc.codegen.adaptation.constants import Constants
 from driftc.codegen.adaptation.network import Network, tensorflow
 from driftc.codegen.compiled import Compiled
-from driftc.codegen.graph import Array, Graph, Tensor
+from driftc.codegen.graph import Graph
 from driftc.codegen.operators.adapt.adapt_affine import AdaptAffine
 from driftc.codegen.operators.adapt.adapt_kernel import AdaptKernel
 from driftc.codegen.operators.adapt.adapt_rank import AdaptRank
@@ -21,6 +21,7 @@ from driftc.codegen.operators.adapt.live import Live
 from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.passes.border import border
 from driftc.codegen.samples import load
+from driftc.codegen.tensor import Array, Tensor
 
 AT_ONCE = 64
 

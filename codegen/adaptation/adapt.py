@@ -18,7 +18,7 @@ from driftc.codegen.adaptation.constants import Adaptation, Constants
 from driftc.codegen.adaptation.known import Normalisation
 from driftc.codegen.adaptation.linear import floors, scaled
 from driftc.codegen.errors import ModelError, UsageError
-from driftc.codegen.graph import Graph, Quantization, Tensor
+from driftc.codegen.graph import Graph
 from driftc.codegen.operators.adapt.adapt_affine import AdaptAffine
 from driftc.codegen.operators.adapt.adapt_kernel import OUTPUT_FRACTION, AdaptKernel
 from driftc.codegen.operators.adapt.adapt_linear import MEAN_FRACTION as LINEAR_MEAN_FRACTION
@@ -40,6 +40,7 @@ from driftc.codegen.operators.by_sample import BySample
 from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
 from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.operators.elementwise.powers import POWER_FRACTION, log2
+from driftc.codegen.tensor import Quantization, Tensor
 
 FINER = {"int8": 1, "int16": 256, "int32": 1}  # int32 by a power of two of each channel's own
 LARGEST_GAIN = 16.0  # steps of the output for one of the int8 values before it, at the source's statistics

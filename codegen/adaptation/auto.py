@@ -20,12 +20,13 @@ from driftc.codegen.adaptation.calibration import Source
 from driftc.codegen.adaptation.constants import Adaptation, Constants
 from driftc.codegen.adaptation.learning import Progress, Worth
 from driftc.codegen.errors import UsageError
-from driftc.codegen.graph import Array, Graph, Tensor
+from driftc.codegen.graph import Graph
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.conv_2d import Conv2D
 from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
 from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.passes import PASSES
+from driftc.codegen.tensor import Array, Tensor
 
 BUDGET = 12.0  # percent
 SEEN = 16  # samples that are shifted: enough to rank layers

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.adaptation.known import Normalisation
-from driftc.codegen.graph import Array, Graph
+from driftc.codegen.graph import Graph
 from driftc.codegen.operators.adapt.live import statistics
 from driftc.codegen.operators.convolution.weighted import Int64, Weighted
+from driftc.codegen.tensor import Array
 
 Floats = NDArray[np.float64]
 FLOOR = 2.0**-10  # eps, as a share of the source variance

@@ -13,8 +13,9 @@ import numpy as np
 
 from driftc.codegen.errors import UsageError
 from driftc.codegen.frontends.extras import load_extra
-from driftc.codegen.graph import Graph, Tensor
-from driftc.codegen.operators.base import Activation, Operator, Windowed
+from driftc.codegen.graph import Graph
+from driftc.codegen.operators.attributes import Activation
+from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.conv_2d import Conv2D
 from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
 from driftc.codegen.operators.convolution.weighted import Weighted
@@ -24,7 +25,9 @@ from driftc.codegen.operators.movement.pad import Pad
 from driftc.codegen.operators.movement.strided_slice import StridedSlice
 from driftc.codegen.operators.movement.transpose import Transpose
 from driftc.codegen.operators.reduction.softmax import Softmax
+from driftc.codegen.operators.windowed import Windowed
 from driftc.codegen.passes.dequantize import dequantized, float_operator
+from driftc.codegen.tensor import Tensor
 
 CEILINGS = {Activation.RELU6: 6.0, Activation.RELU_N1_TO_1: 1.0}
 MOVING = ("TRANSPOSE", "RESHAPE", "SQUEEZE", "EXPAND_DIMS", "STRIDED_SLICE", "PAD", "QUANTIZE")  # make no decision

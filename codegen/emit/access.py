@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from driftc.codegen.graph import Shape
-from driftc.codegen.operators.base import Windowed
+from driftc.codegen.operators.windowed import Windowed
 from driftc.codegen.plan.plan import CONSTANTS, Buffer
+from driftc.codegen.tensor import Shape
 
 Index = int | str
 C_TYPES = {

@@ -16,15 +16,17 @@ from driftc.codegen.emit.function import Function, Functions, functions
 from driftc.codegen.emit.initial import InitialState, initial_states, state_id
 from driftc.codegen.emit.program import Fed, fed_of, in_step, pointer, step_names
 from driftc.codegen.emit.tidy import tidy
-from driftc.codegen.graph import Array, Tensor
 from driftc.codegen.kernels.kernel import Shared
 from driftc.codegen.names import Names, comment, identifier
 from driftc.codegen.operators.adapt.adapt_kernel import AdaptKernel
-from driftc.codegen.operators.base import Activation, Tiling, Windowed
+from driftc.codegen.operators.attributes import Activation
+from driftc.codegen.operators.base import Tiling
 from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.operators.quantised import Clamped
+from driftc.codegen.operators.windowed import Windowed
 from driftc.codegen.plan.check import PlanError
 from driftc.codegen.plan.plan import CONSTANTS, Buffer, Plan, static_calls
+from driftc.codegen.tensor import Array, Tensor
 
 ACTIVATIONS = {
     Activation.NONE: "",

@@ -9,8 +9,9 @@ import numpy as np
 
 from driftc.codegen.emit.access import Range, c_type, inside
 from driftc.codegen.kernels.kernel import Kernel
-from driftc.codegen.operators.base import Operator, Windowed
+from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.movement.row_input import RowInput
+from driftc.codegen.operators.windowed import Windowed
 from driftc.codegen.plan.plan import Buffer, Call, Plan, Span, StateBuffer, static_calls
 
 Kind = tuple[object, ...]

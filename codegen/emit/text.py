@@ -8,9 +8,9 @@ import numpy as np
 
 from driftc.codegen.arithmetic import Multiplier
 from driftc.codegen.emit.access import C_TYPES
-from driftc.codegen.graph import Array, Tensor
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.weighted import Weighted
+from driftc.codegen.tensor import Array, Tensor
 
 LINE = 116
 

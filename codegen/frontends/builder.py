@@ -7,8 +7,8 @@ from driftc.codegen.frontends.blocks.convolution import Convolution
 from driftc.codegen.frontends.blocks.core import Around, Padding, Pair
 from driftc.codegen.frontends.blocks.normalization import Normalization
 from driftc.codegen.frontends.blocks.pooling import Pooling
-from driftc.codegen.graph import Tensor
 from driftc.codegen.operators.base import Operator
+from driftc.codegen.tensor import Tensor
 
 __all__ = ["Around", "FloatBuilder", "Padding", "Pair"]
 

@@ -11,11 +11,12 @@ import numpy as np
 from driftc.codegen.frontends.builder import Pair
 from driftc.codegen.frontends.orders import Orders
 from driftc.codegen.frontends.value import Axes, Value, channels_last, in_order
-from driftc.codegen.graph import Array, Tensor
-from driftc.codegen.operators.base import Operator, same_padding
+from driftc.codegen.operators.attributes import same_padding
+from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.elementwise.add import Add
 from driftc.codegen.operators.elementwise.mul import Mul
 from driftc.codegen.operators.reduction.mean import Mean
+from driftc.codegen.tensor import Array, Tensor
 
 Pairs = Sequence[Pair]  # what is padded before and after each axis of a window
 

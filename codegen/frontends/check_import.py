@@ -9,8 +9,9 @@ import numpy as np
 
 from driftc.codegen.errors import ModelError
 from driftc.codegen.evaluate import evaluate
-from driftc.codegen.graph import Array, Graph, Tensor
+from driftc.codegen.graph import Graph
 from driftc.codegen.operators.movement.gather import Gather
+from driftc.codegen.tensor import Array, Tensor
 
 SCALES = (0.05, 1.0, 20.0)  # of the random inputs: what a softmax hides at one, it shows at another
 TOLERANCE = 1e-4  # of the largest output, or of 1 where all are smaller

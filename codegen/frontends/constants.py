@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from driftc.codegen.graph import Array
+from driftc.codegen.tensor import Array
 
 LARGEST = 1 << 26  # bytes of one constant: as much as a tensor of a model file may have
 LARGEST_TOGETHER = 1 << 28  # and of all that are computed for one model

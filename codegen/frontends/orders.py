@@ -12,7 +12,7 @@ import numpy as np
 from driftc.codegen.frontends.blocks.core import FLOAT
 from driftc.codegen.frontends.builder import FloatBuilder
 from driftc.codegen.frontends.value import Axes, Value, aligned, channels_last, in_order, placed
-from driftc.codegen.graph import Shape, Tensor
+from driftc.codegen.tensor import Shape, Tensor
 
 
 class Orders:

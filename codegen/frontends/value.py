@@ -11,7 +11,7 @@ from math import prod
 
 import numpy as np
 
-from driftc.codegen.graph import Array, Shape, Tensor
+from driftc.codegen.tensor import Array, Shape, Tensor
 
 Axes = tuple[int, ...]
 

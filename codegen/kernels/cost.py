@@ -9,12 +9,12 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING
 
-from driftc.codegen.operators.base import Windowed
 from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.operators.movement.move import Move, Nest
 from driftc.codegen.operators.movement.row_input import RowInput
 from driftc.codegen.operators.reduction.mean import Mean
 from driftc.codegen.operators.reduction.pool import Pool
+from driftc.codegen.operators.windowed import Windowed
 
 if TYPE_CHECKING:
     from driftc.codegen.plan.plan import Call

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from driftc.boards.cores import Core
-from driftc.codegen.operators.base import Array, Operator
+from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.walk import Walk
+from driftc.codegen.tensor import Array
 
 if TYPE_CHECKING:
     from driftc.codegen.plan.plan import Call

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from driftc.codegen.graph import Shape, Tensor
-from driftc.codegen.operators.base import Array, Operator, single
+from driftc.codegen.operators.base import Operator, single
+from driftc.codegen.tensor import Array, Shape, Tensor
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.tflite.node import Node

@@ -9,8 +9,9 @@ from functools import cached_property
 import numpy as np
 
 from driftc.codegen.arithmetic import INT32_MAX, Multiplier
-from driftc.codegen.graph import Tensor
-from driftc.codegen.operators.base import Activation, Operator, activation_range
+from driftc.codegen.operators.attributes import Activation, activation_range
+from driftc.codegen.operators.base import Operator
+from driftc.codegen.tensor import Tensor
 
 LARGEST_REAL = float(np.finfo(np.float32).max)
 

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import product
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from driftc.codegen.arithmetic import Int64
-from driftc.codegen.graph import Tensor
-
-if TYPE_CHECKING:
-    from driftc.codegen.operators.base import Operator
+from driftc.codegen.tensor import Tensor
 
 Ranges = tuple[Int64, Int64]  # the smallest and the largest value of each channel, both included
 
@@ -30,30 +23,6 @@ def of_constant(tensor: Tensor) -> Ranges:
         return full(tensor)
     values = tensor.data.reshape(-1, tensor.hwc[2]).astype(np.int64)
     return values.min(axis=0), values.max(axis=0)
-
-
-def channelwise(operator: Operator) -> bool:
-    """The output and every input have the same channels, as their last axis."""
-    channels = operator.outputs[0].hwc[2]
-    return len(operator.outputs) == 1 and all(t.shape and t.hwc[2] == channels for t in operator.inputs)
-
-
-def at_corners(operator: Operator, inputs: Sequence[Ranges]) -> Ranges | None:
-    """Bounds of a channelwise operator whose extremes are at those of its inputs; None where it is not channelwise.
-
-    So it is where the result, with all other inputs fixed, rises or falls with each input.
-    """
-    if not channelwise(operator):
-        return None
-    found = []
-    for corner in product(*inputs):
-        filled = [
-            np.broadcast_to(values.astype(tensor.dtype), tensor.shape)
-            for tensor, values in zip(operator.inputs, corner, strict=True)
-        ]
-        found.append(operator.spec(*filled)[0].reshape(-1, operator.outputs[0].hwc[2]).astype(np.int64))
-    every = np.concatenate(found)
-    return every.min(axis=0), every.max(axis=0)
 
 
 def repeated(tensor: Tensor, wanted: Tensor, bounds: Ranges) -> Ranges | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from driftc.codegen.graph import Shape
+from driftc.codegen.tensor import Shape
 
 Steps = NDArray[np.int64]  # a step number for each element, rows x pixels x channels
 

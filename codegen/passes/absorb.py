@@ -11,8 +11,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from driftc.codegen.graph import Array, Graph, Tensor
-from driftc.codegen.operators.base import Activation, Operator
+from driftc.codegen.graph import Graph
+from driftc.codegen.operators.attributes import Activation
+from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.conv_2d import Conv2D
 from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
 from driftc.codegen.operators.convolution.fully_connected import FullyConnected
@@ -20,6 +21,7 @@ from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.operators.elementwise.add import Add
 from driftc.codegen.operators.elementwise.mul import Mul
 from driftc.codegen.operators.elementwise.sub import Sub
+from driftc.codegen.tensor import Array, Tensor
 
 Affine = tuple[Array, Array]  # scale and offset of each channel
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from driftc.codegen.graph import Graph
-from driftc.codegen.operators.base import Activation, Operator
+from driftc.codegen.operators.attributes import Activation
+from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.transpose_conv import TransposeConv
 from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.operators.elementwise.elementwise import Elementwise

@@ -11,10 +11,11 @@ from dataclasses import replace
 import numpy as np
 
 from driftc.codegen.errors import ModelError
-from driftc.codegen.graph import Graph, Tensor
+from driftc.codegen.graph import Graph
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.conversion.dequantize import Dequantize
 from driftc.codegen.operators.conversion.quantize import Quantize
+from driftc.codegen.tensor import Tensor
 
 
 def border(graph: Graph) -> Graph:

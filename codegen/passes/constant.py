@@ -16,11 +16,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from driftc.codegen.graph import Graph, Removed, Tensor
+from driftc.codegen.graph import Graph, Removed
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.operators.ranges import Ranges, full
 from driftc.codegen.passes.needed import Keep, Known, bounds_of, needed
+from driftc.codegen.tensor import Tensor
 
 
 def constant(graph: Graph) -> Graph:

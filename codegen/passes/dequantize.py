@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from driftc.codegen.graph import Array, Graph, Tensor
+from driftc.codegen.graph import Graph
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.conversion.dequantize import Dequantize
 from driftc.codegen.operators.conversion.quantize import Quantize
 from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.operators.movement.pad import Pad
+from driftc.codegen.tensor import Array, Tensor
 
 
 def dequantize(graph: Graph) -> Graph:

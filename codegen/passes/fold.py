@@ -12,13 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from driftc.codegen.graph import Array, Graph, Tensor
-from driftc.codegen.operators.base import Activation, Operator
+from driftc.codegen.graph import Graph
+from driftc.codegen.operators.attributes import Activation
+from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
 from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.operators.elementwise.add import Add
 from driftc.codegen.operators.elementwise.mul import Mul
 from driftc.codegen.operators.normalization.batch_normalization import BatchNormalization
+from driftc.codegen.tensor import Array, Tensor
 
 
 def fold(graph: Graph, keep: Collection[str] = ()) -> Graph:

@@ -12,12 +12,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from driftc.codegen.graph import Graph, Quantization, Tensor
+from driftc.codegen.graph import Graph
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.conversion.dequantize import Dequantize
 from driftc.codegen.operators.conversion.quantize import Quantize
 from driftc.codegen.operators.movement.move import Move
 from driftc.codegen.operators.movement.view import View
+from driftc.codegen.tensor import Quantization, Tensor
 
 INT8 = np.dtype(np.int8)
 

@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from driftc.codegen.graph import Graph, Tensor
+from driftc.codegen.graph import Graph
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.conv_2d import Conv2D
 from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
 from driftc.codegen.operators.convolution.fully_connected import FullyConnected
 from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.operators.ranges import Ranges, of_constant
+from driftc.codegen.tensor import Tensor
 
 Keep = dict[str, NDArray[np.bool_]]
 Known = Mapping[str, Ranges]

@@ -9,10 +9,11 @@ from dataclasses import fields, replace
 
 import numpy as np
 
-from driftc.codegen.graph import Graph, Quantization
+from driftc.codegen.graph import Graph
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.conv_2d import Conv2D
 from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
+from driftc.codegen.tensor import Quantization
 
 
 def one_channel(graph: Graph) -> Graph:

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from driftc.codegen.errors import ModelError
-from driftc.codegen.graph import Graph, State, Tensor
+from driftc.codegen.graph import Graph, State
 from driftc.codegen.names import identifier
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.movement.concatenation import Concatenation
@@ -23,6 +23,7 @@ from driftc.codegen.operators.state.copy import Copy
 from driftc.codegen.operators.state.read_variable import ReadVariable
 from driftc.codegen.operators.state.shift_state import ShiftState
 from driftc.codegen.plan.overlap import distance
+from driftc.codegen.tensor import Tensor
 
 
 def state(graph: Graph) -> Graph:

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from driftc.codegen.graph import Graph, Tensor
+from driftc.codegen.graph import Graph
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.movement.move import Move
 from driftc.codegen.operators.movement.part import Part
+from driftc.codegen.tensor import Tensor
 
 WORD = 4  # bytes, to which kernels may expect whole tensors to be aligned
 

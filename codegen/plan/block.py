@@ -17,13 +17,13 @@ from itertools import pairwise
 
 import numpy as np
 
-from driftc.codegen.graph import Tensor
 from driftc.codegen.kernels.cost import CALL, MAC, SUM
 from driftc.codegen.operators.base import Box, Operator, Tiling
 from driftc.codegen.operators.convolution.conv_2d import Conv2D
 from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
 from driftc.codegen.plan.plan import Affine, Buffer, Call, Span
 from driftc.codegen.plan.unit import Places
+from driftc.codegen.tensor import Tensor
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

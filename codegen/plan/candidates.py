@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
-from driftc.codegen.graph import Graph, Tensor
+from driftc.codegen.graph import Graph
 from driftc.codegen.kernels.cost import CALL, SUM
 from driftc.codegen.operators.base import Box, Operator, Tiling
 from driftc.codegen.plan.block import Block, is_block
@@ -14,6 +14,7 @@ from driftc.codegen.plan.propose import views_of
 from driftc.codegen.plan.rows import Stream
 from driftc.codegen.plan.search import Candidate
 from driftc.codegen.plan.unit import Unit
+from driftc.codegen.tensor import Tensor
 
 Way = Callable[[Graph, Sequence[Unit]], Iterable[Candidate]]
 

@@ -17,12 +17,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from driftc.codegen.graph import Tensor
 from driftc.codegen.operators.base import Box, Operator, Tiling
 from driftc.codegen.operators.movement.gather import Gather
 from driftc.codegen.plan.pack import Pack
 from driftc.codegen.plan.plan import Affine, Buffer, Call, Span
 from driftc.codegen.plan.unit import Places, Unit, tiled
+from driftc.codegen.tensor import Tensor
 
 COUNTS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128)  # of tiles that are tried
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from driftc.codegen.errors import UsageError
-from driftc.codegen.graph import Graph, Tensor
+from driftc.codegen.graph import Graph
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.movement.row_input import RowInput
 from driftc.codegen.plan.plan import Affine, Call, Plan, Span, Statement, static_calls, unrolled
 from driftc.codegen.plan.roll import repeats, tiles
+from driftc.codegen.tensor import Tensor
 
 
 def fed(graph: Graph) -> tuple[Graph, int]:

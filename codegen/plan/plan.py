@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from driftc.codegen.graph import Array, Tensor
 from driftc.codegen.kernels.kernel import Kernel
 from driftc.codegen.kernels.portable.default import PORTABLE
-from driftc.codegen.operators.base import Box, Operator, Windowed
+from driftc.codegen.operators.base import Box, Operator
+from driftc.codegen.operators.windowed import Windowed
 from driftc.codegen.plan.place import aligned
+from driftc.codegen.tensor import Array, Tensor
 
 CONSTANTS = "constants"  # the region of read-only buffers: flash
 STATE = "state"  # the region of what outlives an inference

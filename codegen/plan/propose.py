@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from driftc.codegen.graph import Graph, Tensor
+from driftc.codegen.graph import Graph
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.by_sample import BySample
 from driftc.codegen.operators.movement.row_input import RowInput
@@ -15,6 +15,7 @@ from driftc.codegen.plan.rows import Stream
 from driftc.codegen.plan.schedule import Memory, problem_of, schedule
 from driftc.codegen.plan.solve import require, solve
 from driftc.codegen.plan.unit import Places, Unit, whole
+from driftc.codegen.tensor import Tensor
 
 PLANNERS = ("optimal", "greedy")
 

@@ -15,7 +15,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from driftc.codegen.graph import Tensor
 from driftc.codegen.operators.base import Box, Operator, Tiling
 from driftc.codegen.operators.convolution.fully_connected import FullyConnected
 from driftc.codegen.operators.movement.row_input import RowInput
@@ -23,6 +22,7 @@ from driftc.codegen.plan.block import Block
 from driftc.codegen.plan.pack import Pack
 from driftc.codegen.plan.plan import Affine, Buffer, Call, Span
 from driftc.codegen.plan.unit import Places, Unit, tiled
+from driftc.codegen.tensor import Tensor
 
 
 class Piece(NamedTuple):

@@ -12,7 +12,6 @@ from functools import partial
 
 import numpy as np
 
-from driftc.codegen.graph import Tensor
 from driftc.codegen.kernels import kernels
 from driftc.codegen.kernels.kernel import Kernel
 from driftc.codegen.names import Names, identifier
@@ -24,6 +23,7 @@ from driftc.codegen.plan.plan import CONSTANTS, Buffer, Call, Statement, static_
 from driftc.codegen.plan.roll import roll
 from driftc.codegen.plan.schedule import Step
 from driftc.codegen.plan.select import choose, rooms, scratch_of, served
+from driftc.codegen.tensor import Tensor
 
 
 class Places:

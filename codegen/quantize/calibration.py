@@ -10,9 +10,10 @@ import numpy as np
 
 from driftc.codegen.errors import DataError
 from driftc.codegen.evaluate import trace
-from driftc.codegen.graph import Array, Graph, Tensor
+from driftc.codegen.graph import Graph
 from driftc.codegen.operators.normalization.batch_normalization import BatchNormalization
 from driftc.codegen.samples import channels_last, read
+from driftc.codegen.tensor import Array, Tensor
 
 FEWEST = 16
 ENOUGH = 500

@@ -13,11 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.evaluate import batches, trace
-from driftc.codegen.graph import Array, Graph, Tensor
-from driftc.codegen.operators.base import Activation, Operator
+from driftc.codegen.graph import Graph
+from driftc.codegen.operators.attributes import Activation
+from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.conv_2d import Conv2D
 from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
 from driftc.codegen.operators.convolution.weighted import Weighted
+from driftc.codegen.tensor import Array, Tensor
 
 FURTHEST = 16.0  # a factor's largest distance from the others, either way
 TENSOR = 0.75  # how much the tensor counts beside the weights that read it: its rounding is the larger noise

@@ -14,7 +14,7 @@ from driftc.codegen.errors import UsageError
 from driftc.codegen.evaluate import batches, trace
 from driftc.codegen.files import write_file
 from driftc.codegen.frontends import load_model
-from driftc.codegen.graph import Array, Graph, Tensor
+from driftc.codegen.graph import Graph
 from driftc.codegen.names import Names
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.conversion.dequantize import Dequantize
@@ -30,6 +30,7 @@ from driftc.codegen.quantize.equalize import equalize
 from driftc.codegen.quantize.quantize import observed, quantize
 from driftc.codegen.quantize.ranges import CHOICES, Histogram
 from driftc.codegen.quantize.tune import SAMPLES, Loss, tune
+from driftc.codegen.tensor import Array, Tensor
 from driftc.codegen.tflite_writer import write
 
 TRIAL = 128  # samples that say whether equalisation helps

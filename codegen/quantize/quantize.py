@@ -11,11 +11,12 @@ from dataclasses import replace
 import numpy as np
 
 from driftc.codegen.errors import ModelError
-from driftc.codegen.graph import Graph, Quantization, Tensor
+from driftc.codegen.graph import Graph
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.conversion.quantize import Quantize
 from driftc.codegen.operators.movement.gather import Gather
 from driftc.codegen.quantize.ranges import Range, quantization
+from driftc.codegen.tensor import Quantization, Tensor
 
 INT8 = np.dtype(np.int8)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from driftc.codegen.graph import Array, Quantization
+from driftc.codegen.tensor import Array, Quantization
 
 BINS = 4096
 COVERED = 0.9999  # of the values, with `percentile`

@@ -12,11 +12,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from driftc.codegen.graph import Array
-from driftc.codegen.operators.base import Windowed
 from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
 from driftc.codegen.operators.convolution.transpose_conv import TransposeConv
 from driftc.codegen.operators.convolution.weighted import Weighted
+from driftc.codegen.operators.windowed import Windowed
+from driftc.codegen.tensor import Array
 
 WINDOWS = 8192  # of a layer's inputs, that its covariance is taken over
 DAMPING = 0.01  # of the mean variance, added to each: what few samples say is not all believed

@@ -9,11 +9,13 @@ from math import inf, isfinite, log10
 import numpy as np
 
 from driftc.codegen.evaluate import batches, trace
-from driftc.codegen.graph import Array, Graph, Tensor
-from driftc.codegen.operators.base import Activation, Operator
+from driftc.codegen.graph import Graph
+from driftc.codegen.operators.attributes import Activation
+from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.passes.dequantize import float_operator
 from driftc.codegen.quantize.rounding import compensate
+from driftc.codegen.tensor import Array, Tensor
 
 SAMPLES = 256  # of the calibration set; the mean of a channel needs no more
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from driftc.codegen.graph import Graph, Tensor
+from driftc.codegen.graph import Graph
 from driftc.codegen.plan.plan import CONSTANTS, Buffer, Loop, Plan, Statement
+from driftc.codegen.tensor import Tensor
 
 
 def dump(thing: Graph | Plan) -> str:

@@ -9,7 +9,6 @@ from driftc.codegen.emit.emit import constant_bytes
 from driftc.codegen.emit.function import functions
 from driftc.codegen.emit.program import step_name
 from driftc.codegen.errors import FitError
-from driftc.codegen.graph import Tensor
 from driftc.codegen.lower import Lowered
 from driftc.codegen.names import readable
 from driftc.codegen.operators.base import Operator
@@ -19,6 +18,7 @@ from driftc.codegen.plan.feed import collected
 from driftc.codegen.plan.live import live, occupied
 from driftc.codegen.plan.plan import Buffer, Plan, static_calls
 from driftc.codegen.report.measured import Measured
+from driftc.codegen.tensor import Tensor
 
 if TYPE_CHECKING:
     from driftc.boards import Board

@@ -14,7 +14,7 @@ import pytest
 
 from driftc.codegen import samples as data
 from driftc.codegen.errors import DataError
-from driftc.codegen.graph import Quantization, Tensor
+from driftc.codegen.tensor import Quantization, Tensor
 
 INT8, INT32 = np.dtype(np.int8), np.dtype(np.int32)
 IMAGE = Tensor("image", (1, 4, 3), INT8, Quantization.per_tensor(0.5, 10), label="net/image")

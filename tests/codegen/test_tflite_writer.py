@@ -15,10 +15,11 @@ from oracle import load_bytes
 
 from driftc.codegen.errors import ModelError
 from driftc.codegen.frontends.tflite.load import load
-from driftc.codegen.graph import Graph, Tensor
+from driftc.codegen.graph import Graph
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.passes.dequantize import dequantize
 from driftc.codegen.passes.fuse import fuse
+from driftc.codegen.tensor import Tensor
 from driftc.codegen.tflite_writer import write
 
 random = np.random.default_rng(0)

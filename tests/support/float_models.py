@@ -12,9 +12,10 @@ import pytest
 from numpy.typing import NDArray
 
 from driftc.codegen.frontends.builder import FloatBuilder
-from driftc.codegen.graph import Graph, Tensor
+from driftc.codegen.graph import Graph
 from driftc.codegen.operators.elementwise.add import Add
 from driftc.codegen.operators.elementwise.mul import Mul
+from driftc.codegen.tensor import Tensor
 
 Array = NDArray[Any]
 

@@ -13,10 +13,11 @@ from oracle import Kind, Oracle, interpret, load_bytes
 
 from driftc.codegen.evaluate import evaluate
 from driftc.codegen.frontends import load_model
-from driftc.codegen.graph import Graph, Tensor
+from driftc.codegen.graph import Graph
 from driftc.codegen.passes.match import match_litert
 from driftc.codegen.quantize import calibration
 from driftc.codegen.quantize.post_training import Quantized, Settings, quantize_graph
+from driftc.codegen.tensor import Tensor
 from driftc.simulator.reference import GraphRun
 from driftc.simulator.references import ReferenceRefused
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from driftc.codegen.graph import Graph, Tensor
+from driftc.codegen.graph import Graph
 from driftc.codegen.kernels.cost import CALL
 from driftc.codegen.operators.base import Box, Operator, Tiling
 from driftc.codegen.plan.plan import Buffer, Call, Span
 from driftc.codegen.plan.propose import views_of
 from driftc.codegen.plan.search import Candidate
 from driftc.codegen.plan.unit import Places, Unit, tiled
+from driftc.codegen.tensor import Tensor
 
 
 def by_rows(graph: Graph, order: Sequence[Unit]) -> Iterable[Candidate]:

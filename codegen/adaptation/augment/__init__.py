@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from driftc.codegen.adaptation.augment.kind import Floats, Kind, Random
 from driftc.codegen.errors import DataError, UsageError
-from driftc.codegen.graph import Graph, Tensor
+from driftc.codegen.graph import Graph
+from driftc.codegen.tensor import Tensor
 
 if TYPE_CHECKING:
     from driftc.codegen.samples import Samples

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import numpy as np
 
 from driftc.codegen.frontends.blocks.core import Core
-from driftc.codegen.graph import Array, Tensor
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.elementwise.abs import Abs
 from driftc.codegen.operators.elementwise.add import Add
@@ -31,6 +30,7 @@ from driftc.codegen.operators.elementwise.sub import Sub
 from driftc.codegen.operators.elementwise.tanh import Tanh
 from driftc.codegen.operators.normalization.log_softmax import LogSoftmax
 from driftc.codegen.operators.reduction.softmax import Softmax
+from driftc.codegen.tensor import Array, Tensor
 
 ONE_OPERATOR: dict[str, type[Operator]] = {
     "abs": Abs,

@@ -8,12 +8,12 @@ import numpy as np
 
 from driftc.codegen.frontends.blocks.core import Padding, Pair
 from driftc.codegen.frontends.blocks.movement import Movement
-from driftc.codegen.graph import Array, Tensor
 from driftc.codegen.operators.convolution.batch_matmul import BatchMatmul
 from driftc.codegen.operators.convolution.conv_2d import Conv2D
 from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
 from driftc.codegen.operators.convolution.fully_connected import FullyConnected
 from driftc.codegen.operators.convolution.transpose_conv import SAME, VALID, TransposeConv
+from driftc.codegen.tensor import Array, Tensor
 
 
 class Convolution(Movement):

@@ -11,9 +11,10 @@ import numpy as np
 
 from driftc.codegen.errors import ModelError
 from driftc.codegen.frontends.batch import batch_notes
-from driftc.codegen.graph import Array, Graph, Shape, Tensor
+from driftc.codegen.graph import Graph
 from driftc.codegen.names import Names
 from driftc.codegen.operators.base import Operator
+from driftc.codegen.tensor import Array, Shape, Tensor
 
 Pair = tuple[int, int]
 Around = tuple[int, int, int, int]  # top, bottom, left, right

@@ -7,8 +7,7 @@ from math import prod
 from typing import Any
 
 from driftc.codegen.frontends.blocks.core import Around, Core, Padding, Pair
-from driftc.codegen.graph import Array, Shape, Tensor
-from driftc.codegen.operators.base import same_padding
+from driftc.codegen.operators.attributes import same_padding
 from driftc.codegen.operators.movement.broadcast_to import BroadcastTo
 from driftc.codegen.operators.movement.concatenation import Concatenation
 from driftc.codegen.operators.movement.depth_to_space import DepthToSpace
@@ -26,6 +25,7 @@ from driftc.codegen.operators.movement.transpose import Transpose
 from driftc.codegen.operators.movement.unpack import Unpack
 from driftc.codegen.operators.resize.resize_bilinear import ResizeBilinear
 from driftc.codegen.operators.resize.resize_nearest_neighbor import ResizeNearestNeighbor
+from driftc.codegen.tensor import Array, Shape, Tensor
 
 
 class Movement(Core):

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from driftc.codegen.frontends.blocks.movement import Movement
-from driftc.codegen.graph import Array, Tensor
 from driftc.codegen.operators.elementwise.add import Add
 from driftc.codegen.operators.elementwise.maximum import Maximum
 from driftc.codegen.operators.elementwise.mul import Mul
@@ -20,6 +19,7 @@ from driftc.codegen.operators.normalization.batch_normalization import BatchNorm
 from driftc.codegen.operators.normalization.l2_normalization import L2Normalization
 from driftc.codegen.operators.reduction.mean import Mean
 from driftc.codegen.operators.reduction.sum import Sum
+from driftc.codegen.tensor import Array, Tensor
 
 
 class Normalization(Movement):

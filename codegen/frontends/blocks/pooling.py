@@ -9,14 +9,15 @@ import numpy as np
 
 from driftc.codegen.frontends.blocks.core import Padding, Pair
 from driftc.codegen.frontends.blocks.movement import Movement
-from driftc.codegen.graph import Array, Tensor
-from driftc.codegen.operators.base import Operator, same_padding
+from driftc.codegen.operators.attributes import same_padding
+from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.elementwise.mul import Mul
 from driftc.codegen.operators.elementwise.squared_difference import SquaredDifference
 from driftc.codegen.operators.reduction.average_pool_2d import AveragePool2D
 from driftc.codegen.operators.reduction.cumsum import Cumsum
 from driftc.codegen.operators.reduction.max_pool_2d import MaxPool2D
 from driftc.codegen.operators.reduction.mean import Mean
+from driftc.codegen.tensor import Array, Tensor
 
 LOWEST = float(np.finfo(np.float32).min)
 

@@ -16,8 +16,9 @@ from driftc.codegen.frontends.check_import import check_import
 from driftc.codegen.frontends.extras import load_extra
 from driftc.codegen.frontends.keras.config import check
 from driftc.codegen.frontends.keras.walk import Walk
-from driftc.codegen.graph import Array, Graph
+from driftc.codegen.graph import Graph
 from driftc.codegen.names import model_name
+from driftc.codegen.tensor import Array
 
 EXTRA = "keras"
 

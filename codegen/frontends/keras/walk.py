@@ -9,7 +9,7 @@ import numpy as np
 
 from driftc.codegen.frontends.builder import FloatBuilder, Padding, Pair
 from driftc.codegen.frontends.translators import Missing, Translators
-from driftc.codegen.graph import Array, Tensor
+from driftc.codegen.tensor import Array, Tensor
 
 Results = Tensor | list[Tensor]
 # (walk, the layer, its inputs one by one) -> its output, or outputs

@@ -9,7 +9,7 @@ import numpy as np
 
 from driftc.codegen.frontends.constants import Constants
 from driftc.codegen.frontends.onnx.node import attribute
-from driftc.codegen.graph import Array
+from driftc.codegen.tensor import Array
 
 Call = tuple[str, tuple[Any, ...], dict[str, Any]]  # the name in FUNCTIONS, and its arguments
 Given = Sequence[Any]  # arrays; None where an optional input is absent, which the first is not

@@ -16,8 +16,9 @@ from driftc.codegen.frontends.extras import load_extra
 from driftc.codegen.frontends.onnx.external import embed
 from driftc.codegen.frontends.onnx.session import fix_batch, session
 from driftc.codegen.frontends.onnx.walk import Walk
-from driftc.codegen.graph import Array, Graph
+from driftc.codegen.graph import Graph
 from driftc.codegen.names import model_name
+from driftc.codegen.tensor import Array
 
 EXTRA = "onnx"
 LARGEST_FILE = 1 << 28

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from driftc.codegen.frontends.builder import Pair
 from driftc.codegen.frontends.channels_first import ChannelsFirst, same_around
 from driftc.codegen.frontends.value import Value
-from driftc.codegen.graph import Array
+from driftc.codegen.tensor import Array
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.onnx.walk import Walk

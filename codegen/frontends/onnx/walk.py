@@ -14,7 +14,7 @@ from driftc.codegen.frontends.onnx.constant import foldable, folded, shape_of
 from driftc.codegen.frontends.onnx.node import Node, label_of
 from driftc.codegen.frontends.translators import Missing, Translators
 from driftc.codegen.frontends.value import Value
-from driftc.codegen.graph import Array
+from driftc.codegen.tensor import Array
 
 CHANNELS_SECOND = frozenset(  # operators whose input has its channels on axis 1
     {"AveragePool", "BatchNormalization", "Conv", "ConvTranspose", "DepthToSpace", "GlobalAveragePool", "GlobalMaxPool"}

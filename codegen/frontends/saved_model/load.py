@@ -15,8 +15,9 @@ from driftc.codegen.frontends.check_import import check_import
 from driftc.codegen.frontends.extras import load_extra
 from driftc.codegen.frontends.saved_model.outside import check
 from driftc.codegen.frontends.saved_model.walk import Walk
-from driftc.codegen.graph import Array, Graph
+from driftc.codegen.graph import Graph
 from driftc.codegen.names import model_name
+from driftc.codegen.tensor import Array
 
 EXTRA = "keras"
 SIGNATURE = "serving_default"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from driftc.codegen.frontends.builder import FloatBuilder, Padding, Pair
-from driftc.codegen.graph import Array, Tensor
+from driftc.codegen.tensor import Array, Tensor
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.saved_model.walk import Walk

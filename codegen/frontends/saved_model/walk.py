@@ -10,7 +10,7 @@ import numpy as np
 from driftc.codegen.frontends.builder import FloatBuilder
 from driftc.codegen.frontends.saved_model.operation import Operation, label_of
 from driftc.codegen.frontends.translators import Missing, Translators
-from driftc.codegen.graph import Array, Tensor
+from driftc.codegen.tensor import Array, Tensor
 
 DROPPED = frozenset({"Identity", "IdentityN", "StopGradient", "PreventGradient", "CheckNumerics", "EnsureShape"})
 operation: Translators[Callable[[Operation], Tensor | list[Tensor]]] = Translators(

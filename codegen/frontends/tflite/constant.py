@@ -9,9 +9,9 @@ import numpy as np
 
 from driftc.codegen.frontends.constants import FUNCTIONS, Constants
 from driftc.codegen.frontends.tflite.node import Node
-from driftc.codegen.graph import Array, Shape
-from driftc.codegen.operators.base import Activation
+from driftc.codegen.operators.attributes import Activation
 from driftc.codegen.passes.dequantize import dequantized
+from driftc.codegen.tensor import Array, Shape
 
 Read = Callable[[Node, list[Array]], tuple[tuple[Any, ...], dict[str, Any]]]  # positional arguments and others
 

@@ -19,13 +19,14 @@ from driftc.codegen.frontends.tflite.constant import BY_SHAPE, folded
 from driftc.codegen.frontends.tflite.node import Node
 from driftc.codegen.frontends.tflite.schema import LARGEST_TENSOR, RawModel, RawOperator, RawTensor, read
 from driftc.codegen.frontends.tflite.variables import HANDLE, Variables
-from driftc.codegen.graph import Array, Graph, Tensor
+from driftc.codegen.graph import Graph
 from driftc.codegen.names import Names, model_name
 from driftc.codegen.operators import registry
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.by_sample import BySample
 from driftc.codegen.passes.dequantize import dequantized
 from driftc.codegen.passes.islands import islands
+from driftc.codegen.tensor import Array, Tensor
 
 
 def load(path: Path, name: str | None = None, title: str | None = None) -> Graph:

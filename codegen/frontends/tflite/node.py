@@ -11,8 +11,8 @@ import numpy as np
 
 from driftc.codegen.errors import ModelError
 from driftc.codegen.frontends.tflite.schema import DAMAGE, RawOperator, default_options, options_class
-from driftc.codegen.graph import Array, Shape, Tensor
-from driftc.codegen.operators.base import Activation, same_padding
+from driftc.codegen.operators.attributes import Activation, same_padding
+from driftc.codegen.tensor import Array, Shape, Tensor
 
 
 class _Options:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from driftc.codegen.errors import ModelError
-from driftc.codegen.graph import Array, Quantization, Shape
+from driftc.codegen.tensor import Array, Quantization, Shape
 
 LARGEST_TENSOR = 1 << 26  # bytes; beyond any microcontroller, and a bound on what a hostile file can ask for
 LARGEST_RANK = 8

@@ -13,8 +13,9 @@ import numpy as np
 from driftc.codegen.errors import ModelError
 from driftc.codegen.frontends.tflite.node import Node
 from driftc.codegen.frontends.tflite.schema import RawModel, RawOperator
-from driftc.codegen.graph import Array, State, Tensor
+from driftc.codegen.graph import State
 from driftc.codegen.names import Names
+from driftc.codegen.tensor import Array, Tensor
 
 HANDLE = "RESOURCE"  # the type of a tensor that names a variable
 KINDS = ("int8", "int16", "int32")

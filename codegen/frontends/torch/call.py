@@ -9,7 +9,7 @@ import numpy as np
 
 from driftc.codegen.frontends.channels_first import ChannelsFirst
 from driftc.codegen.frontends.value import Value
-from driftc.codegen.graph import Array
+from driftc.codegen.tensor import Array
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.torch.walk import Walk

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from driftc.codegen.frontends.torch.call import kind_of
-from driftc.codegen.graph import Array
+from driftc.codegen.tensor import Array
 
 LARGEST = 1 << 24  # elements
 FOLDED = (

@@ -13,7 +13,7 @@ from driftc.codegen.frontends.torch.call import Call, kind_of
 from driftc.codegen.frontends.torch.constant import folded
 from driftc.codegen.frontends.translators import Missing, Translators
 from driftc.codegen.frontends.value import Value
-from driftc.codegen.graph import Array
+from driftc.codegen.tensor import Array
 
 operator: Translators[Callable[[Call], Value | list[Value]]] = Translators("driftc.codegen.frontends.torch.operators")
 

@@ -8,9 +8,10 @@ import numpy as np
 
 from driftc.codegen.kernels.dsp.scales import scales_of
 from driftc.codegen.kernels.kernel import Kernel
-from driftc.codegen.operators.base import Array, Operator
+from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
 from driftc.codegen.operators.walk import Walk
+from driftc.codegen.tensor import Array
 
 if TYPE_CHECKING:
     from driftc.codegen.plan.plan import Call

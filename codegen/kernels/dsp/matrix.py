@@ -10,9 +10,10 @@ import numpy as np
 from driftc.codegen.kernels.dsp.scales import in_fours, scales_of
 from driftc.codegen.kernels.dsp.twins import fit, order_of, pairs_of, twins
 from driftc.codegen.kernels.kernel import Kernel, Shared
-from driftc.codegen.operators.base import Array, Operator
+from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.operators.walk import Walk
+from driftc.codegen.tensor import Array
 
 if TYPE_CHECKING:
     from driftc.codegen.plan.plan import Call, Span

@@ -15,8 +15,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from driftc.codegen.operators.base import Array
 from driftc.codegen.operators.convolution.weighted import Int64, Weighted
+from driftc.codegen.tensor import Array
 
 LARGEST = 1 << 30  # of a sum: twice it fits int32
 SHIFTS = (1, 23)  # 255 << 22 is below 2^30

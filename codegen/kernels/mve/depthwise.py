@@ -13,9 +13,10 @@ from driftc.codegen.kernels.dsp.scales import scales_of
 from driftc.codegen.kernels.kernel import Kernel, Shared
 from driftc.codegen.kernels.mve.matrix import GATHERED
 from driftc.codegen.kernels.mve.vectors import BYTES, SIXTEEN, lanes, vectors
-from driftc.codegen.operators.base import Array, Operator
+from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
 from driftc.codegen.operators.walk import Walk
+from driftc.codegen.tensor import Array
 
 if TYPE_CHECKING:
     from driftc.codegen.plan.plan import Call

@@ -10,8 +10,9 @@ from driftc.codegen.kernels.dsp.matrix import starts_at
 from driftc.codegen.kernels.dsp.scales import in_fours, scales_of
 from driftc.codegen.kernels.kernel import Kernel, Shared
 from driftc.codegen.kernels.mve.vectors import BYTES, lanes, packed, vectors
-from driftc.codegen.operators.base import Array, Operator
+from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.weighted import Weighted
+from driftc.codegen.tensor import Array
 
 if TYPE_CHECKING:
     from driftc.codegen.plan.plan import Call

@@ -11,9 +11,10 @@ import numpy as np
 
 from driftc.codegen.kernels.portable.default import Default
 from driftc.codegen.kernels.portable.pairs import begins, both_inside, in_line, paired, pairs, walk_of
-from driftc.codegen.operators.base import Array, Operator
+from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.conv_2d import Conv2D
 from driftc.codegen.operators.walk import Walk
+from driftc.codegen.tensor import Array
 
 if TYPE_CHECKING:
     from driftc.codegen.plan.plan import Call

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from driftc.codegen.kernels.cost import portable
 from driftc.codegen.kernels.kernel import Kernel
-from driftc.codegen.operators.base import Array, Operator
+from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.walk import Walk
+from driftc.codegen.tensor import Array
 
 if TYPE_CHECKING:
     from driftc.codegen.plan.plan import Call

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from driftc.codegen.operators.base import Windowed
 from driftc.codegen.operators.walk import NEVER, Walk
+from driftc.codegen.operators.windowed import Windowed
 
 Int64 = NDArray[np.int64]
 

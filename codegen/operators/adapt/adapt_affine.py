@@ -8,11 +8,11 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from driftc.codegen.graph import Shape, Tensor
 from driftc.codegen.operators.adapt.adapt_kernel import OUTPUT_FRACTION
 from driftc.codegen.operators.adapt.live import PRECISIONS
-from driftc.codegen.operators.base import Array, Box, Operator, Tiling, cut
+from driftc.codegen.operators.base import Box, Operator, Tiling, cut
 from driftc.codegen.operators.walk import Walk, broadcast
+from driftc.codegen.tensor import Array, Shape, Tensor
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import Int64
-from driftc.codegen.graph import Shape, Tensor
-from driftc.codegen.operators.base import Array, Box, Operator, Tiling
+from driftc.codegen.operators.base import Box, Operator, Tiling
 from driftc.codegen.operators.walk import Walk
+from driftc.codegen.tensor import Array, Shape, Tensor
 
 LIMIT = 1 << 30  # of the offset, and of what moves a mean
 LARGEST_MULTIPLIER = 1 << 23

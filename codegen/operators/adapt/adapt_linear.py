@@ -11,8 +11,8 @@ import numpy as np
 
 from driftc.codegen.arithmetic import Int64
 from driftc.codegen.operators.adapt.adapt_kernel import LARGEST_MULTIPLIER, LIMIT, AdaptKernel, spread
-from driftc.codegen.operators.base import Array
 from driftc.codegen.operators.elementwise.powers import root
+from driftc.codegen.tensor import Array
 
 COLUMNS = ("shifts", "source", "spread", "level", "base", "centre", "gain", "rest")
 SHRUNK = (*COLUMNS, "calm")

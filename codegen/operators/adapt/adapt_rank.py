@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import Int64
-from driftc.codegen.graph import Shape, Tensor
 from driftc.codegen.operators.adapt.adapt_kernel import spread
 from driftc.codegen.operators.adapt.adapt_statistics import LARGEST_HIDDEN
-from driftc.codegen.operators.base import Array, Operator
+from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.elementwise.powers import log2
+from driftc.codegen.tensor import Array, Shape, Tensor
 
 LARGEST_RANK = 16
 REACH = 8.0  # standard deviations; z is clamped to them

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import Int64
 from driftc.codegen.operators.adapt.adapt_kernel import LIMIT, AdaptKernel, spread
-from driftc.codegen.operators.base import Array, Box
+from driftc.codegen.operators.base import Box
 from driftc.codegen.operators.elementwise.powers import exp2, log2
+from driftc.codegen.tensor import Array
 
 COLUMNS = ("level", "decay", "base", "centre", "gain")
 FLOOR = 63  # the bits of decay that are the floor

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import Int64
-from driftc.codegen.graph import Shape, Tensor
-from driftc.codegen.operators.base import Array, Operator
+from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.elementwise.powers import EXPONENT_FRACTION, LOG_FRACTION, ONE, exp2, log2
+from driftc.codegen.tensor import Array, Shape, Tensor
 
 FARTHEST = 1 << 14  # of a channel, Q.10: 16 standard deviations
 LARGEST_AWAY = 1 << 30  # before that limit

@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import INT32_MAX
-from driftc.codegen.graph import Quantization, Shape, Tensor
-from driftc.codegen.operators.base import Activation, Array, Box, Operator, Tiling
+from driftc.codegen.operators.attributes import Activation
+from driftc.codegen.operators.base import Box, Operator, Tiling
 from driftc.codegen.operators.convolution.conv_2d import Conv2D
 from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
 from driftc.codegen.operators.convolution.fully_connected import FullyConnected
 from driftc.codegen.operators.convolution.weighted import Int64, Weighted
 from driftc.codegen.operators.walk import Walk
+from driftc.codegen.tensor import Array, Quantization, Shape, Tensor
 
 PRECISIONS = ("int8", "int16", "int32")  # of the values before normalisation
 LARGEST_MAP = 1 << 15  # pixels; the square of a remainder by them fits int32

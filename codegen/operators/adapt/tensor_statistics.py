@@ -12,10 +12,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from driftc.codegen.graph import Shape, Tensor
 from driftc.codegen.operators.adapt.live import statistics
-from driftc.codegen.operators.base import Array, Operator
+from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.walk import NEVER, Walk, row_major
+from driftc.codegen.tensor import Array, Shape, Tensor
 
 LARGEST_VALUE = 128
 INT32, INT64 = np.dtype(np.int32), np.dtype(np.int64)

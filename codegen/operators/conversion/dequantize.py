@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from driftc.codegen.graph import Shape
-from driftc.codegen.operators.base import Array, Operator, Stored
+from driftc.codegen.operators.base import Operator, Stored
 from driftc.codegen.operators.quantised import require_finite, require_quantised
+from driftc.codegen.tensor import Array, Shape
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.tflite.node import Node

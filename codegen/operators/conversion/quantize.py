@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from driftc.codegen.arithmetic import Int64, Multiplier, round_half_away
-from driftc.codegen.graph import Tensor
-from driftc.codegen.operators.base import Array, Stored
+from driftc.codegen.operators.base import Stored
 from driftc.codegen.operators.conversion.requantize import Requantize
 from driftc.codegen.operators.elementwise.lookup import Lookup
 from driftc.codegen.operators.quantised import requantiser, require_finite, require_quantised
+from driftc.codegen.tensor import Array, Tensor
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.tflite.node import Node

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from driftc.codegen.graph import Shape
-from driftc.codegen.operators.base import Array, Box, Stored, Tiling, Windowed, cut
+from driftc.codegen.operators.base import Box, Stored, Tiling, cut
 from driftc.codegen.operators.convolution.weighted import Bools, Weighted
 from driftc.codegen.operators.walk import NEVER, Walk
+from driftc.codegen.operators.windowed import Windowed
+from driftc.codegen.tensor import Array, Shape
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.tflite.node import Node

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import INT32_MAX, exact_pair, scale_exactly
-from driftc.codegen.graph import Shape
-from driftc.codegen.operators.base import Array, Box, Stored, Tiling, batched
+from driftc.codegen.operators.base import Box, Stored, Tiling, batched
 from driftc.codegen.operators.convolution.weighted import Bools, Weighted
 from driftc.codegen.operators.walk import FILTERS_AT_ONCE, Walk
+from driftc.codegen.tensor import Array, Shape
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.tflite.node import Node

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from driftc.codegen.graph import Shape
-from driftc.codegen.operators.base import Array, Box, Stored, Tiling, cut
+from driftc.codegen.operators.base import Box, Stored, Tiling, cut
 from driftc.codegen.operators.convolution.weighted import Int64, Weighted
 from driftc.codegen.operators.walk import FILTERS_AT_ONCE, NEVER, Steps, Walk
+from driftc.codegen.tensor import Array, Shape
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.tflite.node import Node

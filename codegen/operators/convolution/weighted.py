@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import INT32_MAX, Multiplier
-from driftc.codegen.graph import Quantization, Tensor
-from driftc.codegen.operators.base import Activation, Array, Operator, activation_range, float_activation
+from driftc.codegen.operators.attributes import Activation, activation_range, float_activation
+from driftc.codegen.operators.base import Operator
+from driftc.codegen.tensor import Array, Quantization, Tensor
 
 if TYPE_CHECKING:
     from driftc.codegen.operators.ranges import Ranges

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 
 from driftc.codegen.arithmetic import Multiplier
-from driftc.codegen.operators.base import Array, Stored, as_int64
+from driftc.codegen.operators.base import Stored, as_int64
 from driftc.codegen.operators.elementwise.broadcast import Broadcast
 from driftc.codegen.operators.quantised import requantiser, require_quantised, require_same
+from driftc.codegen.tensor import Array
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.tflite.node import Node

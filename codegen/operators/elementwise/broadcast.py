@@ -7,9 +7,9 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from driftc.codegen.graph import Shape, Tensor
 from driftc.codegen.operators.base import Box, Operator, Tiling, cut
 from driftc.codegen.operators.walk import Walk, broadcast
+from driftc.codegen.tensor import Shape, Tensor
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

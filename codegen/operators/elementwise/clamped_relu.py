@@ -9,9 +9,10 @@ from typing import ClassVar
 import numpy as np
 
 from driftc.codegen.arithmetic import Int64, Multiplier, round_half_away
-from driftc.codegen.operators.base import Array, Stored
+from driftc.codegen.operators.base import Stored
 from driftc.codegen.operators.elementwise.lookup import Lookup
 from driftc.codegen.operators.quantised import float32, requantiser
+from driftc.codegen.tensor import Array
 
 ARITHMETIC = (
     "Multiplier float32(scale_in / scale_out) as Q0.31 and shift; double rounding; zero point; clamp to zero_out + "

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 
 from driftc.codegen.arithmetic import Int64, Multiplier
-from driftc.codegen.graph import Tensor
-from driftc.codegen.operators.base import Array, Stored, as_int64
+from driftc.codegen.operators.base import Stored, as_int64
 from driftc.codegen.operators.elementwise.broadcast import Broadcast
 from driftc.codegen.operators.quantised import requantiser, require_quantised
+from driftc.codegen.tensor import Array, Tensor
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.tflite.node import Node

@@ -9,11 +9,11 @@ import numpy as np
 
 from driftc.codegen.arithmetic import Int64, Multiplier, multiply_high, shift_right_any
 from driftc.codegen.operators import fixed_point
-from driftc.codegen.operators.base import Array
 from driftc.codegen.operators.elementwise.broadcast import magnitude
 from driftc.codegen.operators.elementwise.elementwise import Elementwise
 from driftc.codegen.operators.elementwise.powers import bit_length
 from driftc.codegen.operators.quantised import float32, requantiser
+from driftc.codegen.tensor import Array
 
 OF_ZERO = -1515870788  # what the reciprocal's Newton-Raphson steps make of a divisor of 0
 

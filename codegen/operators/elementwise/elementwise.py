@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 
 from driftc.codegen.arithmetic import Int64, Multiplier
-from driftc.codegen.operators.base import Array, Box, Stored, as_int64, float_activation
+from driftc.codegen.operators.attributes import float_activation
+from driftc.codegen.operators.base import Box, Stored, as_int64
+from driftc.codegen.operators.channelwise import at_corners
 from driftc.codegen.operators.elementwise.broadcast import Broadcast
 from driftc.codegen.operators.quantised import Clamped, requantiser, require_quantised
-from driftc.codegen.operators.ranges import Ranges, at_corners
+from driftc.codegen.operators.ranges import Ranges
+from driftc.codegen.tensor import Array
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.tflite.node import Node

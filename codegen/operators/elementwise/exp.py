@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from driftc.codegen.operators.base import Array, Stored
+from driftc.codegen.operators.base import Stored
 from driftc.codegen.operators.elementwise.lookup import TABULATED, Tabulated
+from driftc.codegen.tensor import Array
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -8,9 +8,9 @@ from typing import ClassVar
 import numpy as np
 
 from driftc.codegen.arithmetic import Int64
-from driftc.codegen.operators.base import Array
 from driftc.codegen.operators.elementwise.elementwise import Pairwise
 from driftc.codegen.operators.quantised import require_same
+from driftc.codegen.tensor import Array
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

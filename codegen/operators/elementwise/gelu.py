@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from driftc.codegen.operators.base import Array, Stored
+from driftc.codegen.operators.base import Stored
 from driftc.codegen.operators.elementwise.lookup import TABULATED, Tabulated
+from driftc.codegen.tensor import Array
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.tflite.node import Node

@@ -8,9 +8,10 @@ from functools import cached_property
 import numpy as np
 
 from driftc.codegen.arithmetic import Int64, quantize_multiplier
-from driftc.codegen.operators.base import Array, Stored
+from driftc.codegen.operators.base import Stored
 from driftc.codegen.operators.elementwise.lookup import Lookup
 from driftc.codegen.operators.quantised import float32
+from driftc.codegen.tensor import Array
 
 INT16_MAX = 2**15 - 1
 INT16_MIN = -(2**15)

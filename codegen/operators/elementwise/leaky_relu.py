@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from driftc.codegen.arithmetic import Int64, Multiplier
-from driftc.codegen.operators.base import Array, Stored
+from driftc.codegen.operators.base import Stored
 from driftc.codegen.operators.elementwise.lookup import Lookup
 from driftc.codegen.operators.quantised import float32, requantiser
+from driftc.codegen.tensor import Array
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.tflite.node import Node

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from driftc.codegen.arithmetic import INT32_MIN, Int64, round_half_away
-from driftc.codegen.graph import Shape
-from driftc.codegen.operators.base import Array, Box, Operator, Stored, Tiling, cut
+from driftc.codegen.operators.base import Box, Operator, Stored, Tiling, cut
+from driftc.codegen.operators.channelwise import channelwise
 from driftc.codegen.operators.quantised import require_quantised
-from driftc.codegen.operators.ranges import Ranges, channelwise
+from driftc.codegen.operators.ranges import Ranges
 from driftc.codegen.operators.walk import Walk, broadcast
+from driftc.codegen.tensor import Array, Shape
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.tflite.node import Node

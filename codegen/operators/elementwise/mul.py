@@ -9,11 +9,12 @@ from functools import cached_property
 import numpy as np
 
 from driftc.codegen.arithmetic import Int64, Multiplier
-from driftc.codegen.operators.base import Array
+from driftc.codegen.operators.channelwise import at_corners
 from driftc.codegen.operators.elementwise.broadcast import largest_product
 from driftc.codegen.operators.elementwise.elementwise import Elementwise
 from driftc.codegen.operators.quantised import float32, requantiser
-from driftc.codegen.operators.ranges import Ranges, at_corners
+from driftc.codegen.operators.ranges import Ranges
+from driftc.codegen.tensor import Array
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

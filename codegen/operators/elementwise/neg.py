@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from driftc.codegen.operators.base import Array
 from driftc.codegen.operators.elementwise.float_only import ARITHMETIC, FloatOnly
+from driftc.codegen.tensor import Array
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

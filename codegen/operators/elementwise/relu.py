@@ -8,9 +8,9 @@ from functools import cached_property
 import numpy as np
 
 from driftc.codegen.arithmetic import Int64, Multiplier
-from driftc.codegen.operators.base import Array
 from driftc.codegen.operators.elementwise.lookup import Lookup
 from driftc.codegen.operators.quantised import float32, requantiser
+from driftc.codegen.tensor import Array
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

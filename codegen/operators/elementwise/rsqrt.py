@@ -10,9 +10,9 @@ import numpy as np
 
 from driftc.codegen.arithmetic import Int64, Multiplier, quantize_multiplier
 from driftc.codegen.operators import fixed_point
-from driftc.codegen.operators.base import Array
 from driftc.codegen.operators.elementwise.lookup import Lookup
 from driftc.codegen.operators.quantised import float32
+from driftc.codegen.tensor import Array
 
 EXTRA_BITS = 20  # of the root of an integer
 

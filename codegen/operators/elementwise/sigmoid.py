@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import Int64, multiply_high, round_half_away, shift_right
-from driftc.codegen.graph import Quantization
-from driftc.codegen.operators.base import Array
 from driftc.codegen.operators.elementwise.lookup import Lookup
 from driftc.codegen.operators.fixed_point import significand
+from driftc.codegen.tensor import Array, Quantization
 
 INTEGER_BITS = 4
 

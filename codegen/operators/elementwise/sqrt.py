@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from driftc.codegen.arithmetic import Int64
-from driftc.codegen.operators.base import Array
 from driftc.codegen.operators.elementwise.lookup import Lookup, truncated
+from driftc.codegen.tensor import Array
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

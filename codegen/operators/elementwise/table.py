@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from driftc.codegen.operators.base import Array
 from driftc.codegen.operators.elementwise.float_only import FloatOnly
 from driftc.codegen.operators.elementwise.lookup import Lookup
+from driftc.codegen.tensor import Array
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

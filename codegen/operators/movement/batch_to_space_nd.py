@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from driftc.codegen.graph import Shape, Tensor
-from driftc.codegen.operators.base import Array
 from driftc.codegen.operators.movement.move import Nest
 from driftc.codegen.operators.movement.space_batch import SpaceBatch, blocks_of
+from driftc.codegen.tensor import Array, Shape, Tensor
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

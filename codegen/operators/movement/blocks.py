@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from driftc.codegen.operators.base import Array, Box, Stored, Tiling, cut
+from driftc.codegen.operators.base import Box, Stored, Tiling, cut
 from driftc.codegen.operators.movement.move import Move
+from driftc.codegen.tensor import Array
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.tflite.node import Node

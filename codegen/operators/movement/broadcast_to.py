@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from driftc.codegen.graph import Shape
 from driftc.codegen.operators.base import Stored
 from driftc.codegen.operators.movement.move import Indices
 from driftc.codegen.operators.movement.selection import Selection
+from driftc.codegen.tensor import Shape
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.tflite.node import Node

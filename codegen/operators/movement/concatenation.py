@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from driftc.codegen.graph import Shape
-from driftc.codegen.operators.base import Activation, Array, Box, Stored, Tiling, cut
+from driftc.codegen.operators.attributes import Activation
+from driftc.codegen.operators.base import Box, Stored, Tiling, cut
 from driftc.codegen.operators.elementwise.broadcast import piece
 from driftc.codegen.operators.movement.move import Loop, Move, Nest
 from driftc.codegen.operators.movement.pieces import along
 from driftc.codegen.operators.quantised import require_same
 from driftc.codegen.operators.reduction.axes import normalised
 from driftc.codegen.operators.walk import Walk, unordered
+from driftc.codegen.tensor import Array, Shape
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.tflite.node import Node

@@ -7,11 +7,11 @@ from typing import Self
 
 import numpy as np
 
-from driftc.codegen.graph import Shape
-from driftc.codegen.operators.base import Array, Box
+from driftc.codegen.operators.base import Box
 from driftc.codegen.operators.movement.blocks import Blocks
 from driftc.codegen.operators.movement.move import Loop, Nest
 from driftc.codegen.operators.walk import Walk, unordered
+from driftc.codegen.tensor import Array, Shape
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from driftc.codegen.graph import Shape, Tensor
-from driftc.codegen.operators.base import Array, Operator, Stored
+from driftc.codegen.operators.base import Operator, Stored
 from driftc.codegen.operators.movement.move import dense
 from driftc.codegen.operators.quantised import require_same
+from driftc.codegen.tensor import Array, Shape, Tensor
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.tflite.node import Node

@@ -10,9 +10,9 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from driftc.codegen.graph import Tensor
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.walk import NEVER, Walk
+from driftc.codegen.tensor import Tensor
 
 Indices = NDArray[np.int64]
 SHORTEST = 4  # bytes that are copied as a run; fewer go one by one

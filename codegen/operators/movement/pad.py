@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from driftc.codegen.graph import Shape, Tensor
-from driftc.codegen.operators.base import Array, Box, Operator, Stored, Tiling, cut
+from driftc.codegen.operators.base import Box, Operator, Stored, Tiling, cut
+from driftc.codegen.operators.channelwise import at_corners
 from driftc.codegen.operators.movement.move import Loop, Nest, dense
 from driftc.codegen.operators.quantised import require_quantised
-from driftc.codegen.operators.ranges import Ranges, at_corners
+from driftc.codegen.operators.ranges import Ranges
 from driftc.codegen.operators.reduction.axes import int32s
+from driftc.codegen.tensor import Array, Shape, Tensor
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.tflite.node import Node

@@ -8,11 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from driftc.codegen.graph import Shape
-from driftc.codegen.operators.base import Array
 from driftc.codegen.operators.movement.move import DTYPES
 from driftc.codegen.operators.movement.view import View
 from driftc.codegen.operators.ranges import Ranges
+from driftc.codegen.tensor import Array, Shape
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from itertools import accumulate
 from math import prod
 
-from driftc.codegen.graph import Shape
 from driftc.codegen.operators.movement.move import Loop, Nest
+from driftc.codegen.tensor import Shape
 
 
 def along(whole: Shape, axis: int, extents: Sequence[int], joins: bool) -> list[Nest]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from driftc.codegen.graph import Shape
 from driftc.codegen.operators.base import Operator, Tiling
+from driftc.codegen.tensor import Shape
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

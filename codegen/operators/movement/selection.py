@@ -11,10 +11,10 @@ from typing import Self
 
 import numpy as np
 
-from driftc.codegen.graph import Shape
-from driftc.codegen.operators.base import Array, Box, Tiling, cut
+from driftc.codegen.operators.base import Box, Tiling, cut
 from driftc.codegen.operators.movement.move import Indices, Loop, Move, Nest, dense
 from driftc.codegen.operators.walk import Walk, unordered
+from driftc.codegen.tensor import Array, Shape
 
 MOST_NESTS = 9  # beyond, an axis goes by a table
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
-from driftc.codegen.graph import Shape, Tensor
-from driftc.codegen.operators.base import Array, Stored
+from driftc.codegen.operators.base import Stored
 from driftc.codegen.operators.movement.move import Indices, Loop, Move, Nest
 from driftc.codegen.operators.movement.selection import Stretch, by_table, smallest, stretches
 from driftc.codegen.operators.reduction.axes import int32s
+from driftc.codegen.tensor import Array, Shape, Tensor
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.tflite.node import Node

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from driftc.codegen.graph import Shape, Tensor
-from driftc.codegen.operators.base import Array
 from driftc.codegen.operators.movement.move import Nest
 from driftc.codegen.operators.movement.space_batch import SpaceBatch, blocks_of
 from driftc.codegen.operators.quantised import require_quantised
+from driftc.codegen.tensor import Array, Shape, Tensor
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

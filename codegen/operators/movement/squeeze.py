@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from driftc.codegen.graph import Shape
 from driftc.codegen.operators.base import Stored
 from driftc.codegen.operators.movement.view import View
 from driftc.codegen.operators.reduction.axes import normalised
+from driftc.codegen.tensor import Shape
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.tflite.node import Node

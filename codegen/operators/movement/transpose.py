@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from driftc.codegen.graph import Shape
-from driftc.codegen.operators.base import Array, Stored
+from driftc.codegen.operators.base import Stored
 from driftc.codegen.operators.movement.move import Loop, Move, Nest, dense
 from driftc.codegen.operators.reduction.axes import int32s
+from driftc.codegen.tensor import Array, Shape
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.tflite.node import Node

@@ -8,8 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from driftc.codegen.operators.base import Array, Operator, batched
+from driftc.codegen.operators.base import Operator, batched
 from driftc.codegen.operators.ranges import Ranges, repeated
+from driftc.codegen.tensor import Array
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

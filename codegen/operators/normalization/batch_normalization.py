@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from driftc.codegen.graph import Shape
-from driftc.codegen.operators.base import Array, Operator
+from driftc.codegen.operators.base import Operator
+from driftc.codegen.tensor import Array, Shape
 
 Channels = NDArray[np.float32]
 

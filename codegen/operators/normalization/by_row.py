@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from driftc.codegen.arithmetic import Int64
-from driftc.codegen.graph import Quantization, Shape
-from driftc.codegen.operators.base import Array, Box, Operator, Tiling, cut
+from driftc.codegen.operators.base import Box, Operator, Tiling, cut
 from driftc.codegen.operators.quantised import require_quantised
 from driftc.codegen.operators.walk import Walk, as_rows, row_major
+from driftc.codegen.tensor import Array, Quantization, Shape
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.tflite.node import Node

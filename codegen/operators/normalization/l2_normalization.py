@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from driftc.codegen.arithmetic import INT32_MAX, Int64, Multiplier
-from driftc.codegen.graph import Quantization
 from driftc.codegen.operators import fixed_point
-from driftc.codegen.operators.base import Array, Stored
+from driftc.codegen.operators.base import Stored
 from driftc.codegen.operators.elementwise.broadcast import magnitude
 from driftc.codegen.operators.normalization.by_row import ByRow
+from driftc.codegen.tensor import Array, Quantization
 
 OUTPUT_BITS = 7  # fraction bits of the int8 output
 

@@ -8,11 +8,11 @@ from functools import cached_property
 import numpy as np
 
 from driftc.codegen.arithmetic import INT32_MAX, INT32_MIN, Int64, Multiplier, multiply_high, shift_right, wrap
-from driftc.codegen.graph import Quantization
 from driftc.codegen.operators import fixed_point
-from driftc.codegen.operators.base import Array, Stored
+from driftc.codegen.operators.base import Stored
 from driftc.codegen.operators.normalization.by_row import ByRow
 from driftc.codegen.operators.reduction.softmax import INTEGER_BITS, LONGEST, SUM_BITS
+from driftc.codegen.tensor import Array, Quantization
 
 OUTPUT_BITS = 4  # integer bits of the int8 output
 

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import INT32_MAX, Multiplier
-from driftc.codegen.graph import Shape, Tensor
-from driftc.codegen.operators.base import Array, Operator
+from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.quantised import requantiser, require_quantised
 from driftc.codegen.operators.recurrent.sigmoid_table import sigmoid, tanh
 from driftc.codegen.operators.walk import Steps, Walk
+from driftc.codegen.tensor import Array, Shape, Tensor
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.tflite.node import Node

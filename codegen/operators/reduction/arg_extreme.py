@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
-from driftc.codegen.graph import Shape, Tensor
-from driftc.codegen.operators.base import Array, Operator, Stored
+from driftc.codegen.operators.base import Operator, Stored
 from driftc.codegen.operators.reduction.axes import int32s, normalised
 from driftc.codegen.operators.walk import Walk, as_rows, row_major
+from driftc.codegen.tensor import Array, Shape, Tensor
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.tflite.node import Node

@@ -8,8 +8,9 @@ from typing import Self
 import numpy as np
 
 from driftc.codegen.arithmetic import INT32_MAX, Int64
-from driftc.codegen.operators.base import Array, Box, cut
+from driftc.codegen.operators.base import Box, cut
 from driftc.codegen.operators.reduction.pool import Pool
+from driftc.codegen.tensor import Array
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

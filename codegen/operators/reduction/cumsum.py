@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from driftc.codegen.arithmetic import Multiplier, wrap
-from driftc.codegen.graph import Shape
-from driftc.codegen.operators.base import Array, Operator, Stored
+from driftc.codegen.operators.base import Operator, Stored
 from driftc.codegen.operators.quantised import requantiser, require_quantised
 from driftc.codegen.operators.reduction.axes import int32s, normalised
 from driftc.codegen.operators.walk import Walk, as_rows
+from driftc.codegen.tensor import Array, Shape
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.tflite.node import Node

@@ -10,10 +10,12 @@ from typing import Self
 import numpy as np
 
 from driftc.codegen.arithmetic import INT32_MAX, Int64, Multiplier, quantize_multiplier
-from driftc.codegen.operators.base import Array, Box
+from driftc.codegen.operators.base import Box
+from driftc.codegen.operators.channelwise import at_corners
 from driftc.codegen.operators.quantised import require_room
-from driftc.codegen.operators.ranges import Ranges, at_corners
+from driftc.codegen.operators.ranges import Ranges
 from driftc.codegen.operators.reduction.reduce import Reduce
+from driftc.codegen.tensor import Array
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 
 from driftc.codegen.arithmetic import Int64
-from driftc.codegen.graph import Shape
-from driftc.codegen.operators.base import Array, Box, Stored, Tiling, Windowed, cut, float_activation
+from driftc.codegen.operators.attributes import float_activation
+from driftc.codegen.operators.base import Box, Stored, Tiling, cut
+from driftc.codegen.operators.channelwise import at_corners
 from driftc.codegen.operators.quantised import Clamped
-from driftc.codegen.operators.ranges import Ranges, at_corners
+from driftc.codegen.operators.ranges import Ranges
 from driftc.codegen.operators.walk import NEVER, Walk
+from driftc.codegen.operators.windowed import Windowed
+from driftc.codegen.tensor import Array, Shape
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.tflite.node import Node

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from driftc.codegen.graph import Shape
 from driftc.codegen.operators.base import Box, Operator, Stored, Tiling, cut
 from driftc.codegen.operators.quantised import require_quantised
 from driftc.codegen.operators.reduction.axes import normalised
 from driftc.codegen.operators.walk import Walk, as_rows, row_major
+from driftc.codegen.tensor import Shape
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.tflite.node import Node

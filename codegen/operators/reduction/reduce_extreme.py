@@ -8,10 +8,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from driftc.codegen.operators.base import Array
+from driftc.codegen.operators.channelwise import at_corners
 from driftc.codegen.operators.quantised import require_same
-from driftc.codegen.operators.ranges import Ranges, at_corners
+from driftc.codegen.operators.ranges import Ranges
 from driftc.codegen.operators.reduction.reduce import Reduce
+from driftc.codegen.tensor import Array
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

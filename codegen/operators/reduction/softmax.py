@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from driftc.codegen.arithmetic import INT32_MAX, Int64, multiply_high, shift_right
-from driftc.codegen.graph import Quantization, Shape, Tensor
 from driftc.codegen.operators import fixed_point
-from driftc.codegen.operators.base import Array, Operator, Stored
+from driftc.codegen.operators.base import Operator, Stored
 from driftc.codegen.operators.quantised import require_quantised
 from driftc.codegen.operators.walk import Walk, as_rows, row_major
+from driftc.codegen.tensor import Array, Quantization, Shape, Tensor
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.tflite.node import Node

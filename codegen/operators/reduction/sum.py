@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 
 from driftc.codegen.arithmetic import Multiplier
-from driftc.codegen.operators.base import Array
 from driftc.codegen.operators.reduction.mean import Mean
+from driftc.codegen.tensor import Array
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
-from driftc.codegen.graph import Shape
 from driftc.codegen.operators.base import Operator, Stored
 from driftc.codegen.operators.reduction.axes import int32s
+from driftc.codegen.tensor import Shape
 
 if TYPE_CHECKING:
     from driftc.codegen.frontends.tflite.node import Node

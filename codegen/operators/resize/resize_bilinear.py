@@ -9,9 +9,10 @@ from typing import Self
 import numpy as np
 
 from driftc.codegen.arithmetic import Int64
-from driftc.codegen.operators.base import Array, Box, Tiling, cut
+from driftc.codegen.operators.base import Box, Tiling, cut
 from driftc.codegen.operators.resize.resize import Resize
 from driftc.codegen.operators.walk import NEVER, Steps, Walk, row_major
+from driftc.codegen.tensor import Array
 
 ONE = 1 << 10  # a row, or a pixel, as the weights count them
 

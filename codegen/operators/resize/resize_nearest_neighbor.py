@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from driftc.codegen.arithmetic import round_half_away
-from driftc.codegen.graph import Shape
 from driftc.codegen.operators.movement.move import Indices
 from driftc.codegen.operators.movement.selection import Selection
 from driftc.codegen.operators.resize.resize import Resize
+from driftc.codegen.tensor import Shape
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

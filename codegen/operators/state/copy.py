@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from driftc.codegen.graph import Shape
-from driftc.codegen.operators.base import Array, Operator
+from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.walk import Walk, as_rows, row_major
+from driftc.codegen.tensor import Array, Shape
 
 DTYPES = ("int8", "int16", "int32")
 

@@ -19,10 +19,11 @@ from driftc.codegen.adaptation.calibration import measure
 from driftc.codegen.adaptation.learning import Learning, Worth
 from driftc.codegen.api import compile
 from driftc.codegen.errors import UsageError
-from driftc.codegen.graph import Array, Graph
+from driftc.codegen.graph import Graph
 from driftc.codegen.lower import lower
 from driftc.codegen.operators.adapt.live import Live
 from driftc.codegen.options import Options
+from driftc.codegen.tensor import Array
 
 Samples = list[tuple[Array, ...]]
 

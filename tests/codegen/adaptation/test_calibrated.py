@@ -21,9 +21,10 @@ from driftc.codegen.adaptation.learning import Learning
 from driftc.codegen.adaptation.network import Network
 from driftc.codegen.api import compile
 from driftc.codegen.errors import ToolError
-from driftc.codegen.graph import Array, Graph
+from driftc.codegen.graph import Graph
 from driftc.codegen.lower import lower
 from driftc.codegen.options import Options
+from driftc.codegen.tensor import Array
 from driftc.simulator.reference import run_graph
 
 needs_tensorflow = needs("tensorflow", "keras")

@@ -21,12 +21,12 @@ from driftc.codegen.adaptation.network import Network
 from driftc.codegen.compiled import Compiled
 from driftc.codegen.errors import UsageError
 from driftc.codegen.evaluate import trace
-from driftc.codegen.graph import Array, Graph, Tensor
+from driftc.codegen.graph import Graph
 from driftc.codegen.lower import lower
 from driftc.codegen.operators.adapt.adapt_affine import AdaptAffine
 from driftc.codegen.operators.adapt.live import PRECISIONS, Live
 from driftc.codegen.operators.adapt.tensor_statistics import TensorStatistics
-from driftc.codegen.operators.base import Activation
+from driftc.codegen.operators.attributes import Activation
 from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.operators.normalization.batch_normalization import BatchNormalization
 from driftc.codegen.options import Options
@@ -34,6 +34,7 @@ from driftc.codegen.quantize.calibration import check
 from driftc.codegen.quantize.post_training import Quantized, Settings, quantize_graph
 from driftc.codegen.samples import Samples
 from driftc.codegen.samples import load as load_samples
+from driftc.codegen.tensor import Array, Tensor
 from driftc.simulator.engines import engine
 from driftc.simulator.reference import run_graph
 

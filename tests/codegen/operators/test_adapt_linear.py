@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from operator_cases import few
 
 from driftc.codegen.errors import ModelError
-from driftc.codegen.graph import Tensor
 from driftc.codegen.operators.adapt.adapt_kernel import LARGEST_MULTIPLIER, LIMIT, spread
 from driftc.codegen.operators.adapt.adapt_linear import COLUMNS, FARTHEST, SHRUNK, AdaptLinear, shrink
+from driftc.codegen.tensor import Tensor
 
 ONE = 1 << 16
 BELIEF = 1 << 14

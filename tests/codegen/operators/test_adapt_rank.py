@@ -14,11 +14,11 @@ from commands import run_c
 from numpy.typing import NDArray
 
 from driftc.codegen.errors import ModelError
-from driftc.codegen.graph import Tensor
 from driftc.codegen.operators.adapt.adapt_kernel import LIMIT
 from driftc.codegen.operators.adapt.adapt_rank import COLUMNS, LARGEST_RANK, AdaptRank
 from driftc.codegen.operators.adapt.adapt_statistics import LARGEST_HIDDEN, RANKED, AdaptStatistics
 from driftc.codegen.operators.base import Box
+from driftc.codegen.tensor import Tensor
 
 STRICT = (
     "-O2",

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from operator_cases import few
 
 from driftc.codegen.errors import ModelError
-from driftc.codegen.graph import Tensor
 from driftc.codegen.operators.adapt.adapt_kernel import LIMIT, spread
 from driftc.codegen.operators.adapt.adapt_statistics import AdaptStatistics
+from driftc.codegen.tensor import Tensor
 
 INT32 = st.integers(-(2**31), 2**31 - 1)
 

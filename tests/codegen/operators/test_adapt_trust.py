@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from operator_cases import few
 
 from driftc.codegen.errors import ModelError
-from driftc.codegen.graph import Tensor
 from driftc.codegen.operators.adapt.adapt_trust import AdaptTrust
+from driftc.codegen.tensor import Tensor
 
 ONE = 1 << 16
 FACTOR, RIGHT = round(np.log2(np.e) * 2**14), 14

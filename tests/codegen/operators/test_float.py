@@ -12,9 +12,9 @@ from oracle import load_bytes
 
 from driftc.codegen.errors import ModelError
 from driftc.codegen.evaluate import evaluate
-from driftc.codegen.graph import Tensor as GraphTensor
 from driftc.codegen.operators.normalization.batch_normalization import BatchNormalization
 from driftc.codegen.passes.dequantize import dequantize
+from driftc.codegen.tensor import Tensor as GraphTensor
 from driftc.simulator.reference import run_graph
 
 Build = Callable[[ModelBuilder, Tensor], Tensor]

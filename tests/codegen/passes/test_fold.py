@@ -7,7 +7,7 @@ import pytest
 from float_models import MODELS, Net, residual, samples
 
 from driftc.codegen.evaluate import evaluate
-from driftc.codegen.operators.base import Activation
+from driftc.codegen.operators.attributes import Activation
 from driftc.codegen.operators.convolution.conv_2d import Conv2D
 from driftc.codegen.passes.activate import activate
 from driftc.codegen.passes.fold import fold

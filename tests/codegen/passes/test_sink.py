@@ -12,7 +12,7 @@ from driftc.codegen.adaptation.known import known
 from driftc.codegen.evaluate import evaluate
 from driftc.codegen.graph import Graph
 from driftc.codegen.lower import lower
-from driftc.codegen.operators.base import Activation
+from driftc.codegen.operators.attributes import Activation
 from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.options import Options
 from driftc.codegen.passes.activate import activate

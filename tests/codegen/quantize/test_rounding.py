@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from float_models import Net
 
-from driftc.codegen.graph import Quantization, Tensor
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.passes.dequantize import float_operator
 from driftc.codegen.quantize.ranges import quantization
 from driftc.codegen.quantize.rounding import compensate
+from driftc.codegen.tensor import Quantization, Tensor
 
 LAYERS: dict[str, Callable[[Net, Tensor], Tensor]] = {
     "conv": lambda net, x: net.convolve(x, 8, padding="same", stride=(2, 2)),

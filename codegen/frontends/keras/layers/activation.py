@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from driftc.codegen.frontends.keras.walk import Walk, layer, values
-from driftc.codegen.graph import Tensor
 from driftc.codegen.operators.elementwise.mul import Mul
+from driftc.codegen.tensor import Tensor
 
 NAMES = {"hard_silu": "hard_swish", "swish": "silu"}  # Keras' -> the builder's
 ALPHAS = {"celu": 1.0, "elu": 1.0, "leaky_relu": 0.2, "soft_shrink": 0.5, "squareplus": 4.0}  # as functions by name

@@ -9,7 +9,7 @@ import numpy as np
 
 from driftc.codegen.frontends.keras.layers.activation import activated
 from driftc.codegen.frontends.keras.walk import Walk, bias, layer, padding, pair, values
-from driftc.codegen.graph import Array, Tensor
+from driftc.codegen.tensor import Array, Tensor
 
 
 @layer("Conv2D")

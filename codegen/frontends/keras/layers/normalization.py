@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from driftc.codegen.frontends.keras.walk import Walk, layer, values
-from driftc.codegen.graph import Tensor
+from driftc.codegen.tensor import Tensor
 
 
 @layer("BatchNormalization")

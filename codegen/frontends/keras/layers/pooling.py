@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from driftc.codegen.frontends.keras.layers.convolution import as_image
 from driftc.codegen.frontends.keras.walk import Walk, layer, padding, pair
-from driftc.codegen.graph import Tensor
+from driftc.codegen.tensor import Tensor
 
 
 @layer("MaxPooling2D")

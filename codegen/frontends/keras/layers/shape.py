@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from driftc.codegen.frontends.keras.walk import Walk, layer, pair, values
-from driftc.codegen.graph import Tensor
+from driftc.codegen.tensor import Tensor
 
 AUGMENTATIONS = ("Brightness", "Contrast", "Flip", "Rotation", "Translation", "Zoom")
 

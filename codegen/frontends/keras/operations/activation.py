@@ -6,7 +6,7 @@ from typing import Any
 
 from driftc.codegen.frontends.keras.layers.activation import gated
 from driftc.codegen.frontends.keras.walk import Walk, operation
-from driftc.codegen.graph import Tensor
+from driftc.codegen.tensor import Tensor
 
 NAMES = {  # the classes behind keras.ops -> the builder's
     "Absolute": "abs",

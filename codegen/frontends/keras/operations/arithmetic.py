@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from driftc.codegen.frontends.keras.walk import Walk, operation
-from driftc.codegen.graph import Tensor
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.elementwise.add import Add
 from driftc.codegen.operators.elementwise.div import Div
@@ -15,6 +14,7 @@ from driftc.codegen.operators.elementwise.maximum import Maximum
 from driftc.codegen.operators.elementwise.minimum import Minimum
 from driftc.codegen.operators.elementwise.mul import Mul
 from driftc.codegen.operators.elementwise.sub import Sub
+from driftc.codegen.tensor import Tensor
 
 
 @operation("Add")

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from driftc.codegen.frontends.keras.walk import Walk, operation
-from driftc.codegen.graph import Tensor
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.reduction.arg_max import ArgMax
 from driftc.codegen.operators.reduction.arg_min import ArgMin
@@ -15,6 +14,7 @@ from driftc.codegen.operators.reduction.mean import Mean
 from driftc.codegen.operators.reduction.reduce_max import ReduceMax
 from driftc.codegen.operators.reduction.reduce_min import ReduceMin
 from driftc.codegen.operators.reduction.sum import Sum
+from driftc.codegen.tensor import Tensor
 
 KINDS: dict[str, type[Operator]] = {
     "Amax": ReduceMax,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from driftc.codegen.frontends.keras.walk import Walk, operation
-from driftc.codegen.graph import Tensor
+from driftc.codegen.tensor import Tensor
 
 operation.leave_out("keras.ops.concatenate with an axis", "Append", "Dstack", "Hstack", "Vstack")
 operation.leave_out("keras.layers.Flatten, which keeps the batch", "Ravel")

@@ -7,7 +7,7 @@ import numpy as np
 from driftc.codegen.frontends.onnx.node import Node
 from driftc.codegen.frontends.onnx.walk import operator
 from driftc.codegen.frontends.value import Value
-from driftc.codegen.graph import Array
+from driftc.codegen.tensor import Array
 
 
 @operator("Conv")

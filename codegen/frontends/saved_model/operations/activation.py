@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from driftc.codegen.frontends.saved_model.operation import Operation
 from driftc.codegen.frontends.saved_model.walk import operation
-from driftc.codegen.graph import Tensor
+from driftc.codegen.tensor import Tensor
 
 NAMES = {  # TensorFlow's -> the builder's
     "Abs": "abs",

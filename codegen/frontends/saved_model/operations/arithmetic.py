@@ -7,7 +7,6 @@ import numpy as np
 from driftc.codegen.frontends.saved_model.operation import Operation
 from driftc.codegen.frontends.saved_model.operations.normalization import decomposed
 from driftc.codegen.frontends.saved_model.walk import operation
-from driftc.codegen.graph import Tensor
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.elementwise.add import Add
 from driftc.codegen.operators.elementwise.div import Div
@@ -16,6 +15,7 @@ from driftc.codegen.operators.elementwise.minimum import Minimum
 from driftc.codegen.operators.elementwise.mul import Mul
 from driftc.codegen.operators.elementwise.squared_difference import SquaredDifference
 from driftc.codegen.operators.elementwise.sub import Sub
+from driftc.codegen.tensor import Tensor
 
 
 @operation("Add", "AddV2")

@@ -6,7 +6,7 @@ import numpy as np
 
 from driftc.codegen.frontends.saved_model.operation import Operation
 from driftc.codegen.frontends.saved_model.walk import operation
-from driftc.codegen.graph import Array, Tensor
+from driftc.codegen.tensor import Array, Tensor
 
 
 @operation("Conv2D")

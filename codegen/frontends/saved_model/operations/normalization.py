@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from driftc.codegen.frontends.saved_model.operation import Operation
 from driftc.codegen.frontends.saved_model.walk import operation
-from driftc.codegen.graph import Array, Tensor
+from driftc.codegen.tensor import Array, Tensor
 
 
 @operation("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")

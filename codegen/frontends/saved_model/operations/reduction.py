@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from driftc.codegen.frontends.saved_model.operation import Operation
 from driftc.codegen.frontends.saved_model.walk import operation
-from driftc.codegen.graph import Tensor
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.reduction.arg_max import ArgMax
 from driftc.codegen.operators.reduction.arg_min import ArgMin
@@ -12,6 +11,7 @@ from driftc.codegen.operators.reduction.mean import Mean
 from driftc.codegen.operators.reduction.reduce_max import ReduceMax
 from driftc.codegen.operators.reduction.reduce_min import ReduceMin
 from driftc.codegen.operators.reduction.sum import Sum
+from driftc.codegen.tensor import Tensor
 
 KINDS: dict[str, type[Operator]] = {"Max": ReduceMax, "Mean": Mean, "Min": ReduceMin, "Sum": Sum}
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from driftc.codegen.frontends.saved_model.operation import Operation
 from driftc.codegen.frontends.saved_model.walk import operation
-from driftc.codegen.graph import Tensor
+from driftc.codegen.tensor import Tensor
 
 
 @operation("Pad", "PadV2")
