@@ -51,6 +51,7 @@ class Tensor:
     data: Array | None = None  # a constant's value
     label: str = ""  # the name in the model file: for people only, never for C
     index: int | None = None  # the tensor's index in the model file, where it has one
+    int4: bool = False  # a constant of -8..7 that flash holds two a byte, the low half first
     start: int | None = None  # of a view of a part of another tensor's bytes: which of them is its first
 
     @property

@@ -129,6 +129,12 @@ DRIFTC_INLINE int8_t driftc_to_int8_exact(int32_t sum, int64_t multiplier, int s
     return (int8_t)driftc_clamp((sum < 0 ? -(int32_t)scaled : (int32_t)scaled) + zero, low, high);
 }
 
+/* Number `index` of values of four bits, -8 to 7, two a byte, the low half first. */
+DRIFTC_INLINE int32_t driftc_int4(const int8_t *packed, int index)
+{
+    return (int32_t)((uint32_t)packed[index >> 1] << (index & 1 ? 24 : 28)) >> 28;
+}
+
 /* 1 / (1 + x) for x in [0, 1], both Q0.31: three Newton-Raphson steps, as gemmlowp has them. */
 static inline int32_t driftc_one_over_one_plus(int32_t x)
 {

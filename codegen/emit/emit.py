@@ -387,4 +387,5 @@ def _about(function: Function) -> dict[str, Any]:
         folded = -op.inputs[0].zero_point
     if isinstance(op, Weighted | Clamped):
         activation = ACTIVATIONS[op.activation] if op.bounds is None else f", clamped to {op.range[0]}..{op.range[1]}"
+        activation += ", int4 weights" if op.packed else ""
     return {"lines": lines, "activation": activation, "folded": folded}

@@ -34,6 +34,7 @@ class Kernel:
     name: ClassVar[str]  # FOLDER/NAME, for reports
     needs: ClassVar[frozenset[str]] = frozenset()  # instructions that the core has, as boards/cores/*.toml names them
     prefers: ClassVar[frozenset[str]] = frozenset()  # other features: cores without run it too, but are never given it
+    unpacks: ClassVar[bool] = False  # it reads weights of int4, two a byte, and no others
     header: ClassVar[str | None] = None  # a file of firmware/ that its C includes besides driftc.h
 
     def __init__(self, core: Core | None = None) -> None:
@@ -42,6 +43,10 @@ class Kernel:
     def serves(self, call: Call) -> bool:
         """Whether it computes this call: operator, shapes, strides, ranges, epilogue, scales."""
         raise NotImplementedError
+
+    def computes(self, call: Call) -> bool:
+        """`serves`, and the weights lie in flash as it reads them."""
+        return self.unpacks == call.computed.packed and self.serves(call)
 
     def template(self, call: Call) -> str:
         """The file in driftc.templates with the layer's function; it sees `fn` and, as `k`, `values(call)`."""

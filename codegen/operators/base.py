@@ -132,6 +132,11 @@ class Operator:
         return (*self.inputs, *self.outputs)
 
     @property
+    def packed(self) -> bool:
+        """Its weights lie two a byte in flash: kernels compute it that unpack them."""
+        return False
+
+    @property
     def macs(self) -> int:
         """Multiply-accumulates of one inference, those on padding included."""
         return 0

@@ -61,7 +61,7 @@ def served(call: Call, chosen: Chosen, scratch: Buffer | None) -> Call:
 
 
 def _serves(kernel: Kernel, kinds: Sequence[tuple[Call, int]], room: int | None) -> bool:
-    serving = all(kernel.serves(call) for call, _ in kinds)
+    serving = all(kernel.computes(call) for call, _ in kinds)
     return serving and (room is None or all(kernel.scratch(call) <= room for call, _ in kinds))
 
 

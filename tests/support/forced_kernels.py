@@ -151,9 +151,11 @@ class Layers:
                 self.pair(code, (some(1, 3), some(1, 5), some(5, 16)))
 
 
-def layers(seed: int, wide: bool = False) -> bytes:
+def layers(seed: int, wide: bool = False, int4: bool = False) -> bytes:
     made = Layers(np.random.default_rng(seed), ModelBuilder())
     made.wide() if wide else made.every()
+    if int4:
+        made.builder.with_int4()
     return made.builder.build()
 
 
@@ -198,7 +200,9 @@ def _alone(
         return Call.whole(operator, tuple(ins), (out,), layer, backward)
 
     draft = call(0)
-    serving = [kernel for kernel in among if kernel.serves(draft)] or list(kernels())[:1]
+    serving = [kernel for kernel in among if kernel.computes(draft)] or [
+        kernel for kernel in kernels() if kernel.computes(draft)
+    ][:1]
     kernel = serving[turn % len(serving)]
     chosen = {operator: kernel}
     scratch = [replace(buffer, region=region) for buffer in scratch_of([draft], chosen, "scratch")]
@@ -210,10 +214,17 @@ def _alone(
 
 
 def prove(
-    seed: int, turn: int, core: str, folder: Path, engines: Sequence[str], among: Sequence[Kernel], wide: bool = False
+    seed: int,
+    turn: int,
+    core: str,
+    folder: Path,
+    engines: Sequence[str],
+    among: Sequence[Kernel],
+    wide: bool = False,
+    int4: bool = False,
 ) -> set[str]:
-    """The kernels that computed `layers(seed, wide)` to the specification's bytes."""
-    data = layers(seed, wide)
+    """The kernels that computed `layers(seed, wide, int4)` to the specification's bytes."""
+    data = layers(seed, wide, int4)
     path = folder / "layers.tflite"
     path.write_bytes(data)
     options = Options(core=core, planner="greedy")

@@ -80,7 +80,8 @@ def _tensor(name: str, index: int, raw: RawTensor, *, used: bool, computed: bool
     if raw.int4 and used and computed:
         raise ModelError(f"tensor {index} '{raw.name}': is int4; driftc takes it of constant weights alone")
     dtype = np.dtype(np.int8) if raw.dtype is None else raw.dtype
-    return Tensor(name, raw.shape, dtype, raw.quantization, None if computed else raw.data, raw.name, index)
+    data = None if computed else raw.data
+    return Tensor(name, raw.shape, dtype, raw.quantization, data, raw.name, index, int4=raw.int4)
 
 
 class Walk:

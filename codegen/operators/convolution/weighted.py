@@ -44,6 +44,10 @@ class Weighted(Operator):
         return self.weights.shape[self.channel_axis]
 
     @property
+    def packed(self) -> bool:
+        return self.weights.int4
+
+    @property
     def quantization(self) -> Quantization:
         """Of the weights."""
         if self.weights.quantization is None:
