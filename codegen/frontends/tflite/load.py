@@ -17,7 +17,14 @@ from driftc.codegen.frontends.constants import FUNCTIONS, Constants
 from driftc.codegen.frontends.missing import missing_text
 from driftc.codegen.frontends.tflite.constant import BY_SHAPE, folded
 from driftc.codegen.frontends.tflite.node import Node
-from driftc.codegen.frontends.tflite.schema import LARGEST_TENSOR, RawModel, RawOperator, RawTensor, read
+from driftc.codegen.frontends.tflite.schema import (
+    LARGEST_OPERANDS,
+    LARGEST_TENSOR,
+    RawModel,
+    RawOperator,
+    RawTensor,
+    read,
+)
 from driftc.codegen.frontends.tflite.variables import HANDLE, Variables
 from driftc.codegen.graph import Graph
 from driftc.codegen.names import Names, model_name
@@ -201,6 +208,7 @@ class Walk:
         operator = BySample.of(node, kind) if batch else kind.from_tflite(node)
         if node.open:
             operator = self._settled(node, operator)
+        _check_size(node, operator)
         (operator.check_float if operator.is_float else operator.check)()
         data = [tensor.data for tensor in operator.inputs if tensor.data is not None]
         if data and len(data) == len(operator.inputs) and not operator.is_float and node.raw.outputs:
@@ -234,6 +242,19 @@ def _refuse_missing(steps: Sequence[Operator | Node]) -> None:
     missing = [(step.raw.code, step.label) for step in steps if isinstance(step, Node)]
     if missing:
         raise ModelError(missing_text(missing))
+
+
+def _check_size(node: Node, operator: Operator) -> None:
+    """What is planned has a size that a microcontroller could hold, and that this machine can plan for."""
+    held = [tensor for tensor in (*operator.inputs, *operator.outputs) if tensor.data is None]
+    size = sum(tensor.size for tensor in held)
+    if size > LARGEST_OPERANDS:
+        most = max(held, key=lambda tensor: tensor.size)
+        node.refuse(
+            f"works on {size:,} values at once, '{most.label}' {list(most.shape)} among them; driftc plans up to "
+            f"{LARGEST_OPERANDS:,}, which is more than a microcontroller holds: export the model for smaller inputs, "
+            "and with a batch of 1"
+        )
 
 
 def _check_scale(tensor: Tensor) -> None:

@@ -18,6 +18,7 @@ from driftc.codegen.errors import ModelError
 from driftc.codegen.tensor import Array, Quantization, Shape
 
 LARGEST_TENSOR = 1 << 26  # bytes; beyond any microcontroller, and a bound on what a hostile file can ask for
+LARGEST_OPERANDS = 16_000_000  # values that one operator reads and makes; planning takes some 60 bytes of each
 LARGEST_RANK = 8
 LARGEST_FILE = 1 << 28
 LONGEST_NAME = 1 << 14
