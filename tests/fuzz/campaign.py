@@ -7,12 +7,14 @@ import io
 import multiprocessing
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from fuzz.judge import Verdict, judge
+from fuzz.compared import OPTIONS, KeptTflm
+from fuzz.judge import Checks, Verdict, judge
 from fuzz.mutate import Mutant, Mutator
 from fuzz.rebuild import Rebuilder
 from fuzz.seeds import seeds
@@ -20,16 +22,23 @@ from fuzz.seeds import seeds
 
 @dataclass(frozen=True)
 class Task:
-    """Mutants `first` to `first + count` of one model. Of those that compile, every `build`-th is given to gcc, every
-    `run`-th is run in NumPy, every `sanitize`-th on the host under sanitizers (0: none)."""
+    """Mutants `first` to `first + count` of one model.
+
+    Of those that compile, every `optimal`-th is planned by the solver, every `build`-th is given to gcc, every `run`-th
+    is run in NumPy, every `sanitize`-th on the host under sanitizers, every `reference`-th in TFLite Micro, and every
+    `options`-th is compiled with the next of compared.OPTIONS too (0: none).
+    """
 
     model: str
     first: int
     count: int
     rebuilt: bool = False
+    optimal: int = 1
     build: int = 10
     run: int = 5
     sanitize: int = 0
+    reference: int = 0
+    options: int = 0
 
     def mutants(self) -> Iterator[Mutant]:
         if self.rebuilt:
@@ -39,10 +48,12 @@ class Task:
 
 @dataclass
 class Outcome:
-    """`faults` are what must not be; `messages` every different refusal, for people to read."""
+    """`faults` are what must not be; `stood` how many of the compiled stood which check; `messages` every different
+    refusal, for people to read."""
 
     refused: int = 0
     compiled: int = 0
+    stood: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
     messages: set[str] = field(default_factory=set)
 
@@ -84,6 +95,7 @@ def _count(outcome: Outcome, task: Task, seed: int, description: str, verdict: V
         outcome.faults.append(f"{way}{task.model} {seed} ({description}): {verdict.fault}")
     if verdict.compiled:
         outcome.compiled += 1
+        outcome.stood.update(verdict.stood)
     else:
         outcome.refused += 1
         outcome.messages.add(verdict.message)
@@ -92,23 +104,33 @@ def _count(outcome: Outcome, task: Task, seed: int, description: str, verdict: V
 def _work(task: Task, connection: Connection, keep: Path | None) -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     taken = 0
-    with tempfile.TemporaryDirectory() as name:
+    tflm = KeptTflm()
+    with tempfile.TemporaryDirectory() as name, contextlib.closing(tflm):
         folder = Path(name)
         os.environ["DRIFTC_CACHE"] = str(folder / "cache")
         for mutant in task.mutants():
-            turn = taken + 1
-
-            def due(every: int, turn: int = turn) -> bool:
-                return every > 0 and turn % every == 0
-
-            sanitize = due(task.sanitize)
             with contextlib.redirect_stdout(io.StringIO()):
-                verdict = judge(
-                    folder, mutant.data, build=due(task.build), run=due(task.run) or sanitize, sanitize=sanitize
-                )
+                verdict = judge(folder, mutant.data, _checks(task, taken + 1, tflm))
             taken += verdict.compiled
             if verdict.fault and keep is not None:
                 keep.mkdir(parents=True, exist_ok=True)
                 (keep / f"{task.model}-{'r' if task.rebuilt else 'm'}{mutant.seed}.tflite").write_bytes(mutant.data)
             connection.send((mutant.seed, mutant.description, verdict))
     connection.send(None)
+
+
+def _checks(task: Task, turn: int, tflm: KeptTflm) -> Checks:
+    """Of accepted mutant number `turn`."""
+
+    def due(every: int) -> bool:
+        return every > 0 and turn % every == 0
+
+    names = [*OPTIONS]
+    return Checks(
+        planner="optimal" if due(task.optimal) else "greedy",
+        build=due(task.build),
+        run=due(task.run),
+        sanitize=due(task.sanitize),
+        reference=tflm if due(task.reference) else None,
+        options=names[(task.first + turn // task.options) % len(names)] if due(task.options) else "",
+    )

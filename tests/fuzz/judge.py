@@ -12,23 +12,20 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
-
-import numpy as np
 
 from driftc.codegen.compiled import Compiled
 from driftc.codegen.errors import DriftcError, ModelError
 from driftc.codegen.lower import lower
 from driftc.codegen.options import Options
 from driftc.codegen.report.tables import print_report
-from driftc.codegen.samples import random
-from driftc.simulator.engine import Target
-from driftc.simulator.host import HostEngine
-from driftc.simulator.reference import GraphRun, PlanRun
+from driftc.simulator.references import TflmReference
+from fuzz.compared import everywhere, plan_in_numpy, with_options
 
 SECONDS = 20.0  # of processor time, for one mutant
+SECONDS_WITH_OPTIONS = 60.0  # for one that is planned with options
 MEBIBYTES = 1024  # of resident memory, at any time
 ADDRESS_SPACE = 3 << 30  # a bound on the damage, should it take more
 MOST_MACS = 5_000_000  # above, the specification is not run in NumPy
@@ -46,48 +43,100 @@ class TooSlow(BaseException):
 
 
 @dataclass(frozen=True)
+class Checks:
+    """What an accepted mutant must stand, beside being emitted.
+
+    `planner`: as --planner. `build`: every warning of gcc is an error, and the report is printed. `run`: the Plan
+    computes what the Graph says, in NumPy. `sanitize`: so does the C, under ASan and UBSan. `reference`: so does TFLite
+    Micro, where it takes the model. `options`: it is compiled with compared.OPTIONS of that name too, and what is made
+    stands the same.
+    """
+
+    planner: str = "optimal"
+    build: bool = False
+    run: bool = False
+    sanitize: bool = False
+    reference: TflmReference | None = None
+    options: str = ""
+
+
+@dataclass(frozen=True)
 class Verdict:
-    """`fault` says what driftc did wrong, "" for nothing; `compiled` whether it took the mutant as a model."""
+    """`fault` says what driftc did wrong, "" for nothing; `compiled` whether it took the mutant as a model.
+
+    `stood` are the checks that it stood, "tflm" and names of options among them.
+    """
 
     compiled: bool
     fault: str = ""
     message: str = ""
+    stood: tuple[str, ...] = ()
 
 
-def judge(folder: Path, data: bytes, *, build: bool, run: bool, sanitize: bool = False) -> Verdict:
-    """Compile `data` as a model in `folder`.
-
-    `build` also compiles the C with every warning as an error, `run` compares the Plan with the Graph in NumPy, and
-    `sanitize` the C under ASan and UBSan with the Plan.
-    """
+def judge(folder: Path, data: bytes, checks: Checks) -> Verdict:
+    """Compile `data` as a model in `folder`, and hold it to `checks`."""
     path = folder / FILE
     path.write_bytes(data)
     before = peak_mebibytes()  # the process may have had more, with a framework loaded
+    options = Options(core="cortex-m4", planner=checks.planner)
+    stood: list[str] = []
     try:
         with limited(), warnings.catch_warnings():
             warnings.simplefilter("error")
             try:
-                lowered = lower(path, Options())
+                lowered = lower(path, options)
             except ModelError as error:
                 return Verdict(False, unclear(str(error)), str(error))
-            compiled = Compiled(data, Options(core="cortex-m4"), lowered)
+            compiled = Compiled(data, options, lowered)
             sizeable = sum(layer["macs"] for layer in compiled.report["layers"]) > MOST_MACS
-            sources = _sources(compiled, selftest=(build or sanitize) and not sizeable)
-        if build:
+            sources = _sources(compiled, selftest=(checks.build or checks.sanitize) and not sizeable)
+        if checks.build:
             _compile(folder, sources)
-        if run and not sizeable:
-            _compare(compiled, sanitize)
-        if build and not sizeable:
-            print_report(compiled, folder)
+        if not sizeable:
+            stood += _stands(compiled, checks)
+            stood += _with_options(compiled, path, checks) if checks.options else []
+            if checks.build:
+                print_report(compiled, folder)
     except TooSlow:
-        return Verdict(True, f"not done after {SECONDS:g} s\n{_where()}")
+        return Verdict(True, f"not done in time\n{_where()}")
     except DriftcError as error:
         return Verdict(True, f"accepted, then {type(error).__name__}: {error}")
     except Exception:
         return Verdict(True, _where())
     if (used := peak_mebibytes()) > max(MEBIBYTES, before):
         return Verdict(True, f"takes {used} MiB")
-    return Verdict(True)
+    return Verdict(True, stood=tuple(stood))
+
+
+def _stands(compiled: Compiled, checks: Checks) -> list[str]:
+    stood = []
+    if checks.run:
+        plan_in_numpy(compiled)
+        stood.append("plan")
+    if checks.sanitize or checks.reference is not None:
+        taken = everywhere(compiled, sanitize=checks.sanitize, reference=checks.reference)
+        stood += ["host"] * checks.sanitize + ["tflm"] * taken
+    return stood
+
+
+def _with_options(compiled: Compiled, path: Path, checks: Checks) -> list[str]:
+    try:
+        with limited(SECONDS_WITH_OPTIONS), warnings.catch_warnings():
+            warnings.simplefilter("error")
+            try:
+                other = with_options(compiled, path, checks.options)
+            except DriftcError as error:
+                if len(str(error).splitlines()) != 1 or not str(error).isprintable() or len(str(error)) > 1500:
+                    raise AssertionError(f"with options {checks.options}: not one line: {error!s:.300}") from None
+                return [f"{checks.options} refused"]
+            sources = other.sources
+        if checks.build:
+            _compile(path.parent, sources)
+        _stands(other, replace(checks, run=True, reference=None))
+    except Exception as problem:
+        problem.add_note(f"with options {checks.options}")
+        raise
+    return [checks.options]
 
 
 def peak_mebibytes() -> int:
@@ -146,32 +195,9 @@ def _compile(folder: Path, sources: dict[str, str | bytes]) -> None:
         raise AssertionError("the C does not compile:\n" + "\n".join(done.stderr.splitlines()[:12]))
 
 
-def _compare(compiled: Compiled, sanitize: bool) -> None:
-    lowered = compiled.lowered
-    samples = random(1, lowered.graph.inputs, compiled._index_limits()).quantized
-    wanted = []
-    graph, plan = GraphRun(lowered.graph), PlanRun(lowered.plan)
-    for sample in samples:
-        values = graph.run(sample)
-        outputs, layers = (plan if lowered.plan.states else PlanRun(lowered.plan)).run(sample)
-        for tensor, layer in zip(lowered.plan.layers, layers, strict=True):
-            assert np.array_equal(values[tensor.name].reshape(layer.shape), layer), f"Plan and Graph differ: {tensor}"
-        for tensor, output in zip(lowered.plan.output_tensors, outputs, strict=True):
-            assert np.array_equal(values[tensor.name], output), f"Plan and Graph differ: output {tensor}"
-        wanted.append((outputs, layers))
-    if not sanitize:
-        return
-    runs = HostEngine(sanitize=True).run(compiled.program(Target(cc="gcc")), samples, trace=True)
-    for (outputs, layers), found in zip(wanted, runs, strict=True):
-        for number, layer in enumerate(layers):
-            assert np.array_equal(found.tensors[number], layer), f"C and Plan differ: {lowered.plan.layers[number]}"
-        for mine, theirs in zip(outputs, found.outputs, strict=True):
-            assert np.array_equal(mine, theirs), "C and Plan differ in an output"
-
-
 @contextmanager
-def limited() -> Iterator[None]:
-    """Inside, raise TooSlow after SECONDS, and MemoryError beyond ADDRESS_SPACE."""
+def limited(seconds: float = SECONDS) -> Iterator[None]:
+    """Inside, raise TooSlow after `seconds`, and MemoryError beyond ADDRESS_SPACE."""
 
     def expire(number: int, frame: FrameType | None) -> None:
         raise TooSlow
@@ -180,7 +206,7 @@ def limited() -> Iterator[None]:
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     with contextlib.suppress(OSError, ValueError):  # macOS has no such limit
         resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, hard))
-    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from shared_data import data_folder
 
+from driftc.simulator.references import TflmReference
 from fuzz.campaign import Outcome, Task, run_task
-from fuzz.judge import judge, unclear
+from fuzz.judge import Checks, judge, unclear
 from fuzz.seeds import BUILT, ZOO, real_models, seeds
 
 REAL = [path.stem for path in real_models()]
@@ -35,6 +36,11 @@ def every(number: int) -> int:
     return number if shutil.which("gcc") else 0
 
 
+def by_tflm(number: int) -> int:
+    """Every how many compiled mutants are compared with TFLite Micro; none where it is absent."""
+    return number if TflmReference().missing() is None else 0
+
+
 @pytest.mark.parametrize("model", [*BUILT, *ZOO])
 def test_damaged_built_models(model: str) -> None:
     do(Task(model, 1, QUICK, build=every(10)))
@@ -42,7 +48,7 @@ def test_damaged_built_models(model: str) -> None:
 
 @pytest.mark.parametrize("model", BUILT)
 def test_rearranged_models(model: str) -> None:
-    found = do(Task(model, 1, 2 * QUICK, rebuilt=True, build=every(8)))
+    found = do(Task(model, 1, 2 * QUICK, rebuilt=True, build=every(8), reference=by_tflm(2), options=3))
     assert found.compiled > 3
     assert found.refused > 3
 
@@ -50,7 +56,7 @@ def test_rearranged_models(model: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("model", BUILT)
 def test_rearranged_models_under_sanitizers(model: str) -> None:
-    do(Task(model, 1001, 2 * QUICK, rebuilt=True, build=every(8), sanitize=every(8)))
+    do(Task(model, 1001, 2 * QUICK, rebuilt=True, build=every(8), sanitize=every(4), reference=by_tflm(1), options=2))
 
 
 @pytest.mark.slow
@@ -72,7 +78,7 @@ def test_there_are_2000_mutants_of_real_models() -> None:
 @pytest.mark.parametrize("model", [*BUILT, *ZOO])
 def test_undamaged_models_compile(model: str, tmp_path: Path) -> None:
     """Else all mutants of them would be refused, and nothing tested."""
-    verdict = judge(tmp_path, seeds()[model](), build=False, run=True)
+    verdict = judge(tmp_path, seeds()[model](), Checks(run=True))
     assert verdict.compiled, verdict.message
     assert not verdict.fault
 
