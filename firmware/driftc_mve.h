@@ -22,12 +22,14 @@
 /* A layer's constants, in the order in which the vector functions read them. */
 typedef struct {
     const int8_t *weights; /* for 4 channels: each vector of 16 inputs by the first, the second, ...; rows padded with 0 */
-    const int32_t *scales; /* for 4 channels: biases, multipliers, left shifts (below 0) */
+    const int32_t *scales; /* for 4 channels: biases, multipliers, a word of left shifts (below 0); see each function */
     int32_t run;           /* bytes in a row of a window */
     int32_t rows;
     int32_t channels;
     int32_t zero;      /* zero point of the output */
     int32_t low, high; /* the smallest and the largest output */
+    int32_t multiplier; /* where all channels share one: then the scales are only biases */
+    int32_t shift;      /* of the same, left */
 } driftc_mve_t;
 
 /* Of an elementwise operator, in the order in which its function reads them. */
@@ -58,13 +60,16 @@ DRIFTC_INLINE int32_t driftc_scaled_lane(int32_t x, int32_t multiplier, int32_t 
     return (int32_t)(shift == 0 ? high : (high + ((int64_t)1 << (-shift - 1))) >> -shift);
 }
 
-/* A finished sum as int8, by the scales of four channels (or 16, in fours). Halves are rounded away from zero, or upwards,
- * where nothing below the zero point is kept. */
-DRIFTC_INLINE int32_t driftc_lane(uint32_t sum, const int32_t *scale, int away, int32_t zero)
+/* A finished sum as int8. Halves are rounded away from zero, or upwards, where nothing below the zero point is kept. */
+DRIFTC_INLINE int32_t driftc_lane(uint32_t sum, int32_t multiplier, int32_t shift, int away, int32_t zero)
 {
-    const int32_t total = (int32_t)(sum + (uint32_t)scale[0]);
+    return driftc_clamp(driftc_scaled_lane((int32_t)sum, multiplier, shift, away) + zero, -128, 127);
+}
 
-    return driftc_clamp(driftc_scaled_lane(total, scale[4], scale[8], away) + zero, -128, 127);
+/* Byte `place` of a word. */
+DRIFTC_INLINE int32_t driftc_byte_of(int32_t word, int place)
+{
+    return (int8_t)(uint8_t)((uint32_t)word >> (8 * place));
 }
 
 #endif

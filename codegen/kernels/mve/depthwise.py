@@ -12,7 +12,7 @@ from driftc.codegen.kernels.dsp.matrix import starts_at
 from driftc.codegen.kernels.dsp.scales import scales_of
 from driftc.codegen.kernels.kernel import Kernel, Shared
 from driftc.codegen.kernels.mve.matrix import GATHERED
-from driftc.codegen.kernels.mve.vectors import BYTES, SIXTEEN, lanes, vectors
+from driftc.codegen.kernels.mve.vectors import BYTES, SIXTEEN, lanes_of_sixteen, vectors
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
 from driftc.codegen.operators.walk import Walk
@@ -58,7 +58,7 @@ class Depthwise(Kernel):
         scales = scales_of(operator)
         assert scales is not None
         weights = np.where(scales.idle, 0, _taps(operator)).astype(np.int8)
-        return {"vectors": _by_sixteen(weights), "lanes": lanes(scales, SIXTEEN)}
+        return {"vectors": _by_sixteen(weights), "lanes": lanes_of_sixteen(scales)}
 
     def walk(self, operator: Operator, backward: bool = False) -> Walk | None:
         """The operator's own is right: all of 16 channels are read before any is written."""
@@ -76,6 +76,8 @@ class Depthwise(Kernel):
             "taps": op.kernel[0] * op.kernel[1],
             "run": op.kernel[0] * op.kernel[1],
             "runs": 1,
+            "scales": ("starts", 16) if self.sums else ("lanes", 36),
+            "uniform": (0, 0),
             "zero": scales.zero if scales else 0,
             "range": (scales.low, scales.high) if scales else (0, 0),
             "first": op.interior(1)[0],

@@ -9,7 +9,7 @@ import numpy as np
 from driftc.codegen.kernels.dsp.matrix import starts_at
 from driftc.codegen.kernels.dsp.scales import in_fours, scales_of
 from driftc.codegen.kernels.kernel import Kernel, Shared
-from driftc.codegen.kernels.mve.vectors import BYTES, lanes, packed, vectors
+from driftc.codegen.kernels.mve.vectors import BYTES, lanes, packed, vectors, wrapped
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.tensor import Array
@@ -58,7 +58,7 @@ class Matrix(Kernel):
             return found | {"starts": in_fours(operator.folded_bias.astype(np.int32))} | other
         scales = scales_of(operator)
         assert scales is not None
-        return found | {"lanes": lanes(scales)}
+        return found | ({"biases": in_fours(wrapped(scales.bias))} if scales.uniform else {"lanes": lanes(scales)})
 
     def scratch(self, call: Call) -> int:
         """For the sums of two pixels."""
@@ -79,8 +79,11 @@ class Matrix(Kernel):
         op = call.computed
         assert isinstance(op, Weighted)
         scales, runs = None if self.sums else scales_of(op), self.runs(call.operator)
+        uniform = scales is not None and scales.uniform
         return {
             "sums": self.sums,
+            "scales": ("starts", 4) if self.sums else ("biases", 4) if uniform else ("lanes", 9),
+            "uniform": (int(scales.multiplier[0]), -1 - int(scales.shift[0])) if scales and uniform else (0, 0),
             "whole": -(-call.channels.count // 4) * 4,
             "copied": False,
             "run": runs[0],
@@ -114,6 +117,7 @@ class Matrix(Kernel):
             "tail": runs[0] % BYTES != 0,
             "signed": scales is not None and scales.signed,
             "clamped": scales is not None and scales.clamped,
+            "uniform": scales is not None and scales.uniform,
         }
 
     def _name(self, call: Call, pixels: int) -> str:

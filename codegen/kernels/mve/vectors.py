@@ -24,13 +24,30 @@ def vectors(run: int) -> int:
     return -(-run // BYTES)
 
 
-def lanes(scales: Scales, order: Sequence[int] = (0, 1, 2, 3)) -> NDArray[np.int32]:
-    """[channels / 4, 3, 4]: bias, multiplier and left shift of four channels; taken in `order` from each so many."""
+def lanes(scales: Scales) -> NDArray[np.int32]:
+    """[channels / 4, 9]: biases and multipliers of four channels, and their left shifts, bytes of one word."""
+    values, shifts = _by_four(scales, range(4))
+    return np.concatenate([values.reshape(-1, 8), shifts], axis=1)
+
+
+def lanes_of_sixteen(scales: Scales) -> NDArray[np.int32]:
+    """[channels / 16, 36]: four words of shifts, then biases and multipliers of each four; as products come out."""
+    values, shifts = _by_four(scales, SIXTEEN)
+    return np.concatenate([shifts.reshape(-1, 4), values.reshape(-1, 32)], axis=1)
+
+
+def _by_four(scales: Scales, order: Sequence[int]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """[channels / 4, 2, 4] biases and multipliers, [channels / 4, 1] left shifts; in `order` of each so many."""
     rows = np.stack([scales.bias, scales.multiplier, -1 - scales.shift.astype(np.int64)])
     padded = np.pad(rows, ((0, 0), (0, -rows.shape[1] % len(order))))
-    taken = padded.reshape(3, -1, len(order))[:, :, list(order)]
-    wrapped = (taken & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
-    return np.ascontiguousarray(wrapped.reshape(3, -1, 4).transpose(1, 0, 2))
+    taken = padded.reshape(3, -1, len(order))[:, :, list(order)].reshape(3, -1, 4)
+    shifts = np.ascontiguousarray(taken[2].astype(np.int8)).view("<i4").astype(np.int32)
+    return np.ascontiguousarray(wrapped(taken[:2]).transpose(1, 0, 2)), shifts
+
+
+def wrapped(values: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Modulo 2^32."""
+    return (values & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
 
 
 def packed(op: Weighted, runs: Sequence[int]) -> NDArray[np.int8]:
