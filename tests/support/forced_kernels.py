@@ -116,6 +116,9 @@ class Layers:
             self.depthwise((24, 19, 2), (3, 3), padding=str(random.choice(["SAME", "VALID"])))
             self.depthwise((6, some(5, 6), some(3, 4, 6)), (some(2, 3, 5), some(1, 3)), stride=some(1, 2))
             self.depthwise((9, some(1, 9), some(4, 5)), (some(3, 7), 1), dilation=some(1, 2), padding="SAME")
+            self.depthwise(
+                (5, some(4, 6), some(2, 3, 5)), (some(1, 2, 3, 4), some(2, 5)), some(2, 3, 4, 8), stride=some(1, 2)
+            )
             self.pool("average_pool_2d", (5, some(5, 6), some(4, 6, 9)), (some(2, 5), some(3, 5)), some(1, 2))
             self.pool("max_pool_2d", (5, some(5, 6), some(4, 6, 9)), (some(2, 3), some(1, 3)), some(1, 2))
             x = self.input(some(1, 5, 40), some(3, 9), some(4, 6, 13))
@@ -145,6 +148,9 @@ class Layers:
                 self.depthwise((5, some(4, 5), channels), (some(1, 2, 4), some(1, 2, 4)), padding="VALID")
                 self.depthwise((9, some(1, 5), channels), (5, some(1, 4, 5)), dilation=some(1, 2))
                 self.depthwise((some(2, 18), 1, channels), (some(10, 17), 1))
+                self.depthwise(
+                    (5, some(4, 6), channels // 4), (some(1, 3), some(2, 4)), some(2, 3, 4, 6), stride=some(1, 2)
+                )
             self.pool("average_pool_2d", (5, some(5, 6), some(16, 20, 33)), (some(2, 5), some(3, 5)), some(1, 2))
             self.pool("max_pool_2d", (5, some(5, 6), some(16, 20, 33)), (some(2, 3), some(1, 3)), some(1, 2))
             for code in ("add", "sub", "mul"):

@@ -2,87 +2,107 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from driftc.codegen.kernels.depthwise import ByTaps, interior, sums_whole
+from driftc.codegen.kernels.dsp.matrix import bytes_of, starts_at
 from driftc.codegen.kernels.dsp.scales import scales_of
-from driftc.codegen.kernels.kernel import Kernel
+from driftc.codegen.kernels.kernel import Shared
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
-from driftc.codegen.operators.walk import Walk
 from driftc.codegen.tensor import Array
 
 if TYPE_CHECKING:
     from driftc.codegen.plan.plan import Call
 
 UNROLLED = 16  # taps at most
-# Instructions on the emulated Cortex-M4 (gcc 12 -O2).
-MAC, MAC_ALONE, LOOPED = 2.6, 5.0, 1.2  # of fours, of channels by themselves, and more for a tap in a loop
-RESULT, PIXEL, TAP, CALL = 12.0, 14.0, 14.0, 40.0
+MULTIPLICITIES = (1, 2, 4, 8, 16, 32)  # of which four channels of the output come from one, two or four of the input
+# Instructions on the emulated Cortex-M4 (gcc 12 -O2): a tap of four channels, by their number for each of the input;
+# more of it in a loop; four channels; a pixel, a tap that is found, a window.
+TAP, LOOPED = {1: 11.0, 2: 12.0}, 2.0
+TAP_OF_ONE = 9.0
+FOUR, SIGN, CLAMP, SUMS = 42.0, 4.0, 5.0, 16.0
+PIXEL, FOUND, WINDOW, CALL, REST = 36.0, 8.0, 40.0, 60.0, 44.0
 GATHERED = 10.0  # a result of which statistics are taken, more
 
 
-class Depthwise(Kernel):
-    """One output channel for each input channel; the rest of four one by one."""
+class Depthwise(ByTaps):
+    """The rest of four channels are the last of a four that begins before them, with weights of 0 for the others."""
 
     name = "dsp/depthwise"
     needs = frozenset({"dsp"})
     header = "driftc_dsp.h"
-    sums: ClassVar[bool] = False  # those of a pixel are gathered in scratch, for statistics
 
     def serves(self, call: Call) -> bool:
         op = call.computed
-        single = isinstance(op, DepthwiseConv2D) and op.multiplicity == 1
-        return single and sums_whole(call, "statistics" if self.sums else "requantize")
+        if not isinstance(op, DepthwiseConv2D) or op.multiplicity not in MULTIPLICITIES or call.channels.count < 4:
+            return False
+        last = call.channels.start.literal == op.channels - call.channels.count
+        in_fours = starts_at(call.channels, 4) and (call.channels.count % 4 == 0 or last)
+        return in_fours and sums_whole(call, "statistics" if self.sums else "requantize")
 
     def template(self, call: Call) -> str:
         return "dsp/depthwise.c.j2"
 
+    def shared(self, call: Call) -> tuple[Shared, ...]:
+        about = self._variant(call) | {"unrolled": UNROLLED}
+        return (*super().shared(call), Shared(self._name(call), "dsp/depthwise_taps.c.j2", about))
+
     def constants(self, operator: Operator) -> dict[str, Array]:
-        """`taps` as the weights are: [kernel rows, kernel pixels, channels]."""
+        """`taps` [channels / 4, taps, 4], and the scales."""
         assert isinstance(operator, DepthwiseConv2D) and operator.weights.data is not None
         scales = scales_of(operator)
         assert scales is not None
-        return {"taps": np.where(scales.idle, 0, operator.weights.data[0]).astype(np.int8)} | scales.constants()
-
-    def walk(self, operator: Operator, backward: bool = False) -> Walk | None:
-        """The operator's own is right: all of four channels are read before any is written."""
-        return operator.walk(backward)
-
-    def reverses(self, operator: Operator) -> bool:
-        return operator.reversible
+        found = {"taps": _by_four(np.where(scales.idle, 0, operator.weights.data[0]))}
+        return found | {
+            "scales": rest_last(np.stack([scales.twice, scales.multiplier], axis=1)),
+            "shifts": rest_last(scales.shift),
+        }
 
     def values(self, call: Call) -> dict[str, Any]:
         op = call.computed
         assert isinstance(op, DepthwiseConv2D)
-        taps = op.kernel[0] * op.kernel[1]
-        about = {
-            "sums": self.sums,
-            "taps": taps,
-            "unrolled": taps <= UNROLLED,
-            "fours": call.channels.count // 4 * 4,
-        }
-        scales = scales_of(op)
-        if self.sums or scales is None:
-            return about
-        return about | {
-            "zero": 2 * scales.zero + 1,
-            "scale": "driftc_signed" if scales.signed else "driftc_rectified",
-            "clamp": (scales.low, scales.high) if scales.clamped else None,
+        scales = None if self.sums else scales_of(op)
+        return super().values(call) | {
+            "zero": 2 * scales.zero + 1 if scales else 0,
+            "low": bytes_of(scales.low) if scales else 0,
+            "high": bytes_of(scales.high) if scales else 0,
+            "function": self._name(call),
         }
 
     def cost(self, call: Call) -> float:
-        op, y = call.computed, call.outputs[0]
+        op, about = call.computed, self._variant(call)
         assert isinstance(op, DepthwiseConv2D)
-        taps = op.kernel[0] * op.kernel[1]
-        pixels, channels = call.rows.count * y.shape[1], call.channels.count
-        inner = interior(op) if taps <= UNROLLED else 0.0
-        looped = (1 - inner) * LOOPED * taps
-        four = MAC * taps + RESULT + looped
-        alone = MAC_ALONE * taps + RESULT + 4 * looped
-        each = channels // 4 * 4 * four + channels % 4 * alone + PIXEL + (1 - inner) * TAP * taps
-        return CALL + pixels * each
+        taps: int = about["taps"]
+        each = TAP.get(op.multiplicity, TAP_OF_ONE) + LOOPED * (taps > UNROLLED)
+        finished = SUMS if self.sums else FOUR + SIGN * about["signed"] + CLAMP * about["clamped"]
+        rest = call.channels.count % 4 > 0
+        fours = call.channels.count // 4 + rest
+        rows, width = call.rows.count, call.outputs[0].shape[1]
+        window = WINDOW + FOUND * taps
+        pixel = PIXEL + REST * rest + fours * (taps * each + finished) + (1 - interior(op)) * window
+        gathered = GATHERED * call.channels.count if self.sums else 0.0
+        return CALL + rows * (width * (pixel + gathered) + window)
+
+    def _variant(self, call: Call) -> dict[str, Any]:
+        op = call.computed
+        assert isinstance(op, DepthwiseConv2D)
+        scales = None if self.sums else scales_of(op)
+        return {
+            "taps": op.kernel[0] * op.kernel[1],
+            "multiplicity": op.multiplicity,
+            "sums": self.sums,
+            "signed": scales is not None and scales.signed,
+            "clamped": scales is not None and scales.clamped,
+        }
+
+    def _name(self, call: Call) -> str:
+        about = self._variant(call)
+        several = [f"by{about['multiplicity']}"] if about["multiplicity"] > 1 else []
+        marks = [mark for mark in ("sums", "signed", "clamped") if about[mark]]
+        return "_".join(["driftc_fours", str(about["taps"]), *several, *marks])
 
 
 class DepthwiseSums(Depthwise):
@@ -93,28 +113,23 @@ class DepthwiseSums(Depthwise):
 
     def constants(self, operator: Operator) -> dict[str, Array]:
         assert isinstance(operator, DepthwiseConv2D) and operator.weights.data is not None
-        other = {key: data for key, data in operator.constants().items() if key != "weights"}
-        return {"taps": operator.weights.data[0]} | other
+        other = {key: data for key, data in operator.constants().items() if key not in ("weights", "bias")}
+        starts = rest_last(operator.folded_bias.astype(np.int32))
+        return {"taps": _by_four(operator.weights.data[0]), "starts": starts} | other
 
     def scratch(self, call: Call) -> int:
         return 4 * call.channels.count
 
-    def cost(self, call: Call) -> float:
-        return super().cost(call) + GATHERED * call.rows.count * call.outputs[0].shape[1] * call.channels.count
+
+def rest_last(data: Array) -> Array:
+    """Channels along the first axis in fours, the rest of four at the end of the last, behind zeros."""
+    count = len(data)
+    missing = np.zeros((-count % 4, *data.shape[1:]), data.dtype)
+    return np.concatenate([data[: count // 4 * 4], missing, data[count // 4 * 4 :]])
 
 
-def sums_whole(call: Call, epilogue: str = "requantize") -> bool:
-    """A depthwise convolution that finishes whole sums in the short form, or hands them on."""
-    op = call.computed
-    if not isinstance(op, DepthwiseConv2D) or op.inputs[0].dtype != np.int8:
-        return False
-    x, y = call.inputs[0], call.outputs[0]
-    plain = call.epilogue == epilogue and call.reduce is None and x.strides[2] == 1
-    return plain and y.strides[2] == y.dtype.itemsize and (epilogue == "statistics" or scales_of(op) is not None)
-
-
-def interior(op: DepthwiseConv2D) -> float:
-    """The share of the windows that lie wholly inside the input."""
-    height, width, _ = op.outputs[0].hwc
-    (top, bottom), (left, right) = op.interior(0), op.interior(1)
-    return (bottom - top) * (right - left) / (height * width)
+def _by_four(weights: Array) -> Array:
+    """[kernel rows, kernel pixels, channels] as [channels / 4, taps, 4]."""
+    taps = weights.shape[0] * weights.shape[1]
+    channels = rest_last(np.ascontiguousarray(weights.reshape(taps, -1).T.astype(np.int8)))
+    return np.ascontiguousarray(channels.reshape(-1, 4, taps).transpose(0, 2, 1))

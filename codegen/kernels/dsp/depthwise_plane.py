@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from driftc.codegen.kernels.dsp.depthwise import sums_whole
+from driftc.codegen.kernels.depthwise import sums_whole
 from driftc.codegen.kernels.dsp.scales import scales_of
 from driftc.codegen.kernels.kernel import Kernel, Shared
 from driftc.codegen.operators.base import Operator

@@ -115,8 +115,8 @@ class Matrix(Kernel):
             "whole": -(-count // 4) * 4 if self.sums else count // 4 * 4,
             "rest": 0 if self.sums else count % 4,
             "zero": 2 * scales.zero + 1 if scales else 0,
-            "low": _bytes(scales.low) if scales else 0,
-            "high": _bytes(scales.high) if scales else 0,
+            "low": bytes_of(scales.low) if scales else 0,
+            "high": bytes_of(scales.high) if scales else 0,
             "two": self._matrix(call, 2),
             "one": self._matrix(call, 1),
         }
@@ -159,6 +159,6 @@ def starts_at(channels: Span, multiple: int) -> bool:
     return start.constant % multiple == 0 and all(factor % multiple == 0 for _, factor in start.factors)
 
 
-def _bytes(value: int) -> str:
+def bytes_of(value: int) -> str:
     """The int8 in each byte of a word, as C has it."""
     return f"0x{(value & 0xFF) * 0x01010101:08X}u"

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from driftc.codegen.kernels.dsp.depthwise import interior, sums_whole
+from driftc.codegen.kernels.depthwise import ByTaps, interior, sums_whole
 from driftc.codegen.kernels.dsp.matrix import starts_at
 from driftc.codegen.kernels.dsp.scales import scales_of
-from driftc.codegen.kernels.kernel import Kernel, Shared
+from driftc.codegen.kernels.kernel import Shared
 from driftc.codegen.kernels.mve.matrix import GATHERED
 from driftc.codegen.kernels.mve.vectors import BYTES, SIXTEEN, lanes_of_sixteen, vectors
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
-from driftc.codegen.operators.walk import Walk
 from driftc.codegen.tensor import Array
 
 if TYPE_CHECKING:
@@ -23,26 +22,27 @@ if TYPE_CHECKING:
 
 REGISTERS = ("r6", "r7", "r8", "r9", "r10", "r11", "r12", "r0", "lr")  # that can hold where a tap is
 UNROLLED = 16  # taps at most
+GATHERED_OF = 256  # channels of the input, whose numbers are bytes, where each makes several of the output
 # Instructions on the emulated Cortex-M55 (gcc 12 -O2): a tap of 16 channels, and more for one in a loop; 16 channels.
 TAP, SOUGHT, SIXTEENTH, SIGN, CLAMP = 9.8, 2.0, 38.0, 8.0, 4.0
 PIXEL, ROW_TAP, BORDER_TAP, CALL = 60.0, 6.0, 12.0, 40.0
 CLOSE = 1.12  # by which the costs of dsp/depthwise_plane, those of a Cortex-M4, may be too high here
 
 
-class Depthwise(Kernel):
-    """One output channel for each input channel. Products of two taps are added as int16, then as int32."""
+class Depthwise(ByTaps):
+    """Products of two taps are added as int16, then as int32."""
 
     name = "mve/depthwise"
     needs = frozenset({"mve"})
     header = "driftc_mve.h"
-    sums: ClassVar[bool] = False  # those of a pixel are gathered in scratch, for statistics
 
     def serves(self, call: Call) -> bool:
         op = call.computed
         epilogue = "statistics" if self.sums else "requantize"
-        if not (isinstance(op, DepthwiseConv2D) and op.multiplicity == 1 and sums_whole(call, epilogue)):
+        if not (isinstance(op, DepthwiseConv2D) and sums_whole(call, epilogue)):
             return False
-        return starts_at(call.channels, BYTES) and pairs_fit(op)
+        every = call.channels.count == op.channels and op.inputs[0].hwc[2] <= GATHERED_OF
+        return starts_at(call.channels, BYTES) and (op.multiplicity == 1 or every) and pairs_fit(op)
 
     def template(self, call: Call) -> str:
         return "mve/depthwise.c.j2"
@@ -50,7 +50,8 @@ class Depthwise(Kernel):
     def shared(self, call: Call) -> tuple[Shared, ...]:
         about = self._variant(call)
         name = self._name(call)
-        return (Shared(name, "mve/depthwise_taps.c.j2", about | {"registers": REGISTERS, "unrolled": UNROLLED}),)
+        shared = Shared(name, "mve/depthwise_taps.c.j2", about | {"registers": REGISTERS, "unrolled": UNROLLED})
+        return (*super().shared(call), shared)
 
     def constants(self, operator: Operator) -> dict[str, Array]:
         """`vectors` [channels / 16, taps, 16], and the scales as products come out."""
@@ -58,30 +59,20 @@ class Depthwise(Kernel):
         scales = scales_of(operator)
         assert scales is not None
         weights = np.where(scales.idle, 0, _taps(operator)).astype(np.int8)
-        return {"vectors": _by_sixteen(weights), "lanes": lanes_of_sixteen(scales)}
-
-    def walk(self, operator: Operator, backward: bool = False) -> Walk | None:
-        """The operator's own is right: all of 16 channels are read before any is written."""
-        return operator.walk(backward)
-
-    def reverses(self, operator: Operator) -> bool:
-        return operator.reversible
+        return {"vectors": _by_sixteen(weights), "lanes": sources(operator, lanes_of_sixteen(scales))}
 
     def values(self, call: Call) -> dict[str, Any]:
         op = call.computed
         assert isinstance(op, DepthwiseConv2D)
         scales = None if self.sums else scales_of(op)
-        return {
-            "sums": self.sums,
-            "taps": op.kernel[0] * op.kernel[1],
+        header = 4 if op.multiplicity > 1 else 0
+        return super().values(call) | {
             "run": op.kernel[0] * op.kernel[1],
             "runs": 1,
-            "scales": ("starts", 16) if self.sums else ("lanes", 36),
+            "scales": ("starts", header + 16) if self.sums else ("lanes", header + 36),
             "uniform": (0, 0),
             "zero": scales.zero if scales else 0,
             "range": (scales.low, scales.high) if scales else (0, 0),
-            "first": op.interior(1)[0],
-            "rows": op.interior(0),
             "function": self._name(call),
         }
 
@@ -105,6 +96,7 @@ class Depthwise(Kernel):
             "tail": call.channels.count % BYTES != 0,
             "signed": scales is not None and scales.signed,
             "clamped": scales is not None and scales.clamped,
+            "spread": op.multiplicity > 1,
         }
 
     def _name(self, call: Call) -> str:
@@ -125,7 +117,7 @@ class DepthwiseSums(Depthwise):
         other = {key: data for key, data in operator.constants().items() if key not in ("weights", "bias")}
         padded = np.pad(operator.folded_bias, (0, -operator.channels % BYTES)).reshape(-1, BYTES)
         found: dict[str, Array] = {"vectors": _by_sixteen(_taps(operator))}
-        return found | {"starts": padded[:, list(SIXTEEN)].astype(np.int32)} | other
+        return found | {"starts": sources(operator, padded[:, list(SIXTEEN)].astype(np.int32))} | other
 
     def scratch(self, call: Call) -> int:
         return 4 * BYTES * vectors(call.channels.count)
@@ -139,6 +131,15 @@ def pairs_fit(op: DepthwiseConv2D) -> bool:
     lowest = _taps(op) == -128
     pairs = len(lowest) // 2
     return not bool((lowest[: 2 * pairs : 2] & lowest[1 : 2 * pairs : 2]).any())
+
+
+def sources(op: DepthwiseConv2D, scales: NDArray[np.int32]) -> NDArray[np.int32]:
+    """[channels / 16, ...]; where each input makes several channels, behind four words of bytes: which input."""
+    if op.multiplicity == 1:
+        return scales
+    from_channel = np.arange(16 * len(scales)) // op.multiplicity
+    found = np.minimum(from_channel, op.inputs[0].hwc[2] - 1).astype(np.uint8).reshape(-1, 16)
+    return np.concatenate([found.view("<i4").astype(np.int32), scales], axis=1)
 
 
 def _by_sixteen(taps: Array) -> NDArray[np.int8]:
