@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from models import Activation, ModelBuilder, Tensor
@@ -165,8 +166,14 @@ def layers(seed: int, wide: bool = False, int4: bool = False) -> bytes:
     return made.builder.build()
 
 
-def forced(lowered: Lowered, turn: int, among: Sequence[Kernel]) -> tuple[Plan, set[str]]:
-    """Each operator by one of the kernels that serve it, in a region without a byte to spare."""
+Edge = Literal["", "start", "end"]
+
+
+def forced(lowered: Lowered, turn: int, among: Sequence[Kernel], edge: Edge = "") -> tuple[Plan, set[str]]:
+    """Each operator by one of the kernels that serve it, in a region without a byte to spare.
+
+    With `edge`, each buffer has a region of its own, and lies at its start or at its end.
+    """
     calls: list[Call] = []
     regions: list[Region] = []
     inputs: dict[str, Buffer] = {}
@@ -174,10 +181,11 @@ def forced(lowered: Lowered, turn: int, among: Sequence[Kernel]) -> tuple[Plan, 
     used: set[str] = set()
     layer = 0
     for number, operator in enumerate(lowered.graph.operators):
-        call, region, kernel = _alone(operator, f"ram{number}", layer, turn, among)
+        call, kernel = _alone(operator, f"ram{number}", layer, turn, among)
+        call, own = _apart(call, edge) if edge else (call, [_region_of(call)])
         layer += len(operator.outputs)
         calls.append(call)
-        regions.append(region)
+        regions += own
         used.add(kernel.name)
         inputs |= {buffer.name: buffer for buffer in call.inputs}
         outputs |= {buffer.name: buffer for buffer in call.outputs}
@@ -193,9 +201,7 @@ def forced(lowered: Lowered, turn: int, among: Sequence[Kernel]) -> tuple[Plan, 
     ), used
 
 
-def _alone(
-    operator: Operator, region: str, layer: int, turn: int, among: Sequence[Kernel]
-) -> tuple[Call, Region, Kernel]:
+def _alone(operator: Operator, region: str, layer: int, turn: int, among: Sequence[Kernel]) -> tuple[Call, Kernel]:
     def buffers(at: int) -> Iterator[Buffer]:
         for tensor in (*operator.outputs, *operator.inputs):
             yield Buffer.whole(tensor, region, at)
@@ -206,17 +212,35 @@ def _alone(
         return Call.whole(operator, tuple(ins), (out,), layer, backward)
 
     draft = call(0)
-    serving = [kernel for kernel in among if kernel.computes(draft)] or [
-        kernel for kernel in kernels() if kernel.computes(draft)
-    ][:1]
+    serving = [kernel for kernel in among if kernel.serves(draft)] or list(kernels())[:1]
     kernel = serving[turn % len(serving)]
     chosen = {operator: kernel}
     scratch = [replace(buffer, region=region) for buffer in scratch_of([draft], chosen, "scratch")]
     first = sum(buffer.bytes for buffer in scratch)
     size = first + sum(tensor.bytes for tensor in (*operator.outputs, *operator.inputs))
     backward = layer % 3 == 2 and kernel.reverses(operator)
-    made = served(call(aligned(size) - size + first, backward), chosen, scratch[0] if scratch else None)
-    return made, Region(region, aligned(size)), kernel
+    return served(call(aligned(size) - size + first, backward), chosen, scratch[0] if scratch else None), kernel
+
+
+def _region_of(call: Call) -> Region:
+    return Region(call.outputs[0].region, max(buffer.offset + buffer.bytes for buffer in call.buffers))
+
+
+def _apart(call: Call, edge: Edge) -> tuple[Call, list[Region]]:
+    regions: list[Region] = []
+
+    def moved(buffer: Buffer) -> Buffer:
+        size = aligned(buffer.bytes)
+        regions.append(Region(f"{buffer.region}_{len(regions)}", size))
+        return replace(buffer, region=regions[-1].name, offset=size - buffer.bytes if edge == "end" else 0)
+
+    made = replace(
+        call,
+        inputs=tuple(map(moved, call.inputs)),
+        outputs=tuple(map(moved, call.outputs)),
+        scratch=None if call.scratch is None else moved(call.scratch),
+    )
+    return made, regions
 
 
 def prove(
