@@ -40,6 +40,7 @@ class Keywords(TypedDict, total=False):
     ram: int | None
     minimize: str
     overhead: float
+    flash_for_speed: int
     feed: str | None
     keep_constant: bool
     class_names: str | Path | Sequence[str] | None
@@ -69,7 +70,8 @@ def compile(
     stem); `match` whose rounding is generated, "tflm" or "litert"; `float_io` adds NAME_invoke_float. `planner` places
     the buffers: "optimal", which proves the arena the smallest and needs OR-Tools, or "greedy". Where the arena is
     larger than `ram` bytes (None: the board's RAM), layers are computed in parts until it fits, with the fewest extra
-    instructions; `minimize`="ram" makes it the smallest within `overhead` percent more instructions. `feed`="rows"
+    instructions; `minimize`="ram" makes it the smallest within `overhead` percent more instructions. Constants may grow
+    by `flash_for_speed` bytes for kernels that take fewer instructions. `feed`="rows"
     makes NAME_feed, which takes the input row by row, and an arena that never holds it whole (unless `ram` is given,
     the smallest within `overhead`). `measure` counts
     instructions, stack and code size on the emulated `core` with the compiler `cc` at -O`optimize` (None: where the

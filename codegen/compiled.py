@@ -184,6 +184,7 @@ class Compiled:
             planner or self.options.planner,
             memories_of(self.options.board),
             self.core,
+            tuple(grant.pair for grant in choice.grants) if (choice := self.lowered.choice) else (),
         )
 
     # --- running it ---

@@ -109,7 +109,7 @@ def goal_of(options: Options, memories: list[tuple[str, int]], states: int = 0) 
     room = max((size for _, size in memories), default=0)
     limit = options.ram or (max(room - STACK - states, ALIGN) if room else None)
     minimize = "ram" if options.feed is not None and options.ram is None else options.minimize
-    return Goal(limit, options.ram is not None, minimize, options.overhead)
+    return Goal(limit, options.ram is not None, minimize, options.overhead, options.flash_for_speed)
 
 
 def planned(graph: Graph, options: Options) -> tuple[Graph, int | None]:

@@ -12,6 +12,7 @@ TYPES: dict[str, type | tuple[type, ...]] = {  # others: str
     "float_io": bool,
     "keep_constant": bool,
     "ram": int,
+    "flash_for_speed": int,
     "overhead": (int, float),
     "class_names": tuple,
 }
@@ -24,7 +25,7 @@ CORES = (
 @dataclass(frozen=True)
 class Options:
     """Options that decide the C (`name`, `match`, `float_io`, `planner`, `ram`, `minimize`, `overhead`, `feed`, `board`
-    by its RAMs) and those that measuring uses."""
+    by its RAMs, `flash_for_speed`) and those that measuring uses."""
 
     name: str | None = None  # C prefix; None takes the model file's
     board: str | None = None  # a file name in boards/; None checks nothing for fit
@@ -37,6 +38,7 @@ class Options:
     ram: int | None = None  # bytes that the arena may have; None takes the board's
     minimize: str = "instructions"  # within ram; or ram, within overhead
     overhead: float = 15.0  # percent more instructions than untiled, estimated, where ram is minimized
+    flash_for_speed: int = 0  # bytes that constants may grow by where kernels with larger ones are faster
     feed: str | None = None  # rows: the input arrives row by row
     keep_constant: bool = False  # also compute channels that are the same for every input
     class_names: tuple[str, ...] | None = None  # of the output's values, in their order
@@ -53,6 +55,8 @@ class Options:
             raise UsageError(f"planner '{self.planner}' is unknown; optimal and greedy are")
         if self.ram is not None and not 1 <= self.ram < 1 << 40:
             raise UsageError(f"ram {self.ram}: needs to be 1 byte or more, and below 2^40")
+        if not 0 <= self.flash_for_speed < 1 << 40:
+            raise UsageError(f"flash_for_speed {self.flash_for_speed}: needs to be 0 bytes or more, and below 2^40")
         if self.minimize not in ("instructions", "ram"):
             raise UsageError(f"minimize '{self.minimize}' is unknown; instructions and ram are")
         if self.feed not in (None, "rows"):

@@ -123,6 +123,44 @@ DRIFTC_INLINE uint32_t driftc_double(uint32_t x)
 #endif
 }
 
+/* The halves of x and y added, and subtracted. */
+DRIFTC_INLINE uint32_t driftc_plus(uint32_t x, uint32_t y)
+{
+#if DRIFTC_DSP
+    uint32_t z;
+
+    __asm__("sadd16 %0, %1, %2" : "=r"(z) : "r"(x), "r"(y));
+    return z;
+#else
+    return driftc_halves(driftc_low_half(x) + driftc_low_half(y), driftc_high_half(x) + driftc_high_half(y));
+#endif
+}
+
+DRIFTC_INLINE uint32_t driftc_minus(uint32_t x, uint32_t y)
+{
+#if DRIFTC_DSP
+    uint32_t z;
+
+    __asm__("ssub16 %0, %1, %2" : "=r"(z) : "r"(x), "r"(y));
+    return z;
+#else
+    return driftc_halves(driftc_low_half(x) - driftc_low_half(y), driftc_high_half(x) - driftc_high_half(y));
+#endif
+}
+
+/* Two channels of six pixels as Winograd's F(2, 3) multiplies them: tiles of pixels 0 to 3 and 2 to 5 next to each other. */
+DRIFTC_INLINE void driftc_tiles(const uint32_t pixels[6], uint32_t products[8])
+{
+    for (int tile = 0; tile < 2; tile++) {
+        const uint32_t *const x = pixels + 2 * tile;
+
+        products[tile] = driftc_plus(x[1], x[2]);
+        products[2 + tile] = driftc_minus(x[2], x[1]);
+        products[4 + tile] = driftc_minus(x[0], x[2]);
+        products[6 + tile] = driftc_minus(x[3], x[1]);
+    }
+}
+
 /* Four bytes of each, channel by channel: their products are added to four sums. In one piece, which leaves the compiler no
  * reason to keep what it loads for later. */
 DRIFTC_INLINE void driftc_four(const int8_t *inputs, const int8_t *weights, int32_t sum[4])

@@ -86,6 +86,14 @@ def planning_options(command: Command) -> Command:
             "--keep-constant", is_flag=True, help="Also compute channels that are proven the same for every input."
         ),
         click.option(
+            "--flash-for-speed",
+            type=click.IntRange(0),
+            default=0,
+            show_default=True,
+            metavar="BYTES",
+            help="How much larger constants may be, where that makes layers faster (Winograd's convolution).",
+        ),
+        click.option(
             "--overhead",
             type=click.FloatRange(0),
             default=15.0,

@@ -24,9 +24,22 @@ def registry() -> tuple[type[Kernel], ...]:
     return tuple(found)
 
 
+Granted = tuple[tuple[str, str], ...]  # operators and the kernels that they may have, by name
+
+
 @cache
-def kernels(core: str | None = None) -> tuple[Kernel, ...]:
-    """Those that suit `core`, a file name in boards/cores/; None: those that suit every core."""
+def kernels(core: str | None = None, granted: Granted | None = ()) -> tuple[Kernel, ...]:
+    """Those that suit `core`, a file name in boards/cores/; None: those that suit every core.
+
+    Kernels with larger constants are there for the operators that they are `granted` to; None: to all.
+    """
     known = load_core(core) if core is not None else None
     features = known.features if known is not None else frozenset()
-    return tuple(kind(known) for kind in registry() if kind.needs | kind.prefers <= features)
+    found: list[Kernel] = []
+    for kind in registry():
+        layers = None
+        if kind.granted and granted is not None:
+            layers = frozenset(operator for operator, kernel in granted if kernel == kind.name)
+        if kind.needs | kind.prefers <= features and (layers is None or layers):
+            found.append(kind(known, layers))
+    return tuple(found)

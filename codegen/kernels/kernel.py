@@ -36,16 +36,20 @@ class Kernel:
     prefers: ClassVar[frozenset[str]] = frozenset()  # other features: cores without run it too, but are never given it
     unpacks: ClassVar[bool] = False  # it reads weights of int4, two a byte, and no others
     header: ClassVar[str | None] = None  # a file of firmware/ that its C includes besides driftc.h
+    granted: ClassVar[bool] = False  # only for layers whose larger constants --flash-for-speed allows
 
-    def __init__(self, core: Core | None = None) -> None:
-        self.core = core
+    def __init__(self, core: Core | None = None, layers: frozenset[str] | None = None) -> None:
+        """For `core`; where it is `granted`, for these operators alone, by name (None: for all)."""
+        self.core, self.layers = core, layers
 
     def serves(self, call: Call) -> bool:
         """Whether it computes this call: operator, shapes, strides, ranges, epilogue, scales."""
         raise NotImplementedError
 
     def computes(self, call: Call) -> bool:
-        """`serves`, and the weights lie in flash as it reads them."""
+        """`serves`, the weights lie in flash as it reads them, and it is there for this layer."""
+        if self.layers is not None and call.operator.name not in self.layers:
+            return False
         return self.unpacks == call.computed.packed and self.serves(call)
 
     def template(self, call: Call) -> str:

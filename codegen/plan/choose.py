@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from typing import Any
 
 from driftc.codegen.graph import Graph
+from driftc.codegen.kernels import Granted
 from driftc.codegen.plan.candidates import candidates
+from driftc.codegen.plan.grant import Grant, best, offers, unused
 from driftc.codegen.plan.plan import Plan
 from driftc.codegen.plan.propose import arrange, memory_of, untiled, views_of
 from driftc.codegen.plan.schedule import schedule
@@ -25,6 +27,8 @@ SLACK = 1024  # bytes of the arena that fast kernels may have for scratch where 
 class Goal:
     """`ram` bytes for the arena at most; `minimize` instructions within them, or ram within `overhead` percent.
 
+    `flash` bytes more of constants at most, where they save instructions.
+
     Where the limit is that of a board, not `asked` for, an arena spread over several memories will do as well.
     """
 
@@ -32,6 +36,7 @@ class Goal:
     asked: bool = False
     minimize: str = "instructions"
     overhead: float = 15.0
+    flash: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +72,7 @@ class Choice:
     point: Point
     untiled_bytes: int
     met: bool = True
+    grants: tuple[Grant, ...] = ()
 
 
 def choose(
@@ -74,9 +80,20 @@ def choose(
 ) -> Choice:
     """The Plan for `goal` by the kernels of `core` (None: those that every core can run); `memories` as for `arrange`.
 
+    What is granted of `goal.flash` to a layer that then has another kernel nevertheless is given to others.
     Raises ToolError where the planner is missing.
     """
-    search = _Search(graph, planner, memories, core)
+    offered = offers(graph, core) if goal.flash else []
+    while True:
+        grants = best(offered, goal.flash)
+        choice = _choose(_Search(graph, planner, memories, core, tuple(grant.pair for grant in grants)), goal)
+        left = unused(grants, choice.point.plan)
+        if not left:
+            return replace(choice, grants=grants)
+        offered = [grant for grant in offered if grant not in left]
+
+
+def _choose(search: _Search, goal: Goal) -> Choice:
     plain = search.untiled()
     spread = len(plain.plan.regions) > 1 and not goal.asked
     least = goal.minimize == "ram"
@@ -93,10 +110,14 @@ def choose(
 
 
 def pareto(
-    graph: Graph, planner: str, memories: Sequence[tuple[str, int]] = (), core: str | None = None
+    graph: Graph,
+    planner: str,
+    memories: Sequence[tuple[str, int]] = (),
+    core: str | None = None,
+    granted: Granted = (),
 ) -> list[Point]:
     """Plans that no other beats in both bytes and instructions, the most bytes first; the untiled one is among them."""
-    search = _Search(graph, planner, memories, core)
+    search = _Search(graph, planner, memories, core, granted)
     points = [search.untiled()]
     points += [search.placed(label) for roads in search.roads for label in roads.smallest()]
     points.sort(key=lambda point: (point.extra, point.bytes))
@@ -110,8 +131,11 @@ def pareto(
 class _Search:
     """The roads of a Graph, in the model's order and in the one that needs least."""
 
-    def __init__(self, graph: Graph, planner: str, memories: Sequence[tuple[str, int]], core: str | None) -> None:
-        self.graph, self.planner, self.memories, self.core = graph, planner, memories, core
+    def __init__(
+        self, graph: Graph, planner: str, memories: Sequence[tuple[str, int]], core: str | None, granted: Granted
+    ) -> None:
+        self.graph, self.planner, self.memories = graph, planner, memories
+        self.core, self.granted = core, granted
         self.units = untiled(graph)
 
     @cached_property
@@ -123,12 +147,12 @@ class _Search:
 
     @cached_property
     def roads(self) -> list[Roads]:
-        return [Roads(self.graph, each, candidates(self.graph, each), self.core) for each in self.orders]
+        return [Roads(self.graph, each, candidates(self.graph, each), self.core, self.granted) for each in self.orders]
 
     @cached_property
     def uncut(self) -> list[Roads]:
         """With operators whole alone."""
-        return [Roads(self.graph, each, (), self.core) for each in self.orders]
+        return [Roads(self.graph, each, (), self.core, self.granted) for each in self.orders]
 
     @cached_property
     def whole(self) -> float:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from driftc.codegen.graph import Graph
+from driftc.codegen.kernels import Granted
 from driftc.codegen.plan.cost import of_unit
 from driftc.codegen.plan.overlap import Distance
 from driftc.codegen.plan.place import aligned
@@ -85,9 +86,14 @@ class Roads:
     """The partitions of `order`, whole operators in an order that can be executed, by `candidates`."""
 
     def __init__(
-        self, graph: Graph, order: Sequence[Unit], candidates: Iterable[Candidate], core: str | None = None
+        self,
+        graph: Graph,
+        order: Sequence[Unit],
+        candidates: Iterable[Candidate],
+        core: str | None = None,
+        granted: Granted = (),
     ) -> None:
-        self.order, self.core = order, core
+        self.order, self.core, self.granted = order, core, granted
         self.views = views = views_of(graph)
         self.sizes = {tensor.name: aligned(tensor.bytes) for tensor in graph.inputs}
         for unit in order:
@@ -203,7 +209,7 @@ class Roads:
         return found
 
     def _faster(self, unit: Unit) -> list[Unit]:
-        return [each for each in faster(unit, self.core, self.views) if self._keeps_states(each.step)]
+        return [each for each in faster(unit, self.core, self.views, self.granted) if self._keeps_states(each.step)]
 
     def _keeps_states(self, step: Step) -> bool:
         """No byte of a state is overwritten while the unit, which writes it, has still to read it."""

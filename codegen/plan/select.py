@@ -24,25 +24,29 @@ def choose(calls: Iterable[Call], among: Sequence[Kernel], room: int = 0) -> Cho
     """The kernel of each operator, of `among`, with `room` bytes of scratch; of equals the later one."""
     return {
         operator: min(
-            (kernel for kernel in reversed(among) if _serves(kernel, kinds, room)),
+            (kernel for kernel in reversed(among) if serves(kernel, kinds, room)),
             key=lambda kernel: _weight(kernel, kinds),
         )
-        for operator, kinds in _by_operator(calls).items()
+        for operator, kinds in by_operator(calls).items()
     }
 
 
 def _weight(kernel: Kernel, kinds: Sequence[tuple[Call, int]]) -> float:
-    cost = sum(kernel.cost(call) * count for call, count in kinds)
-    return cost + SAVED if kernel.needs or kernel.prefers else cost
+    return cost_of(kernel, kinds) + (SAVED if kernel.needs or kernel.prefers else 0.0)
+
+
+def cost_of(kernel: Kernel, kinds: Sequence[tuple[Call, int]]) -> float:
+    """Instructions of all these calls."""
+    return sum(kernel.cost(call) * count for call, count in kinds)
 
 
 def rooms(calls: Iterable[Call], among: Sequence[Kernel]) -> list[int]:
     """The bytes of scratch that make a difference, the fewest first."""
     sizes = {
         max(kernel.scratch(call) for call, _ in kinds)
-        for kinds in _by_operator(calls).values()
+        for kinds in by_operator(calls).values()
         for kernel in among
-        if _serves(kernel, kinds, None)
+        if serves(kernel, kinds)
     }
     return sorted(sizes)
 
@@ -60,12 +64,13 @@ def served(call: Call, chosen: Chosen, scratch: Buffer | None) -> Call:
     return replace(call, kernel=kernel, scratch=scratch if kernel.scratch(call) else None)
 
 
-def _serves(kernel: Kernel, kinds: Sequence[tuple[Call, int]], room: int | None) -> bool:
+def serves(kernel: Kernel, kinds: Sequence[tuple[Call, int]], room: int | None = None) -> bool:
+    """It computes all these calls, within `room` bytes of scratch."""
     serving = all(kernel.computes(call) for call, _ in kinds)
     return serving and (room is None or all(kernel.scratch(call) <= room for call, _ in kinds))
 
 
-def _by_operator(calls: Iterable[Call]) -> dict[Operator, list[tuple[Call, int]]]:
+def by_operator(calls: Iterable[Call]) -> dict[Operator, list[tuple[Call, int]]]:
     """Calls that differ in nothing a kernel looks at, once each, and how many there are."""
     first: dict[tuple[object, ...], Call] = {}
     count: Counter[tuple[object, ...]] = Counter()

@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from driftc.codegen.kernels import kernels
+from driftc.codegen.kernels import Granted, kernels
 from driftc.codegen.kernels.kernel import Kernel
 from driftc.codegen.names import Names, identifier
 from driftc.codegen.operators.base import Box, Operator
@@ -163,9 +163,12 @@ def tiled(
     return Unit(tuple(operators), step, program, macs, sizes, kind, by_kernels, again)
 
 
-def faster(unit: Unit, core: str | None, views: Mapping[str, str]) -> list[Unit]:
-    """The same by the kernels that `core` has beyond those of every core, within more and more scratch."""
-    among, usual = kernels(core), {kernel.name for kernel in kernels()}
+def faster(unit: Unit, core: str | None, views: Mapping[str, str], granted: Granted = ()) -> list[Unit]:
+    """The same by the kernels that `core` has beyond those of every core, within more and more scratch.
+
+    With those of larger constants that are `granted`.
+    """
+    among, usual = kernels(core, granted), {kernel.name for kernel in kernels()}
     if unit.again is None or len(among) == len(usual):
         return []
     draft = drafted(unit, views)

@@ -15,6 +15,7 @@ from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.movement.row_input import RowInput
 from driftc.codegen.options import Options
 from driftc.codegen.plan.feed import collected
+from driftc.codegen.plan.grant import Grant
 from driftc.codegen.plan.live import live, occupied
 from driftc.codegen.plan.plan import Buffer, Plan, static_calls
 from driftc.codegen.report.measured import Measured
@@ -76,6 +77,7 @@ def report(lowered: Lowered, options: Options, measured: Measured | None) -> Jso
             "extra_macs": sum(unit["macs"] for unit in units) - sum(operator.macs for operator in _operators(plan)),
             "extra_instructions": choice.point.extra if choice else 0.0,
         },
+        "flash_for_speed": _grown(options.flash_for_speed, choice.grants if choice else ()),
         "feed": _feed(plan),
         "units": units,
         "layers": [
@@ -90,6 +92,18 @@ def report(lowered: Lowered, options: Options, measured: Measured | None) -> Jso
                 "instructions": alone.get(operator.name),
             }
             for index, operator in enumerate(_operators(plan))
+        ],
+    }
+
+
+def _grown(limit: int, grants: Sequence[Grant]) -> Json:
+    """What larger constants take and save."""
+    return {
+        "limit": limit,
+        "bytes": sum(grant.bytes for grant in grants),
+        "instructions": sum(grant.instructions for grant in grants),
+        "layers": [
+            {"name": grant.operator, "bytes": grant.bytes, "instructions": grant.instructions} for grant in grants
         ],
     }
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from driftc.simulator.simulate import Simulation
     from driftc.simulator.verify import Verification
 
-NARROWEST, WIDEST = 100, 1000  # columns when the output is a file or a pipe
+NARROWEST, WIDEST = 120, 1000  # columns when the output is a file or a pipe
 BAR = 30  # characters of the longest bar
 MEASURED = "- is measured on the emulated core"
 MEASURED_BY = f"{MEASURED}: compile without --no-measure"
@@ -64,6 +64,7 @@ def print_report(compiled: Compiled, folder: Path) -> None:
     table.add_column("#", justify="right")
     table.add_column("layer", footer="total", overflow="fold")
     table.add_column("operator", no_wrap=True)  # where space is short, the layer's name is folded
+    table.add_column("kernel", no_wrap=True)
     table.add_column("output", no_wrap=True)
     table.add_column("MACs", justify="right", footer=_number(report["macs"]))
     table.add_column("constants", justify="right", footer=_number(report["flash"]["constants"]))
@@ -74,6 +75,7 @@ def print_report(compiled: Compiled, folder: Path) -> None:
             str(layer["index"]),
             escape(layer["name"]),
             layer["operator"],
+            layer["kernel"],
             " x ".join(map(str, layer["output_shape"])),
             _number(layer["macs"]),
             _number(layer["constant_bytes"]),
@@ -107,6 +109,13 @@ def _totals(compiled: Compiled, report: dict[str, Any]) -> list[str]:
         f"RAM    arena {report['arena_bytes']:,} B{room} ({_proof(report)}), {beside}",
         f"flash  {used:,} B{store}: constants {flash['constants']:,} B, code {_number(flash['code'])} B",
     ]
+    speed = report["flash_for_speed"]
+    if speed["limit"]:
+        layers = ", ".join(f"{part['name']} {part['bytes']:,} B" for part in speed["layers"]) or "none gains by them"
+        lines.append(
+            f"speed  constants {speed['bytes']:,} B larger of {speed['limit']:,} B allowed, about "
+            f"{speed['instructions']:,} instructions saved: {layers}"
+        )
     fed = report["feed"]
     if fed is not None:
         collected = ", ".join(f"{part['bytes']:,} B of '{readable(part['tensor'])}'" for part in fed["collected"])

@@ -69,12 +69,13 @@ def data(kws: Path, tmp_path: Path) -> Path:
 def test_compile_prints_a_line_for_each_layer_and_the_totals(own: Path) -> None:
     lines = driftc("compile", "kws.tflite", "--no-measure", "--board", "nucleo-f446re", cwd=own).stdout.splitlines()
     assert re.split(r"\s{2,}", lines[0].strip()) == [
-        "#", "layer", "operator", "output", "MACs", "constants", "arena", "instructions",
+        "#", "layer", "operator", "kernel", "output", "MACs", "constants", "arena", "instructions",
     ]  # fmt: skip
     report = driftc_json("compile", "kws.tflite", "--no-measure", "--board", "nucleo-f446re", cwd=own)
     for line, layer in zip(lines[1 : 1 + LAYERS], report["layers"], strict=True):
-        number, name, operator, shape, macs, constants, _, instructions = re.split(r"\s{2,}", line.strip())
+        number, name, operator, kernel, shape, macs, constants, _, instructions = re.split(r"\s{2,}", line.strip())
         assert (int(number), name, operator) == (layer["index"], layer["name"], layer["operator"])
+        assert kernel == layer["kernel"]
         assert [int(extent) for extent in shape.split(" x ")] == layer["output_shape"]
         assert (macs, constants) == (f"{layer['macs']:,}", f"{layer['constant_bytes']:,}")
         assert instructions == "-"

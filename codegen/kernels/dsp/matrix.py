@@ -105,8 +105,11 @@ class Matrix(Kernel):
         scales = None if self.sums else scales_of(op)
         uniform = None if self.sums else self.uniform(op)
         alone = ("starts" if self.sums else "biases") if self.sums or uniform else None
+        pairs = pairs_of(self.runs(call.operator))
         return {
-            "pairs": pairs_of(self.runs(call.operator)),
+            "pairs": pairs,
+            "weights": "twins",
+            "step": 2 * pairs,  # bytes of them to the next channel
             "raw": self.raw,
             "sums": self.sums,
             "paired": self.paired(call),

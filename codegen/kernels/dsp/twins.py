@@ -47,14 +47,14 @@ def fit(op: Weighted) -> bool:
     """Lanes fit int16, and sums 24 bits."""
     if op.weights.dtype != np.int8 or op.inputs[0].dtype != np.int8 or op.weights.data is None:
         return False
-    weights = _rows(op)
+    weights = rows_of(op)
     lanes = 256 * weights[1::2] + weights[::2]
     return bool(np.abs(weights).sum(axis=1).max() <= LARGEST and lanes.min(initial=0) >= -(2**15))
 
 
 def twins(op: Weighted, order: Order) -> NDArray[np.int8]:
     """[channels / 4, pairs, 2, 4]: for each pair of inputs the lanes of channels 0 and 1, and of 2 and 3."""
-    weights = _rows(op)
+    weights = rows_of(op)
     padded = np.concatenate([weights, np.zeros((len(weights), 1), np.int64)], axis=1)  # -1 is a weight of 0
     ordered = padded[:, np.array(order).reshape(-1)].reshape(len(weights), len(order), 2)
     lanes = (256 * ordered[1::2] + ordered[::2]).astype("<i2")  # [channels / 2, pairs, 2]
@@ -62,7 +62,7 @@ def twins(op: Weighted, order: Order) -> NDArray[np.int8]:
     return np.ascontiguousarray(by_four).view(np.int8).reshape(-1, len(order), 2, 4)
 
 
-def _rows(op: Weighted) -> NDArray[np.int64]:
+def rows_of(op: Weighted) -> NDArray[np.int64]:
     """The weights of each output channel in a row, zeros where they make no difference; in fours."""
     scales = scales_of(op)
     assert op.weights.data is not None

@@ -19,7 +19,7 @@ from driftc.codegen.lower import lower
 from driftc.codegen.options import Options
 from driftc.simulator.engines import engine
 
-DSP = [kernel for kernel in kernels("cortex-m4") if "dsp" in kernel.needs]
+DSP = [kernel for kernel in kernels("cortex-m4", None) if "dsp" in kernel.needs]
 NARROW = [kernel for kernel in kernels("cortex-m3") if kernel.prefers]  # for cores without it
 
 

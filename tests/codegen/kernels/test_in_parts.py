@@ -22,18 +22,18 @@ from driftc.simulator.engines import engine
 MOST = 10  # plans that are run
 
 
-def bottleneck(wide: int) -> bytes:
+def bottleneck(shape: tuple[int, int, int], wide: int) -> bytes:
     """3x3, then wide 1x1, depthwise 3x3 and 1x1 back: rows, strips and channels of each can be computed alone."""
     random = np.random.default_rng(11)
     builder = ModelBuilder()
-    x = builder.input("x", (1, 11, 9, 3), scale=0.05, zero_point=-3)
+    x = builder.input("x", (1, *shape), scale=0.05, zero_point=-3)
     for kind, out, kernel in (("conv", 8, 3), ("conv", wide, 1), ("depth", wide, 3), ("conv", 8, 1)):
         depth = x.shape[3]
-        shape = (out, kernel, kernel, depth) if kind == "conv" else (1, kernel, kernel, out)
+        taps = (out, kernel, kernel, depth) if kind == "conv" else (1, kernel, kernel, out)
         add = builder.conv_2d if kind == "conv" else builder.depthwise_conv_2d
         x = add(
             x,
-            random.integers(-127, 128, shape, np.int8),
+            random.integers(-127, 128, taps, np.int8),
             random.integers(-500, 500, out, np.int32),
             weight_scale=random.uniform(0.002, 0.01, out),
             out_scale=0.05,
@@ -44,14 +44,15 @@ def bottleneck(wide: int) -> bytes:
     return builder.build()
 
 
-def plans(lowered: Lowered, core: str) -> list[Plan]:
-    """Each candidate by its fastest kernels; those whose calls differ most in kind first."""
+def plans(lowered: Lowered, core: str, kernel: str | None) -> list[Plan]:
+    """Each candidate by its fastest kernels, `kernel` granted; those whose calls differ most in kind first."""
     graph = lowered.graph
     order, views = untiled(graph), views_of(graph)
+    granted = tuple((operator.name, kernel) for operator in graph.operators if kernel is not None)
     found: dict[tuple[object, ...], Plan] = {}
     for candidate in candidates(graph, order):
         unit = candidate.make()
-        for quick in faster(unit, core, views)[-1:] if unit else []:
+        for quick in faster(unit, core, views, granted)[-1:] if unit else []:
             whole = [each for n, each in enumerate(order) if not candidate.first <= n < candidate.stop]
             plan = arrange(graph, [*whole[: candidate.first], quick, *whole[candidate.first :]], "greedy")
             calls = [call for call in static_calls(plan.program) if call.kernel.needs]
@@ -61,21 +62,22 @@ def plans(lowered: Lowered, core: str) -> list[Plan]:
 
 
 @pytest.mark.parametrize(
-    ("core", "wide", "expected"),
-    [("cortex-m4", 24, ("dsp/convolution", "dsp/pointwise", "dsp/depthwise")),
-     ("cortex-m55", 32, ("mve/convolution", "mve/pointwise", "mve/depthwise"))],
+    ("core", "data", "granted", "expected"),
+    [("cortex-m4", bottleneck((11, 9, 3), 24), None, ("dsp/convolution", "dsp/pointwise", "dsp/depthwise")),
+     ("cortex-m4", bottleneck((11, 12, 16), 24), "dsp/winograd", ("dsp/winograd", "dsp/pointwise")),
+     ("cortex-m55", bottleneck((11, 9, 3), 32), None, ("mve/convolution", "mve/pointwise", "mve/depthwise"))],
+    ids=["m4", "winograd", "m55"],
 )  # fmt: skip
-def test_in_parts(core: str, wide: int, expected: tuple[str, ...], tmp_path: Path) -> None:
+def test_in_parts(core: str, data: bytes, granted: str | None, expected: tuple[str, ...], tmp_path: Path) -> None:
     engines = ["numpy"]
     for name in ("host", "unicorn" if core == "cortex-m4" else "qemu"):
         if (absent := engine(name).missing_for(core)) is not None:
             pytest.skip(f"{name}: {absent}")
         engines.append(name)
-    data = bottleneck(wide)
     (tmp_path / "net.tflite").write_bytes(data)
     options = Options(core=core, planner="greedy")
     lowered = lower(tmp_path / "net.tflite", options)
-    made = plans(lowered, core)
+    made = plans(lowered, core, granted)
     used = {call.kernel.name for plan in made for call in static_calls(plan.program)}
     assert set(expected) <= used
     for plan in made:
