@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from driftc.codegen.graph import Graph
 from driftc.codegen.lower import Lowered
+from driftc.codegen.operators.base import Operator
 from driftc.codegen.passes.match import as_litert
 from driftc.codegen.samples import Samples
 from driftc.codegen.tensor import Tensor
@@ -88,8 +89,8 @@ def verify(
         reference.name: _reference_stream(lowered, reference, model, fed, match, samples.starts)
         for reference in references
     }
-    if "litert" in streams:
-        found.notes += _not_as_litert(lowered)
+    for reference in references:
+        found.notes += _not_compared(lowered, reference.name)
     partly: list[str] = []  # references that failed after the first sample
     specification = GraphRun(lowered.model)
     for number, inputs in enumerate(fed):
@@ -124,13 +125,18 @@ def verify(
     return found
 
 
-def _not_as_litert(lowered: Lowered) -> list[str]:
-    """Which operators are not compared with LiteRT, and why."""
+def _undefined(operator: Operator, reference: str) -> str:
+    """Why it is not compared with `reference`, where that is so."""
+    return operator.tflm_undefined if reference == "tflm" else operator.litert_undefined
+
+
+def _not_compared(lowered: Lowered, reference: str) -> list[str]:
+    """Which operators are not compared with `reference`, and why."""
     names: dict[str, list[str]] = {}
     for operator in lowered.model.operators:
-        if operator.litert_undefined:
-            names.setdefault(operator.litert_undefined, []).append(operator.name)
-    return [f"litert was not compared at {', '.join(found)}: {reason}" for reason, found in names.items()]
+        if reason := _undefined(operator, reference):
+            names.setdefault(reason, []).append(operator.name)
+    return [f"{reference} was not compared at {', '.join(found)}: {reason}" for reason, found in names.items()]
 
 
 def _fused(lowered: Lowered) -> dict[str, str]:
@@ -273,13 +279,14 @@ def _joined(*streams: Stream) -> Stream:
 def _reference_stream(
     lowered: Lowered, reference: Reference, model: Path, fed: list[list[Array]], match: str, starts: Starts
 ) -> Stream:
-    """A reference's own tensors: in a chain, or operator by operator where it is known to depart.
+    """A reference's own tensors: in a chain, or operator by operator where it is known to depart, or is undefined.
 
     Then our operator is given the reference's rounding and the reference's own tensors as its inputs. So it is too
     where layers are live: a reference knows the model without them.
     """
     alike = match == reference.name or not any(operator.departures for operator in lowered.model.operators)
     alike = alike and lowered.adaptation is None
+    alike = alike and not (reference.name == "tflm" and _not_compared(lowered, "tflm"))
     graph = lowered.source if reference.name == "tflm" else as_litert(lowered.source)
     states: Tensors = {}
     for number, tensors in enumerate(reference.run(model, fed, starts)):
@@ -289,7 +296,7 @@ def _reference_stream(
         if alike:
             yield lambda values, t=tensors: _observable(lowered, _chain_pairs(lowered.model, values, t))  # type: ignore[misc]
         else:
-            yield lambda values, t=tensors, s=states: _observable(lowered, _local_pairs(graph, t, s))  # type: ignore[misc]
+            yield lambda values, t=tensors, s=states: _observable(lowered, _local_pairs(graph, reference.name, t, s))  # type: ignore[misc]
             states = _states_after(graph, tensors)
 
 
@@ -320,12 +327,12 @@ def _chain_pairs(model: Graph, values: Tensors, tensors: dict[int, Array]) -> Pa
     ]
 
 
-def _local_pairs(graph: Graph, tensors: dict[int, Array], states: Tensors) -> Pairs:
+def _local_pairs(graph: Graph, reference: str, tensors: dict[int, Array], states: Tensors) -> Pairs:
     """`states` are the reference's own before the inference, as far as it shows them."""
     kept = {state.tensor.name for state in graph.states}
     pairs: Pairs = []
     for operator in graph.operators:
-        if operator.litert and operator.litert_undefined:
+        if _undefined(operator, reference):
             continue
         inputs = [
             states.get(t.name) if t.name in kept else t.data if t.data is not None else tensors.get(_index(t))

@@ -101,6 +101,11 @@ class Operator:
         """Why this is not compared with LiteRT, and refused with --match litert, where that is so."""
         return ""
 
+    @property
+    def tflm_undefined(self) -> str:
+        """Why this is not compared with TFLite Micro, where that is so."""
+        return ""
+
     def float_spec(self, *inputs: Array) -> tuple[Array, ...]:
         """The same on float32, in Graphs not quantised yet. Inputs may hold n samples along the first axis."""
         self.refuse("has no float semantics here; driftc computes it in int8 only")

@@ -15,13 +15,19 @@ from driftc.codegen.tensor import Array, Shape, Tensor
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SpaceToBatchND(SpaceBatch):
-    """`borders` are filled as the reference fills them."""
+    """`borders` are filled with the zero point."""
 
     codes = ("SPACE_TO_BATCH_ND",)
-    arithmetic = "Bytes are copied, the byte 0 around them: TFLite Micro's kernel never sets the one that it pads with."
-    departures = "LiteRT pads with the output's zero point."
+    arithmetic = (
+        "Bytes are copied, the output's zero point around them, as in LiteRT. TFLite Micro pads with a byte that its "
+        "kernel never sets: where there is padding, it is not compared."
+    )
     options = "SpaceToBatchNDOptions"
     word = "paddings"
+
+    @property
+    def tflm_undefined(self) -> str:
+        return "it pads SPACE_TO_BATCH_ND with a byte that it never sets" if self.fill is not None else ""
 
     @property
     def batched(self) -> Tensor:
@@ -33,9 +39,7 @@ class SpaceToBatchND(SpaceBatch):
 
     @property
     def fill(self) -> int | None:
-        if not any(map(any, self.borders)):
-            return None
-        return self.outputs[0].zero_point if self.litert else 0
+        return self.outputs[0].zero_point if any(map(any, self.borders)) else None
 
     def infer(self) -> tuple[Shape, ...]:
         x = self.inputs[0].shape
