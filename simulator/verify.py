@@ -118,7 +118,7 @@ def verify(
         if found.first_difference is not None:
             return found
         if keep is not None:
-            keep([(tensor, values[tensor.name]) for tensor in lowered.plan.layers])
+            keep([(tensor, _layer(lowered, tensor, values)) for tensor in lowered.plan.layers])
         progress()
     if edited and engines:  # constants that these samples do not meet, tables above all, may differ unseen
         found.notes.append(f"{', '.join(edited)} changed since driftc wrote it; no sample shows a difference")
@@ -180,15 +180,22 @@ def _check_inputs(lowered: Lowered, samples: Samples, number: int, values: Tenso
 
 def _layer_pairs(lowered: Lowered, values: Tensors, layers: dict[int, Array]) -> Pairs:
     return [
-        (tensor, _kept(lowered, tensor.name, values), layers.get(index))
-        for index, tensor in enumerate(lowered.plan.layers)
+        (tensor, _kept(lowered, tensor, values), layers.get(index)) for index, tensor in enumerate(lowered.plan.layers)
     ]
 
 
-def _kept(lowered: Lowered, name: str, values: Tensors) -> Array:
+def _layer(lowered: Lowered, tensor: Tensor, values: Tensors) -> Array:
+    """The specification's tensor; of one that a pass reshaped, the one of the model that is a view of it."""
+    if tensor.name in values:
+        return values[tensor.name]
+    views = (values[name] for name, root in lowered.plan.views.items() if root == tensor.name and name in values)
+    return next(value.reshape(tensor.shape) for value in views if value.size == tensor.size)
+
+
+def _kept(lowered: Lowered, tensor: Tensor, values: Tensors) -> Array:
     """Of the specification's tensor the channels that are computed."""
-    removed = lowered.graph.removed.get(name)
-    return values[name] if removed is None else values[name][..., removed.kept]
+    removed, whole = lowered.graph.removed.get(tensor.name), _layer(lowered, tensor, values)
+    return whole if removed is None else whole[..., removed.kept]
 
 
 def _constant_pairs(lowered: Lowered, values: Tensors) -> Pairs:

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from driftc.codegen.graph import Graph
 from driftc.codegen.passes.border import border
 from driftc.codegen.passes.constant import constant
+from driftc.codegen.passes.dilate import dilate
 from driftc.codegen.passes.fuse import fuse
 from driftc.codegen.passes.one_channel import one_channel
+from driftc.codegen.passes.pads import pads
 from driftc.codegen.passes.state import state
 from driftc.codegen.passes.tabulate import tabulate
 from driftc.codegen.passes.views import views
@@ -16,7 +18,9 @@ from driftc.codegen.passes.views import views
 PASSES: dict[str, Callable[[Graph], Graph]] = {
     "tabulate": tabulate,
     "border": border,
+    "dilate": dilate,
     "one_channel": one_channel,
+    "pads": pads,
     "fuse": fuse,
     "state": state,
     "constant": constant,
