@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from driftc.codegen.graph import Graph
 from driftc.codegen.passes.border import border
+from driftc.codegen.passes.compose import compose
 from driftc.codegen.passes.constant import constant
 from driftc.codegen.passes.dilate import dilate
 from driftc.codegen.passes.fuse import fuse
@@ -22,6 +23,7 @@ PASSES: dict[str, Callable[[Graph], Graph]] = {
     "one_channel": one_channel,
     "pads": pads,
     "fuse": fuse,
+    "compose": compose,
     "state": state,
     "constant": constant,
     "views": views,
