@@ -218,7 +218,11 @@ def constants(functions: Functions) -> list[text.ConstantArray]:
 
 def shared(functions: Functions) -> list[Shared]:
     """What several layers call, once each, in the order in which it must be defined."""
-    found = {piece.name: piece for function in functions for piece in function.kernel.shared(function.call)}
+    found: dict[str, Shared] = {}
+    for function in functions:
+        for piece in function.kernel.shared(function.call):
+            known = found.setdefault(piece.name, piece)
+            assert (known.template, known.values) == (piece.template, piece.values), f"two functions {piece.name}"
     return list(found.values())
 
 

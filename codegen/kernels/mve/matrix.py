@@ -122,4 +122,4 @@ class Matrix(Kernel):
 
     def _name(self, call: Call, pixels: int) -> str:
         about = self._variant(call) | ({} if pixels == 2 else {"tail": False})
-        return "_".join([f"driftc_matrix_4x{pixels}", *(mark for mark, is_so in about.items() if is_so)])
+        return "_".join([f"driftc_vectors_4x{pixels}", *(mark for mark, is_so in about.items() if is_so)])

@@ -32,6 +32,12 @@ def engines() -> list[str]:
     return found
 
 
+def test_kernels_for_dsp_beside_those_for_vectors(tmp_path: Path, engines: list[str]) -> None:
+    """Their shared functions had the same names, and one of them was left out."""
+    used = prove(20, 1, "cortex-m55", tmp_path, engines, [kernel for kernel in kernels("cortex-m55") if kernel.needs])
+    assert {name.partition("/")[0] for name in used} >= {"dsp", "mve"}
+
+
 @pytest.mark.parametrize("wide", [False, True])
 @pytest.mark.parametrize("turn", [0, 1])
 def test_every_kernel(turn: int, wide: bool, tmp_path: Path, engines: list[str]) -> None:
