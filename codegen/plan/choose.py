@@ -162,7 +162,8 @@ class _Search:
     def untiled(self) -> Point:
         """All operators whole: the fewest instructions within `SLACK` bytes of the smallest arena."""
         if any(self.uncut[0].fastest):
-            limit = arrange(self.graph, self.units, "greedy").bound + SLACK
+            quick = arrange(self.graph, self.units, "greedy")
+            limit = SLACK + (quick.arena_bytes if self.planner == "greedy" else quick.bound)
             found = [point for roads in self.uncut for point in islice(self._within(roads, limit), 1)]
             housed = [point for point in found if self._housed(point)]
             if housed:
