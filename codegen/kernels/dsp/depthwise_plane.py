@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from driftc.codegen.plan.plan import Call
 
 PLANE = 1024  # bytes that a plane should not exceed: else its rows are made and used some at a time
+INLINE = 8  # pixels of a row that are widened where they are
 WIDEST = 250  # halfwords in a row, which the functions reach with an immediate offset
 # Instructions on the emulated Cortex-M4 (gcc 12 -O2): a result, a value widened, and of a channel and a strip of rows.
 RESULT, WIDENED, ROW, CHANNEL, CALL = 15.3, 2.3, 9.0, 62.0, 80.0
@@ -54,7 +55,9 @@ class DepthwisePlane(Kernel):
             "low": scales.low if scales.low > -128 else None,
             "high": scales.high if scales.high < 127 else None,
         }
-        return (Shared(self._rows(op), "dsp/depthwise_rows.c.j2", about),)
+        width, step = call.inputs[0].shape[1], call.inputs[0].strides[1]
+        line = (Shared(self._line(call), "dsp/depthwise_line.c.j2", {"width": width, "step": step}),)
+        return (*(line if self._line(call) else ()), Shared(self._rows(op), "dsp/depthwise_rows.c.j2", about))
 
     def constants(self, operator: Operator) -> dict[str, Array]:
         """`windows` [channels, 3, 4]: of each row the weights 0, 1, 1, 2, which SXTB16 makes (0, 1) and (1, 2)."""
@@ -100,7 +103,7 @@ class DepthwisePlane(Kernel):
             "strips": -(-call.rows.count // strip),
             "multiplicity": op.multiplicity,
             "zero": 2 * scales.zero + 1,
-            "fill": f"0x{(op.inputs[0].zero_point & 0xFFFF) * 0x10001:08X}u",
+            "line": self._line(call),
             "rows": self._rows(op),
         }
 
@@ -122,6 +125,11 @@ class DepthwisePlane(Kernel):
         """Rows of the output that are made from one plane."""
         most = max(PLANE // (2 * self._width(op)) - 2, 2)
         return -(-rows // -(-rows // most))
+
+    def _line(self, call: Call) -> str:
+        """The function that widens a row, where that is not short."""
+        _, width, _ = call.inputs[0].shape
+        return f"driftc_widen_{width}_every_{call.inputs[0].strides[1]}" if width > INLINE else ""
 
     def _rows(self, op: DepthwiseConv2D) -> str:
         scales = scales_of(op)
