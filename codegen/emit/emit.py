@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -368,6 +369,11 @@ def _function(function: Function) -> str:
         raise PlanError(f"{op.name}: {op.kind} is not computed in parts, nor on buffers with gaps")
     template = environment().get_template(function.kernel.template(function.call))
     body = tidy(template.render(fn=function, k=function.kernel.values(function.call)))
+    head, opened, rest = body.partition("\n{\n")
+    for name in function.origins:
+        if not re.search(rf"\b{name}\b", rest):  # each row is where the one before it was
+            rest = f"    (void){name};\n{rest}"
+    body = head + opened + rest
     return str(environment().get_template("layer.c.j2").render(fn=function, **_about(function))) + body
 
 

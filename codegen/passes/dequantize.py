@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from driftc.codegen.errors import ModelError
 from driftc.codegen.graph import Graph
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.conversion.dequantize import Dequantize
@@ -57,7 +58,10 @@ def float_operator(operator: Operator) -> Operator:
 
 
 def dequantized(tensor: Tensor) -> Tensor:
-    """The tensor as float32, with a constant's real values. Tensors without quantisation (indices) stay."""
+    """The tensor as float32, with a constant's real values. Tensors without quantisation (indices) stay.
+
+    Raises ModelError where its scales are not those of its axis, or no float32 holds the values.
+    """
     if not tensor.stands_for_reals:
         return tensor
     return replace(tensor, dtype=np.dtype(np.float32), quantization=None, data=_values(tensor))
@@ -66,10 +70,15 @@ def dequantized(tensor: Tensor) -> Tensor:
 def _values(tensor: Tensor) -> Array | None:
     if tensor.data is None or tensor.quantization is None:
         return None
-    along = tensor.quantization.axis
+    along, count = tensor.quantization.axis, tensor.quantization.scale.size
+    if along is not None and tensor.data.shape[along : along + 1] != (count,):
+        raise ModelError(f"tensor '{tensor.label}': has {count} scales along axis {along} of {list(tensor.shape)}")
     shape = [-1 if axis == along else 1 for axis in range(tensor.data.ndim)] if along is not None else []
     zero, scale = (values.reshape(shape) for values in (tensor.quantization.zero_point, tensor.quantization.scale))
-    return ((tensor.data.astype(np.int64) - zero) * scale.astype(np.float64)).astype(np.float32)
+    real = (tensor.data.astype(np.int64) - zero) * scale.astype(np.float64)
+    if not np.all(np.abs(real) <= np.finfo(np.float32).max):
+        raise ModelError(f"tensor '{tensor.label}': stands for values that no float32 holds")
+    return real.astype(np.float32)
 
 
 def _bias(operator: Weighted) -> Tensor | None:

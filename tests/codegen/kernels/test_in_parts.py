@@ -7,8 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import c_compiler
+from fuzz.seeds import seeds
 from models import Activation, ModelBuilder
 
+import driftc
 from driftc.codegen.compiled import Compiled
 from driftc.codegen.lower import Lowered, lower
 from driftc.codegen.options import Options
@@ -84,3 +87,13 @@ def test_in_parts(core: str, data: bytes, granted: str | None, expected: tuple[s
         check(plan)
         found = Compiled(data, options, replace(lowered, plan=plan)).verify(engines=engines, random=1, sanitize=True)
         assert found.first_difference is None, str(found.first_difference)
+
+
+def test_a_row_at_a_time_between_buffers_of_one_row(tmp_path: Path) -> None:
+    """Then no place depends on the row, and a parameter was not used (found by the fuzzer)."""
+    path = tmp_path / "m.tflite"
+    path.write_bytes(seeds()["convolutions"]())
+    made = driftc.compile(path, measure=False, planner="greedy", minimize="ram", overhead=100.0, core="cortex-m85")
+    made.write(tmp_path / "m")
+    assert "    (void)row0;\n" in (tmp_path / "m" / "m.c").read_text()
+    c_compiler().run(["-std=c11", "-Wall", "-Wextra", "-Werror", "-c", "m.c", "-o", "m.o"], tmp_path / "m")
