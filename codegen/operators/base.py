@@ -62,6 +62,7 @@ class Operator:
     template: ClassVar[str]  # folder in driftc.templates
     tiling: ClassVar[Tiling] = Tiling.NONE
     keeps_scale: ClassVar[bool] = False  # inputs and outputs must be quantised alike
+    centred: ClassVar[bool] = False  # what a float one computes, it computes of inputs whose zero point is 0 alone
     reversible: ClassVar[bool] = False  # the kernel can also take rows and pixels from the last to the first
     view: ClassVar[bool] = False  # same bytes under another shape: costs nothing
     per_channel: ClassVar[bool] = False  # outputs after the first are [channels]: of a part, its channels are written

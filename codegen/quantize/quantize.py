@@ -58,8 +58,10 @@ def quantize(graph: Graph, ranges: Mapping[str, Range]) -> Graph:
         arguments = [_constant(t, like) if t.data is not None else values[t.name] for t in operator.inputs]
         if operator.keeps_scale:
             for position, tensor in enumerate(arguments):
-                if tensor.dtype == INT8 and not _alike(outputs[0], tensor):
-                    arguments[position] = _requantized(operators, operator, position, tensor, outputs[0])
+                if tensor.dtype == INT8 and outputs[0].quantization and not _alike(outputs[0], tensor):
+                    arguments[position] = _requantized(operators, operator, position, tensor, outputs[0].quantization)
+        if operator.centred and arguments[0].zero_point != 0:
+            arguments[0] = _requantized(operators, operator, 0, arguments[0], _centred(arguments[0]))
         made = operator.quantized(tuple(arguments), outputs)
         made.check()
         operators.append(made)
@@ -130,10 +132,18 @@ def _constant(tensor: Tensor, like: Quantization | None) -> Tensor:
     return replace(tensor, dtype=INT8, quantization=found, data=np.clip(steps, -128, 127).astype(np.int8))
 
 
-def _requantized(operators: list[Operator], operator: Operator, position: int, tensor: Tensor, like: Tensor) -> Tensor:
-    """`tensor` brought to the quantisation of `like` by a QUANTIZE of its own, which is appended to `operators`."""
+def _centred(tensor: Tensor) -> Quantization:
+    """With zero point 0, as far as `tensor` reaches."""
+    reach = max(127 - tensor.zero_point, 128 + tensor.zero_point)
+    return Quantization.per_tensor(tensor.scale * reach / 127, 0)
+
+
+def _requantized(
+    operators: list[Operator], operator: Operator, position: int, tensor: Tensor, like: Quantization
+) -> Tensor:
+    """`tensor` as `like` has it, by a QUANTIZE of its own, which is appended to `operators`."""
     label = f"{operator.label}/input_{position}"
-    output = replace(tensor, name=f"{operator.name}/input_{position}", label=label, quantization=like.quantization)
+    output = replace(tensor, name=f"{operator.name}/input_{position}", label=label, quantization=like)
     made = Quantize(name=f"{operator.name}_input_{position}", inputs=(tensor,), outputs=(output,), label=label)
     made.check()
     operators.append(made)

@@ -28,11 +28,12 @@ class Cumsum(Operator):
 
     codes = ("CUMSUM",)
     template = "cumsum"
+    centred = True
     compared = "TFLite Micro"
     arithmetic = (
         "int32 sum, which wraps, of (in - zero_in) * 2^19 from -zero_in * 2^19 on (TFLite Micro begins there); "
         "multiplier 2 * scale_in / (2^20 * scale_out) as Q0.31 and shift; double rounding; zero point; clamp to int8. "
-        "Refused for float models, whose sums begin at 0. LiteRT has no int8 kernel."
+        "So the input's zero point is 0 where driftc quantises. LiteRT has no int8 kernel."
     )
 
     axis: int

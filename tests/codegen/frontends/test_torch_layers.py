@@ -59,6 +59,7 @@ PARTS: dict[str, tuple[Function, set[str]]] = {
             x.amin((1, 3), keepdim=True),
             x.max(2).values,
             x.cumsum(1),
+            (x + 1).relu().cumsum(2),
             F.normalize(x + 2, dim=1) * 2,
         ],
         {"SUM", "REDUCE_MAX", "REDUCE_MIN"},
