@@ -12,6 +12,7 @@ import numpy as np
 
 from driftc.codegen.errors import ModelError
 from driftc.codegen.graph import Graph
+from driftc.codegen.names import readable
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.conversion.dequantize import Dequantize
 from driftc.codegen.operators.conversion.quantize import Quantize
@@ -42,6 +43,7 @@ def border(graph: Graph) -> Graph:
     changed = replace(
         graph, operators=tuple(operators), inputs=tuple(inputs), outputs=tuple(outputs), float_border=floats
     )
+    _refuse_islands(changed)
     for tensor in changed.tensors():
         if tensor.dtype.kind == "f":
             raise ModelError(
@@ -53,6 +55,20 @@ def border(graph: Graph) -> Graph:
     for tensor in changed.outputs:
         _check_port(graph, tensor, "output", (np.int8, np.uint8, np.int16, np.int32, np.bool_))
     return changed
+
+
+def _refuse_islands(graph: Graph) -> None:
+    """Raise ModelError that names what computes on reals in a model that is int8 around it."""
+    if not any(isinstance(operator, Dequantize | Quantize) for operator in graph.operators):
+        return
+    real = [op for op in graph.operators if op.is_float and not isinstance(op, Dequantize | Quantize)]
+    if real:
+        kinds = {op.kind: op for op in reversed(real)}
+        named = ", ".join(f"{kind} '{readable(op.label or op.name)}'" for kind, op in reversed(kinds.items()))
+        raise ModelError(
+            f"{graph.source}: {named}: computed in float32, between DEQUANTIZE and QUANTIZE, as converters leave what "
+            "they have no int8 kernel for; compile the float model itself with --calibrate, which makes all of it int8"
+        )
 
 
 def _check_port(graph: Graph, tensor: Tensor, role: str, allowed: tuple[type, ...]) -> None:
