@@ -9,12 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
+from driftc.codegen.adaptation.adapt import adapt as adapt_graph
 from driftc.codegen.adaptation.adapting import Adapting
 from driftc.codegen.adaptation.learning import Learning
 from driftc.codegen.class_names import check_count, class_names
 from driftc.codegen.compiled import MODEL, Compiled, board_named
 from driftc.codegen.errors import UsageError
 from driftc.codegen.graph import Graph
+from driftc.codegen.learning.teaching import Teaching
 from driftc.codegen.lower import lower, read
 from driftc.codegen.names import model_name
 from driftc.codegen.options import Options
@@ -52,6 +54,13 @@ class Keywords(TypedDict, total=False):
     adapt_clean: float | None
     adapt_constants: str | Path | None
     augment: str | Path | None
+    learn: str | None
+    learn_classes: int | None
+    learn_store: int | None
+    learn_keep: int
+    learn_rate: float | None
+    learn_passes: int
+    learn_guard: bool
 
 
 def compile(
@@ -90,14 +99,22 @@ def compile(
     rank, by which what all channels of a layer say together moves each of them (None: without). `adapt_clean` weighs
     what it loses where nothing is shifted against what it gains where something is (None: its own).
 
+    `learn` names a method ("classifier"): the last dense layer then learns on the device, from samples labelled there
+    and from `learn_keep` references of each class out of the labelled samples in `calibrate`. `learn_classes` makes
+    room for that many classes (None: those that there are), `learn_store` for so many bytes of samples (None: 40 of
+    them). `learn_rate` is the learning rate of real weights (None: by the features' mean square), `learn_passes` how
+    often each new sample is seen, and with `learn_guard` nothing is kept that samples held apart do not bear out.
+
     Raises ModelError (the file), FitError (the board or `ram`), UsageError (the options) or ToolError (a missing tool).
     """
     options = _options(keywords)
-    adapting = _adapting(keywords, settings.input_divisor if settings else 1.0)
+    divisor = settings.input_divisor if settings else 1.0
+    adapting, teaching = _adapting(keywords, divisor), _teaching(keywords)
     board = board_named(options.board)
     path = Path(model)
     quantized = None
-    if calibrate is not None and (adapting.method is None or path.suffix != ".tflite"):  # else for adapting alone
+    alone = adapting.method is not None or teaching.method is not None
+    if calibrate is not None and not (alone and path.suffix == ".tflite"):  # else for adapting and learning alone
         chosen = replace(settings or Settings(), float_border=options.float_io)
         prefix = model_name(options.name or path.stem)
         quantized = quantize_file(path, Path(calibrate), chosen, name=prefix, watch=watch, progress=progress)
@@ -110,7 +127,13 @@ def compile(
                 kept = source.states[0].tensor.label
                 raise UsageError(f"{path.name}: --adapt takes each sample for itself, but the model keeps '{kept}'")
             adaptation, notes = adapting.find(source, calibrate, quantized, progress)
-        lowered = lower(file, options, watch, path.name, adaptation)
+        lesson = None
+        if teaching.method is not None:
+            model = read(file, options, path.name)[1]
+            model = model if adaptation is None else adapt_graph(model, adaptation)
+            lesson, more = teaching.find(model, calibrate, None, divisor, progress)
+            notes += more
+        lowered = lower(file, options, watch, path.name, adaptation, lesson)
         check_count(options.class_names, lowered.graph.outputs)
         compiled = Compiled(file.read_bytes(), options, lowered)
     compiled.quantized = quantized
@@ -129,6 +152,13 @@ def _options(keywords: Keywords) -> Options:
     """Those that decide the C and how it is measured."""
     given: dict[str, Any] = {key: value for key, value in keywords.items() if key in Options.__dataclass_fields__}
     return Options(**given | {"class_names": class_names(keywords.get("class_names"))})
+
+
+def _teaching(keywords: Keywords) -> Teaching:
+    """Those of learning on the device."""
+    prefix = "learn_"
+    given: dict[str, Any] = {key.removeprefix(prefix): v for key, v in keywords.items() if key.startswith(prefix)}
+    return Teaching(method=keywords.get("learn"), **given)
 
 
 def _adapting(keywords: Keywords, divisor: float) -> Adapting:

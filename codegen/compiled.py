@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING, Any
 import driftc
 from driftc.codegen.adaptation.constants import Adaptation
 from driftc.codegen.emit.emit import emit, emit_selftest, headers, interface
+from driftc.codegen.emit.learn import HEADERS as LEARN_HEADERS
+from driftc.codegen.emit.learn import emit_learning
 from driftc.codegen.emit.program import step_names
 from driftc.codegen.errors import DataError, ToolError, UsageError
 from driftc.codegen.folder import RECORD, read_record, write_folder
+from driftc.codegen.learning.lesson import Lesson
 from driftc.codegen.lower import Lowered, core_of, lower, memories_of, planned
 from driftc.codegen.operators.movement.gather import Gather
 from driftc.codegen.operators.movement.gather_nd import GatherND
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
 
 MODEL = "model.tflite"  # the copy in a compiled folder
 ADAPTATION = "adaptation.json"  # the constants of the layers that are live, where there are any
+LESSON = "learning.json"  # what learns, where something does
 RANDOM_SAMPLES = 5  # where no data is given
 
 
@@ -73,7 +77,9 @@ class Compiled:
             raise UsageError(f"{path}: {MODEL} is not the model that was compiled here; compile the model again")
         constants = path / ADAPTATION
         adaptation = Adaptation.read(constants) if constants.is_file() else None
-        lowered = lower(model, options, title=str(record.get("model", MODEL)), adaptation=adaptation)
+        taught = path / LESSON
+        lesson = Lesson.read(taught) if taught.is_file() else None
+        lowered = lower(model, options, title=str(record.get("model", MODEL)), adaptation=adaptation, lesson=lesson)
         found = cls(content, options, lowered, path)
         found._recall(stored.read_json(path / stored.REPORT))
         return found
@@ -138,11 +144,16 @@ class Compiled:
                 float_border=bool(graph.float_border),
                 float_io=self.options.float_io,
                 class_names=self.options.class_names or (),
+                learns=self.lowered.learned is not None,
             )
         )
+        learned = self.lowered.learned
+        if learned is not None:
+            found |= emit_learning(learned, plan, graph.source, graph.sha256)
+            found[LESSON] = learned.lesson.as_text()
         found[f"{plan.name}_selftest.c"] = self._selftest()
         firmware = files("driftc").joinpath("firmware")
-        for header in headers(plan):
+        for header in [*headers(plan), *(LEARN_HEADERS if learned is not None else ())]:
             found[header] = firmware.joinpath(header).read_text(encoding="utf-8")
         if plan.states:
             found["driftc_state.h"] = firmware.joinpath("driftc_state.h").read_text(encoding="utf-8")

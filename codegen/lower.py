@@ -11,6 +11,10 @@ from driftc.codegen.adaptation.constants import Adaptation
 from driftc.codegen.errors import ModelError, UsageError
 from driftc.codegen.frontends import refuse_other_files
 from driftc.codegen.graph import Graph
+from driftc.codegen.learning.backward import backward
+from driftc.codegen.learning.learned import Learned
+from driftc.codegen.learning.lesson import Lesson
+from driftc.codegen.learning.trainable import learnable, spans, trainable
 from driftc.codegen.names import model_name
 from driftc.codegen.options import Options
 from driftc.codegen.passes import PASSES
@@ -25,7 +29,7 @@ STACK = 512  # bytes of a board's RAM that are kept for the stack before it is k
 SUFFIXES = (".tflite",)
 CORE = "cortex-m4"  # where neither a core nor a board is named
 FLOAT_STAGES = ("import", "fold", "activate", "quantize")  # of a float model, before it is lowered
-STAGES = ("frontend", "match", "adapt", *PASSES, "plan")
+STAGES = ("frontend", "match", "adapt", "learn", *PASSES, "plan", "backward")
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +47,7 @@ class Lowered:
     plan: Plan
     adaptation: Adaptation | None = None
     choice: Choice | None = None
+    learned: Learned | None = None
 
 
 def read(path: Path, options: Options, title: str | None = None) -> tuple[Graph, Graph]:
@@ -66,8 +71,9 @@ def lower(
     watch: Callable[[str, Graph | Plan], None] | None = None,
     title: str | None = None,
     adaptation: Adaptation | None = None,
+    lesson: Lesson | None = None,
 ) -> Lowered:
-    """Read and plan `path`, with the layers live that `adaptation` names.
+    """Read and plan `path`, with the layers live that `adaptation` names, and the layer learning that `lesson` is of.
 
     `watch` sees the result of each stage of STAGES by name.
     `title` is the file's name in comments and messages, and the C prefix's source, where `path` is a copy.
@@ -81,11 +87,17 @@ def lower(
         if adaptation is not None:
             model = adapt(model, adaptation)
             see("adapt", model)
+        layer = None if lesson is None else learnable(model)
+        step: Graph | None = None
+        if lesson is not None and layer is not None:
+            model = trainable(model, lesson)
+            step = backward(model, layer, lesson)
+            see("learn", model)
         graph = model
-        for name, step in PASSES.items():
+        for name, transform in PASSES.items():
             if name == "constant" and options.keep_constant:
                 continue
-            graph = step(graph)
+            graph = transform(graph)
             graph.check()
             see(name, graph)
     except ModelError as error:
@@ -101,7 +113,13 @@ def lower(
         choice = replace(choice, point=replace(choice.point, plan=as_fed(choice.point.plan, graph, fed_input)))
     check(choice.point.plan)
     see("plan", choice.point.plan)
-    return Lowered(source, model, graph, choice.point.plan, adaptation, choice)
+    learned = None
+    if lesson is not None and layer is not None and step is not None:
+        plan = choose(step, options.planner, Goal(None, False, "instructions", 0.0), [], core_of(options)).point.plan
+        check(plan)
+        see("backward", plan)
+        learned = Learned(lesson, step, plan, layer.inputs[0].zero_point, spans(layer, lesson.classes))
+    return Lowered(source, model, graph, choice.point.plan, adaptation, choice, learned)
 
 
 def goal_of(options: Options, memories: list[tuple[str, int]], states: int = 0) -> Goal:

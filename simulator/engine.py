@@ -57,6 +57,7 @@ class Program:
     target: Target = Target()
     fed: bool = False  # the input arrives row by row: NAME_feed in place of NAME_invoke and NAME_step
     state_bytes: int = 0  # of what outlives an inference
+    learns: bool = False  # its samples are events of NAME_learn: simulator/learning.py
 
     @property
     def step(self) -> str:

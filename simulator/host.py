@@ -66,7 +66,9 @@ class HostEngine(Engine):
 
 
 def _batch_size(program: Program, samples: int, trace: bool) -> int:
-    """Small enough to keep all processors busy to the end, and within BATCH_BYTES."""
+    """Small enough to keep all processors busy to the end, and within BATCH_BYTES; learning under way is in no state."""
+    if program.learns:
+        return samples
     shown = [(layer.hwc, layer.dtype) for layer in program.layers] if trace else []
     shapes = [*shown, *((port.shape, port.dtype) for port in (*program.inputs, *program.outputs))]
     per_sample = max(1, sum(prod(shape) * dtype.itemsize for shape, dtype in shapes))

@@ -44,11 +44,12 @@ def port_files() -> Path:
 
 
 def model_sources(program: Program) -> list[Path]:
-    """The C files of the model itself, relative to its folder: NAME.c and the driftc_*.c copied beside it."""
+    """The C files of the model itself, relative to its folder: NAME.c, and what it learns with."""
     main = Path(f"{program.name}.c")
     if not (program.folder / main).is_file():
         raise UsageError(f"{program.folder}: holds no {main}; is it a folder that driftc compile wrote?")
-    return [main, *sorted(path.relative_to(program.folder) for path in program.folder.glob("driftc_*.c"))]
+    more = (Path(f"{program.name}{suffix}.c") for suffix in ("_backward", "_learn"))
+    return [main, *(path for path in more if (program.folder / path).is_file())]
 
 
 def build_host(program: Program, *, trace: bool, sanitize: bool = False) -> Path:
@@ -134,7 +135,8 @@ def _compile(compiler: Compiler, folder: Path, sources: Sequence[Path], flags: S
 
 
 def _hook_flags(program: Program, trace: bool) -> tuple[str, ...]:
-    return ("-DMODEL_HOOK", f"-D{program.name.upper()}_HOOK") if trace else ()
+    hook = ("-DMODEL_HOOK", f"-D{program.name.upper()}_HOOK") if trace else ()
+    return (*hook, "-DMODEL_LEARNS") if program.learns else hook
 
 
 def _identity(compiler: Compiler) -> str:

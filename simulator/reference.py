@@ -29,11 +29,11 @@ class GraphRun:
 
     def reset(self) -> None:
         """The states' initial values."""
-        self._states = {state.tensor.name: state.initial for state in self.graph.states}
+        self.states: dict[str, Array] = {state.tensor.name: state.initial for state in self.graph.states}
 
     def run(self, inputs: Sequence[Array]) -> dict[str, Array]:
         """Every tensor of one inference by name, in the shapes of the model; states as they were before it."""
-        values = dict(self._states)
+        values = dict(self.states)
         for tensor, value in zip(self.graph.inputs, inputs, strict=True):
             values[tensor.name] = np.ascontiguousarray(value, tensor.dtype).reshape(tensor.shape)
         for operator in self.graph.operators:
@@ -41,7 +41,7 @@ class GraphRun:
             for tensor, value in zip(operator.outputs, operator.spec(*arguments), strict=True):
                 values[tensor.name] = value
         for state in self.graph.states:
-            self._states[state.tensor.name] = values[state.next].reshape(state.tensor.shape)
+            self.states[state.tensor.name] = values[state.next].reshape(state.tensor.shape)
         return values
 
 

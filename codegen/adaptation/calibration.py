@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from driftc.codegen.adaptation.known import Normalisation
 from driftc.codegen.graph import Graph
+from driftc.codegen.inference import AT_ONCE, infer
 from driftc.codegen.operators.adapt.live import statistics
 from driftc.codegen.operators.convolution.weighted import Int64, Weighted
 from driftc.codegen.tensor import Array
 
 Floats = NDArray[np.float64]
 FLOOR = 2.0**-10  # eps, as a share of the source variance
-AT_ONCE = 32  # samples
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,34 +54,19 @@ def measure(
     Mean, variance and eps are those in `known`; of other layers those of the samples, and a thousandth of the variance.
     """
     seen: dict[str, _Seen] = {}
+
+    def see(operator: Weighted, accumulators: Int64) -> None:
+        if operator.name in layers:
+            seen.setdefault(operator.name, _Seen()).add(accumulators)
+
     for start in range(0, len(samples), AT_ONCE):
         some = samples[start : start + AT_ONCE]
-        _run(graph, layers, [np.stack(arrays) for arrays in zip(*some, strict=True)], seen)
+        infer(graph, [np.stack(arrays) for arrays in zip(*some, strict=True)], see)
         if progress is not None:
             progress(start + len(some), len(samples))
     operators = {operator.name: operator for operator in graph.operators}
     norms = known or {}
     return {name: seen[name].source(operators[name], norms.get(name)) for name in layers}
-
-
-def _run(graph: Graph, layers: Collection[str], samples: Sequence[Array], seen: dict[str, _Seen]) -> None:
-    """One inference of each of `samples`, [n, ...] for each input; accumulators are seen on the way."""
-    count = len(samples[0])
-    values = dict(zip((tensor.name for tensor in graph.inputs), samples, strict=True))
-    for operator in graph.operators:
-        if isinstance(operator, Weighted):
-            (result,) = operator.outputs
-            x = values[operator.inputs[0].name].reshape(-1, *operator.inputs[0].shape[1:])
-            accumulators = operator.accumulate_many(x).reshape(count, -1, operator.channels)
-            if operator.name in layers:
-                seen.setdefault(operator.name, _Seen()).add(accumulators)
-            values[result.name] = operator.requantise(accumulators).reshape(count, *result.shape)
-            continue
-        found = [
-            operator.spec(*(values[t.name][n].reshape(t.shape) if t.data is None else t.data for t in operator.inputs))
-            for n in range(count)
-        ]
-        values |= {t.name: np.stack(parts) for t, parts in zip(operator.outputs, zip(*found, strict=True), strict=True)}
 
 
 class _Seen:

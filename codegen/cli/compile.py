@@ -13,6 +13,7 @@ from driftc.codegen.cli.options import (
     adaptation_options,
     calibration_options,
     json_option,
+    learning_options,
     planning_options,
     target_options,
 )
@@ -41,6 +42,7 @@ from driftc.codegen.errors import UsageError
 @click.option(
     "--pareto", is_flag=True, help="Also list the plans that trade RAM for instructions, each with its --ram."
 )
+@learning_options
 @adaptation_options
 @click.option("--float-io", is_flag=True, help="Also write NAME_invoke_float, which takes and gives real values.")
 @click.option(
@@ -70,6 +72,7 @@ def compile(
     planning: dict[str, Any],
     pareto: bool,
     adaptation: dict[str, Any],
+    learning: dict[str, Any],
     float_io: bool,
     measure: bool | None,
     calibrate: Path | None,
@@ -109,6 +112,7 @@ def compile(
             settings=Settings(**settings),
             watch=watch,
             **adaptation,
+            **learning | {"learn_guard": learning["learn_guard"] == "on"},
             progress=progress,
         )
     for note in compiled.notes:

@@ -180,6 +180,51 @@ def adaptation_options(command: Command) -> Command:
     )
 
 
+def learning_options(command: Command) -> Command:
+    """What learns on the device: given to the command as the keyword arguments of `api.compile`."""
+    return _packed(
+        command,
+        "learning",
+        click.option(
+            "--learn-guard",
+            type=click.Choice(["on", "off"]),
+            default="on",
+            show_default=True,
+            help="Keep what was learnt only if samples that were held apart are not decided worse.",
+        ),
+        click.option(
+            "--learn-passes", type=int, default=10, show_default=True, metavar="N", help="How often a sample is seen."
+        ),
+        click.option(
+            "--learn-rate",
+            type=float,
+            metavar="RATE",
+            help="Learning rate of real weights (default: by the features' mean square).",
+        ),
+        click.option(
+            "--learn-keep",
+            type=int,
+            default=5,
+            show_default=True,
+            metavar="K",
+            help="Samples of each class that hold what was known: from --calibrate, and of what was learnt.",
+        ),
+        click.option(
+            "--learn-store", type=int, metavar="BYTES", help="RAM for samples that are learnt (default: 40 of them)."
+        ),
+        click.option(
+            "--learn-classes", type=int, metavar="N", help="Room for N classes (default: those that the model has)."
+        ),
+        click.option(
+            "--learn",
+            is_flag=False,
+            flag_value="classifier",
+            metavar="[METHOD]",
+            help="Learn on the device: classifier (the last dense layer; needs labels in --calibrate).",
+        ),
+    )
+
+
 def sample_options(command: Command) -> Command:
     """Where samples come from."""
     for option in (

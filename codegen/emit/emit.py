@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -78,6 +78,13 @@ class Model:
     class_names: str  # as an initialiser of C strings; "" where there are none
     states: tuple[InitialState, ...]
     state_id: str  # of the model and the layout of its states, as C initialisers
+    guest: bool = False  # it works on the states of another, which resets and saves them
+    learns: bool = False  # NAME_learn.c is beside it
+
+    @property
+    def keeps(self) -> bool:
+        """It has states of its own."""
+        return bool(self.states) and not self.guest
 
     @property
     def given(self) -> list[Port]:
@@ -144,14 +151,18 @@ def emit(
     float_border: bool = False,
     float_io: bool = False,
     class_names: Sequence[str] = (),
+    guest: bool = False,
+    learns: bool = False,
 ) -> dict[str, str]:
     """File name -> text. `source` and `sha256` say which model file this is, in comments.
 
-    The float translation unit is made where the model had float at its border, or on request (`float_io`).
+    A `guest` works on the states of another Plan, which `learns`: it has NAME.h, NAME.c and the weights alone. The float translation unit is made where the model had float at its border, or on request (`float_io`).
     """
     made = functions(plan)
-    arrays = constants(made)
-    model = _model(made, plan, source, sha256, float_border or float_io, float_io, class_names)
+    arrays = constants(made, guest)
+    model = replace(
+        _model(made, plan, source, sha256, float_border or float_io, float_io, class_names), guest=guest, learns=learns
+    )
     template = environment().get_template
     steps = [in_step(statement, made) for statement in plan.program] if plan.fed is None else []
     layers = [_function(function) for function in made]
@@ -161,6 +172,10 @@ def emit(
         f"{name}.h": template("model.h.j2").render(m=model),
         f"{name}.c": template("model.c.j2").render(m=model, pieces=pieces, layers=layers, steps=steps),
         f"{name}_weights.h": template("weights.h.j2").render(m=model, arrays=arrays),
+    }
+    if guest:
+        return found
+    found |= {
         "CMakeLists.txt": template("CMakeLists.txt.j2").render(m=model),
         "simulator/model.h": template("simulator.h.j2").render(m=model),
     }
@@ -193,8 +208,11 @@ def layer_hash(layer: Array) -> int:
     return int(((data + np.uint64(1)) * weight & np.uint64(0xFFFFFFFF)).sum() & np.uint64(0xFFFFFFFF))
 
 
-def constants(functions: Functions) -> list[text.ConstantArray]:
-    """Every array in flash, in the order of use: the operators' own, then constant inputs, then what is shared."""
+def constants(functions: Functions, guest: bool = False) -> list[text.ConstantArray]:
+    """Every array in flash, in the order of use: the operators' own, then constant inputs, then what is shared.
+
+    A `guest` has no initial values of states.
+    """
     found: dict[str, text.ConstantArray] = {}
     outside: dict[str, tuple[str, Array]] = {}
     for function in functions:
@@ -209,7 +227,8 @@ def constants(functions: Functions) -> list[text.ConstantArray]:
             first, known = outside.get(function.outside, (owner, np.zeros(0)))
             widest = max(function.x.shape[2], known.size)
             outside[function.outside] = first, np.full(widest, function.op.inputs[0].zero_point, np.int8)
-    for state, shown in zip(functions.states, initial_states(functions.states), strict=True):
+    states = () if guest else functions.states
+    for state, shown in zip(states, initial_states(states), strict=True):
         if shown.array:
             found[shown.array] = text.constant_array(shown.array, state.initial, "reset", "what a reset gives")
     for name, (owner, data) in outside.items():
@@ -230,8 +249,9 @@ def shared(functions: Functions) -> list[Shared]:
 def headers(plan: Plan) -> list[str]:
     """The files of firmware/ that the C includes, directly or not."""
     found = {"driftc.h": None} | ({"driftc_adapt.h": None} if adapts(plan) else {})
-    kernels = (call.kernel.header for call in static_calls(plan.program))
-    return [*found, *dict.fromkeys(name for name in kernels if name is not None)]
+    calls = list(static_calls(plan.program))
+    named = [header for call in calls for header in (call.kernel.header, call.operator.header)]
+    return [*found, *dict.fromkeys(name for name in named if name is not None)]
 
 
 def constant_bytes(functions: Functions) -> dict[str, int]:

@@ -60,6 +60,7 @@ class Operator:
     codes: ClassVar[tuple[str, ...]] = ()  # BuiltinOperator names in a .tflite
     in_files: ClassVar[bool] = True  # a model file may hold it; False: only a pass makes it
     template: ClassVar[str]  # folder in driftc.templates
+    header: ClassVar[str | None] = None  # a file of firmware/ that its C includes besides driftc.h
     tiling: ClassVar[Tiling] = Tiling.NONE
     keeps_scale: ClassVar[bool] = False  # inputs and outputs must be quantised alike
     centred: ClassVar[bool] = False  # what a float one computes, it computes of inputs whose zero point is 0 alone

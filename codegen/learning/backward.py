@@ -1,0 +1,89 @@
+"""The backward pass as a Graph of its own: one step of learning from stored features and a label."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftc.codegen.errors import UsageError
+from driftc.codegen.graph import Graph, State, Tensor
+from driftc.codegen.learning.lesson import Lesson
+from driftc.codegen.learning.trainable import row_scales
+from driftc.codegen.operators.convolution.fully_connected import FullyConnected
+from driftc.codegen.operators.learn.cross_entropy import OCTAVE, ONE, CrossEntropy
+from driftc.codegen.operators.learn.dense_update import STEP_FRACTION, DenseUpdate
+from driftc.codegen.operators.learn.master_sums import BIAS_FRACTION, FRACTION, MasterSums
+
+SUFFIX = "_backward"  # of the C that it is emitted as
+
+
+def backward(graph: Graph, layer: FullyConnected, lesson: Lesson) -> Graph:
+    """Inputs: features int8 [1, F] and label int32 [1]; -1 only decides. Output: the class decided, int32 [1].
+
+    `graph` is what `trainable` made of that in which `layer` is; its states are this one's, of which the masters are
+    written. Raises UsageError where the learning rate is out of range.
+    """
+    states = {state.tensor.name: state for state in graph.states}
+    names = list(states)
+    masters, bias = states[names[3]].tensor, states[names[4]].tensor
+    classes, length = masters.shape
+    x = replace(states[names[2]].tensor, name="features", label="features")
+    label = Tensor("label", (1,), np.dtype(np.int32), label="label")
+    sums = Tensor("sums", (1, classes), np.dtype(np.int32), label="sums")
+    gradient = Tensor("gradient", (1, classes), np.dtype(np.int16), label="gradient")
+    decided = Tensor("decided", (1,), np.dtype(np.int32), label="decided")
+    moved = replace(masters, name=f"{masters.name} next")
+    moved_bias = replace(bias, name=f"{bias.name} next")
+    unit = float(layer.inputs[0].scale)
+    scale, shift = mantissas(unit * row_scales(layer, classes) * OCTAVE / np.log(2), 46)
+    rate, rate_shift, bias_rate, bias_shift = rates(layer, classes, lesson.rate)
+    operators = [
+        MasterSums(name="sums", label="sums", inputs=(x, masters, bias), outputs=(sums,)),
+        CrossEntropy(
+            name="gradient", label="gradient", inputs=(sums, label), outputs=(gradient, decided),
+            scale=scale, shift=shift,
+        ),
+        DenseUpdate(
+            name="update", label="update", inputs=(masters, bias, x, gradient), outputs=(moved, moved_bias),
+            rate=rate, shift=rate_shift, bias_rate=bias_rate, bias_shift=bias_shift,
+        ),
+    ]  # fmt: skip
+    for operator in operators:
+        operator.check()
+    following = {masters.name: moved.name, bias.name: moved_bias.name}
+    kept = tuple(State(s.tensor, s.initial, following.get(s.tensor.name, s.tensor.name)) for s in graph.states)
+    made = Graph(
+        f"{graph.name}{SUFFIX}", tuple(operators), (x, label), (decided,), graph.source, graph.sha256, states=kept
+    )
+    made.check()
+    return made
+
+
+def rates(layer: FullyConnected, classes: int, rate: float) -> tuple[NDArray[np.int32], int, NDArray[np.int32], int]:
+    """DENSE_UPDATE's constants for a learning rate of real weights. Raises UsageError where it is out of range."""
+    unit, scales = float(layer.inputs[0].scale), row_scales(layer, classes)
+    try:
+        weights = mantissas(rate * unit / scales * 2.0 ** (FRACTION + STEP_FRACTION) / ONE, 30)
+        biases = mantissas(rate / (unit * scales) * 2.0**BIAS_FRACTION / ONE, 46)
+    except ValueError:
+        raise UsageError(
+            f"--learn-rate {rate:g}: out of range for the scales of layer '{layer.label or layer.name}'"
+        ) from None
+    return (*weights, *biases)
+
+
+def mantissas(real: NDArray[np.float64], most: int) -> tuple[NDArray[np.int32], int]:
+    """Positive numbers as int32 below 2^15 with one right shift, 1 to `most`. Raises ValueError out of range."""
+    shift = 15 - int(np.frexp(real.max())[1])
+    if not shift >= 1:
+        raise ValueError(f"{real.max():g} is too large")
+    shift = min(shift, most)
+    found = np.rint(real * 2.0**shift)
+    if found.max() >= 1 << 15:
+        shift -= 1
+        found = np.rint(real * 2.0**shift)
+    if found.min() < 1 or shift < 1:
+        raise ValueError(f"{real.min():g} is too small")
+    return found.astype(np.int32), shift

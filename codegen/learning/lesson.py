@@ -1,0 +1,91 @@
+"""What `--learn` decides when compiling, and the file that keeps it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftc.codegen.errors import DataError
+from driftc.codegen.files import read_json
+
+FORMAT = 1
+LARGEST_CLASSES = 127
+LARGEST_STORE = 4096  # samples
+METHODS = ("classifier",)
+NUMBERS = {"known": (1, LARGEST_CLASSES), "classes": (2, LARGEST_CLASSES), "slots": (2, LARGEST_STORE),
+           "keep": (1, LARGEST_STORE), "passes": (1, 1000), "seed": (1, 2**32 - 1)}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """`references`: int8 [n, F], features of samples that come with the model; `labels` their classes.
+
+    Of a model of `known` classes with room for `classes` in all. `slots` samples that are learnt lie in RAM, of which
+    `keep` of each class stay after learning. `rate` is the learning rate of real weights, per real feature.
+    """
+
+    method: str
+    sha256: str
+    layer: str  # the operator's name
+    known: int
+    classes: int
+    slots: int
+    keep: int
+    rate: float
+    passes: int
+    guard: bool
+    seed: int
+    references: NDArray[np.int8]
+    labels: NDArray[np.int8]
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where a number is out of range, or the arrays do not fit."""
+        for name, (least, most) in NUMBERS.items():
+            value = getattr(self, name)
+            if type(value) is not int or not least <= value <= most:
+                raise ValueError(f"'{name}' must be a whole number from {least} to {most}")
+        if self.method not in METHODS or self.known > self.classes or type(self.guard) is not bool:
+            raise ValueError("method, classes or guard are none that driftc has")
+        if not 0 < float(self.rate) < 1000:
+            raise ValueError("'rate' must be above 0 and below 1000")
+        if self.references.ndim != 2 or self.labels.shape != self.references.shape[:1]:
+            raise ValueError("'references' and 'labels' do not belong together")
+        if self.labels.size and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < self.known:
+            raise ValueError("'labels' must be classes that the model has")
+
+    def as_text(self) -> str:
+        numbers = ("method", "sha256", "layer", *NUMBERS, "rate", "guard")
+        found: dict[str, Any] = {"format": FORMAT} | {name: getattr(self, name) for name in numbers}
+        rows = self.references.tolist()
+        return json.dumps(found | {"labels": self.labels.tolist(), "references": rows}) + "\n"
+
+    @classmethod
+    def read(cls, path: Path) -> Lesson:
+        """Raises DataError where the file is not what `as_text` writes."""
+        try:
+            data = read_json(path)
+            if not isinstance(data, dict) or data.get("format") != FORMAT:
+                raise ValueError(f"is not of format {FORMAT}")
+            given = {name: data[name] for name in ("method", "sha256", "layer", *NUMBERS, "rate", "guard")}
+            if not all(isinstance(given[name], str) for name in ("method", "sha256", "layer")):
+                raise ValueError("names must be strings")
+            if isinstance(given["rate"], bool) or not isinstance(given["rate"], int | float):
+                raise ValueError("'rate' must be a number")
+            return cls(**given, references=_bytes(data["references"], 2), labels=_bytes(data["labels"], 1))
+        except (OSError, KeyError, ValueError, TypeError, OverflowError) as problem:
+            what = f"'{problem.args[0]}' is missing" if isinstance(problem, KeyError) else str(problem)
+            raise DataError(f"{path.name}: {what}; compile the model again with --learn") from None
+
+
+def _bytes(values: Any, axes: int) -> NDArray[np.int8]:
+    found = np.asarray(values)
+    if found.size == 0:
+        found = np.zeros((0,) * axes, np.int64)
+    if found.ndim != axes or found.dtype.kind != "i" or np.any(np.abs(found) > 128) or np.any(found > 127):
+        raise ValueError("references and labels must be whole numbers from -128 to 127")
+    return found.astype(np.int8)

@@ -1,0 +1,150 @@
+"""Which layer of a Graph can learn, and the Graph in which it does: its weights are state."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftc.codegen.arithmetic import Multiplier
+from driftc.codegen.errors import ModelError
+from driftc.codegen.graph import Graph, State, Tensor
+from driftc.codegen.learning.lesson import Lesson
+from driftc.codegen.operators.base import Activation, Operator
+from driftc.codegen.operators.conversion.dequantize import Dequantize
+from driftc.codegen.operators.convolution.fully_connected import FullyConnected
+from driftc.codegen.operators.convolution.weighted import Weighted
+from driftc.codegen.operators.learn.trained_dense import ABSENT, LARGEST_BIAS, TrainedDense
+from driftc.codegen.operators.reduction.softmax import Softmax
+from driftc.codegen.operators.state.copy import Copy
+
+TAIL = (Softmax, Dequantize)  # what may follow the layer that learns
+COUNTERS = ("classes", "count", "references", "rounds")  # of the state `counters`
+
+
+def learnable(graph: Graph) -> FullyConnected:
+    """The layer whose sums decide the class. Raises ModelError where there is none, with the layers that could."""
+    if len(graph.outputs) != 1:
+        raise ModelError(f"{graph.source}: has {len(graph.outputs)} outputs; learning needs one, with a value a class")
+    made, readers = graph.producers(), graph.consumers()
+    maker = made.get(graph.outputs[0].name)
+    while isinstance(maker, TAIL):
+        maker = made.get(maker.inputs[0].name)
+    if not isinstance(maker, FullyConnected):
+        _refuse(graph, maker)
+    if maker.rows != 1 or maker.channels < 2 or maker.activation is not Activation.NONE:
+        maker.refuse("learning needs a dense layer that gives one row of two or more classes, without an activation")
+    if len(readers.get(maker.outputs[0].name, [])) > 1 or len(readers[maker.inputs[0].name]) > 1:
+        maker.refuse("learning needs a layer that nothing else is computed beside")
+    if np.abs(maker.raw_bias).max() >= LARGEST_BIAS:
+        maker.refuse("its bias is too large in steps of the accumulator to be learnt")
+    if graph.states:
+        kept = graph.states[0].tensor.label
+        raise ModelError(f"{graph.source}: learning takes each sample for itself, but the model keeps '{kept}'")
+    return maker
+
+
+def _refuse(graph: Graph, maker: Operator | None) -> NoReturn:
+    last = "an input" if maker is None else f"{maker.kind} '{maker.label or maker.name}'"
+    dense = [op.label or op.name for op in graph.operators if isinstance(op, Weighted)]
+    could = f"; its layers with weights are {', '.join(dense[-3:])}" if dense else ""
+    raise ModelError(
+        f"{graph.source}: its output comes from {last}, but --learn trains a dense layer that decides the class, with "
+        f"nothing but a softmax behind it{could}"
+    )
+
+
+def trainable(graph: Graph, lesson: Lesson) -> Graph:
+    """`graph` with its last dense layer on weights that lie in the state, and room for more classes.
+
+    The states, in order: weights int8 [C, F], bias int32 [C], features int8 [1, F] (of the last inference), masters
+    int32 [C, F], bias masters int32 [C], store int8 [S, F], store labels int8 [S], counters int32 [4] (COUNTERS).
+    """
+    layer = learnable(graph)
+    length, classes = layer.weights.shape[1], lesson.classes
+    label = layer.label or layer.name
+    x = layer.inputs[0]
+
+    def tensor(what: str, shape: tuple[int, ...], dtype: type, like: Tensor | None = None) -> Tensor:
+        name = f"{layer.name}/{what}"
+        return Tensor(name, shape, np.dtype(dtype), like.quantization if like else None, label=f"{label}/{what}")
+
+    weights, bias = initial(layer, classes)
+    w = tensor("weights", weights.shape, np.int8)
+    b = tensor("bias", bias.shape, np.int32)
+    features = tensor("features", (1, length), np.int8, x)
+    given = replace(features, name=f"{layer.name}/features given", label=f"{label}/features")
+    out = replace(layer.outputs[0], shape=(1, classes))
+    dense = TrainedDense(
+        name=layer.name, label=layer.label, index=layer.index, inputs=(given, w, b), outputs=(out,),
+        multiplier=scaled_rows(layer, classes), bounds=layer.range,
+    )  # fmt: skip
+    dense.check()
+    keep = Copy(name=f"{layer.name}_features", label=layer.label, inputs=(_row(x, length),), outputs=(given,))
+    states = [
+        (w, weights),
+        (b, bias),
+        (features, np.full((1, length), 0, np.int8)),
+        (tensor("masters", weights.shape, np.int32), np.zeros(weights.shape, np.int32)),
+        (tensor("bias masters", bias.shape, np.int32), np.zeros(bias.shape, np.int32)),
+        (tensor("store", (lesson.slots, length), np.int8), np.zeros((lesson.slots, length), np.int8)),
+        (tensor("store labels", (lesson.slots,), np.int8), np.zeros(lesson.slots, np.int8)),
+        (tensor("counters", (len(COUNTERS),), np.int32), np.array([lesson.known, 0, 0, 0], np.int32)),
+    ]
+    operators: list[Operator] = []
+    wider: dict[str, Tensor] = {layer.outputs[0].name: out}
+    for operator in graph.operators:
+        if operator is layer:
+            operators += [keep, dense]
+        elif isinstance(operator, TAIL) and operator.inputs[0].name in wider:
+            grown = replace(operator.outputs[0], shape=(1, classes))
+            wider[grown.name] = grown
+            operators.append(replace(operator, inputs=(wider[operator.inputs[0].name],), outputs=(grown,)))
+        else:
+            operators.append(operator)
+    kept = tuple(State(t, value, given.name if t is features else t.name) for t, value in states)
+    outputs = tuple(wider.get(t.name, t) for t in graph.outputs)
+    return graph.with_operators(operators, outputs=outputs, states=kept)
+
+
+def _row(x: Tensor, length: int) -> Tensor:
+    """COPY gives the shape that it reads; a dense layer reads any shape of as many elements."""
+    return x if x.shape == (1, length) else replace(x, shape=(1, length))
+
+
+def initial(layer: FullyConnected, classes: int) -> tuple[NDArray[np.int8], NDArray[np.int32]]:
+    """Weights and bias of the layer, and those of classes that are not there yet."""
+    assert layer.weights.data is not None
+    known, length = layer.weights.shape
+    weights = np.zeros((classes, length), np.int8)
+    weights[:known] = np.clip(layer.weights.data, -127, 127)
+    bias = np.full(classes, ABSENT, np.int32)
+    bias[:known] = layer.raw_bias
+    return weights, bias
+
+
+def row_scales(layer: FullyConnected, classes: int) -> NDArray[np.float64]:
+    """Real value of a step of each row's weights; new rows have the coarsest, so that they have room."""
+    own = np.broadcast_to(layer.quantization.scale.astype(np.float64), (layer.channels,))
+    return np.concatenate([own, np.full(classes - own.size, own.max())])
+
+
+def scaled_rows(layer: FullyConnected, classes: int) -> Multiplier:
+    """What a step of each row's sum is of the output's scale."""
+    scales = np.float64(layer.inputs[0].scale) * row_scales(layer, classes)
+    return Multiplier.of(np.asarray(scales / np.float64(layer.outputs[0].scale)))
+
+
+def spans(layer: FullyConnected, classes: int) -> NDArray[np.int8]:
+    """The largest weight that a new row begins with: the median of the old rows' largest, in steps of its own scale."""
+    assert layer.weights.data is not None
+    scales = row_scales(layer, classes)
+    largest = np.abs(layer.weights.data.astype(np.float64)).max(axis=1) * scales[: layer.channels]
+    return np.clip(np.rint(np.median(largest) / scales), 1, 127).astype(np.int8)
+
+
+def part(state: Tensor) -> str:
+    """What a state of `trainable` is."""
+    return state.name.rsplit("/", 1)[-1]

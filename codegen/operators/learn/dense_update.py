@@ -1,0 +1,102 @@
+"""DENSE_UPDATE: one step of gradient descent on the masters of a dense layer, in their place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftc.codegen.arithmetic import Int64
+from driftc.codegen.graph import Shape, Tensor
+from driftc.codegen.operators.base import Array, Operator
+from driftc.codegen.operators.learn.master_sums import LARGEST_BIAS_MASTER, LARGEST_MASTER
+from driftc.codegen.operators.learn.trained_dense import COMPARED
+from driftc.codegen.operators.walk import Walk, as_rows, row_major
+
+STEP_FRACTION = 4  # bits of an input's share of the step below a unit of the master
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DenseUpdate(Operator):
+    """Inputs: masters int32 [C, F], bias masters int32 [C], x int8 of F elements, gradient int16 [1, C] in Q.15.
+
+    Outputs: both masters after the step. `rate`: masters move by rate / 2^shift * gradient * (x - zero) / 2^4;
+    `bias_rate`: bias masters by bias_rate / 2^bias_shift * gradient.
+    """
+
+    codes = ("DENSE_UPDATE",)
+    in_files = False
+    template = "dense_update"
+    header = "driftc_learn.h"
+    compared = COMPARED
+    arithmetic = (
+        "Of each row: t = gradient * rate / 2^shift, product below 2^31, rounded, halves upwards, within +-2^22. Each "
+        "master loses (x - zero) * t / 2^4, product below 2^31, rounded alike, and stays within +-127 * 2^16. The bias "
+        "master loses gradient * bias_rate / 2^bias_shift, int64, rounded alike, and stays within +-2^30. A row whose "
+        "gradient is 0 is left as it is."
+    )
+
+    rate: NDArray[np.int32] = field(repr=False)  # [C], 0 to 2^15
+    shift: int  # 1 to 30
+    bias_rate: NDArray[np.int32] = field(repr=False)  # [C], 0 to 2^15
+    bias_shift: int  # 1 to 46; below 1 the rate would be out of range
+
+    @property
+    def zero_point(self) -> int:
+        return self.inputs[2].zero_point
+
+    @property
+    def length(self) -> int:
+        return self.inputs[0].shape[1]
+
+    @property
+    def int8_tensors(self) -> tuple[Tensor, ...]:
+        return self.inputs[2:3]
+
+    @property
+    def macs(self) -> int:
+        return self.inputs[0].size
+
+    def check(self) -> None:
+        super().check()
+        largest = max(int(self.rate.max()), int(self.bias_rate.max()))
+        fits = largest <= 1 << 15 and min(int(self.rate.min()), int(self.bias_rate.min())) >= 0
+        fits = fits and 1 <= self.shift <= 30 and 1 <= self.bias_shift <= 46
+        if not fits or int(self.rate.max()) << 15 >> self.shift > 1 << 22:
+            self.refuse("the learning rate is out of any sensible range for the layer's scales")
+
+    def constants(self) -> dict[str, Array]:
+        found: dict[str, Array] = {"rate": self.rate, "bias_rate": self.bias_rate}
+        return {key: data for key, data in found.items() if np.ptp(data)}
+
+    def infer(self) -> tuple[Shape, ...]:
+        return (self.inputs[0].shape, self.inputs[1].shape)
+
+    def walk(self, backward: bool = False) -> Walk | None:
+        """Row by row; of each the gradient and the bias first."""
+        masters, bias, x, gradient = self.inputs
+        steps = as_rows(row_major(masters.shape))
+        first = np.arange(bias.size, dtype=np.int64) * self.length
+        last = (np.arange(x.size, dtype=np.int64) + masters.size - self.length).reshape(x.hwc)
+        rows = first.reshape(bias.hwc)
+        return Walk((steps, rows, last, first.reshape(gradient.hwc)), (steps, rows))
+
+    def summary(self) -> str:
+        return "a step against the gradient"
+
+    def spec(self, *inputs: Array) -> tuple[Array, ...]:
+        masters, bias, x, gradient = (np.asarray(array, np.int64) for array in inputs)
+        g = gradient.reshape(-1)
+        turn = _rounded(g * self.rate, self.shift)
+        moved = _rounded(turn[:, None] * (x.reshape(1, -1) - self.zero_point), STEP_FRACTION)
+        moved_bias = _rounded(g * self.bias_rate, self.bias_shift)
+        return (
+            np.clip(masters - moved, -LARGEST_MASTER, LARGEST_MASTER).astype(np.int32),
+            np.clip(bias - moved_bias, -LARGEST_BIAS_MASTER, LARGEST_BIAS_MASTER).astype(np.int32),
+        )
+
+
+def _rounded(x: Int64, shift: int) -> Int64:
+    """x / 2^shift, halves upwards."""
+    return np.asarray((x + (1 << shift - 1)) >> shift, np.int64)

@@ -1,0 +1,68 @@
+"""MASTER_SUMS: the sums of a dense layer with the weights that its masters stand for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftc.codegen.arithmetic import Int64
+from driftc.codegen.graph import Shape, Tensor
+from driftc.codegen.operators.base import Array, Operator
+from driftc.codegen.operators.learn.trained_dense import COMPARED, LARGEST_BIAS
+from driftc.codegen.operators.walk import Walk, unordered
+
+FRACTION = 16  # bits of a master weight below one step of the int8 weight
+BIAS_FRACTION = 4  # bits of a master bias below one step of the accumulator
+LARGEST_MASTER = 127 << FRACTION
+LARGEST_BIAS_MASTER = LARGEST_BIAS << BIAS_FRACTION
+
+
+def weights_of(masters: Int64) -> Int64:
+    """int8 steps, halves upwards."""
+    return np.asarray((masters + (1 << FRACTION - 1)) >> FRACTION, np.int64)
+
+
+def bias_of(masters: Int64) -> Int64:
+    return np.asarray((masters + (1 << BIAS_FRACTION - 1)) >> BIAS_FRACTION, np.int64)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MasterSums(Operator):
+    """Inputs: x int8 of F elements; masters int32 [C, F]; bias masters int32 [C]. Output: sums int32 [1, C]."""
+
+    codes = ("MASTER_SUMS",)
+    in_files = False
+    template = "master_sums"
+    compared = COMPARED
+    arithmetic = (
+        "A master weight is 2^16 steps of the int8 weight, within +-127 of these; a master bias 2^4 steps of the "
+        "accumulator, within +-2^26 of these. Each is rounded, halves upwards, and then used as the weight that it is."
+    )
+
+    @property
+    def int8_tensors(self) -> tuple[Tensor, ...]:
+        return self.inputs[:1]
+
+    @property
+    def macs(self) -> int:
+        return self.inputs[1].size
+
+    @property
+    def zero_point(self) -> int:
+        return self.inputs[0].zero_point
+
+    def infer(self) -> tuple[Shape, ...]:
+        return ((1, self.inputs[1].shape[0]),)
+
+    def walk(self, backward: bool = False) -> Walk | None:
+        return unordered([tensor.hwc for tensor in self.inputs], [tensor.hwc for tensor in self.outputs])
+
+    def summary(self) -> str:
+        return "sums of the layer that is learnt"
+
+    def spec(self, *inputs: Array) -> tuple[Array, ...]:
+        x, masters, bias = (np.asarray(array, np.int64) for array in inputs)
+        sums: NDArray[np.int64] = weights_of(masters) @ (x.reshape(-1) - self.zero_point) + bias_of(bias)
+        return (sums.astype(np.int32).reshape(1, -1),)

@@ -1,0 +1,355 @@
+/* driftc_learner.h: what NAME_learn.c does around a step of the backward pass: the store of samples, the order in which
+ * they are learnt, the check, and what becomes of it. docs/learning.md says the same in words, learner.py in Python.
+ */
+#ifndef DRIFTC_LEARNER_H
+#define DRIFTC_LEARNER_H
+
+#include "driftc_learn.h"
+
+/* Why a call did nothing. */
+enum {
+    DRIFTC_LEARN_OK = 0,
+    DRIFTC_LEARN_LABEL = -1,     /* no class of that number, nor room for another */
+    DRIFTC_LEARN_FULL = -2,      /* the store is full, and holds no sample of that class that could go */
+    DRIFTC_LEARN_BUSY = -3,      /* an inference or learning is under way */
+    DRIFTC_LEARN_NO_SAMPLE = -4, /* no inference since NAME_init, NAME_reset or NAME_learn_load */
+    DRIFTC_LEARN_FEW = -5,       /* fewer than two new samples */
+    DRIFTC_LEARN_ONE_CLASS = -6  /* all samples are of one class, and none of another is known: it would forget */
+};
+
+/* What the last learning did. */
+typedef struct {
+    int32_t kept;      /* 1: the layer now has what was learnt; 0: it is as before */
+    int32_t trained;   /* new samples that were learnt from */
+    int32_t held;      /* new samples that were kept apart for the check; those right before and after */
+    int32_t held_before, held_after;
+    int32_t references; /* samples of what was known before; those right before and after */
+    int32_t references_before, references_after;
+    int32_t saturated; /* masters that reached the end of their range */
+} driftc_learn_report_t;
+
+/* A model's own, decided when compiling. */
+typedef struct {
+    int known, classes;     /* when compiled, and room for */
+    int length;             /* of a sample: features */
+    int zero;               /* what a feature is when it is 0 */
+    int slots, keep;        /* samples in RAM; of each class after learning */
+    int passes, guard;
+    uint32_t seed;
+    int references;         /* samples that come with the model: `samples` [references][length], `labels` */
+    const int8_t *samples, *labels;
+    const int8_t *span;     /* [classes]: the largest weight of a new row */
+} driftc_lesson_t;
+
+/* Where they lie in the model's state. */
+typedef struct {
+    int8_t *weights;   /* [classes][length] */
+    int32_t *bias;     /* [classes] */
+    const int8_t *features; /* of the last inference */
+    int32_t *masters;  /* as weights and bias, while learning */
+    int32_t *bias_masters;
+    int8_t *store;     /* [slots][length], the oldest first */
+    int8_t *labels;    /* [slots] */
+    int32_t *counters; /* classes there are, samples in the store, of those learnt already, times learnt */
+} driftc_learnt_t;
+
+enum { DRIFTC_CLASSES, DRIFTC_COUNT, DRIFTC_LEARNT, DRIFTC_ROUNDS };
+
+/* Learning that is under way, or the last. */
+typedef struct {
+    int32_t turn, turns;  /* steps done and in all; turns is 0 where none is under way */
+    int32_t checked;      /* samples that are looked at before, and again after */
+    int32_t replays;      /* references after each new sample */
+    uint32_t random;
+    driftc_learn_report_t report;
+} driftc_session_t;
+
+/* A step of the backward pass: gives the class decided, learns unless the label is -1. */
+typedef int32_t (*driftc_backward_t)(void *learn, const int8_t *features, int32_t label);
+
+static inline uint32_t driftc_random(uint32_t *state) /* xorshift32 */
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 17;
+    *state ^= *state << 5;
+    return *state;
+}
+
+/* Samples [from, count) of the store with this label. */
+static inline int32_t driftc_count_of(const driftc_learnt_t *state, int32_t from, int32_t label)
+{
+    int32_t found = 0;
+
+    for (int32_t i = from; i < state->counters[DRIFTC_COUNT]; i++)
+        found += state->labels[i] == label;
+    return found;
+}
+
+/* Takes the oldest sample of a class out of the store; 0 where there is none. */
+static inline int driftc_drop_oldest(const driftc_lesson_t *lesson, const driftc_learnt_t *state, int32_t label)
+{
+    int32_t *const counters = state->counters;
+    const int32_t count = counters[DRIFTC_COUNT];
+    int32_t at = 0;
+
+    while (at < count && state->labels[at] != label)
+        at++;
+    if (at == count)
+        return 0;
+    memmove(state->store + at * lesson->length, state->store + (at + 1) * lesson->length,
+            (size_t)(count - 1 - at) * (size_t)lesson->length);
+    memmove(state->labels + at, state->labels + at + 1, (size_t)(count - 1 - at));
+    counters[DRIFTC_COUNT]--;
+    if (at < counters[DRIFTC_LEARNT])
+        counters[DRIFTC_LEARNT]--;
+    return 1;
+}
+
+static inline int driftc_learn_add(const driftc_lesson_t *lesson, const driftc_learnt_t *state, int label)
+{
+    int32_t *const counters = state->counters;
+    int32_t at;
+
+    if (label < 0 || label > counters[DRIFTC_CLASSES] || label >= lesson->classes)
+        return DRIFTC_LEARN_LABEL;
+    if (counters[DRIFTC_COUNT] == lesson->slots && driftc_drop_oldest(lesson, state, label) == 0)
+        return DRIFTC_LEARN_FULL;
+    at = counters[DRIFTC_COUNT]++;
+    memcpy(state->store + at * lesson->length, state->features, (size_t)lesson->length);
+    state->labels[at] = (int8_t)label;
+    if (label == counters[DRIFTC_CLASSES])
+        counters[DRIFTC_CLASSES]++;
+    return DRIFTC_LEARN_OK;
+}
+
+/* Reference `number`: those that came with the model first, then those learnt before. */
+static inline const int8_t *driftc_reference(const driftc_lesson_t *lesson, const driftc_learnt_t *state, int32_t number,
+                                             int32_t *label)
+{
+    const int32_t own = number - lesson->references;
+
+    *label = own < 0 ? lesson->labels[number] : state->labels[own];
+    return own < 0 ? lesson->samples + number * lesson->length : state->store + own * lesson->length;
+}
+
+/* Classes with a reference (`known`), or with a new sample. */
+static inline int32_t driftc_classes_with(const driftc_lesson_t *lesson, const driftc_learnt_t *state, int known)
+{
+    const int32_t learnt = state->counters[DRIFTC_LEARNT];
+    int32_t found = 0;
+
+    for (int32_t c = 0; c < state->counters[DRIFTC_CLASSES]; c++) {
+        int there = 0;
+
+        if (known) {
+            for (int32_t i = 0; i < lesson->references + learnt && !there; i++) {
+                int32_t label;
+
+                (void)driftc_reference(lesson, state, i, &label);
+                there = label == c;
+            }
+        } else {
+            there = driftc_count_of(state, learnt, c) > 0;
+        }
+        found += there;
+    }
+    return found;
+}
+
+/* New sample `at` is kept apart: every fifth of its class, or the last where there are two to four. */
+static inline int driftc_held(const driftc_lesson_t *lesson, const driftc_learnt_t *state, int32_t at)
+{
+    const int32_t learnt = state->counters[DRIFTC_LEARNT], label = state->labels[at];
+    const int32_t all = driftc_count_of(state, learnt, label), behind = driftc_count_of(state, at, label);
+    const int32_t place = all - behind; /* of its class, from 0 */
+
+    return lesson->guard && all >= 2 && (all < 5 ? place == all - 1 : place % 5 == 4);
+}
+
+/* Begins to learn: `order` gets the new samples, first those that are trained on. */
+static inline int driftc_learn_begin(const driftc_lesson_t *lesson, const driftc_learnt_t *state, driftc_session_t *session,
+                                     uint16_t *order)
+{
+    const int32_t learnt = state->counters[DRIFTC_LEARNT], count = state->counters[DRIFTC_COUNT];
+    const int32_t references = lesson->references + learnt;
+    int32_t old, fresh, trained = 0, held = 0;
+
+    if (count - learnt < 2)
+        return DRIFTC_LEARN_FEW;
+    old = driftc_classes_with(lesson, state, 1);
+    fresh = driftc_classes_with(lesson, state, 0);
+    if (fresh == 1 && driftc_count_of(state, learnt, state->labels[learnt]) == count - learnt) {
+        int another = 0;
+
+        for (int32_t i = 0; i < references && !another; i++) {
+            int32_t label;
+
+            (void)driftc_reference(lesson, state, i, &label);
+            another = label != state->labels[learnt];
+        }
+        if (!another)
+            return DRIFTC_LEARN_ONE_CLASS;
+    }
+    for (int32_t i = learnt; i < count; i++)
+        if (!driftc_held(lesson, state, i))
+            order[trained++] = (uint16_t)i;
+    for (int32_t i = learnt; i < count; i++)
+        if (driftc_held(lesson, state, i))
+            order[trained + held++] = (uint16_t)i;
+    memset(&session->report, 0, sizeof session->report);
+    session->report.trained = trained;
+    session->report.held = held;
+    session->report.references = references;
+    session->checked = lesson->guard ? held + references : 0;
+    session->replays = references == 0 ? 0 : driftc_clamp((old + fresh) / (2 * fresh), 1, 4);
+    session->turn = 0;
+    session->turns = 2 * session->checked + lesson->passes * trained * (1 + session->replays);
+    session->random = lesson->seed + (uint32_t)state->counters[DRIFTC_ROUNDS]++ * 0x9E3779B9u;
+    if (session->random == 0)
+        session->random = 1;
+    for (int32_t i = 0; i < lesson->classes * lesson->length; i++)
+        state->masters[i] = state->weights[i] * (1 << 16);
+    for (int32_t c = 0; c < lesson->classes; c++)
+        state->bias_masters[c] = state->bias[c] * (1 << 4);
+    return DRIFTC_LEARN_OK;
+}
+
+/* The rows of classes that were never learnt: towards their samples' mean, away from that of the references. */
+static inline void driftc_first_rows(const driftc_lesson_t *lesson, const driftc_learnt_t *state,
+                                     const driftc_session_t *session, const uint16_t *order)
+{
+    for (int32_t c = 0; c < state->counters[DRIFTC_CLASSES]; c++) {
+        int32_t *const row = state->masters + c * lesson->length;
+        int32_t samples = 0, largest = 1, offset = 0;
+
+        for (int32_t i = 0; i < session->report.trained; i++)
+            samples += state->labels[order[i]] == c;
+        if (state->bias[c] != DRIFTC_ABSENT || samples == 0)
+            continue;
+        for (int pass = 0; pass < 2; pass++) {
+            for (int f = 0; f < lesson->length; f++) {
+                int32_t own = 0, other = 0, apart, weight;
+
+                for (int32_t i = 0; i < session->report.trained; i++)
+                    if (state->labels[order[i]] == c)
+                        own += state->store[order[i] * lesson->length + f] - lesson->zero;
+                for (int32_t i = 0; i < session->report.references; i++) {
+                    int32_t label;
+
+                    other += driftc_reference(lesson, state, i, &label)[f] - lesson->zero;
+                }
+                own /= samples;
+                if (session->report.references > 0)
+                    other /= session->report.references;
+                apart = own - other;
+                weight = apart * lesson->span[c] / largest;
+                if (pass == 0) {
+                    row[f] = apart < 0 ? -apart : apart;
+                } else {
+                    row[f] = weight * (1 << 16);
+                    offset += weight * (own + other);
+                }
+            }
+            for (int f = 0; pass == 0 && f < lesson->length; f++)
+                if (row[f] > largest)
+                    largest = row[f];
+        }
+        state->bias_masters[c] = driftc_clamp(-(offset / 2), -DRIFTC_LARGEST_BIAS, DRIFTC_LARGEST_BIAS) * (1 << 4);
+    }
+}
+
+/* Sample `number` of those that are checked, and its class. */
+static inline const int8_t *driftc_checked(const driftc_lesson_t *lesson, const driftc_learnt_t *state,
+                                           const driftc_session_t *session, const uint16_t *order, int32_t number,
+                                           int32_t *label)
+{
+    int32_t at;
+
+    if (number >= session->report.held)
+        return driftc_reference(lesson, state, number - session->report.held, label);
+    at = order[session->report.trained + number];
+    *label = state->labels[at];
+    return state->store + at * lesson->length;
+}
+
+/* Keeps what was learnt, or goes back. */
+static inline void driftc_learn_end(const driftc_lesson_t *lesson, const driftc_learnt_t *state, driftc_session_t *session)
+{
+    driftc_learn_report_t *const report = &session->report;
+    const int better = report->held_after > report->held_before;
+    const int as_good = report->held_after == report->held_before &&
+                        (report->references_before - report->references_after) * 20 <= report->references;
+    const int32_t weights = lesson->classes * lesson->length;
+
+    for (int32_t i = 0; i < weights; i++)
+        report->saturated += state->masters[i] == DRIFTC_LARGEST_MASTER || state->masters[i] == -DRIFTC_LARGEST_MASTER;
+    report->kept = !lesson->guard || better || as_good;
+    if (report->kept) {
+        for (int32_t i = 0; i < weights; i++)
+            state->weights[i] = (int8_t)((state->masters[i] + 0x8000) >> 16);
+        for (int32_t c = 0; c < lesson->classes; c++)
+            state->bias[c] = (state->bias_masters[c] + 8) >> 4;
+        state->counters[DRIFTC_LEARNT] = state->counters[DRIFTC_COUNT];
+        for (int32_t c = 0; c < state->counters[DRIFTC_CLASSES]; c++)
+            while (driftc_count_of(state, 0, c) > lesson->keep)
+                (void)driftc_drop_oldest(lesson, state, c);
+    }
+    session->turn = session->turns = 0;
+}
+
+/* One sample's worth of learning. Gives how many are left, or why it did not begin. */
+static inline int driftc_learn_step(const driftc_lesson_t *lesson, const driftc_learnt_t *state, driftc_session_t *session,
+                                    uint16_t *order, driftc_backward_t backward, void *learn)
+{
+    const int8_t *sample;
+    int32_t label, turn, training;
+
+    if (session->turns == 0) {
+        const int refused = driftc_learn_begin(lesson, state, session, order);
+
+        if (refused != DRIFTC_LEARN_OK)
+            return refused;
+    }
+    training = session->turns - 2 * session->checked;
+    turn = session->turn - session->checked;
+    if (turn < 0 || turn >= training) {
+        const int32_t number = turn < 0 ? session->turn : turn - training;
+        int right;
+
+        sample = driftc_checked(lesson, state, session, order, number, &label);
+        right = backward(learn, sample, -1) == label;
+        if (number < session->report.held)
+            *(turn < 0 ? &session->report.held_before : &session->report.held_after) += right;
+        else
+            *(turn < 0 ? &session->report.references_before : &session->report.references_after) += right;
+    } else {
+        const int32_t cycle = turn % (1 + session->replays), item = turn / (1 + session->replays) % session->report.trained;
+
+        if (turn == 0)
+            driftc_first_rows(lesson, state, session, order);
+        if (cycle == 0 && item == 0) {
+            for (int32_t i = session->report.trained - 1; i > 0; i--) {
+                const uint32_t other = driftc_random(&session->random) % (uint32_t)(i + 1);
+                const uint16_t kept = order[i];
+
+                order[i] = order[other];
+                order[other] = kept;
+            }
+        }
+        if (cycle == 0) {
+            label = state->labels[order[item]];
+            sample = state->store + order[item] * lesson->length;
+        } else {
+            const uint32_t any = driftc_random(&session->random) % (uint32_t)session->report.references;
+
+            sample = driftc_reference(lesson, state, (int32_t)any, &label);
+        }
+        (void)backward(learn, sample, label);
+    }
+    session->turn++;
+    if (session->turn == session->turns)
+        driftc_learn_end(lesson, state, session);
+    return session->turns - session->turn;
+}
+
+#endif

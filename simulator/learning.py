@@ -1,0 +1,171 @@
+"""Learning on every engine: a sequence of events, and after each what the learner in NumPy has in its state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass, fields, replace
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftc.codegen.graph import Tensor
+from driftc.codegen.learning.learner import Report
+from driftc.codegen.learning.trainable import part
+from driftc.codegen.lower import Lowered
+from driftc.simulator.difference import Difference, Pairs, first_difference
+from driftc.simulator.engine import Engine, Port, Program, Sample
+from driftc.simulator.reference import GraphRun
+
+Array = NDArray[Any]
+INT32 = np.dtype(np.int32)
+ANSWER = ("status", "left", *(field.name for field in fields(Report)))
+LAYER = "learning"  # the step that a call of NAME_learn is
+
+
+class Kind(IntEnum):
+    """What an event does; as templates/learning.h.j2 numbers them."""
+
+    INFER = 0
+    ADD = 1  # after an inference, under a label
+    STEP = 2  # so many steps of learning
+    FORGET = 3  # a label, or -1
+    MOVE = 4  # what was learnt is saved, the model reset, and that loaded
+
+
+@dataclass(frozen=True, eq=False)
+class Event:
+    """`number` is a label or a number of steps; `inputs` of the inference, where the event has one."""
+
+    kind: Kind
+    number: int = 0
+    inputs: tuple[Array, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """Of an event: the outputs of its inference, the answer of the call (ANSWER), the states by what they are."""
+
+    outputs: tuple[Array, ...]
+    answer: Array
+    states: dict[str, Array]
+
+    @property
+    def status(self) -> int:
+        return int(self.answer[0])
+
+    @property
+    def left(self) -> int:
+        """Steps of the learning that is under way."""
+        return int(self.answer[1])
+
+    @property
+    def report(self) -> Report:
+        """Of the last learning that ended; empty while one is under way."""
+        return Report(*(int(value) for value in self.answer[2:]))
+
+
+def as_learning(program: Program) -> Program:
+    """`program` built to take events."""
+    event, answer = Port("event", (2,), INT32), Port("answer", (len(ANSWER),), INT32)
+    return replace(
+        program,
+        learns=True,
+        inputs=(*program.inputs, event),
+        outputs=(*program.outputs, answer),
+        steps=(*program.steps, LAYER),
+    )
+
+
+class Specification:
+    """The learner in NumPy, and the model that decides with what it has learnt."""
+
+    def __init__(self, lowered: Lowered) -> None:
+        assert lowered.learned is not None
+        self._learner = lowered.learned.learner()
+        self._run = GraphRun(lowered.model)
+        self._graph = lowered.model
+        self._outputs = [tensor.name for tensor in lowered.graph.outputs]
+
+    def __call__(self, event: Event) -> Outcome:
+        learner, outputs, status = self._learner, (), 0
+        if event.kind <= Kind.ADD:
+            outputs = self._infer(event.inputs)
+        if event.kind is Kind.ADD:
+            status = learner.add(event.number)
+        elif event.kind is Kind.STEP:
+            status = self._steps(event.number)
+        elif event.kind is Kind.FORGET:
+            status = learner.forget(event.number)
+        elif event.kind is Kind.MOVE:
+            status = learner.move()
+        report = Report() if learner.busy else learner.report
+        answer = np.array([status, learner.left, *astuple(report)], np.int32)
+        return Outcome(outputs, answer, {name: value.copy() for name, value in learner.values.items()})
+
+    def _infer(self, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        for state in self._graph.states:
+            self._run.states[state.tensor.name] = self._learner.values[part(state.tensor)]
+        values = self._run.run(inputs)
+        given = next(state.next for state in self._graph.states if part(state.tensor) == "features")
+        self._learner.infer(values[given])
+        return tuple(values[name] for name in self._outputs)
+
+    def _steps(self, count: int) -> int:
+        status = 0
+        for _ in range(count):
+            status = self._learner.step()
+            if status <= 0:
+                break
+        return status
+
+
+def run(
+    engine: Engine, program: Program, lowered: Lowered, events: Sequence[Event]
+) -> Iterator[tuple[Outcome, Sample]]:
+    """The C of `program`, event by event from the model as compiled."""
+    learning = as_learning(program)
+    nothing = tuple(np.zeros(port.shape, port.dtype) for port in program.inputs)
+    samples = [
+        (*(event.inputs or nothing), np.array([event.kind, event.number], np.int32)) for event in events
+    ]
+    for event, sample in zip(events, engine.run(learning, samples, trace=False), strict=True):
+        outputs = sample.outputs[:-1] if event.kind <= Kind.ADD else ()
+        yield Outcome(outputs, sample.outputs[-1], _states(lowered, sample.state)), sample
+
+
+def _states(lowered: Lowered, region: bytes) -> dict[str, Array]:
+    found = {}
+    for state, place in zip(lowered.graph.states, lowered.plan.states, strict=True):
+        tensor, start = state.tensor, place.before.offset
+        values = np.frombuffer(region[start : start + tensor.bytes], tensor.dtype.newbyteorder("<"))
+        found[part(tensor)] = values.astype(tensor.dtype).reshape(tensor.shape)
+    return found
+
+
+def verify_learning(
+    lowered: Lowered, program: Program, engines: Sequence[Engine], events: Sequence[Event]
+) -> tuple[int, Difference | None]:
+    """Events compared, and the first byte of outputs, answers or states in which an engine departs."""
+    specification = Specification(lowered)
+    streams = {engine.name: run(engine, program, lowered, events) for engine in engines}
+    for number, event in enumerate(events):
+        expected = specification(event)
+        for name, stream in streams.items():
+            found, _ = next(stream)
+            difference = first_difference(name, _pairs(lowered, expected, found), {}, number, ())
+            if difference is not None:
+                return number, difference
+    return len(events), None
+
+
+def _pairs(lowered: Lowered, expected: Outcome, found: Outcome) -> Pairs:
+    answer = Tensor("answer", (len(ANSWER),), INT32, label=f"answer of {LAYER}")
+    pairs: Pairs = [(answer, expected.answer, found.answer)]
+    pairs += [
+        (tensor, before, after)
+        for tensor, before, after in zip(lowered.graph.outputs, expected.outputs, found.outputs, strict=False)
+    ]
+    tensors = {part(state.tensor): state.tensor for state in lowered.graph.states}
+    return pairs + [(tensor, expected.states[name], found.states[name]) for name, tensor in tensors.items()]
