@@ -129,9 +129,9 @@ def compile(
             adaptation, notes = adapting.find(source, calibrate, quantized, progress)
         lesson = None
         if teaching.method is not None:
-            model = read(file, options, path.name)[1]
-            model = model if adaptation is None else adapt_graph(model, adaptation)
-            lesson, more = teaching.find(model, calibrate, None, divisor, progress)
+            source = read(file, options, path.name)[1]
+            source = source if adaptation is None else adapt_graph(source, adaptation)
+            lesson, more = teaching.find(source, calibrate, None, divisor, progress)
             notes += more
         lowered = lower(file, options, watch, path.name, adaptation, lesson)
         check_count(options.class_names, lowered.graph.outputs)

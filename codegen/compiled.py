@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from driftc.simulator.engine import Program, Target
     from driftc.simulator.session import Subject
     from driftc.simulator.simulate import Simulation
+    from driftc.simulator.teach import Taught
     from driftc.simulator.verify import Verification
 
 MODEL = "model.tflite"  # the copy in a compiled folder
@@ -282,19 +283,21 @@ class Compiled:
         restart: str | None = None,
         save_tensors: str | Path | None = None,
         sanitize: bool = False,
+        learn: bool = False,
         progress: Callable[[int, int], None] | None = None,
     ) -> Verification:
         """Compare every tensor on every engine (default: all that are present) with the NumPy specification.
 
         Samples as in `samples`. `save_tensors` keeps each compared tensor in an .npz; `sanitize` runs the host engine
-        under ASan and UBSan; `progress(done, total)` is called after each sample.
+        under ASan and UBSan; `learn` also compares learning, and what it leaves in the state, step by step.
+        `progress(done, total)` is called after each sample.
         """
         from driftc.simulator.session import verify_subject
 
         samples = self.samples(
             data, random=random, labels=labels, input_divisor=input_divisor, sample=sample, restart=restart
         )
-        found = verify_subject(self._subject(), samples, engines, save_tensors, sanitize, progress)
+        found = verify_subject(self._subject(), samples, engines, save_tensors, sanitize, learn, progress)
         if self._folder is not None and sample is None:
             difference = None if found.first_difference is None else str(found.first_difference)
             kept = {**found.as_json(), "core": self.core, "difference": difference}
@@ -320,6 +323,25 @@ class Compiled:
             data, random=random, labels=labels, input_divisor=input_divisor, sample=sample, restart=restart
         )
         return simulate_subject(self._subject(), samples, engine, progress)
+
+    def teach(
+        self,
+        stream: str | Path,
+        data: str | Path | None = None,
+        *,
+        every: int | None = None,
+        engine: str | None = None,
+        input_divisor: float = 1.0,
+    ) -> Taught:
+        """Learn the labelled samples of `stream`, in their order, `every` so many of them (None: as the store allows).
+
+        Accuracy before and after each time is on `data` (None: on the stream itself).
+        """
+        from driftc.simulator.session import teach_subject
+
+        taught = self.samples(stream, input_divisor=input_divisor)
+        tests = taught if data is None else self.samples(data, input_divisor=input_divisor)
+        return teach_subject(self._subject(), taught, tests, every, engine)
 
     def _subject(self) -> Subject:
         from driftc.simulator.session import Subject

@@ -6,6 +6,13 @@
 
 #include "driftc_learn.h"
 
+/* Called from several places, and never often: small before fast. */
+#if defined(__GNUC__)
+#define DRIFTC_APART static __attribute__((noinline, unused))
+#else
+#define DRIFTC_APART static
+#endif
+
 /* Why a call did nothing. */
 enum {
     DRIFTC_LEARN_OK = 0,
@@ -67,7 +74,7 @@ typedef struct {
 /* A step of the backward pass: gives the class decided, learns unless the label is -1. */
 typedef int32_t (*driftc_backward_t)(void *learn, const int8_t *features, int32_t label);
 
-static inline uint32_t driftc_random(uint32_t *state) /* xorshift32 */
+DRIFTC_APART uint32_t driftc_random(uint32_t *state) /* xorshift32 */
 {
     *state ^= *state << 13;
     *state ^= *state >> 17;
@@ -76,7 +83,7 @@ static inline uint32_t driftc_random(uint32_t *state) /* xorshift32 */
 }
 
 /* Samples [from, count) of the store with this label. */
-static inline int32_t driftc_count_of(const driftc_learnt_t *state, int32_t from, int32_t label)
+DRIFTC_APART int32_t driftc_count_of(const driftc_learnt_t *state, int32_t from, int32_t label)
 {
     int32_t found = 0;
 
@@ -86,7 +93,7 @@ static inline int32_t driftc_count_of(const driftc_learnt_t *state, int32_t from
 }
 
 /* Takes the oldest sample of a class out of the store; 0 where there is none. */
-static inline int driftc_drop_oldest(const driftc_lesson_t *lesson, const driftc_learnt_t *state, int32_t label)
+DRIFTC_APART int driftc_drop_oldest(const driftc_lesson_t *lesson, const driftc_learnt_t *state, int32_t label)
 {
     int32_t *const counters = state->counters;
     const int32_t count = counters[DRIFTC_COUNT];
@@ -123,7 +130,7 @@ static inline int driftc_learn_add(const driftc_lesson_t *lesson, const driftc_l
 }
 
 /* Reference `number`: those that came with the model first, then those learnt before. */
-static inline const int8_t *driftc_reference(const driftc_lesson_t *lesson, const driftc_learnt_t *state, int32_t number,
+DRIFTC_APART const int8_t *driftc_reference(const driftc_lesson_t *lesson, const driftc_learnt_t *state, int32_t number,
                                              int32_t *label)
 {
     const int32_t own = number - lesson->references;
@@ -157,7 +164,7 @@ static inline int32_t driftc_classes_with(const driftc_lesson_t *lesson, const d
 }
 
 /* New sample `at` is kept apart: every fifth of its class, or the last where there are two to four. */
-static inline int driftc_held(const driftc_lesson_t *lesson, const driftc_learnt_t *state, int32_t at)
+DRIFTC_APART int driftc_held(const driftc_lesson_t *lesson, const driftc_learnt_t *state, int32_t at)
 {
     const int32_t learnt = state->counters[DRIFTC_LEARNT], label = state->labels[at];
     const int32_t all = driftc_count_of(state, learnt, label), behind = driftc_count_of(state, at, label);

@@ -62,12 +62,15 @@ class Program:
     @property
     def step(self) -> str:
         """The C function that runs one step."""
+        if self.learns:
+            return "model_go_on"
         return f"{self.name}_{'feed' if self.fed else 'step'}"
 
     @property
     def entries(self) -> tuple[str, ...]:
         """The C functions from which an inference is run."""
-        return (self.step,) if self.fed else (f"{self.name}_invoke", self.step)
+        step = f"{self.name}_{'feed' if self.fed else 'step'}"
+        return (step,) if self.fed else (f"{self.name}_invoke", step)
 
 
 @dataclass

@@ -66,7 +66,10 @@ class HostEngine(Engine):
 
 
 def _batch_size(program: Program, samples: int, trace: bool) -> int:
-    """Small enough to keep all processors busy to the end, and within BATCH_BYTES; learning under way is in no state."""
+    """Small enough to keep all processors busy to the end, and within BATCH_BYTES.
+
+    Learning that is under way is in no state, so that its events are one batch.
+    """
     if program.learns:
         return samples
     shown = [(layer.hwc, layer.dtype) for layer in program.layers] if trace else []

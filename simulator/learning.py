@@ -14,6 +14,7 @@ from driftc.codegen.graph import Tensor
 from driftc.codegen.learning.learner import Report
 from driftc.codegen.learning.trainable import part
 from driftc.codegen.lower import Lowered
+from driftc.codegen.samples import Samples
 from driftc.simulator.difference import Difference, Pairs, first_difference
 from driftc.simulator.engine import Engine, Port, Program, Sample
 from driftc.simulator.reference import GraphRun
@@ -22,6 +23,8 @@ Array = NDArray[Any]
 INT32 = np.dtype(np.int32)
 ANSWER = ("status", "left", *(field.name for field in fields(Report)))
 LAYER = "learning"  # the step that a call of NAME_learn is
+SINGLE = 200  # steps that are compared one by one
+MANY = 1 << 20  # more than any learning has
 
 
 class Kind(IntEnum):
@@ -32,6 +35,7 @@ class Kind(IntEnum):
     STEP = 2  # so many steps of learning
     FORGET = 3  # a label, or -1
     MOVE = 4  # what was learnt is saved, the model reset, and that loaded
+    AGAIN = 5  # the last inference's sample is added, under a label
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,10 +93,11 @@ class Specification:
         self._outputs = [tensor.name for tensor in lowered.graph.outputs]
 
     def __call__(self, event: Event) -> Outcome:
-        learner, outputs, status = self._learner, (), 0
+        learner, status = self._learner, 0
+        outputs: tuple[Array, ...] = ()
         if event.kind <= Kind.ADD:
             outputs = self._infer(event.inputs)
-        if event.kind is Kind.ADD:
+        if event.kind in (Kind.ADD, Kind.AGAIN):
             status = learner.add(event.number)
         elif event.kind is Kind.STEP:
             status = self._steps(event.number)
@@ -127,9 +132,7 @@ def run(
     """The C of `program`, event by event from the model as compiled."""
     learning = as_learning(program)
     nothing = tuple(np.zeros(port.shape, port.dtype) for port in program.inputs)
-    samples = [
-        (*(event.inputs or nothing), np.array([event.kind, event.number], np.int32)) for event in events
-    ]
+    samples = [(*(event.inputs or nothing), np.array([event.kind, event.number], np.int32)) for event in events]
     for event, sample in zip(events, engine.run(learning, samples, trace=False), strict=True):
         outputs = sample.outputs[:-1] if event.kind <= Kind.ADD else ()
         yield Outcome(outputs, sample.outputs[-1], _states(lowered, sample.state)), sample
@@ -169,3 +172,28 @@ def _pairs(lowered: Lowered, expected: Outcome, found: Outcome) -> Pairs:
     ]
     tensors = {part(state.tensor): state.tensor for state in lowered.graph.states}
     return pairs + [(tensor, expected.states[name], found.states[name]) for name, tensor in tensors.items()]
+
+
+def every_event(lowered: Lowered, samples: Samples, seed: int = 0) -> list[Event]:
+    """A sequence that meets each call and each of its refusals, with the samples under their labels, or any."""
+    assert lowered.learned is not None
+    lesson = lowered.learned.lesson
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, lesson.classes, len(samples)) if samples.labels is None else samples.labels
+    labelled = [(x, int(label)) for x, label in zip(samples.quantized, labels, strict=True)]
+    some = [labelled[number % len(labelled)] for number in range(lesson.slots + 4)]
+    new = range(lesson.known, lesson.classes)
+
+    def adds(pairs: Sequence[tuple[tuple[Array, ...], int]]) -> list[Event]:
+        return [Event(Kind.ADD, label, x) for x, label in pairs]
+
+    x = some[0][0]
+    found = [Event(Kind.AGAIN, 0), Event(Kind.STEP, 1), Event(Kind.INFER, 0, x), Event(Kind.STEP, 1)]
+    found += [Event(Kind.AGAIN, label) for label in (-1, lesson.classes, 0)]
+    found += adds([(some[n % len(some)][0], label) for label in new for n in range(label, label + 3)])
+    found += adds(some[: lesson.slots // 2])
+    found += [Event(Kind.STEP, 1)] * SINGLE + [Event(Kind.AGAIN, 0), Event(Kind.FORGET, 0), Event(Kind.MOVE)]
+    found += [Event(Kind.STEP, MANY), Event(Kind.INFER, 0, x), Event(Kind.MOVE), Event(Kind.AGAIN, 0)]
+    found += adds(some)  # more than the store holds
+    found += [Event(Kind.STEP, MANY), *(Event(Kind.FORGET, label) for label in (-2, 0, lesson.classes - 1))]
+    return [*found, Event(Kind.INFER, 0, x), Event(Kind.FORGET, -1), Event(Kind.INFER, 0, x)]

@@ -22,9 +22,11 @@ from driftc.codegen.tensor import Tensor
 from driftc.simulator.engine import Engine, Program
 from driftc.simulator.engines import ENGINES, REFERENCES, engine, reference
 from driftc.simulator.float_io import FloatIo
+from driftc.simulator.learning import every_event, verify_learning
 from driftc.simulator.measure import Measurement, measure
 from driftc.simulator.model_engines import NumpyEngine, ReferenceEngine
 from driftc.simulator.simulate import Simulation, simulate
+from driftc.simulator.teach import Taught, teach
 from driftc.simulator.verify import Verification, verify
 
 Progress = Callable[[int, int], None]
@@ -79,9 +81,12 @@ def verify_subject(
     names: Sequence[str] | None,
     save: str | Path | None,
     sanitize: bool,
+    learn: bool,
     progress: Progress | None,
 ) -> Verification:
-    """Compare everything that `names` lists (None: all that are present)."""
+    """Compare everything that `names` lists (None: all that are present); with `learn` learning too, event by event."""
+    if learn:
+        require_learning(subject)
     for name in names or ():
         if name not in KNOWN:
             raise UsageError(f"engine '{name}' is unknown; driftc has {', '.join(KNOWN)}")
@@ -120,7 +125,26 @@ def verify_subject(
     found.notes = notes + found.notes
     if keeper is not None and save is not None:
         keeper.write(Path(save))
+    if learn and found.bit_exact:
+        events = every_event(subject.lowered, samples)
+        found.events, found.first_difference = verify_learning(subject.lowered, program, engines, events)
     return found
+
+
+def teach_subject(subject: Subject, stream: Samples, tests: Samples, every: int | None, name: str | None) -> Taught:
+    """Learn `stream` on `name`, or on this machine, as `teach` does."""
+    require_learning(subject)
+    chosen = engine(name or "host")
+    if absent := chosen.missing_for(subject.program.target.core):
+        raise ToolError(f"engine {chosen.name}: {absent}")
+    counter = _counting_engine(subject.program.target.core)
+    return teach(subject.lowered, subject.program, chosen, counter, stream, tests, every)
+
+
+def require_learning(subject: Subject) -> None:
+    if subject.lowered.learned is None:
+        source = subject.lowered.graph.source
+        raise UsageError(f"{source}: nothing learns here; compile it with --learn and labelled --calibrate samples")
 
 
 def _float_io(subject: Subject, program: Program, engines: Sequence[Engine]) -> FloatIo | None:

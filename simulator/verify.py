@@ -39,6 +39,7 @@ class Verification:
     total: int = 0
     notes: list[str] = field(default_factory=list)
     first_difference: Difference | None = None
+    events: int | None = None  # of learning that were compared
 
     @property
     def bit_exact(self) -> bool:
@@ -51,6 +52,7 @@ class Verification:
             "samples": self.samples,
             "tensors_compared": len(self.compared),
             "tensors_fused": [f"{tensor} -> {layer}" for tensor, layer in self.fused.items()],
+            "learning_events": self.events,
             "first_difference": self.first_difference.as_json() if self.first_difference else None,
         }
 
@@ -289,10 +291,10 @@ def _reference_stream(
     """A reference's own tensors: in a chain, or operator by operator where it is known to depart, or is undefined.
 
     Then our operator is given the reference's rounding and the reference's own tensors as its inputs. So it is too
-    where layers are live: a reference knows the model without them.
+    where layers are live, or learn: a reference knows the model without them.
     """
     alike = match == reference.name or not any(operator.departures for operator in lowered.model.operators)
-    alike = alike and lowered.adaptation is None
+    alike = alike and lowered.adaptation is None and lowered.learned is None
     alike = alike and not (reference.name == "tflm" and _not_compared(lowered, "tflm"))
     graph = lowered.source if reference.name == "tflm" else as_litert(lowered.source)
     states: Tensors = {}

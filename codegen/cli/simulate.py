@@ -23,6 +23,14 @@ from driftc.codegen.errors import UsageError
     metavar="NAME",
     help="numpy, tflm, litert, host, unicorn or qemu (default: unicorn, else qemu, else host).",
 )
+@click.option(
+    "--learn",
+    "stream",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Learn these labelled samples in their order; accuracy before and after is that on --data.",
+)
+@click.option("--learn-every", type=click.IntRange(2), metavar="N", help="With --learn: after every N samples.")
 @target_options
 @json_option
 def simulate(
@@ -34,6 +42,8 @@ def simulate(
     input_divisor: float,
     sample: int | None,
     restart: str | None,
+    stream: Path | None,
+    learn_every: int | None,
     core: str | None,
     cc: str | None,
     optimize: str | None,
@@ -46,6 +56,20 @@ def simulate(
     if len(engines) > 1:
         raise UsageError(f"simulate runs one engine, not {', '.join(engines)}; verify compares several")
     compiled = load(folder, core, cc, optimize)
+    if learn_every is not None and stream is None:
+        raise UsageError("--learn-every belongs to --learn")
+    if stream is not None:
+        if random is not None or sample is not None or restart is not None or labels is not None:
+            raise UsageError("--learn takes its samples from a file: no --random, --sample, --restart or --labels")
+        engine = engines[0] if engines else None
+        taught = compiled.teach(stream, data, every=learn_every, engine=engine, input_divisor=input_divisor)
+        if as_json:
+            click.echo(json.dumps(taught.as_json(), indent=2))
+            return
+        from driftc.codegen.report.learning import print_taught
+
+        print_taught(taught)
+        return
     with progress_bar("simulate", as_json) as progress:
         found = compiled.simulate(
             data,

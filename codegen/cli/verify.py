@@ -24,6 +24,7 @@ from driftc.codegen.cli.progress import progress_bar
     help="numpy, tflm, litert, host, unicorn or qemu; repeatable (default: all that are present).",
 )
 @click.option("--sanitize", is_flag=True, help="Build the host engine with ASan and UBSan.")
+@click.option("--learn", is_flag=True, help="Also compare learning on the device, after each of its steps.")
 @click.option("--save-tensors", type=click.Path(path_type=Path), metavar="FILE.npz", help="Keep each compared tensor.")
 @target_options
 @json_option
@@ -31,6 +32,7 @@ def verify(
     folder: Path,
     engines: tuple[str, ...],
     sanitize: bool,
+    learn: bool,
     save_tensors: Path | None,
     data: Path | None,
     random: int | None,
@@ -60,6 +62,7 @@ def verify(
             restart=restart,
             save_tensors=save_tensors,
             sanitize=sanitize,
+            learn=learn,
             progress=progress,
         )
     if as_json:

@@ -156,7 +156,8 @@ def emit(
 ) -> dict[str, str]:
     """File name -> text. `source` and `sha256` say which model file this is, in comments.
 
-    A `guest` works on the states of another Plan, which `learns`: it has NAME.h, NAME.c and the weights alone. The float translation unit is made where the model had float at its border, or on request (`float_io`).
+    A `guest` works on the states of another Plan, which `learns`: it has NAME.h, NAME.c and the weights
+    alone. The float translation unit is made where the model had float at its border, or on request (`float_io`).
     """
     made = functions(plan)
     arrays = constants(made, guest)

@@ -28,7 +28,7 @@ def backward(graph: Graph, layer: FullyConnected, lesson: Lesson) -> Graph:
     states = {state.tensor.name: state for state in graph.states}
     names = list(states)
     masters, bias = states[names[3]].tensor, states[names[4]].tensor
-    classes, length = masters.shape
+    classes = masters.shape[0]
     x = replace(states[names[2]].tensor, name="features", label="features")
     label = Tensor("label", (1,), np.dtype(np.int32), label="label")
     sums = Tensor("sums", (1, classes), np.dtype(np.int32), label="sums")

@@ -1,4 +1,4 @@
-"""The learner in NumPy: what NAME_learn.c does, byte for byte. Its arithmetic is that of the backward Graph's operators."""
+"""The learner in NumPy: what NAME_learn.c does, byte for byte. Each step is the backward Graph's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from driftc.codegen.graph import Array, Graph
 from driftc.codegen.learning.lesson import Lesson
-from driftc.codegen.learning.trainable import ABSENT, COUNTERS, part
+from driftc.codegen.learning.trainable import COUNTERS, part
 from driftc.codegen.operators.learn.cross_entropy import NO_LABEL
 from driftc.codegen.operators.learn.master_sums import (
     BIAS_FRACTION,
@@ -20,6 +20,7 @@ from driftc.codegen.operators.learn.master_sums import (
     bias_of,
     weights_of,
 )
+from driftc.codegen.operators.learn.trained_dense import ABSENT
 
 OK, LABEL, FULL, BUSY, NO_SAMPLE, FEW, ONE_CLASS = 0, -1, -2, -3, -4, -5, -6
 STATE_BUSY = 7  # DRIFTC_STATE_BUSY
@@ -53,7 +54,7 @@ class Learner:
     """`values`: what each state holds, by what it is (see `trainable`); its arrays are changed in their place."""
 
     def __init__(self, lesson: Lesson, graph: Graph, zero: int, span: NDArray[np.int8]) -> None:
-        """`graph` is the backward one; `zero` what a feature is when it is 0; `span` the largest weight of a new row."""
+        """`graph` is the backward one; `zero` what a feature of 0 is; `span` the largest weight of a new row."""
         self.lesson = lesson
         self._step = graph.operators
         self._zero, self._span = zero, span

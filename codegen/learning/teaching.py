@@ -53,7 +53,7 @@ class Teaching:
     def find(
         self, model: Graph, data: str | Path | None, labels: str | None, divisor: float, progress: Progress | None
     ) -> tuple[Lesson, list[str]]:
-        """The Lesson for `model`, with references from the labelled samples in `data`, and what the user should know."""
+        """The Lesson for `model`, with references from the samples in `data`, and what the user should know."""
         assert self.method is not None
         layer = learnable(model)
         if data is None:
@@ -71,7 +71,7 @@ class Teaching:
         slots = SLOTS if self.store is None else self.store // (length + 1)
         if not 2 <= slots <= LARGEST_STORE:
             raise UsageError(
-                f"--learn-store {self.store}: holds {slots} samples of {length} + 1 bytes; 2 to {LARGEST_STORE} are possible"
+                f"--learn-store {self.store}: holds {slots} samples of {length} + 1 bytes; needs 2 to {LARGEST_STORE}"
             )
         features = features_of(model, layer, samples.quantized, progress)
         chosen = _references(given, known, self.keep)
@@ -79,8 +79,8 @@ class Teaching:
         power = float((real**2).sum(axis=1).mean())
         rate = self.rate if self.rate is not None else STEP / max(power, 1e-6)
         lesson = Lesson(
-            self.method, model.sha256, layer.name, known, classes, slots, self.keep, float(rate), self.passes, self.guard,
-            SEED, features[chosen], given[chosen].astype(np.int8),
+            self.method, model.sha256, layer.name, known, classes, slots, self.keep, float(rate), self.passes,
+            self.guard, SEED, features[chosen], given[chosen].astype(np.int8),
         )  # fmt: skip
         return lesson, _notes(layer, given, known)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import Multiplier
 from driftc.codegen.errors import ModelError
-from driftc.codegen.graph import Graph, State, Tensor
+from driftc.codegen.graph import Array, Graph, State, Tensor
 from driftc.codegen.learning.lesson import Lesson
 from driftc.codegen.operators.base import Activation, Operator
 from driftc.codegen.operators.conversion.dequantize import Dequantize
@@ -83,7 +83,7 @@ def trainable(graph: Graph, lesson: Lesson) -> Graph:
     )  # fmt: skip
     dense.check()
     keep = Copy(name=f"{layer.name}_features", label=layer.label, inputs=(_row(x, length),), outputs=(given,))
-    states = [
+    states: list[tuple[Tensor, Array]] = [
         (w, weights),
         (b, bias),
         (features, np.full((1, length), 0, np.int8)),
@@ -142,7 +142,7 @@ def spans(layer: FullyConnected, classes: int) -> NDArray[np.int8]:
     assert layer.weights.data is not None
     scales = row_scales(layer, classes)
     largest = np.abs(layer.weights.data.astype(np.float64)).max(axis=1) * scales[: layer.channels]
-    return np.clip(np.rint(np.median(largest) / scales), 1, 127).astype(np.int8)
+    return np.asarray(np.clip(np.rint(np.median(largest) / scales), 1, 127), np.int8)
 
 
 def part(state: Tensor) -> str:

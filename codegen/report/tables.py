@@ -194,7 +194,8 @@ def print_verification(found: Verification) -> None:
     )
     engines = ", ".join(found.engines)
     if found.first_difference is None:
-        console.print(escape(f"bit-exact: {found.samples} samples on {engines}"))
+        events = f", and {found.events} events of learning" if found.events is not None else ""
+        console.print(escape(f"bit-exact: {found.samples} samples on {engines}{events}"))
     else:
         console.print(escape(f"NOT bit-exact ({engines}): {found.first_difference}"))
 

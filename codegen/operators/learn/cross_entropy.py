@@ -24,7 +24,7 @@ FARTHEST = 16 * OCTAVE  # below the largest logit: 2^-16 of its exponential is n
 @cache
 def halving() -> Int64:
     """2^(-i / 256) in Q.15, i from 0 to 255."""
-    return np.rint(ONE * np.exp2(-np.arange(OCTAVE) / OCTAVE)).astype(np.int64)
+    return np.asarray(np.rint(ONE * np.exp2(-np.arange(OCTAVE) / OCTAVE)), np.int64)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -74,7 +74,7 @@ class CrossEntropy(Operator):
     def logits(self, sums: Array) -> Int64:
         """In 1/256 octaves."""
         scaled = (np.asarray(sums, np.int64).reshape(-1) * self.scale.astype(np.int64)) >> self.shift
-        return np.clip(scaled, -LARGEST_LOGIT, LARGEST_LOGIT)
+        return np.asarray(np.clip(scaled, -LARGEST_LOGIT, LARGEST_LOGIT), np.int64)
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         logits = self.logits(inputs[0])

@@ -19,7 +19,7 @@ COMPARED = "the specification alone; no reference learns"
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class TrainedDense(Operator):
-    """Inputs: x int8 of F elements; weights int8 [C, F], within +-127; bias int32 [C], within +-2^26. Output int8 [1, C].
+    """Inputs: x int8 [F]; weights int8 [C, F], within +-127; bias int32 [C], within +-2^26. Output: int8 [1, C].
 
     What FULLY_CONNECTED gives for the same weights: the zero point is taken off each input, since it cannot be folded
     into a bias that changes.
