@@ -16,7 +16,7 @@
 /* Why a call did nothing. */
 enum {
     DRIFTC_LEARN_OK = 0,
-    DRIFTC_LEARN_LABEL = -1,     /* no class of that number, nor room for another */
+    DRIFTC_LEARN_LABEL = -1,     /* no class of that number, nor room for it */
     DRIFTC_LEARN_FULL = -2,      /* the store is full, and holds no sample of that class that could go */
     DRIFTC_LEARN_BUSY = -3,      /* an inference or learning is under way */
     DRIFTC_LEARN_NO_SAMPLE = -4, /* no inference since NAME_init, NAME_reset or NAME_learn_load */
@@ -117,15 +117,15 @@ static inline int driftc_learn_add(const driftc_lesson_t *lesson, const driftc_l
     int32_t *const counters = state->counters;
     int32_t at;
 
-    if (label < 0 || label > counters[DRIFTC_CLASSES] || label >= lesson->classes)
+    if (label < 0 || label >= lesson->classes)
         return DRIFTC_LEARN_LABEL;
     if (counters[DRIFTC_COUNT] == lesson->slots && driftc_drop_oldest(lesson, state, label) == 0)
         return DRIFTC_LEARN_FULL;
     at = counters[DRIFTC_COUNT]++;
     memcpy(state->store + at * lesson->length, state->features, (size_t)lesson->length);
     state->labels[at] = (int8_t)label;
-    if (label == counters[DRIFTC_CLASSES])
-        counters[DRIFTC_CLASSES]++;
+    if (label >= counters[DRIFTC_CLASSES])
+        counters[DRIFTC_CLASSES] = label + 1;
     return DRIFTC_LEARN_OK;
 }
 

@@ -25,7 +25,7 @@ from driftc.codegen.operators.learn.trained_dense import ABSENT
 OK, LABEL, FULL, BUSY, NO_SAMPLE, FEW, ONE_CLASS = 0, -1, -2, -3, -4, -5, -6
 STATE_BUSY = 7  # DRIFTC_STATE_BUSY
 REASONS = {
-    LABEL: "no class of that number, nor room for another",
+    LABEL: "no class of that number, nor room for it",
     FULL: "the store is full, and holds no sample of that class that could go",
     BUSY: "an inference or learning is under way",
     NO_SAMPLE: "no inference since the state was reset or loaded",
@@ -88,7 +88,7 @@ class Learner:
             return BUSY
         if not self.inferred:
             return NO_SAMPLE
-        if not 0 <= label <= self._counter("classes") or label >= self.lesson.classes:
+        if not 0 <= label < self.lesson.classes:
             return LABEL
         if self._counter("count") == self.lesson.slots and not self._drop_oldest(label):
             return FULL
@@ -96,8 +96,7 @@ class Learner:
         self.values["store"][at] = self.values["features"][0]
         self.values["store labels"][at] = label
         self._count("count", 1)
-        if label == self._counter("classes"):
-            self._count("classes", 1)
+        self._set("classes", max(self._counter("classes"), label + 1))
         return OK
 
     def forget(self, label: int) -> int:
