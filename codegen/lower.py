@@ -14,7 +14,7 @@ from driftc.codegen.graph import Graph
 from driftc.codegen.learning.backward import backward
 from driftc.codegen.learning.learned import Learned
 from driftc.codegen.learning.lesson import Lesson
-from driftc.codegen.learning.trainable import learnable, spans, trainable
+from driftc.codegen.learning.trainable import learnable, trainable
 from driftc.codegen.names import model_name
 from driftc.codegen.options import Options
 from driftc.codegen.passes import PASSES
@@ -114,11 +114,11 @@ def lower(
     check(choice.point.plan)
     see("plan", choice.point.plan)
     learned = None
-    if lesson is not None and layer is not None and step is not None:
+    if lesson is not None and step is not None:
         plan = choose(step, options.planner, Goal(None, False, "instructions", 0.0), [], core_of(options)).point.plan
         check(plan)
         see("backward", plan)
-        learned = Learned(lesson, step, plan, layer.inputs[0].zero_point, spans(layer, lesson.classes))
+        learned = Learned(lesson, step, plan)
     return Lowered(source, model, graph, choice.point.plan, adaptation, choice, learned)
 
 

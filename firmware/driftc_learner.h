@@ -39,13 +39,11 @@ typedef struct {
 typedef struct {
     int known, classes;     /* when compiled, and room for */
     int length;             /* of a sample: features */
-    int zero;               /* what a feature is when it is 0 */
     int slots, keep;        /* samples in RAM; of each class after learning */
     int passes, guard;
     uint32_t seed;
     int references;         /* samples that come with the model: `samples` [references][length], `labels` */
     const int8_t *samples, *labels;
-    const int8_t *span;     /* [classes]: the largest weight of a new row */
 } driftc_lesson_t;
 
 /* Where they lie in the model's state. */
@@ -139,26 +137,18 @@ DRIFTC_APART const int8_t *driftc_reference(const driftc_lesson_t *lesson, const
     return own < 0 ? lesson->samples + number * lesson->length : state->store + own * lesson->length;
 }
 
-/* Classes with a reference (`known`), or with a new sample. */
-static inline int32_t driftc_classes_with(const driftc_lesson_t *lesson, const driftc_learnt_t *state, int known)
+/* 1: a reference is of this class; 2: a new sample; 3: both. */
+static inline int driftc_seen(const driftc_lesson_t *lesson, const driftc_learnt_t *state, int32_t label)
 {
     const int32_t learnt = state->counters[DRIFTC_LEARNT];
-    int32_t found = 0;
+    int found = driftc_count_of(state, learnt, label) > 0 ? 2 : 0;
 
-    for (int32_t c = 0; c < state->counters[DRIFTC_CLASSES]; c++) {
-        int there = 0;
+    for (int32_t i = 0; i < lesson->references + learnt; i++) {
+        int32_t other;
 
-        if (known) {
-            for (int32_t i = 0; i < lesson->references + learnt && !there; i++) {
-                int32_t label;
-
-                (void)driftc_reference(lesson, state, i, &label);
-                there = label == c;
-            }
-        } else {
-            there = driftc_count_of(state, learnt, c) > 0;
-        }
-        found += there;
+        (void)driftc_reference(lesson, state, i, &other);
+        if (other == label)
+            return found | 1;
     }
     return found;
 }
@@ -179,24 +169,19 @@ static inline int driftc_learn_begin(const driftc_lesson_t *lesson, const driftc
 {
     const int32_t learnt = state->counters[DRIFTC_LEARNT], count = state->counters[DRIFTC_COUNT];
     const int32_t references = lesson->references + learnt;
-    int32_t old, fresh, trained = 0, held = 0;
+    int32_t old = 0, fresh = 0, all = 0, trained = 0, held = 0;
 
     if (count - learnt < 2)
         return DRIFTC_LEARN_FEW;
-    old = driftc_classes_with(lesson, state, 1);
-    fresh = driftc_classes_with(lesson, state, 0);
-    if (fresh == 1 && driftc_count_of(state, learnt, state->labels[learnt]) == count - learnt) {
-        int another = 0;
+    for (int32_t c = 0; c < state->counters[DRIFTC_CLASSES]; c++) {
+        const int seen = driftc_seen(lesson, state, c);
 
-        for (int32_t i = 0; i < references && !another; i++) {
-            int32_t label;
-
-            (void)driftc_reference(lesson, state, i, &label);
-            another = label != state->labels[learnt];
-        }
-        if (!another)
-            return DRIFTC_LEARN_ONE_CLASS;
+        old += seen & 1;
+        fresh += seen >> 1;
+        all += seen != 0;
     }
+    if (all < 2)
+        return DRIFTC_LEARN_ONE_CLASS;
     for (int32_t i = learnt; i < count; i++)
         if (!driftc_held(lesson, state, i))
             order[trained++] = (uint16_t)i;
@@ -221,48 +206,12 @@ static inline int driftc_learn_begin(const driftc_lesson_t *lesson, const driftc
     return DRIFTC_LEARN_OK;
 }
 
-/* The rows of classes that were never learnt: towards their samples' mean, away from that of the references. */
-static inline void driftc_first_rows(const driftc_lesson_t *lesson, const driftc_learnt_t *state,
-                                     const driftc_session_t *session, const uint16_t *order)
+/* The rows of classes that were never learnt begin at 0, and are decided like any other from here on. */
+static inline void driftc_first_rows(const driftc_learnt_t *state)
 {
-    for (int32_t c = 0; c < state->counters[DRIFTC_CLASSES]; c++) {
-        int32_t *const row = state->masters + c * lesson->length;
-        int32_t samples = 0, largest = 1, offset = 0;
-
-        for (int32_t i = 0; i < session->report.trained; i++)
-            samples += state->labels[order[i]] == c;
-        if (state->bias[c] != DRIFTC_ABSENT || samples == 0)
-            continue;
-        for (int pass = 0; pass < 2; pass++) {
-            for (int f = 0; f < lesson->length; f++) {
-                int32_t own = 0, other = 0, apart, weight;
-
-                for (int32_t i = 0; i < session->report.trained; i++)
-                    if (state->labels[order[i]] == c)
-                        own += state->store[order[i] * lesson->length + f] - lesson->zero;
-                for (int32_t i = 0; i < session->report.references; i++) {
-                    int32_t label;
-
-                    other += driftc_reference(lesson, state, i, &label)[f] - lesson->zero;
-                }
-                own /= samples;
-                if (session->report.references > 0)
-                    other /= session->report.references;
-                apart = own - other;
-                weight = apart * lesson->span[c] / largest;
-                if (pass == 0) {
-                    row[f] = apart < 0 ? -apart : apart;
-                } else {
-                    row[f] = weight * (1 << 16);
-                    offset += weight * (own + other);
-                }
-            }
-            for (int f = 0; pass == 0 && f < lesson->length; f++)
-                if (row[f] > largest)
-                    largest = row[f];
-        }
-        state->bias_masters[c] = driftc_clamp(-(offset / 2), -DRIFTC_LARGEST_BIAS, DRIFTC_LARGEST_BIAS) * (1 << 4);
-    }
+    for (int32_t c = 0; c < state->counters[DRIFTC_CLASSES]; c++)
+        if (state->bias[c] == DRIFTC_ABSENT && driftc_count_of(state, state->counters[DRIFTC_LEARNT], c) > 0)
+            state->bias_masters[c] = 0;
 }
 
 /* Sample `number` of those that are checked, and its class. */
@@ -333,7 +282,7 @@ static inline int driftc_learn_step(const driftc_lesson_t *lesson, const driftc_
         const int32_t cycle = turn % (1 + session->replays), item = turn / (1 + session->replays) % session->report.trained;
 
         if (turn == 0)
-            driftc_first_rows(lesson, state, session, order);
+            driftc_first_rows(state);
         if (cycle == 0 && item == 0) {
             for (int32_t i = session->report.trained - 1; i > 0; i--) {
                 const uint32_t other = driftc_random(&session->random) % (uint32_t)(i + 1);

@@ -193,7 +193,7 @@ def learning_options(command: Command) -> Command:
             help="Keep what was learnt only if samples that were held apart are not decided worse.",
         ),
         click.option(
-            "--learn-passes", type=int, default=10, show_default=True, metavar="N", help="How often a sample is seen."
+            "--learn-passes", type=int, default=30, show_default=True, metavar="N", help="How often a sample is seen."
         ),
         click.option(
             "--learn-rate",

@@ -17,7 +17,7 @@ HEADERS = ("driftc_learn.h", "driftc_learner.h")
 def emit_learning(learned: Learned, plan: Plan, source: str, sha256: str) -> dict[str, str]:
     """File name -> text; `plan` is the inference's, whose states the backward pass works on."""
     lesson = learned.lesson
-    arrays = [text.constant_array("span", learned.span, "")]
+    arrays: list[text.ConstantArray] = []
     if lesson.labels.size:
         shape = " x ".join(str(n) for n in lesson.references.shape)
         arrays.append(text.constant_array("references", lesson.references, "", shape))
@@ -29,7 +29,6 @@ def emit_learning(learned: Learned, plan: Plan, source: str, sha256: str) -> dic
         "layer": comment(lesson.layer),
         "lesson": lesson,
         "length": lesson.references.shape[1],
-        "zero": learned.zero,
         "arrays": arrays,
         "at": {state.label.rsplit("/", 1)[-1]: state.before.offset for state in plan.states},
         "fed": plan.fed is not None,
@@ -47,4 +46,4 @@ def emit_learning(learned: Learned, plan: Plan, source: str, sha256: str) -> dic
 def learning_bytes(learned: Learned) -> int:
     """Of constants in flash, besides those of the backward pass."""
     lesson = learned.lesson
-    return learned.span.nbytes + lesson.references.nbytes + lesson.labels.nbytes
+    return lesson.references.nbytes + lesson.labels.nbytes

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from driftc.codegen.graph import Array, Graph
 from driftc.codegen.learning.lesson import Lesson
@@ -15,7 +13,6 @@ from driftc.codegen.operators.learn.cross_entropy import NO_LABEL
 from driftc.codegen.operators.learn.master_sums import (
     BIAS_FRACTION,
     FRACTION,
-    LARGEST_BIAS_MASTER,
     LARGEST_MASTER,
     bias_of,
     weights_of,
@@ -53,11 +50,10 @@ class Report:
 class Learner:
     """`values`: what each state holds, by what it is (see `trainable`); its arrays are changed in their place."""
 
-    def __init__(self, lesson: Lesson, graph: Graph, zero: int, span: NDArray[np.int8]) -> None:
-        """`graph` is the backward one; `zero` what a feature of 0 is; `span` the largest weight of a new row."""
+    def __init__(self, lesson: Lesson, graph: Graph) -> None:
+        """`graph` is the backward one."""
         self.lesson = lesson
         self._step = graph.operators
-        self._zero, self._span = zero, span
         self._initial = {part(state.tensor): state.initial for state in graph.states}
         self.report = Report()
         self.reset()
@@ -209,22 +205,11 @@ class Learner:
         self._turns = self._turn = 0
 
     def _first_rows(self) -> None:
-        trained = self._order[: self.report.trained]
-        store = self.values["store"].astype(np.int64) - self._zero
-        references = [self._reference(number)[0] for number in range(self.report.references)]
-        others = np.array(references, np.int64).reshape(-1, store.shape[1]) - self._zero
+        """The rows of classes that were never learnt begin at 0, and are decided like any other from here on."""
+        fresh = self._labels[self._counter("references") :]
         for label in range(self._counter("classes")):
-            own = [number for number in trained if self._labels[number] == label]
-            if self.values["bias"][label] != ABSENT or not own:
-                continue
-            mean = _towards_zero(store[own].sum(axis=0), len(own))
-            other = _towards_zero(others.sum(axis=0), max(len(others), 1))
-            apart = mean - other
-            weights = _towards_zero(apart * int(self._span[label]), max(int(np.abs(apart).max()), 1))
-            offset = int((weights * (mean + other)).sum())
-            bias = -int(_towards_zero(np.array(offset), 2)) << BIAS_FRACTION
-            self.values["masters"][label] = weights << FRACTION
-            self.values["bias masters"][label] = min(max(bias, -LARGEST_BIAS_MASTER), LARGEST_BIAS_MASTER)
+            if self.values["bias"][label] == ABSENT and label in fresh:
+                self.values["bias masters"][label] = 0
 
     def _backward(self, sample: Array, label: int) -> int:
         """A step of the backward Graph; gives the class decided."""
@@ -283,8 +268,3 @@ class Learner:
         state ^= state << 5 & 0xFFFFFFFF
         self._random = state
         return state
-
-
-def _towards_zero(x: Any, by: int) -> NDArray[np.int64]:
-    """x / by as C divides."""
-    return np.asarray(np.sign(x) * (np.abs(x) // by), np.int64)

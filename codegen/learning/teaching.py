@@ -20,8 +20,8 @@ from driftc.codegen.samples import Samples, load
 
 KEEP = 5  # references a class
 SLOTS = 40  # samples in RAM
-PASSES = 10
-STEP = 0.8  # learning rate times the mean of the features' squared length
+PASSES = 30
+STEP = 3.0  # learning rate times the mean of the features' squared length
 SEED = 1
 Progress = Callable[[int, int], None]
 

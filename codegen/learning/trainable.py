@@ -137,14 +137,6 @@ def scaled_rows(layer: FullyConnected, classes: int) -> Multiplier:
     return Multiplier.of(np.asarray(scales / np.float64(layer.outputs[0].scale)))
 
 
-def spans(layer: FullyConnected, classes: int) -> NDArray[np.int8]:
-    """The largest weight that a new row begins with: the median of the old rows' largest, in steps of its own scale."""
-    assert layer.weights.data is not None
-    scales = row_scales(layer, classes)
-    largest = np.abs(layer.weights.data.astype(np.float64)).max(axis=1) * scales[: layer.channels]
-    return np.asarray(np.clip(np.rint(np.median(largest) / scales), 1, 127), np.int8)
-
-
 def part(state: Tensor) -> str:
     """What a state of `trainable` is."""
     return state.name.rsplit("/", 1)[-1]
