@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from driftc.codegen.arithmetic import Int64
-from driftc.codegen.graph import Array, Graph
+from driftc.codegen.graph import Graph
 from driftc.codegen.operators.convolution.weighted import Weighted
+from driftc.codegen.tensor import Array
 
 AT_ONCE = 32  # samples: the windows of one layer stay within a few MB
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from driftc.codegen.graph import Tensor
 from driftc.codegen.learning.learner import Report
 from driftc.codegen.learning.trainable import part
 from driftc.codegen.lower import Lowered
 from driftc.codegen.samples import Samples
+from driftc.codegen.tensor import Tensor
 from driftc.simulator.difference import Difference, Pairs, first_difference
 from driftc.simulator.engine import Engine, Port, Program, Sample
 from driftc.simulator.reference import GraphRun

@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.errors import UsageError
-from driftc.codegen.graph import Graph, State, Tensor
+from driftc.codegen.graph import Graph, State
 from driftc.codegen.learning.lesson import Lesson
 from driftc.codegen.learning.trainable import row_scales
 from driftc.codegen.operators.convolution.fully_connected import FullyConnected
 from driftc.codegen.operators.learn.cross_entropy import OCTAVE, ONE, CrossEntropy
 from driftc.codegen.operators.learn.dense_update import STEP_FRACTION, DenseUpdate
 from driftc.codegen.operators.learn.master_sums import BIAS_FRACTION, FRACTION, MasterSums
+from driftc.codegen.tensor import Tensor
 
 SUFFIX = "_backward"  # of the C that it is emitted as
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from driftc.codegen.graph import Array, Graph
+from driftc.codegen.graph import Graph
 from driftc.codegen.learning.lesson import Lesson
 from driftc.codegen.learning.trainable import COUNTERS, part
 from driftc.codegen.operators.learn.cross_entropy import NO_LABEL
@@ -18,6 +18,7 @@ from driftc.codegen.operators.learn.master_sums import (
     weights_of,
 )
 from driftc.codegen.operators.learn.trained_dense import ABSENT
+from driftc.codegen.tensor import Array
 
 OK, LABEL, FULL, BUSY, NO_SAMPLE, FEW, ONE_CLASS = 0, -1, -2, -3, -4, -5, -6
 STATE_BUSY = 7  # DRIFTC_STATE_BUSY

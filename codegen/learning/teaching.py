@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.errors import DataError, UsageError
-from driftc.codegen.graph import Array, Graph
+from driftc.codegen.graph import Graph
 from driftc.codegen.inference import AT_ONCE, infer
 from driftc.codegen.learning.lesson import LARGEST_CLASSES, LARGEST_STORE, METHODS, Lesson
 from driftc.codegen.learning.trainable import learnable
 from driftc.codegen.operators.convolution.fully_connected import FullyConnected
 from driftc.codegen.passes.border import border
 from driftc.codegen.samples import Samples, load
+from driftc.codegen.tensor import Array
 
 KEEP = 5  # references a class
 SLOTS = 40  # samples in RAM

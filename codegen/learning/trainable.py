@@ -10,15 +10,17 @@ from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import Multiplier
 from driftc.codegen.errors import ModelError
-from driftc.codegen.graph import Array, Graph, State, Tensor
+from driftc.codegen.graph import Graph, State
 from driftc.codegen.learning.lesson import Lesson
-from driftc.codegen.operators.base import Activation, Operator
+from driftc.codegen.operators.attributes import Activation
+from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.conversion.dequantize import Dequantize
 from driftc.codegen.operators.convolution.fully_connected import FullyConnected
 from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.operators.learn.trained_dense import ABSENT, LARGEST_BIAS, TrainedDense
 from driftc.codegen.operators.reduction.softmax import Softmax
 from driftc.codegen.operators.state.copy import Copy
+from driftc.codegen.tensor import Array, Tensor
 
 TAIL = (Softmax, Dequantize)  # what may follow the layer that learns
 COUNTERS = ("classes", "count", "references", "rounds")  # of the state `counters`

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import Int64
-from driftc.codegen.graph import Shape, Tensor
-from driftc.codegen.operators.base import Array, Operator
+from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.learn.trained_dense import COMPARED
 from driftc.codegen.operators.walk import Walk, unordered
+from driftc.codegen.tensor import Array, Shape, Tensor
 
 OCTAVE = 256  # steps of a logit in which its exponential doubles
 ONE = 1 << 15  # of probabilities and gradients

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import Int64
-from driftc.codegen.graph import Shape, Tensor
-from driftc.codegen.operators.base import Array, Operator
+from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.learn.master_sums import LARGEST_BIAS_MASTER, LARGEST_MASTER
 from driftc.codegen.operators.learn.trained_dense import COMPARED
 from driftc.codegen.operators.walk import Walk, as_rows, row_major
+from driftc.codegen.tensor import Array, Shape, Tensor
 
 STEP_FRACTION = 4  # bits of an input's share of the step below a unit of the master
 

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import Int64
-from driftc.codegen.graph import Shape, Tensor
-from driftc.codegen.operators.base import Array, Operator
+from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.learn.trained_dense import COMPARED, LARGEST_BIAS
 from driftc.codegen.operators.walk import Walk, unordered
+from driftc.codegen.tensor import Array, Shape, Tensor
 
 FRACTION = 16  # bits of a master weight below one step of the int8 weight
 BIAS_FRACTION = 4  # bits of a master bias below one step of the accumulator

@@ -8,9 +8,9 @@ from functools import cached_property
 import numpy as np
 
 from driftc.codegen.arithmetic import INT32_MAX, Int64, Multiplier
-from driftc.codegen.graph import Shape, Tensor
-from driftc.codegen.operators.base import Array, Operator
+from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.walk import Walk, unordered
+from driftc.codegen.tensor import Array, Shape, Tensor
 
 LARGEST_BIAS = 1 << 26  # in steps of the accumulator
 ABSENT = -LARGEST_BIAS  # the bias of a class that is not there yet: no input makes it the largest
