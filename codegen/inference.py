@@ -25,7 +25,7 @@ def infer(
     values = dict(zip((tensor.name for tensor in graph.inputs), samples, strict=True))
     values |= {state.tensor.name: np.stack([state.initial] * count) for state in graph.states}
     for operator in graph.operators:
-        if isinstance(operator, Weighted):
+        if isinstance(operator, Weighted) and len(operator.outputs) == 1:  # not live
             (result,) = operator.outputs
             x = values[operator.inputs[0].name].reshape(-1, *operator.inputs[0].shape[1:])
             accumulators = operator.accumulate_many(x).reshape(count, -1, operator.channels)

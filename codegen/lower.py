@@ -119,7 +119,14 @@ def lower(
         check(plan)
         see("backward", plan)
         learned = Learned(lesson, step, plan)
+        choice = replace(choice, point=replace(choice.point, plan=with_room(choice.point.plan, plan.arena_bytes)))
     return Lowered(source, model, graph, choice.point.plan, adaptation, choice, learned)
+
+
+def with_room(plan: Plan, bytes: int) -> Plan:
+    """`plan` with a first region that something else can use between two inferences."""
+    first, *others = plan.regions
+    return replace(plan, regions=(replace(first, bytes=max(first.bytes, bytes)), *others))
 
 
 def goal_of(options: Options, memories: list[tuple[str, int]], states: int = 0) -> Goal:

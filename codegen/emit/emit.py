@@ -255,10 +255,10 @@ def headers(plan: Plan) -> list[str]:
     return [*found, *dict.fromkeys(name for name in named if name is not None)]
 
 
-def constant_bytes(functions: Functions) -> dict[str, int]:
+def constant_bytes(functions: Functions, guest: bool = False) -> dict[str, int]:
     """Bytes in flash by operator; what several share counts for the first of them."""
     sizes: dict[str, int] = {}
-    for array in constants(functions):
+    for array in constants(functions, guest):
         sizes[array.owner] = sizes.get(array.owner, 0) + array.bytes
     return sizes
 

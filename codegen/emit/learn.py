@@ -41,9 +41,3 @@ def emit_learning(learned: Learned, plan: Plan, source: str, sha256: str) -> dic
         found[f"{plan.name}_learn.{suffix}"] = made
     found["simulator/learning.h"] = environment().get_template("learning.h.j2").render(**values)
     return found
-
-
-def learning_bytes(learned: Learned) -> int:
-    """Of constants in flash, besides those of the backward pass."""
-    lesson = learned.lesson
-    return lesson.references.nbytes + lesson.labels.nbytes

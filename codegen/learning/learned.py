@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from driftc.codegen.emit.emit import constant_bytes
+from driftc.codegen.emit.function import functions
 from driftc.codegen.graph import Graph
 from driftc.codegen.learning.learner import Learner
 from driftc.codegen.learning.lesson import Lesson
@@ -17,6 +19,11 @@ class Learned:
     lesson: Lesson
     graph: Graph
     plan: Plan
+
+    @property
+    def constant_bytes(self) -> int:
+        """In flash: what the backward pass reads, and the references."""
+        return sum(constant_bytes(functions(self.plan), guest=True).values()) + self.lesson.constant_bytes
 
     def learner(self) -> Learner:
         """As compiled, in NumPy."""

@@ -54,7 +54,7 @@ class Learner:
     def __init__(self, lesson: Lesson, graph: Graph) -> None:
         """`graph` is the backward one."""
         self.lesson = lesson
-        self._step = graph.operators
+        self.step_operators = graph.operators
         self._initial = {part(state.tensor): state.initial for state in graph.states}
         self.report = Report()
         self.reset()
@@ -173,7 +173,7 @@ class Learner:
         else:
             (sample, label), what = self._reference(number - held), "references"
         name = f"{what}_{when}"
-        setattr(self.report, name, getattr(self.report, name) + (self._backward(sample, NO_LABEL) == label))
+        setattr(self.report, name, getattr(self.report, name) + (self.backward(sample, NO_LABEL) == label))
 
     def _train(self, turn: int) -> None:
         cycle, item = turn % (1 + self._replays), turn // (1 + self._replays) % self.report.trained
@@ -185,9 +185,9 @@ class Learner:
                 self._order[place], self._order[other] = self._order[other], self._order[place]
         if cycle == 0:
             at = self._order[item]
-            self._backward(self.values["store"][at], int(self._labels[at]))
+            self.backward(self.values["store"][at], int(self._labels[at]))
         else:
-            self._backward(*self._reference(self._next_random() % self.report.references))
+            self.backward(*self._reference(self._next_random() % self.report.references))
 
     def _end(self) -> None:
         found = self.report
@@ -212,9 +212,9 @@ class Learner:
             if self.values["bias"][label] == ABSENT and label in fresh:
                 self.values["bias masters"][label] = 0
 
-    def _backward(self, sample: Array, label: int) -> int:
+    def backward(self, sample: Array, label: int) -> int:
         """A step of the backward Graph; gives the class decided."""
-        sums, gradient, update = self._step
+        sums, gradient, update = self.step_operators
         masters, bias = self.values["masters"], self.values["bias masters"]
         x = sample.reshape(1, -1)
         (total,) = sums.spec(x, masters, bias)

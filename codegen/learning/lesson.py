@@ -58,6 +58,11 @@ class Lesson:
         if self.labels.size and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < self.known:
             raise ValueError("'labels' must be classes that the model has")
 
+    @property
+    def constant_bytes(self) -> int:
+        """Of the references, in flash."""
+        return self.references.nbytes + self.labels.nbytes
+
     def as_text(self) -> str:
         numbers = ("method", "sha256", "layer", *NUMBERS, "rate", "guard")
         found: dict[str, Any] = {"format": FORMAT} | {name: getattr(self, name) for name in numbers}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +42,8 @@ class Teaching:
     def __post_init__(self) -> None:
         if self.method is not None and self.method not in METHODS:
             raise UsageError(f"--learn {self.method}: unknown method; driftc has {', '.join(METHODS)}")
-        if self.method is None and self != Teaching():
+        given = any(getattr(self, field.name) != field.default for field in fields(self))
+        if self.method is None and given:
             raise UsageError("options that begin with --learn- belong to --learn")
         if not 1 <= self.keep <= LARGEST_STORE:
             raise UsageError(f"--learn-keep {self.keep}: samples of a class, 1 to {LARGEST_STORE}")

@@ -9,6 +9,7 @@ from driftc.codegen.emit.emit import constant_bytes
 from driftc.codegen.emit.function import functions
 from driftc.codegen.emit.program import step_name
 from driftc.codegen.errors import FitError
+from driftc.codegen.learning.trainable import part
 from driftc.codegen.lower import Lowered
 from driftc.codegen.names import readable
 from driftc.codegen.operators.base import Operator
@@ -31,7 +32,7 @@ def report(lowered: Lowered, options: Options, measured: Measured | None) -> Jso
     """The object that `driftc compile --json` prints; docs/json.md describes it."""
     plan = lowered.plan
     by_operator = constant_bytes(functions(plan))
-    constants = sum(by_operator.values())
+    constants = sum(by_operator.values()) + (lowered.learned.constant_bytes if lowered.learned else 0)
     code = measured.code_bytes if measured else None
     units = _units(plan, measured.instructions if measured else None)
     alone = {unit["layers"][0]: unit["instructions"] for unit in units if len(unit["layers"]) == 1}
@@ -58,6 +59,7 @@ def report(lowered: Lowered, options: Options, measured: Measured | None) -> Jso
             }
             for state, given in zip(plan.states, lowered.graph.states, strict=True)
         ],
+        "learning": _learning(lowered),
         "placement": {
             "planner": plan.planner,
             "bound_bytes": plan.bound,
@@ -93,6 +95,26 @@ def report(lowered: Lowered, options: Options, measured: Measured | None) -> Jso
             }
             for index, operator in enumerate(_operators(plan))
         ],
+    }
+
+
+def _learning(lowered: Lowered) -> Json | None:
+    """What learns on the device, and its share of RAM and flash."""
+    learned = lowered.learned
+    if learned is None:
+        return None
+    lesson, sizes = learned.lesson, {part(state.tensor): state.tensor.bytes for state in lowered.graph.states}
+    return {
+        "method": lesson.method,
+        "layer": next(op.label or op.name for op in lowered.model.operators if op.name == lesson.layer),
+        "known_classes": lesson.known,
+        "classes": lesson.classes,
+        "features": lesson.references.shape[1],
+        "samples": lesson.slots,
+        "store_bytes": sizes["store"] + sizes["store labels"],
+        "weight_bytes": sum(sizes[name] for name in ("weights", "bias", "masters", "bias masters")),
+        "step_arena_bytes": learned.plan.arena_bytes,
+        "constant_bytes": learned.constant_bytes,
     }
 
 

@@ -1,0 +1,52 @@
+"""Small models that learn, their labelled samples, and how they are compiled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from models import ModelBuilder
+
+import driftc
+from driftc.codegen.compiled import Compiled
+
+CLUSTERS = 6  # of the samples; a model knows the first `known`
+
+
+def classifier(
+    known: int = 4, length: int = 12, seed: int = 3, *, per_row: bool = False, softmax: bool = True, zero: int = -128
+) -> bytes:
+    """A dense layer with ReLU on 8 values, and one on its `length` features that decides."""
+    random = np.random.default_rng(seed)
+    m = ModelBuilder()
+    x = m.input("x", (1, 8), scale=0.05, zero_point=3)
+    first = random.integers(-127, 128, (length, 8), dtype=np.int8)
+    bias = random.integers(-500, 500, length)
+    features = m.fully_connected(
+        x, first, bias, weight_scale=0.01, out_scale=0.03, out_zero_point=zero, name="features"
+    )
+    second = random.integers(-127, 128, (known, length), dtype=np.int8)
+    scale = np.linspace(0.004, 0.02, known) if per_row else 0.01
+    y = m.fully_connected(
+        features, second, random.integers(-300, 300, known), weight_scale=scale, out_scale=0.08, name="decides"
+    )
+    m.output(m.softmax(y, name="probabilities") if softmax else y)
+    return m.build()
+
+
+def samples(count: int, classes: int, seed: int = 5, first: int = 0) -> dict[str, Any]:
+    """x int8 [count, 8] in clusters, and y: classes first, first + 1, ... in turn."""
+    random = np.random.default_rng(seed)
+    centres = np.random.default_rng(1).normal(size=(CLUSTERS, 8)) * 40
+    y = first + np.arange(count) % classes
+    x = np.clip(np.rint(centres[y] + random.normal(size=(count, 8)) * 12), -128, 127)
+    return {"x": x.astype(np.int8), "y": y.astype(np.int64)}
+
+
+def learning(folder: Path, model: bytes | None = None, known: int = 4, **options: Any) -> Compiled:
+    """Compiled with --learn, on samples of each class that it knows."""
+    (folder / "net.tflite").write_bytes(classifier(known) if model is None else model)
+    np.savez(folder / "known.npz", **samples(60, known))
+    chosen = {"learn": "classifier", "learn_classes": known + 2, "measure": False, **options}
+    return driftc.compile(folder / "net.tflite", calibrate=folder / "known.npz", **chosen)
