@@ -11,7 +11,7 @@ from driftc.codegen.learning.learned import Learned
 from driftc.codegen.names import comment
 from driftc.codegen.plan.plan import Plan
 
-HEADERS = ("driftc_learn.h", "driftc_learner.h")
+HEADERS = ("driftc_learn.h", "driftc_learned.h", "driftc_learner.h")
 
 
 def emit_learning(learned: Learned, plan: Plan, source: str, sha256: str) -> dict[str, str]:

@@ -137,7 +137,8 @@ class Package:
     @property
     def public(self) -> list[str]:
         """The headers that a program includes, itself or through one of them."""
-        return [name for name in (f"{self.name}.h", f"{self.name}_float_io.h", "driftc_state.h") if name in self.c]
+        own = (f"{self.name}{part}.h" for part in ("", "_float_io", "_learn", "_backward"))
+        return [name for name in (*own, "driftc_state.h", "driftc_learned.h") if name in self.c]
 
     @property
     def extension(self) -> str | None:
