@@ -1,12 +1,12 @@
 """Learning on the device: what it gains, loses and costs, over several draws of the samples.
 
-    python benchmarks/learning [--task words|speakers] [--draws 4] [--rows before,mean,...] [--out build/learning]
+    python benchmarks/learning [--task words|speakers] [--draws 4] [--rows before,classifier,...] [--out build/learning]
 
-`words`: a keyword spotter of eight spoken digits learns two more, 20 samples each; `speakers`: one of ten digits meets a
-speaker that it was not trained on, 3 samples a digit. Rows are those of rows.py: `classifier` is --learn as compiled,
-`unchecked` the same with --learn-guard off, `tinyol` without references; each is what the integers of the device compute,
-but for `unchecked-float`. Models are trained once and kept in --out, with a CSV of the table. Needs the extra keras, and
-DRIFTC_DATA.
+`words`: a keyword spotter of eight spoken digits learns two more, 20 samples each; `speakers`: one of ten digits meets
+a speaker that it was not trained on, 3 samples a digit. Rows are those of rows.py: `classifier` is --learn as compiled,
+`unchecked` the same with --learn-guard off, `tinyol` without references; each is what the integers of the device
+compute, but for `unchecked-float`. Models are trained once and kept in --out, with a CSV of the table. Needs the extra
+keras, and DRIFTC_DATA.
 """
 
 from __future__ import annotations
