@@ -45,20 +45,27 @@ class Layers:
         return made
 
     def scales(self, channels: int, terms: int) -> dict[str, object]:
-        """Sums that saturate, fit, or leave a few values; some channels with idle weights."""
+        """Sums that saturate, fit, or leave a few values; now and then a channel that the short form does not fit."""
         spread = np.exp2(self.random.uniform(-3, 1, channels)) if self.random.random() < 0.7 else np.ones(1)
         reach = 0.05 * 0.01 * 70 * 70 * terms**0.5 / 127
+        out_scale = reach * float(np.exp2(self.random.uniform(-2, 2)))
+        if spread.size > 1 and self.random.random() < 0.4:
+            odd = self.random.choice([0.7, 3.0, 2.0**-27])  # of the real multiplier: shifts of 0, -2 and 26
+            spread[self.random.integers(channels)] = odd * out_scale / (0.05 * 0.01)
         kinds = [Activation.NONE, Activation.RELU, Activation.RELU6, Activation.RELU_N1_TO_1]
         return {
             "weight_scale": (0.01 * spread).astype(np.float32),
-            "out_scale": reach * float(np.exp2(self.random.uniform(-2, 2))),
+            "out_scale": out_scale,
             "out_zero_point": int(self.random.choice([-128, 127, int(self.random.integers(-128, 128))])),
             "activation": kinds[int(self.random.integers(4))],
         }
 
     def bias(self, channels: int) -> NDArray[np.int32] | None:
         size = int(self.random.choice([0, 50, 5000, 2**24]))
-        return self.random.integers(-size, size + 1, channels, np.int32) if size else None
+        made = self.random.integers(-size, size + 1, channels, np.int32)
+        if self.random.random() < 0.2:
+            made[self.random.integers(channels)] = self.random.choice([-1, 1]) * (2**30 + 5)
+        return made if made.any() else None
 
     def convolution(self, shape: tuple[int, int, int], out: int, kernel: tuple[int, int], **window: object) -> None:
         x, depth = self.input(*shape), shape[2]
@@ -79,6 +86,13 @@ class Layers:
         scales = self.scales(out, length)
         y = self.builder.fully_connected(x, self.weights(out, length), self.bias(out), **scales)  # type: ignore[arg-type]
         self.builder.output(y)
+
+    def heavy(self, length: int, out: int) -> None:
+        """A dense layer with a channel whose weights are large, each of them."""
+        x = self.builder.input(f"x{len(self.builder.tensors)}", (1, length), scale=0.05, zero_point=3)
+        weights = self.weights(out, length)
+        weights[self.random.integers(out)] = np.int8(127)
+        self.builder.output(self.builder.fully_connected(x, weights, self.bias(out), **self.scales(out, length)))  # type: ignore[arg-type]
 
     def pair(self, code: str, shape: tuple[int, int, int]) -> None:
         scales = np.exp2(self.random.uniform(-7, -2, 2))
@@ -112,6 +126,7 @@ class Layers:
             self.convolution((9, some(1, 2), some(1, 3, 4)), 4, (5, 1), padding=str(random.choice(["SAME", "VALID"])))
             self.dense(1, some(1, 7, 12, 33), some(1, 3, 8, 13))
             self.dense(1, some(8, 16, 40), some(4, 6))
+            self.heavy(some(530, 608), some(4, 9))
             self.dense(some(2, 3, 5), some(5, 8, 11), some(2, 4, 9))
             self.depthwise((some(3, 4, 9), some(1, 2, 3, 4, 5, 8, 13), some(1, 2, 5)), (3, 3), some(1, 1, 2))
             self.depthwise((24, 19, 2), (3, 3), padding=str(random.choice(["SAME", "VALID"])))

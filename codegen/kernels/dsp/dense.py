@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from driftc.codegen.kernels.dsp.matrix import Matrix
-from driftc.codegen.kernels.dsp.scales import scales_of
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.fully_connected import FullyConnected
 from driftc.codegen.operators.convolution.weighted import Weighted
@@ -37,7 +36,7 @@ class Dense(Matrix):
         return False
 
     def uniform(self, op: Weighted) -> tuple[int, int] | None:
-        scales = scales_of(op)
+        scales = self.scales(op)
         assert scales is not None
         return (int(scales.multiplier[0]), int(scales.shift[0])) if scales.uniform else None
 
@@ -53,6 +52,7 @@ class DenseDirect(Dense):
 
     name = "dsp/dense_direct"
     raw = True
+    parts = False
 
     def serves(self, call: Call) -> bool:
         return super().serves(call) and self.runs(call.operator)[0] % 8 == 0

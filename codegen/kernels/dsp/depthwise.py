@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from driftc.codegen.kernels.depthwise import ByTaps, interior, sums_whole
+from driftc.codegen.kernels.depthwise import ByTaps, interior
 from driftc.codegen.kernels.dsp.matrix import bytes_of, starts_at
-from driftc.codegen.kernels.dsp.scales import scales_of
 from driftc.codegen.kernels.kernel import Shared
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
@@ -41,7 +40,7 @@ class Depthwise(ByTaps):
             return False
         last = call.channels.start.literal == op.channels - call.channels.count
         in_fours = starts_at(call.channels, 4) and (call.channels.count % 4 == 0 or last)
-        return in_fours and sums_whole(call, "statistics" if self.sums else "requantize")
+        return in_fours and self.finishes(call)
 
     def template(self, call: Call) -> str:
         return "dsp/depthwise.c.j2"
@@ -53,9 +52,9 @@ class Depthwise(ByTaps):
     def constants(self, operator: Operator) -> dict[str, Array]:
         """`taps` [channels / 4, taps, 4], and the scales."""
         assert isinstance(operator, DepthwiseConv2D) and operator.weights.data is not None
-        scales = scales_of(operator)
+        scales = self.scales(operator)
         assert scales is not None
-        found = {"taps": _by_four(np.where(scales.idle, 0, operator.weights.data[0]))}
+        found = {"taps": _by_four(np.where(scales.idle, 0, operator.weights.data[0]))} | super().constants(operator)
         return found | {
             "scales": rest_last(np.stack([scales.twice, scales.multiplier], axis=1)),
             "shifts": rest_last(scales.shift),
@@ -64,7 +63,7 @@ class Depthwise(ByTaps):
     def values(self, call: Call) -> dict[str, Any]:
         op = call.computed
         assert isinstance(op, DepthwiseConv2D)
-        scales = None if self.sums else scales_of(op)
+        scales = self.scales(op)
         return super().values(call) | {
             "zero": 2 * scales.zero + 1 if scales else 0,
             "low": bytes_of(scales.low) if scales else 0,
@@ -84,12 +83,12 @@ class Depthwise(ByTaps):
         window = WINDOW + FOUND * taps
         pixel = PIXEL + REST * rest + fours * (taps * each + finished) + (1 - interior(op)) * window
         gathered = GATHERED * call.channels.count if self.sums else 0.0
-        return CALL + rows * (width * (pixel + gathered) + window)
+        return super().cost(call) + CALL + rows * (width * (pixel + gathered) + window)
 
     def _variant(self, call: Call) -> dict[str, Any]:
         op = call.computed
         assert isinstance(op, DepthwiseConv2D)
-        scales = None if self.sums else scales_of(op)
+        scales = self.scales(op)
         return {
             "taps": op.kernel[0] * op.kernel[1],
             "multiplicity": op.multiplicity,

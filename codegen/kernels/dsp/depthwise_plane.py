@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from driftc.codegen.kernels.depthwise import sums_whole
+from driftc.codegen.kernels.depthwise import plain
 from driftc.codegen.kernels.dsp.scales import scales_of
 from driftc.codegen.kernels.kernel import Kernel, Shared
 from driftc.codegen.operators.base import Operator
@@ -33,7 +33,7 @@ class DepthwisePlane(Kernel):
 
     def serves(self, call: Call) -> bool:
         op, y = call.computed, call.outputs[0]
-        if not (isinstance(op, DepthwiseConv2D) and sums_whole(call)):
+        if not (isinstance(op, DepthwiseConv2D) and plain(call) and scales_of(op) is not None):
             return False
         near = op.kernel == (3, 3) and op.stride == (1, 1) == op.dilation
         gapless = call.rows.count == 1 or (y.whole_rows and y.strides[0] == y.shape[1] * y.strides[1])

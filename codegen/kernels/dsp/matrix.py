@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from driftc.codegen.kernels.dsp.scales import in_fours, scales_of
-from driftc.codegen.kernels.dsp.twins import fit, order_of, pairs_of, twins
+from driftc.codegen.kernels.dsp.scales import SHORT, Scales, apart, in_fours, others_of, scales_of
+from driftc.codegen.kernels.dsp.twins import alone, heavy, order_of, pairs_of, rows_of, twins
 from driftc.codegen.kernels.kernel import Kernel, Shared
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.weighted import Weighted
@@ -23,6 +23,7 @@ PAIRED, SINGLE = (0.05, 9.3), (0.94, 12.0)  # a product and a result; of two pix
 LOADS = {True: 0.75, False: 0.875}  # a product of two pixels, inputs and weights loaded two at once or one by one
 WIDENED, RUN, ODD = 1.1, 7.0, 5.0  # a byte, a run of them, and one that is no multiple of four
 SETUP, REST = 36.0, 14.0  # a call of a matrix function; and what is copied of the last channels, a pixel
+OTHER = 30.0  # a channel that is finished apart
 GATHERED = 14.0  # a result of which statistics are taken, more
 CALL = 60.0
 
@@ -33,6 +34,7 @@ class Matrix(Kernel):
     needs: ClassVar[frozenset[str]] = frozenset({"dsp"})
     sums: ClassVar[bool] = False  # the finished sums of a pixel are gathered in scratch, for statistics
     raw: ClassVar[bool] = False  # the matrix function widens the inputs itself, for each four channels anew
+    parts: ClassVar[bool] = True  # channels that the short form does not fit are computed apart
     header = "driftc_dsp.h"
 
     def runs(self, op: Operator) -> tuple[int, ...]:
@@ -64,16 +66,28 @@ class Matrix(Kernel):
         if call.epilogue != ("statistics" if self.sums else "requantize"):
             return False
         whole = x.kept == x.shape[2] and x.strides[2] == 1 and y.strides[2] == y.dtype.itemsize
-        return whole and fit(op) and (self.sums or scales_of(op) is not None)
+        if not whole or heavy(op) is None:
+            return False
+        if self.sums:
+            return not heavy(op)
+        scales = self.scales(op)
+        return scales is not None and (not scales.others or call.channels.count == op.channels)
+
+    def scales(self, op: Weighted) -> Scales | None:
+        """Of the sums that are finished here."""
+        return None if self.sums else scales_of(op, SHORT, others_of(op) if self.parts else 0, heavy(op) or ())
 
     def constants(self, operator: Operator) -> dict[str, Array]:
         assert isinstance(operator, Weighted)
-        found: dict[str, Array] = {"twins": twins(operator, order_of(self.runs(operator)))}
+        order, scales = order_of(self.runs(operator)), self.scales(operator)
+        found: dict[str, Array] = {"twins": twins(rows_of(operator, scales), order)}
         if self.sums:
             other = {key: data for key, data in operator.constants().items() if key not in ("weights", "bias")}
             return found | {"starts": in_fours(operator.folded_bias.astype(np.int32))} | other
-        scales = scales_of(operator)
         assert scales is not None
+        if scales.others:
+            rows, starts = alone(operator, scales.others)
+            found |= {"other_twins": twins(rows, order), "other_starts": starts}
         return found | (scales.constants() if self.uniform(operator) is None else {"biases": in_fours(scales.twice)})
 
     def walk(self, operator: Operator, backward: bool = False) -> Walk | None:
@@ -95,16 +109,17 @@ class Matrix(Kernel):
             if not self.raw:
                 found.append(Shared(name, "dsp/widen.c.j2", {"pixels": pixels}))
             about = self._variant(call)
-            found.append(Shared(self._matrix(call, pixels), "dsp/matrix.c.j2", {**about, "pixels": pixels}))
+            variants = [about, *([self._of_others] if self._others(call) else [])]
+            found += [Shared(_name(each, pixels), "dsp/matrix.c.j2", {**each, "pixels": pixels}) for each in variants]
         return tuple(found)
 
     def values(self, call: Call) -> dict[str, Any]:
         """What templates/dsp/lib.c.j2 needs."""
         op, count = call.computed, call.channels.count
         assert isinstance(op, Weighted)
-        scales = None if self.sums else scales_of(op)
+        scales, about = self.scales(op), self._variant(call)
         uniform = None if self.sums else self.uniform(op)
-        alone = ("starts" if self.sums else "biases") if self.sums or uniform else None
+        biases = ("starts" if self.sums else "biases") if self.sums or uniform else None
         pairs = pairs_of(self.runs(call.operator))
         return {
             "pairs": pairs,
@@ -113,15 +128,18 @@ class Matrix(Kernel):
             "raw": self.raw,
             "sums": self.sums,
             "paired": self.paired(call),
-            "biases": alone,  # where they are by themselves
+            "biases": biases,  # where they are by themselves
             "uniform": uniform or (0, 0),
             "whole": -(-count // 4) * 4 if self.sums else count // 4 * 4,
             "rest": 0 if self.sums else count % 4,
             "zero": 2 * scales.zero + 1 if scales else 0,
             "low": bytes_of(scales.low) if scales else 0,
             "high": bytes_of(scales.high) if scales else 0,
-            "two": self._matrix(call, 2),
-            "one": self._matrix(call, 1),
+            "two": _name(about, 2),
+            "one": _name(about, 1),
+            "others_two": _name(self._of_others, 2),
+            "others_one": _name(self._of_others, 1),
+            **apart(op, scales),
         }
 
     def _pixels(self, call: Call) -> list[int]:
@@ -130,7 +148,7 @@ class Matrix(Kernel):
     def _variant(self, call: Call) -> dict[str, bool]:
         op = call.computed
         assert isinstance(op, Weighted)
-        scales = None if self.sums else scales_of(op)
+        scales = self.scales(op)
         return {
             "raw": self.raw,
             "sums": self.sums,
@@ -140,20 +158,36 @@ class Matrix(Kernel):
             "ldrd": self.ldrd,
         }
 
-    def _matrix(self, call: Call, pixels: int) -> str:
-        about = self._variant(call)
-        marks = [mark for mark in ("raw", "sums", "signed", "clamped", "uniform") if about[mark]]
-        return "_".join([f"driftc_matrix_4x{pixels}", *marks])
+    @property
+    def _of_others(self) -> dict[str, bool]:
+        """The variant that gives the sums of channels that are finished apart."""
+        return dict.fromkeys(("raw", "signed", "clamped", "uniform"), False) | {"sums": True, "ldrd": self.ldrd}
+
+    def _others(self, call: Call) -> int:
+        """How many those are."""
+        op = call.computed
+        assert isinstance(op, Weighted)
+        scales = self.scales(op)
+        return len(scales.others) if scales else 0
 
     def matrix_cost(self, call: Call, twos: int, ones: int, runs: Sequence[int]) -> float:
         """Of `twos` pairs of pixels and `ones` single ones, each of `runs` bytes."""
         products, count = 2 * pairs_of(tuple(self.runs(call.operator))), -(-call.channels.count // 4) * 4
         calls = (call.channels.count >= 4) + (call.channels.count % 4 > 0)
-        pixel = sum(run * WIDENED + RUN + ODD * (run % 4 > 0) for run in runs) + REST * (call.channels.count % 4 > 0)
+        others = self._others(call)
+        count += -(-others // 2) * 4
+        calls += others > 0
+        pixel = sum(run * WIDENED + RUN + ODD * (run % 4 > 0) for run in runs)
+        pixel += OTHER * others + REST * (call.channels.count % 4 > 0)
         two = 2 * (count * ((PAIRED[0] + LOADS[self.ldrd]) * products + PAIRED[1]) + pixel) + SETUP * calls
         one = count * (SINGLE[0] * products + SINGLE[1]) + pixel + SETUP * calls
         gathered = GATHERED * (2 * twos + ones) * call.channels.count if self.sums else 0.0
         return CALL + twos * two + ones * one + gathered
+
+
+def _name(about: Mapping[str, bool], pixels: int) -> str:
+    marks = [mark for mark in ("raw", "sums", "signed", "clamped", "uniform") if about[mark]]
+    return "_".join([f"driftc_matrix_4x{pixels}", *marks])
 
 
 def starts_at(channels: Span, multiple: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from driftc.codegen.kernels.dsp.pool import CALL, FOUR, MOST, ROW
-from driftc.codegen.kernels.dsp.scales import LARGEST, SHIFTS
+from driftc.codegen.kernels.dsp.scales import SHIFTS, SHORT
 from driftc.codegen.kernels.kernel import Kernel
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.reduction.mean import Mean
@@ -29,7 +29,7 @@ class MeanInFours(Kernel):
         if not isinstance(op, Mean) or not op.by_channel or call.epilogue != "requantize" or call.reduce is not None:
             return False
         x, shift = call.inputs[0], -int(op.multiplier.shift[0])
-        fits = SHIFTS[0] <= shift <= SHIFTS[1] and 255 * op.count < LARGEST and x.shape[1] <= MOST
+        fits = SHIFTS[0] <= shift <= SHIFTS[1] and 255 * op.count < SHORT.sum and x.shape[1] <= MOST
         return fits and x.whole_rows and x.strides[2] == 1 == call.outputs[0].strides[2] and call.channels.count >= 4
 
     def template(self, call: Call) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,18 +19,32 @@ from numpy.typing import NDArray
 from driftc.codegen.operators.convolution.weighted import Int64, Weighted
 from driftc.codegen.tensor import Array
 
-LARGEST = 1 << 30  # of a sum: twice it fits int32
 SHIFTS = (1, 23)  # 255 << 22 is below 2^30
+
+
+class Limits(NamedTuple):
+    """Of sums, in magnitude, and of right shifts, which are 1 at least."""
+
+    sum: int
+    shift: int
+
+
+SHORT = Limits(1 << 30, SHIFTS[1])  # twice a sum fits int32
+MOST = 4  # others of a layer, and of eight channels one
 
 
 @dataclass(frozen=True, eq=False)
 class Scales:
-    """Of a layer. `idle` channels have one value whatever the input: their weights are not needed."""
+    """Of a layer. `idle` channels need no weights: they have one value whatever the input, or are among `others`.
+
+    Those do not fit the short form, and are computed apart.
+    """
 
     bias: NDArray[np.int64]  # what a sum of products starts from
     multiplier: NDArray[np.int32]
     shift: NDArray[np.uint8]  # less one
     idle: NDArray[np.bool_]
+    others: tuple[int, ...]
     zero: int
     low: int
     high: int
@@ -63,8 +78,8 @@ class Scales:
 
 
 @lru_cache(maxsize=512)
-def scales_of(op: Weighted) -> Scales | None:
-    """None where a channel needs more than the short form."""
+def scales_of(op: Weighted, limits: Limits = SHORT, others: int = 0, heavy: tuple[int, ...] = ()) -> Scales | None:
+    """None where more than `others` channels need more than the short form, by their sums or scales or as `heavy`."""
     if op.epilogue != "requantize" or op.scaler not in ("driftc_to_int8", "driftc_to_int8_any"):
         return None
     low, high = op.range
@@ -74,14 +89,32 @@ def scales_of(op: Weighted) -> Scales | None:
     least, most = op.requantise(bottom).astype(np.int64), op.requantise(top).astype(np.int64)
     unwrapped = np.maximum(np.abs(bottom), np.abs(top)) << np.maximum(-shift, 0) < 1 << 31  # and so monotone
     idle = (least == most) & unwrapped
-    fits = (np.maximum(np.abs(bottom), np.abs(top)) < LARGEST) & (shift >= SHIFTS[0]) & (shift <= SHIFTS[1])
-    if idle.all() or not np.all(fits | idle):
+    fits = (np.maximum(np.abs(bottom), np.abs(top)) < limits.sum) & (shift >= SHIFTS[0]) & (shift <= limits.shift)
+    fits[list(heavy)] = False
+    apart = ~(fits | idle)
+    if idle.all() or apart.sum() > others:
         return None  # what is the same for every input, the compiler knows better
     bias = op.folded_bias.astype(np.int64)
     bias[idle] = 4 * (least[idle] - op.zero_out)  # times 1/2, shifted by 1: the value itself
+    bias[apart], idle = 0, idle | apart
     multiplier[idle], shift[idle] = 1 << 30, 1
     less_one = (shift - 1).astype(np.uint8)
-    return Scales(bias, multiplier.astype(np.int32), less_one, idle, op.zero_out, low, high)
+    numbers = tuple(np.flatnonzero(apart).tolist())
+    return Scales(bias, multiplier.astype(np.int32), less_one, idle, numbers, op.zero_out, low, high)
+
+
+def others_of(op: Weighted) -> int:
+    """How many channels of a layer may be computed apart."""
+    return max(1, min(MOST, op.channels // 8))
+
+
+def apart(op: Weighted, scales: Scales | None) -> dict[str, Any]:
+    """For templates: of each channel that is computed apart number, multiplier and shift; and how its sum ends."""
+    if scales is None:
+        return {"others": [], "ending": ""}
+    multiplier, shift = (np.broadcast_to(each, (op.channels,)) for each in (op.multiplier.value, -op.multiplier.shift))
+    others = [(c, int(multiplier[c]), int(shift[c])) for c in scales.others]
+    return {"others": others, "ending": f"{scales.zero}, {scales.low}, {scales.high}"}
 
 
 def bounds(op: Weighted) -> tuple[Int64, Int64]:

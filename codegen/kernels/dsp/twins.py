@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from driftc.codegen.kernels.dsp.scales import in_fours, scales_of
+from driftc.codegen.kernels.dsp.scales import Scales, in_fours
 from driftc.codegen.operators.convolution.weighted import Weighted
 
 LARGEST = 65535  # of the sum of a channel's weights, in magnitude: times 128 below 2^23
@@ -43,18 +43,18 @@ def pairs_of(runs: Sequence[int]) -> int:
 
 
 @lru_cache(maxsize=512)
-def fit(op: Weighted) -> bool:
-    """Lanes fit int16, and sums 24 bits."""
+def heavy(op: Weighted) -> tuple[int, ...] | None:
+    """The channels whose lanes do not fit int16, or whose sums do not fit 24 bits; None: weights are not int8."""
     if op.weights.dtype != np.int8 or op.inputs[0].dtype != np.int8 or op.weights.data is None:
-        return False
+        return None
     weights = rows_of(op)
-    lanes = 256 * weights[1::2] + weights[::2]
-    return bool(np.abs(weights).sum(axis=1).max() <= LARGEST and lanes.min(initial=0) >= -(2**15))
+    found = np.abs(weights).sum(axis=1) > LARGEST
+    found[1::2] |= (256 * weights[1::2] + weights[::2]).min(axis=1) < -(2**15)
+    return tuple(np.flatnonzero(found).tolist())
 
 
-def twins(op: Weighted, order: Order) -> NDArray[np.int8]:
-    """[channels / 4, pairs, 2, 4]: for each pair of inputs the lanes of channels 0 and 1, and of 2 and 3."""
-    weights = rows_of(op)
+def twins(weights: NDArray[np.int64], order: Order) -> NDArray[np.int8]:
+    """[channels / 4, pairs, 2, 4]: for each pair of inputs the lanes of rows 0 and 1, and of 2 and 3."""
     padded = np.concatenate([weights, np.zeros((len(weights), 1), np.int64)], axis=1)  # -1 is a weight of 0
     ordered = padded[:, np.array(order).reshape(-1)].reshape(len(weights), len(order), 2)
     lanes = (256 * ordered[1::2] + ordered[::2]).astype("<i2")  # [channels / 2, pairs, 2]
@@ -62,9 +62,16 @@ def twins(op: Weighted, order: Order) -> NDArray[np.int8]:
     return np.ascontiguousarray(by_four).view(np.int8).reshape(-1, len(order), 2, 4)
 
 
-def rows_of(op: Weighted) -> NDArray[np.int64]:
-    """The weights of each output channel in a row, zeros where they make no difference; in fours."""
-    scales = scales_of(op)
+def alone(op: Weighted, channels: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """`rows_of` some channels and their biases, each beside one of nothing in its twin, so that none is too heavy."""
+    rows, starts = rows_of(op), op.folded_bias.astype(np.int32)
+    apart, biases = np.zeros((2 * len(channels), rows.shape[1]), np.int64), np.zeros(2 * len(channels), np.int32)
+    apart[::2], biases[::2] = rows[list(channels)], starts[list(channels)]
+    return in_fours(apart), in_fours(biases)
+
+
+def rows_of(op: Weighted, scales: Scales | None = None) -> NDArray[np.int64]:
+    """The weights of each output channel in a row, zeros where by `scales` they make no difference; in fours."""
     assert op.weights.data is not None
     rows = np.moveaxis(op.weights.data.astype(np.int64), op.channel_axis, 0).reshape(op.channels, -1).copy()
     if scales is not None:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.kernels.dsp.matrix import Matrix
+from driftc.codegen.kernels.dsp.scales import scales_of
 from driftc.codegen.kernels.dsp.twins import order_of, pairs_of, rows_of
 from driftc.codegen.kernels.kernel import Shared
 from driftc.codegen.operators.base import Operator
@@ -45,6 +46,7 @@ class Winograd(Matrix):
 
     name = "dsp/winograd"
     granted = True
+    parts = False
 
     def serves(self, call: Call) -> bool:
         op = call.computed
@@ -63,9 +65,9 @@ class Winograd(Matrix):
 
     def constants(self, operator: Operator) -> dict[str, Array]:
         assert isinstance(operator, Conv2D)
-        found = super().constants(operator)
+        found, rows = super().constants(operator), rows_of(operator, self.scales(operator))
         del found["twins"]
-        return {"transforms": transforms(operator, order_of(self.runs(operator)))} | found
+        return {"transforms": transforms(rows, operator.kernel, order_of(self.runs(operator)))} | found
 
     def shared(self, call: Call) -> tuple[Shared, ...]:
         about = self.values(call)
@@ -123,13 +125,13 @@ class Winograd(Matrix):
 @lru_cache(maxsize=512)
 def outer_fits(op: Conv2D) -> bool:
     """Sums of twins fit 24 bits."""
-    outer = rows_of(op).reshape(-1, *op.kernel, op.weights.shape[3])[:, :, ::2]
+    outer = rows_of(op, scales_of(op)).reshape(-1, *op.kernel, op.weights.shape[3])[:, :, ::2]
     return bool(np.abs(outer).sum(axis=(1, 3)).max() <= LARGEST)
 
 
-def transforms(op: Conv2D, order: Sequence[tuple[int, int]]) -> NDArray[np.int8]:
-    """[channels / 4, bytes]: for m1, m2 of each pair of inputs four channels' int16; then for m0, m3 their twins."""
-    taps = rows_of(op).reshape(-1, *op.kernel, op.weights.shape[3])
+def transforms(rows: NDArray[np.int64], kernel: tuple[int, int], order: Sequence[tuple[int, int]]) -> NDArray[np.int8]:
+    """Of `rows_of`: [channels / 4, bytes]: for m1, m2 of each pair of inputs four channels' int16; then for m0, m3 their twins."""
+    taps = rows.reshape(len(rows), *kernel, -1)
     a, b, c = (taps[:, :, column].reshape(len(taps), -1) for column in range(3))
 
     def ordered(weights: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from driftc.codegen.kernels.depthwise import ByTaps, interior, sums_whole
+from driftc.codegen.kernels.depthwise import ByTaps, interior
 from driftc.codegen.kernels.dsp.matrix import starts_at
-from driftc.codegen.kernels.dsp.scales import scales_of
 from driftc.codegen.kernels.kernel import Shared
 from driftc.codegen.kernels.mve.matrix import GATHERED
-from driftc.codegen.kernels.mve.vectors import BYTES, SIXTEEN, lanes_of_sixteen, vectors
+from driftc.codegen.kernels.mve.vectors import BYTES, SIXTEEN, WIDE, lanes_of_sixteen, vectors
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
 from driftc.codegen.tensor import Array
@@ -35,14 +34,20 @@ class Depthwise(ByTaps):
     name = "mve/depthwise"
     needs = frozenset({"mve"})
     header = "driftc_mve.h"
+    limits = WIDE
+
+    def heavy(self, op: DepthwiseConv2D) -> tuple[int, ...]:
+        """The products of taps 0 and 1, 2 and 3, and so on, must add up within int16."""
+        lowest = _taps(op) == -128
+        pairs = len(lowest) // 2
+        return tuple(np.flatnonzero((lowest[: 2 * pairs : 2] & lowest[1 : 2 * pairs : 2]).any(axis=0)).tolist())
 
     def serves(self, call: Call) -> bool:
         op = call.computed
-        epilogue = "statistics" if self.sums else "requantize"
-        if not (isinstance(op, DepthwiseConv2D) and sums_whole(call, epilogue)):
+        if not (isinstance(op, DepthwiseConv2D) and self.finishes(call)):
             return False
         every = call.channels.count == op.channels and op.inputs[0].hwc[2] <= GATHERED_OF
-        return starts_at(call.channels, BYTES) and (op.multiplicity == 1 or every) and pairs_fit(op)
+        return starts_at(call.channels, BYTES) and (op.multiplicity == 1 or every)
 
     def template(self, call: Call) -> str:
         return "mve/depthwise.c.j2"
@@ -56,15 +61,16 @@ class Depthwise(ByTaps):
     def constants(self, operator: Operator) -> dict[str, Array]:
         """`vectors` [channels / 16, taps, 16], and the scales as products come out."""
         assert isinstance(operator, DepthwiseConv2D)
-        scales = scales_of(operator)
+        scales = self.scales(operator)
         assert scales is not None
         weights = np.where(scales.idle, 0, _taps(operator)).astype(np.int8)
-        return {"vectors": _by_sixteen(weights), "lanes": sources(operator, lanes_of_sixteen(scales))}
+        found: dict[str, Array] = {"vectors": _by_sixteen(weights)}
+        return found | {"lanes": sources(operator, lanes_of_sixteen(scales))} | super().constants(operator)
 
     def values(self, call: Call) -> dict[str, Any]:
         op = call.computed
         assert isinstance(op, DepthwiseConv2D)
-        scales = None if self.sums else scales_of(op)
+        scales = self.scales(op)
         header = 4 if op.multiplicity > 1 else 0
         return super().values(call) | {
             "run": op.kernel[0] * op.kernel[1],
@@ -84,12 +90,12 @@ class Depthwise(ByTaps):
         block = taps * each + SIXTEENTH + SIGN * about["signed"] + CLAMP * about["clamped"]
         rows, width = call.rows.count, call.outputs[0].shape[1]
         pixel = PIXEL + vectors(call.channels.count) * block + (1 - interior(op)) * BORDER_TAP * taps
-        return float(CLOSE * (CALL + rows * (width * pixel + ROW_TAP * taps)))
+        return super().cost(call) + float(CLOSE * (CALL + rows * (width * pixel + ROW_TAP * taps)))
 
     def _variant(self, call: Call) -> dict[str, Any]:
         op = call.computed
         assert isinstance(op, DepthwiseConv2D)
-        scales = None if self.sums else scales_of(op)
+        scales = self.scales(op)
         return {
             "taps": op.kernel[0] * op.kernel[1],
             "sums": self.sums,
@@ -124,13 +130,6 @@ class DepthwiseSums(Depthwise):
 
     def cost(self, call: Call) -> float:
         return super().cost(call) + GATHERED * call.rows.count * call.outputs[0].shape[1] * call.channels.count
-
-
-def pairs_fit(op: DepthwiseConv2D) -> bool:
-    """The products of taps 0 and 1, 2 and 3, and so on, add up within int16."""
-    lowest = _taps(op) == -128
-    pairs = len(lowest) // 2
-    return not bool((lowest[: 2 * pairs : 2] & lowest[1 : 2 * pairs : 2]).any())
 
 
 def sources(op: DepthwiseConv2D, scales: NDArray[np.int32]) -> NDArray[np.int32]:

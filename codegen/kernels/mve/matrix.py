@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from driftc.codegen.kernels.dsp.matrix import starts_at
-from driftc.codegen.kernels.dsp.scales import in_fours, scales_of
+from driftc.codegen.kernels.dsp.scales import Scales, apart, in_fours, others_of, scales_of
 from driftc.codegen.kernels.kernel import Kernel, Shared
-from driftc.codegen.kernels.mve.vectors import BYTES, lanes, packed, vectors, wrapped
+from driftc.codegen.kernels.mve.vectors import BYTES, WIDE, lanes, packed, rows_of, vectors, wrapped
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.tensor import Array
@@ -48,16 +49,27 @@ class Matrix(Kernel):
         if op.weights.dtype != np.int8 or x.dtype != np.int8 or op.weights.data is None:
             return False
         whole = x.kept == x.shape[2] and x.strides[2] == 1 and y.strides[2] == y.dtype.itemsize
-        return whole and (self.sums or scales_of(op) is not None)
+        scales = self.scales(op)
+        if not whole or (scales is None and not self.sums):
+            return False
+        return scales is None or not scales.others or call.channels.count == op.channels
+
+    def scales(self, op: Weighted) -> Scales | None:
+        """Of the sums that are finished here."""
+        return None if self.sums else scales_of(op, WIDE, others_of(op))
 
     def constants(self, operator: Operator) -> dict[str, Array]:
         assert isinstance(operator, Weighted)
-        found: dict[str, Array] = {"vectors": packed(operator, self.runs(operator))}
+        scales, runs = self.scales(operator), self.runs(operator)
+        found: dict[str, Array] = {"vectors": packed(rows_of(operator, scales), runs)}
         if self.sums:
             other = {key: data for key, data in operator.constants().items() if key not in ("weights", "bias")}
             return found | {"starts": in_fours(operator.folded_bias.astype(np.int32))} | other
-        scales = scales_of(operator)
         assert scales is not None
+        if scales.others:
+            others = list(scales.others)
+            found["other_vectors"] = packed(rows_of(operator)[others], runs)
+            found["other_starts"] = in_fours(operator.folded_bias[others].astype(np.int32))
         return found | ({"biases": in_fours(wrapped(scales.bias))} if scales.uniform else {"lanes": lanes(scales)})
 
     def scratch(self, call: Call) -> int:
@@ -72,13 +84,14 @@ class Matrix(Kernel):
         about = self._variant(call)
         two, one = self.pairs(call)
         sizes = [2] * (two > 0) + [1] * (one > 0)
-        return tuple(Shared(self._name(call, n), f"mve/matrix_4x{n}.c.j2", about) for n in sizes)
+        variants = [about, *([of_others(about)] if self._others(call) else [])]
+        return tuple(Shared(_name(each, n), f"mve/matrix_4x{n}.c.j2", each) for n in sizes for each in variants)
 
     def values(self, call: Call) -> dict[str, Any]:
         """What templates/mve/lib.c.j2 needs."""
         op = call.computed
         assert isinstance(op, Weighted)
-        scales, runs = None if self.sums else scales_of(op), self.runs(call.operator)
+        scales, runs, about = self.scales(op), self.runs(call.operator), self._variant(call)
         uniform = scales is not None and scales.uniform
         return {
             "sums": self.sums,
@@ -92,25 +105,29 @@ class Matrix(Kernel):
             "four": BYTES * 4 * sum(map(vectors, runs)),
             "zero": scales.zero if scales else 0,
             "range": (scales.low, scales.high) if scales else (0, 0),
-            "two": self._name(call, 2),
-            "one": self._name(call, 1),
+            "two": _name(about, 2),
+            "one": _name(about, 1),
+            "others_two": _name(of_others(about), 2),
+            "others_one": _name(of_others(about), 1),
+            **apart(op, scales),
         }
 
     def cost(self, call: Call) -> float:
         op, about = call.computed, self._variant(call)
         two, one = self.pairs(call)
-        runs, fours_of = self.runs(call.operator), -(-call.channels.count // 4)
+        runs, others = self.runs(call.operator), self._others(call)
+        fours_of = -(-call.channels.count // 4) + -(-others // 4)
         count, long = sum(map(vectors, runs)), RUN * len(runs) if about["rows"] else 0.0
         assert isinstance(op, Weighted)
         each = FOUR + SIGN * about["signed"] + CLAMP * about["clamped"] + long
         pair = fours_of * (each + count * (TWO + TAIL * about["tail"])) + SETUP
-        gathered = GATHERED * (2 * two + one) * call.channels.count if self.sums else 0.0
+        gathered = GATHERED * (2 * two + one) * (call.channels.count if self.sums else 2 * others)
         return CALL + two * pair + one * (fours_of * (each * 0.75 + count * ONE) + SETUP) + gathered
 
     def _variant(self, call: Call) -> dict[str, bool]:
         op = call.computed
         assert isinstance(op, Weighted)
-        scales, runs = None if self.sums else scales_of(op), self.runs(call.operator)
+        scales, runs = self.scales(op), self.runs(call.operator)
         return {
             "sums": self.sums,
             "rows": len(runs) > 1,
@@ -120,6 +137,19 @@ class Matrix(Kernel):
             "uniform": scales is not None and scales.uniform,
         }
 
-    def _name(self, call: Call, pixels: int) -> str:
-        about = self._variant(call) | ({} if pixels == 2 else {"tail": False})
-        return "_".join([f"driftc_vectors_4x{pixels}", *(mark for mark, is_so in about.items() if is_so)])
+    def _others(self, call: Call) -> int:
+        """How many channels are finished apart."""
+        op = call.computed
+        assert isinstance(op, Weighted)
+        scales = self.scales(op)
+        return len(scales.others) if scales else 0
+
+
+def of_others(about: Mapping[str, bool]) -> dict[str, bool]:
+    """The variant that gives the sums of channels that are finished apart."""
+    return {**about, "sums": True, "signed": False, "clamped": False, "uniform": False}
+
+
+def _name(about: Mapping[str, bool], pixels: int) -> str:
+    marks = [mark for mark, is_so in about.items() if is_so and (mark != "tail" or pixels == 2)]
+    return "_".join([f"driftc_vectors_4x{pixels}", *marks])

@@ -12,10 +12,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from driftc.codegen.kernels.dsp.scales import Scales, scales_of
+from driftc.codegen.kernels.dsp.scales import Limits, Scales
 from driftc.codegen.operators.convolution.weighted import Weighted
+from driftc.codegen.tensor import Array
 
 BYTES = 16  # in a vector
+WIDE = Limits(1 << 31, 31)  # what VQRDMULH and VRSHL take
 SIXTEEN = (0, 4, 8, 12, 2, 6, 10, 14, 1, 5, 9, 13, 3, 7, 11, 15)  # as VMULLB, VMULLT and VMOVLB, VMOVLT part them
 
 
@@ -50,14 +52,18 @@ def wrapped(values: NDArray[np.int64]) -> NDArray[np.int32]:
     return (values & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
 
 
-def packed(op: Weighted, runs: Sequence[int]) -> NDArray[np.int8]:
-    """[channels / 4, vectors, 4, 16]: of runs of so many inputs, each padded with zeros to whole vectors."""
-    scales = scales_of(op)
+def rows_of(op: Weighted, scales: Scales | None = None) -> Array:
+    """The weights of each output channel in a row, zeros where by `scales` they make no difference."""
     assert op.weights.data is not None
-    rows = np.moveaxis(op.weights.data, op.channel_axis, 0).reshape(op.channels, -1).copy()
+    rows: Array = np.moveaxis(op.weights.data, op.channel_axis, 0).reshape(op.channels, -1).copy()
     if scales is not None:
         rows[scales.idle] = 0
-    missing = -op.channels % 4
+    return rows
+
+
+def packed(rows: Array, runs: Sequence[int]) -> NDArray[np.int8]:
+    """[rows / 4, vectors, 4, 16]: of runs of so many inputs, each padded with zeros to whole vectors."""
+    missing = -len(rows) % 4
     parts = np.split(rows, np.cumsum(runs)[:-1], axis=1)
     whole = [np.pad(part, ((0, missing), (0, -part.shape[1] % BYTES))) for part in parts]
     by_four = np.concatenate(whole, axis=1).reshape(-1, 4, sum(map(vectors, runs)), BYTES)

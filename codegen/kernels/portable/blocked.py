@@ -39,6 +39,8 @@ class Blocked(Default):
         op = call.computed
         if not isinstance(op, Conv2D) or call.epilogue != "requantize" or call.reduce is not None or call.backward:
             return False
+        if op.range[0] == op.range[1]:
+            return False  # of a single value, the compiler knows better
         whole = call.channels.count == op.channels and op.channels % FILTERS == 0
         run = op.groups == 1 and op.dilation[1] == 1 and call.inputs[0].gapless
         return whole and run and (pairs(op) > 0 or _flat(call))

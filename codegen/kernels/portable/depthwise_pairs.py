@@ -33,6 +33,8 @@ class DepthwisePairs(Default):
         op = call.computed
         if not isinstance(op, DepthwiseConv2D) or call.epilogue != "requantize" or call.backward:
             return False
+        if op.range[0] == op.range[1]:
+            return False  # of a single value, the compiler knows better
         small = op.multiplicity == 1 and op.dilation == (1, 1) and op.kernel[0] * op.kernel[1] <= MOST_TAPS
         return small and pairs(op) > 0
 

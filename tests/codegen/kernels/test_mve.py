@@ -81,15 +81,15 @@ def lane(total: NDArray[np.int64], multiplier: int, shift: int, signed: bool) ->
     return np.asarray((high + (1 << (shift - 1))) >> shift)
 
 
-@pytest.mark.parametrize("shift", range(1, 24))
+@pytest.mark.parametrize("shift", range(1, 32))
 def test_requantisation_around_every_threshold(shift: int) -> None:
     random = np.random.default_rng(shift)
     for multiplier in [2**30, 2**30 + 1, 2**31 - 1, *random.integers(2**30, 2**31, 6).tolist()]:
         centres = np.round((np.arange(-300, 300) - 0.5) * (2.0**31 * 2**shift / multiplier)).astype(np.int64)
-        ends = [2**30 - 1, 1 - 2**30]
+        ends = [2**31 - 1, 1 - 2**31]
         around = (centres[:, None] + np.arange(-4, 5)).reshape(-1)
-        total = np.concatenate([around, random.integers(1 - 2**30, 2**30, 2000), np.arange(-500, 500), ends])
-        total = total[np.abs(total) < 2**30]
+        total = np.concatenate([around, random.integers(1 - 2**31, 2**31, 2000), np.arange(-500, 500), ends])
+        total = total[np.abs(total) < 2**31]
         expected = shift_right(multiply_high(total, multiplier), shift)
         assert np.array_equal(lane(total, multiplier, shift, True), expected)
         assert np.array_equal(np.maximum(lane(total, multiplier, shift, False), 0), np.maximum(expected, 0))
