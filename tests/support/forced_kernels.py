@@ -33,6 +33,7 @@ class Layers:
 
     random: np.random.Generator
     builder: ModelBuilder
+    odd: bool = False  # now and then a layer has a channel that the short form does not fit
 
     def input(self, *shape: int) -> Tensor:
         zero = int(self.random.choice([-128, 127, 0, int(self.random.integers(-128, 128))]))
@@ -45,11 +46,11 @@ class Layers:
         return made
 
     def scales(self, channels: int, terms: int) -> dict[str, object]:
-        """Sums that saturate, fit, or leave a few values; now and then a channel that the short form does not fit."""
+        """Sums that saturate, fit, or leave a few values; some channels with idle weights."""
         spread = np.exp2(self.random.uniform(-3, 1, channels)) if self.random.random() < 0.7 else np.ones(1)
         reach = 0.05 * 0.01 * 70 * 70 * terms**0.5 / 127
         out_scale = reach * float(np.exp2(self.random.uniform(-2, 2)))
-        if spread.size > 1 and self.random.random() < 0.4:
+        if self.odd and spread.size > 1 and self.random.random() < 0.4:
             odd = self.random.choice([0.7, 3.0, 2.0**-27])  # of the real multiplier: shifts of 0, -2 and 26
             spread[self.random.integers(channels)] = odd * out_scale / (0.05 * 0.01)
         kinds = [Activation.NONE, Activation.RELU, Activation.RELU6, Activation.RELU_N1_TO_1]
@@ -63,7 +64,7 @@ class Layers:
     def bias(self, channels: int) -> NDArray[np.int32] | None:
         size = int(self.random.choice([0, 50, 5000, 2**24]))
         made = self.random.integers(-size, size + 1, channels, np.int32)
-        if self.random.random() < 0.2:
+        if self.odd and self.random.random() < 0.2:
             made[self.random.integers(channels)] = self.random.choice([-1, 1]) * (2**30 + 5)
         return made if made.any() else None
 
@@ -174,7 +175,7 @@ class Layers:
 
 
 def layers(seed: int, wide: bool = False, int4: bool = False) -> bytes:
-    made = Layers(np.random.default_rng(seed), ModelBuilder())
+    made = Layers(np.random.default_rng(seed), ModelBuilder(), odd=True)
     made.wide() if wide else made.every()
     if int4:
         made.builder.with_int4()

@@ -130,7 +130,7 @@ def outer_fits(op: Conv2D) -> bool:
 
 
 def transforms(rows: NDArray[np.int64], kernel: tuple[int, int], order: Sequence[tuple[int, int]]) -> NDArray[np.int8]:
-    """Of `rows_of`: [channels / 4, bytes]: for m1, m2 of each pair of inputs four channels' int16; then for m0, m3 their twins."""
+    """[channels / 4, bytes]: for m1, m2 of each pair of inputs four channels' int16; then for m0, m3 their twins."""
     taps = rows.reshape(len(rows), *kernel, -1)
     a, b, c = (taps[:, :, column].reshape(len(taps), -1) for column in range(3))
 

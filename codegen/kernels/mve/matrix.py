@@ -85,7 +85,8 @@ class Matrix(Kernel):
         two, one = self.pairs(call)
         sizes = [2] * (two > 0) + [1] * (one > 0)
         variants = [about, *([of_others(about)] if self._others(call) else [])]
-        return tuple(Shared(_name(each, n), f"mve/matrix_4x{n}.c.j2", each) for n in sizes for each in variants)
+        each = [(n, {**one, "tail": one["tail"] and n == 2}) for n in sizes for one in variants]  # one pixel: by DLSTP
+        return tuple(Shared(_name(one, n), f"mve/matrix_4x{n}.c.j2", one) for n, one in each)
 
     def values(self, call: Call) -> dict[str, Any]:
         """What templates/mve/lib.c.j2 needs."""
