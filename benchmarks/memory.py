@@ -89,7 +89,7 @@ def row(name: str, path: Path, measure: bool, tflm: int | None, tinyengine: int 
         f"{plain.report['arena_bytes']:,}{'' if proven[0] else ' ?'}",
         f"{tiled.report['arena_bytes']:,}{'' if proven[1] else ' ?'}",
         more(plain, tiled),
-        f"{tiled.report['tiling']['extra_instructions']:+.1%}",
+        f"{tiled.report['tiling']['extra_cycles']:+.1%}",
         f"{seconds:.1f}",
         row_fed(path),
         "-" if tflm is None else f"{tflm:,}",

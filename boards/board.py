@@ -10,6 +10,7 @@ from importlib.resources import files
 from itertools import combinations
 from typing import Any
 
+from driftc.boards.timing import Access
 from driftc.codegen.errors import UsageError
 
 FPUS = ("fpv4-sp-d16", "fpv5-sp-d16", "fpv5-d16")
@@ -70,6 +71,7 @@ class Board:
     clock_hz: int  # the highest
     flash: Memory  # where code and constants lie
     ram: tuple[RamRegion, ...]  # in order of preference
+    access: Access | None  # how flash is read at `clock_hz`; None: not known, or behind a cache
     cache: Cache | None  # None: none stated
     programmer: Programmer | None
     emulator: str  # the QEMU machine that stands in for it
@@ -123,7 +125,7 @@ def parse(key: str, text: str) -> Board:
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{key}{_SUFFIX}: {error}") from error
     at = _Table(f"{key}{_SUFFIX}", facts)
-    at.allow("name core clock_hz flash ram emulator source", "cpu fpu extensions cache programmer")
+    at.allow("name core clock_hz flash ram emulator source", "cpu fpu extensions access cache programmer")
     board = Board(
         key=key,
         name=at.text("name"),
@@ -134,6 +136,7 @@ def parse(key: str, text: str) -> Board:
         clock_hz=at.number("clock_hz", least=1_000_000, below=2_000_000_000),
         flash=_flash(at.table("flash")),
         ram=tuple(_region(at.table("ram", item, f"[{index}]")) for index, item in enumerate(at.items("ram"))),
+        access=_access(at.table("access")) if "access" in facts else None,
         cache=_cache(at.table("cache")) if "cache" in facts else None,
         programmer=_programmer(at.table("programmer")) if "programmer" in facts else None,
         emulator=at.text("emulator"),
@@ -189,6 +192,20 @@ def _region(at: _Table) -> RamRegion:
     if base == 0:
         raise at.error("base", "is 0; an arena there would be a null pointer")
     return RamRegion(base, count, at.text("name"))
+
+
+def _access(at: _Table) -> Access:
+    at.allow("wait_states line code_lines data_lines prefetch source")
+    if not isinstance(at.facts["prefetch"], bool):
+        raise at.error("prefetch", "must be true or false")
+    return Access(
+        wait_states=at.number("wait_states", least=1, below=64),
+        line=at.number("line", least=4, below=257),
+        code_lines=at.number("code_lines", least=1, below=65),
+        data_lines=at.number("data_lines", least=1, below=65),
+        prefetch=at.facts["prefetch"],
+        source=at.text("source"),
+    )
 
 
 def _cache(at: _Table) -> Cache:

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from driftc.boards.timing import Timing, timing_of
 from driftc.codegen.errors import UsageError
 
 FOLDER = Path(__file__).parent / "cores"
@@ -41,7 +42,7 @@ class Core:
     architecture: str
     port: str  # firmware/ports/port_PORT.c and PORT.ld
     features: frozenset[str]  # what kernels may need (dsp, mve) or prefer (low-and-high-registers)
-    ldrd: bool  # loading two words at once takes fewer cycles than one by one
+    timing: Timing | None  # None: too little is known of it
     flags: dict[str, tuple[str, ...]]  # compiler kind (gcc, clang, zig) -> what selects the core
     vectors: Region | None  # where the vector table must be, when that is not the start of `code`
     code: Region
@@ -70,7 +71,7 @@ def load_core(name: str) -> Core:
         architecture=facts["architecture"],
         port=facts["port"],
         features=frozenset(facts.get("features", ())),
-        ldrd=facts.get("ldrd", False),
+        timing=timing_of(facts["cycles"]) if "cycles" in facts else None,
         flags={kind: tuple(facts[kind]) for kind in ("gcc", "clang", "zig")},
         vectors=_region(memory["vectors"]) if "vectors" in memory else None,
         code=_region(memory["code"]),

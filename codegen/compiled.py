@@ -35,6 +35,7 @@ from driftc.codegen.report.report import report
 
 if TYPE_CHECKING:
     from driftc.boards import Board
+    from driftc.boards.timing import Access
     from driftc.codegen.samples import Samples
     from driftc.simulator.engine import Program, Target
     from driftc.simulator.session import Subject
@@ -87,11 +88,14 @@ class Compiled:
 
     def _record(self) -> dict[str, Any]:
         """The object of report.json: the report, how it was measured, and what quantising lost."""
-        steps = self._measured.instructions if self._measured else None
+        found = self._measured
+        steps, cycles = (found.instructions, found.cycles) if found else (None, None)
         return {
             **self.report,
             "measured_with": self.measured_with,
             "steps": None if steps is None else list(steps),
+            "step_cycles": None if cycles is None else list(cycles),
+            "step_waiting": found.waiting if found else None,
             "quantization": self.quantization,
         }
 
@@ -132,6 +136,14 @@ class Compiled:
         from driftc.simulator.engine import Target
 
         return Target(self.core, self.options.cc, self.options.optimize)
+
+    @property
+    def _access(self) -> Access | None:
+        """How the board's flash is read, where the C is made for the board's core."""
+        from driftc.boards import load
+
+        board = load(self.options.board) if self.options.board else None
+        return board.access if board is not None and board.core == self.core else None
 
     @cached_property
     def sources(self) -> dict[str, str | bytes]:
@@ -209,7 +221,7 @@ class Compiled:
         from driftc.simulator.session import measure_program
 
         try:
-            self._measured = measure_program(self.program(), self.samples(random=1).quantized[0])
+            self._measured = measure_program(self.program(), self.samples(random=1).quantized[0], self._access)
         except ToolError as error:
             if required:
                 raise

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from driftc.boards.cores import load_core
+from driftc.boards.timing import Access
 from driftc.codegen.emit.emit import port_names
 from driftc.codegen.errors import ToolError, UsageError
 from driftc.codegen.files import write_file
@@ -27,6 +30,7 @@ from driftc.simulator.measure import Measurement, measure
 from driftc.simulator.model_engines import NumpyEngine, ReferenceEngine
 from driftc.simulator.simulate import Simulation, simulate
 from driftc.simulator.teach import Taught, teach
+from driftc.simulator.unicorn_engine import UnicornEngine
 from driftc.simulator.verify import Verification, verify
 
 Progress = Callable[[int, int], None]
@@ -44,11 +48,26 @@ class Subject:
     edited: Callable[[], list[str]]  # generated files that no longer are what driftc writes
 
 
-def measure_program(program: Program, sample: Sequence[NDArray[Any]]) -> Measured:
-    """Build `program` for its core and count one inference. Raises ToolError where a tool is missing."""
+def measure_program(program: Program, sample: Sequence[NDArray[Any]], access: Access | None = None) -> Measured:
+    """Build `program` for its core and count one inference; `access` is how its board's flash is read.
+
+    Raises ToolError where a tool is missing.
+    """
     found = measure(program)
     counter = _counting_engine(program.target.core)
     counts: tuple[int, ...] | None = None
+    timing = load_core(program.target.core).timing
+    if isinstance(counter, UnicornEngine) and timing is not None and find_spec("capstone"):
+        steps = counter.steps(program, sample, access)
+        waits = [step.lines * access.wait_states if access else 0 for step in steps]
+        return Measured(
+            found.code_bytes,
+            found.stack_bytes,
+            tuple(step.instructions for step in steps),
+            _how(found, counter),
+            tuple(round(timing.of(step.events)) + wait for step, wait in zip(steps, waits, strict=True)),
+            sum(waits) if access else None,
+        )
     if counter is not None:
         run = next(iter(counter.run(program, [sample], trace=False)))
         if run.instructions is not None:

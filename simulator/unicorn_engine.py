@@ -6,15 +6,19 @@ import struct
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from driftc.boards.cores import Core, load_core
+from driftc.boards.timing import Access
 from driftc.codegen.errors import ToolError
 from driftc.simulator.elf import Elf
 from driftc.simulator.engine import FIRST, Array, Engine, Program, Sample, Starts
 from driftc.simulator.instructions import Profile, profile
 from driftc.simulator.program import build_firmware
 from driftc.simulator.stream import GO_ON, RESET, Batch, Decoder, Run, encode_sample, ended
+
+if TYPE_CHECKING:
+    from driftc.simulator.block_counts import Step
 
 VERSION = "2.1.4"  # the counting hook uses private names of this release
 INSTALL = 'pip install "driftc[sim]"'
@@ -58,6 +62,12 @@ class UnicornEngine(Engine):
                 run.sample.instructions = machine.counts.take_instructions()
             yield run.sample
 
+    def steps(self, program: Program, sample: Sequence[Array], access: Access | None = None) -> list[Step]:
+        """Instructions of each step and what decides how long they take, for one sample; lines of flash by `access`."""
+        for _, machine in self._runs(program, [sample], False, FIRST, access):
+            return list(machine.counts.take_steps())
+        raise ToolError(f"{program.name}: the program ended without a result")
+
     def profile(self, program: Program, sample: Sequence[Array]) -> Profile:
         """Which classes of instructions each step runs, for one sample."""
         for _, machine in self._runs(program, [sample], False, FIRST):
@@ -65,7 +75,12 @@ class UnicornEngine(Engine):
         raise ToolError(f"{program.name}: the program ended without a result")
 
     def _runs(
-        self, program: Program, samples: Sequence[Sequence[Array]], trace: bool, starts: Starts
+        self,
+        program: Program,
+        samples: Sequence[Sequence[Array]],
+        trace: bool,
+        starts: Starts,
+        access: Access | None = None,
     ) -> Iterator[tuple[Run, Any]]:
         if reason := self.missing():
             raise ToolError(reason)
@@ -73,7 +88,7 @@ class UnicornEngine(Engine):
         if core.unicorn_model is None:
             raise ToolError(f"unicorn cannot emulate {core.id}; --engine qemu can")
         firmware = build_firmware(program, trace=trace)
-        machine = _Machine(core, Elf(firmware.elf), program, Batch(samples, starts), trace)
+        machine = _Machine(core, Elf(firmware.elf), program, Batch(samples, starts), trace, access)
         done = 0
         for run in machine.run():
             done += 1
@@ -85,7 +100,9 @@ class UnicornEngine(Engine):
 class _Machine:
     """A core with its memory and, through semihosting, the stream of samples."""
 
-    def __init__(self, core: Core, elf: Elf, program: Program, batch: Batch, trace: bool) -> None:
+    def __init__(
+        self, core: Core, elf: Elf, program: Program, batch: Batch, trace: bool, access: Access | None
+    ) -> None:
         from driftc.simulator.block_counts import BlockCounts
 
         unicorn: Any = import_module("unicorn")  # Any: its annotations are incomplete
@@ -110,7 +127,7 @@ class _Machine:
         self._uc.hook_add(unicorn.UC_HOOK_INTR, self._on_interrupt)
         if not trace:
             step = elf.address(program.step)
-            self.counts = BlockCounts(self._uc, elf, step, len(program.steps))
+            self.counts = BlockCounts(self._uc, elf, step, len(program.steps), access=access, flash=core.code)
 
     def run(self) -> Iterator[Run]:
         # As the core does at reset.

@@ -99,14 +99,14 @@ def planning_options(command: Command) -> Command:
             default=15.0,
             show_default=True,
             metavar="PERCENT",
-            help="With --minimize ram: how many more instructions than untiled, estimated.",
+            help="With --minimize ram: how many more cycles than untiled, estimated.",
         ),
         click.option(
             "--minimize",
             type=click.Choice(["instructions", "ram"]),
             default="instructions",
             show_default=True,
-            help="The fewest extra instructions within --ram, or the least RAM within --overhead.",
+            help="The fewest extra cycles within --ram, or the least RAM within --overhead.",
         ),
         click.option(
             "--ram",

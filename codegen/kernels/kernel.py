@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from driftc.boards.cores import Core
+from driftc.boards.timing import Mix, pace
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.walk import Walk
 from driftc.codegen.tensor import Array
@@ -37,6 +38,7 @@ class Kernel:
     unpacks: ClassVar[bool] = False  # it reads weights of int4, two a byte, and no others
     header: ClassVar[str | None] = None  # a file of firmware/ that its C includes besides driftc.h
     granted: ClassVar[bool] = False  # only for layers whose larger constants --flash-for-speed allows
+    mix: ClassVar[Mix]  # counted on the emulated Cortex-M4 (gcc 12 -O2); of MVE in the listing
 
     def __init__(self, core: Core | None = None, layers: frozenset[str] | None = None) -> None:
         """For `core`; where it is `granted`, for these operators alone, by name (None: for all)."""
@@ -83,3 +85,11 @@ class Kernel:
     def cost(self, call: Call) -> float:
         """About how many instructions the call takes."""
         raise NotImplementedError
+
+    def mix_of(self, call: Call) -> Mix:
+        """What these instructions are."""
+        return self.mix
+
+    def cycles(self, call: Call) -> float:
+        """About how many cycles the call takes on the kernel's core."""
+        return self.cost(call) * pace(self.core.timing if self.core else None, self.mix_of(call))

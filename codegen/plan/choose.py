@@ -11,6 +11,7 @@ from typing import Any
 
 from driftc.codegen.graph import Graph
 from driftc.codegen.kernels import Granted
+from driftc.codegen.operators.movement.row_input import RowInput
 from driftc.codegen.plan.candidates import candidates
 from driftc.codegen.plan.grant import Grant, best, offers, unused
 from driftc.codegen.plan.plan import Plan
@@ -19,13 +20,17 @@ from driftc.codegen.plan.schedule import schedule
 from driftc.codegen.plan.search import Label, Roads
 from driftc.codegen.plan.unit import Unit
 
-PLACED = 6  # roads that are placed before the best is taken
+PLACED, FINAL = 6, 3  # roads that are placed greedily before the best are taken, and of those by the planner
+TINY = 1e-9  # of a share
+BEYOND = 1.25  # times the bytes that a road says: placing it in another order may need fewer
 SLACK = 1024  # bytes of the arena that fast kernels may have for scratch where nothing limits it
 
 
 @dataclass(frozen=True)
 class Goal:
-    """`ram` bytes for the arena at most; `minimize` instructions within them, or ram within `overhead` percent.
+    """`ram` bytes for the arena at most; `minimize` "instructions" (by their cycles) in them, or "ram".
+
+    The latter within `overhead` percent more cycles.
 
     `flash` bytes more of constants at most, where they save instructions.
 
@@ -41,7 +46,7 @@ class Goal:
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """A Plan, and the instructions that it takes beyond the untiled one: estimated, as a share of its own."""
+    """A Plan, and the cycles that it takes beyond the untiled one: estimated, as a share of its own."""
 
     plan: Plan
     extra: float
@@ -59,7 +64,7 @@ class Point:
         kinds = [piece.kind for piece in self.plan.pieces if piece.kind]
         return {
             "arena_bytes": self.bytes,
-            "extra_instructions": self.extra,
+            "extra_cycles": self.extra,
             "macs": self.macs,
             "units": {kind: kinds.count(kind) for kind in sorted(set(kinds))},
         }
@@ -94,12 +99,16 @@ def choose(
 
 
 def _choose(search: _Search, goal: Goal) -> Choice:
-    plain = search.untiled()
+    plain = search.untiled(goal)
     spread = len(plain.plan.regions) > 1 and not goal.asked
     least = goal.minimize == "ram"
     if not least and (goal.ram is None or plain.bytes <= goal.ram or spread):
-        return Choice(plain, plain.bytes)
-    found = search.smallest(goal.overhead / 100) if least else search.cheapest(goal.ram or 0)
+        cut = search.cheapest(goal.ram) if goal.asked and goal.ram and plain.extra > TINY else None
+        return Choice(cut if cut and cut.extra < plain.extra - TINY else plain, plain.bytes)
+    if not least:
+        found = search.cheapest(goal.ram or 0)
+    else:
+        found = (search.small if search.fed else search.smallest)(goal.overhead / 100)
     if found is None or found.bytes > plain.bytes or (found.bytes == plain.bytes and found.extra >= plain.extra):
         found = plain
     if goal.ram is not None and found.bytes > goal.ram:
@@ -116,9 +125,9 @@ def pareto(
     core: str | None = None,
     granted: Granted = (),
 ) -> list[Point]:
-    """Plans that no other beats in both bytes and instructions, the most bytes first; the untiled one is among them."""
+    """Plans that no other beats in both bytes and cycles, the most bytes first; the untiled one is among them."""
     search = _Search(graph, planner, memories, core, granted)
-    points = [search.untiled()]
+    points = [search.untiled(Goal())]
     points += [search.placed(label) for roads in search.roads for label in roads.smallest()]
     points.sort(key=lambda point: (point.extra, point.bytes))
     front: list[Point] = []
@@ -156,14 +165,28 @@ class _Search:
 
     @cached_property
     def whole(self) -> float:
-        """Instructions of all operators whole, by their fastest kernels."""
+        """Cycles of all operators whole, by their fastest kernels."""
         return sum(self.uncut[0].costs) + self.uncut[0].best
 
-    def untiled(self) -> Point:
-        """All operators whole: the fewest instructions within `SLACK` bytes of the smallest arena."""
+    @property
+    def fed(self) -> bool:
+        """The input arrives row by row."""
+        return any(isinstance(operator, RowInput) for operator in self.graph.operators)
+
+    @cached_property
+    def needed(self) -> int:
+        """Bytes of the arena where all operators are whole and their kernels those of every core."""
+        quick = arrange(self.graph, self.units, "greedy")
+        if self.planner == "greedy" or quick.arena_bytes == quick.bound:
+            return quick.arena_bytes
+        return arrange(self.graph, self.units, self.planner).arena_bytes
+
+    def untiled(self, goal: Goal) -> Point:
+        """All operators whole: the fewest cycles within `SLACK` bytes more than needed, or within what is asked for."""
         if any(self.uncut[0].fastest):
-            quick = arrange(self.graph, self.units, "greedy")
-            limit = SLACK + (quick.arena_bytes if self.planner == "greedy" else quick.bound)
+            limit = self.needed + SLACK
+            if goal.ram is not None and goal.ram >= self.needed:
+                limit = goal.ram if goal.asked else min(limit, goal.ram)
             found = [point for roads in self.uncut for point in islice(self._within(roads, limit), 1)]
             housed = [point for point in found if self._housed(point)]
             if housed:
@@ -178,31 +201,45 @@ class _Search:
 
     def placed(self, label: Label, planner: str | None = None) -> Point:
         plan = arrange(self.graph, label.units, planner or self.planner, self.memories)
-        return Point(plan, (label.instructions - self.uncut[0].best) / self.whole)
+        return Point(plan, (label.cycles - self.uncut[0].best) / self.whole)
 
     def cheapest(self, limit: int) -> Point | None:
-        """The fewest instructions within `limit` bytes."""
-        found = [point for roads in self.roads for point in islice(self._within(roads, limit), 1)]
+        """The fewest cycles within `limit` bytes; in another order a road may need fewer than it says."""
+        most = round(BEYOND * limit)
+        found = [point for roads in self.roads for point in islice(self._within(roads, limit, most), 1)]
         return min(found, key=lambda point: (point.extra, point.bytes), default=None)
 
-    def _within(self, roads: Roads, limit: int) -> Iterator[Point]:
-        for label in roads.cheapest(limit):
-            for planner in dict.fromkeys(("greedy", self.planner)):
-                point = self.placed(label, planner)
-                if point.bytes <= limit:
-                    yield point if planner == self.planner else self.placed(label)
-                    break
+    def _within(self, roads: Roads, limit: int, most: int | None = None) -> Iterator[Point]:
+        """Those of `roads` that say up to `most` bytes and are placed within `limit`."""
+        for label in roads.cheapest(most or limit):
+            quick = self.placed(label, "greedy")
+            if self.planner == "greedy":
+                point = quick
+            elif quick.plan.bound <= limit:
+                point = self.placed(label)
+            else:
+                continue
+            if point.bytes <= limit:
+                yield point
+
+    def small(self, overhead: float) -> Point | None:
+        """The fewest cycles within `SLACK` bytes, or an eighth, more than `smallest` by kernels of every core."""
+        usual = _Search(self.graph, self.planner, self.memories, None, ()).smallest(overhead)
+        return None if usual is None else self.cheapest(usual.bytes + min(SLACK, usual.bytes // 8))
 
     def smallest(self, overhead: float) -> Point | None:
-        """The fewest bytes within a share of `overhead` more instructions: of those that portable kernels take."""
+        """The fewest bytes within a share of `overhead` more cycles: of those that portable kernels take."""
         most = self.uncut[0].best + overhead * sum(self.uncut[0].costs)
-        quick: list[tuple[int, float, Label]] = []
+        quick: list[tuple[Point, Label]] = []
         for roads in self.roads:
             for label in islice(roads.smallest(most), PLACED):
-                if quick and label.bytes >= min(size for size, _, _ in quick):
+                if quick and label.bytes > BEYOND * min(point.bytes for point, _ in quick):
                     break
-                point = self.placed(label, "greedy")
-                quick.append((point.bytes, point.extra, label))
-        if not quick:
-            return None
-        return self.placed(min(quick, key=lambda item: item[:2])[2])
+                quick.append((self.placed(label, "greedy"), label))
+        best: Point | None = None
+        for point, label in sorted(quick, key=lambda pair: (pair[0].bytes, pair[0].extra))[:FINAL]:
+            if best is None or point.plan.bound < best.bytes:
+                point = self.placed(label)
+                if best is None or (point.bytes, point.extra) < (best.bytes, best.extra):
+                    best = point
+        return best

@@ -17,12 +17,12 @@ from driftc.codegen.plan.unit import drafted
 
 @dataclass(frozen=True)
 class Grant:
-    """`bytes` of flash more for layer `operator` by `kernel`, and about how many `instructions` that saves."""
+    """`bytes` of flash more for layer `operator` by `kernel`, and about how many `cycles` that saves."""
 
     operator: str
     kernel: str
     bytes: int
-    instructions: int
+    cycles: int
 
     @property
     def pair(self) -> tuple[str, str]:
@@ -55,7 +55,7 @@ def best(offered: Iterable[Grant], limit: int) -> tuple[Grant, ...]:
     front: list[_Sum] = [_Sum(0, 0, ())]  # of sums the best at their bytes, the fewest bytes first
     for grants in layers.values():
         more = [
-            _Sum(known.bytes + grant.bytes, known.instructions + grant.instructions, (*known.grants, grant))
+            _Sum(known.bytes + grant.bytes, known.cycles + grant.cycles, (*known.grants, grant))
             for known in front
             for grant in grants
             if known.bytes + grant.bytes <= limit
@@ -73,14 +73,14 @@ def unused(grants: Iterable[Grant], plan: Plan) -> set[Grant]:
 @dataclass(frozen=True)
 class _Sum:
     bytes: int
-    instructions: int
+    cycles: int
     grants: tuple[Grant, ...]
 
 
 def _undominated(sums: Sequence[_Sum]) -> list[_Sum]:
     found: list[_Sum] = []
-    for each in sorted(sums, key=lambda each: (each.bytes, -each.instructions)):
-        if not found or each.instructions > found[-1].instructions:
+    for each in sorted(sums, key=lambda each: (each.bytes, -each.cycles)):
+        if not found or each.cycles > found[-1].cycles:
             found.append(each)
     return found
 

@@ -3,7 +3,7 @@
 Positions in an order of the operators are the nodes of a graph, units its edges: an edge from i to j computes the
 operators [i, j), and all that others need of them is whole at both ends. What is live at a node does not depend on
 the road to it, so the bytes of an edge (what passes by, what it reads, makes and keeps for itself) do not either; a
-road needs as many bytes as its fullest edge, and as many more instructions as its edges together: with a limit for the
+road needs as many bytes as its fullest edge, and as many more cycles as its edges together: with a limit for the
 bytes, a shortest path; over all limits, the whole Pareto front.
 
 The same unit by faster kernels, which need scratch or overlap less, is an edge beside it.
@@ -35,7 +35,7 @@ ANYWHERE = Distance(-(1 << 40), -(1 << 40))  # of an estimate: the two may share
 class Candidate:
     """A unit that computes the operators at positions [first, stop) of an order, made when it is needed.
 
-    It keeps at least `private` bytes to itself and takes about `instructions` more than its operators do whole.
+    It keeps at least `private` bytes to itself and takes about `cycles` more than its operators do whole.
     `weigh` finds what it does keep, where that is quicker than `make`, which may find that it cannot be done: None.
     """
 
@@ -43,7 +43,7 @@ class Candidate:
     stop: int
     kind: str
     private: int
-    instructions: float
+    cycles: float
     make: Callable[[], Unit | None]
     weigh: Callable[[], int] | None = None
 
@@ -54,17 +54,17 @@ class Edge:
     def __init__(self, candidate: Candidate, memory: int, unit: Unit | None = None) -> None:
         self.candidate = candidate
         self.bytes = memory
-        self.instructions = candidate.instructions
+        self.cycles = candidate.cycles
         self.unit = unit
         self.weighed = False
         self.barred = False
 
 
 class Label(NamedTuple):
-    """The best known way to a position, in its own balance of bytes and instructions: `edge` after `before`."""
+    """The best known way to a position, in its own balance of bytes and cycles: `edge` after `before`."""
 
     bytes: int
-    instructions: float
+    cycles: float
     edge: Edge | None = None
     before: Label | None = None
 
@@ -108,15 +108,15 @@ class Roads:
         wanted = [*(tensor.name for tensor in graph.outputs if tensor.data is None), *(s.next for s in graph.states)]
         self.last |= dict.fromkeys((views.get(name, name) for name in wanted), len(order))
         self.start = sum(self.sizes[tensor.name] for tensor in graph.inputs)
-        self.costs = [of_unit(unit, views) for unit in order]
+        self.costs = [of_unit(unit, views, core) for unit in order]
         self.edges: list[list[Edge]] = [[] for _ in order]
         for position, unit in enumerate(order):
             same = Candidate(position, position + 1, "", 0, 0.0, lambda: None)
             self.edges[position] += [self._edge(same, each) for each in (unit, *self._faster(unit))]
-        self.fastest = [min(edge.instructions for edge in edges) for edges in self.edges]  # beside self.costs
+        self.fastest = [min(edge.cycles for edge in edges) for edges in self.edges]  # beside self.costs
         for candidate in candidates:
             edge = Edge(candidate, self._least(candidate, candidate.private))
-            edge.instructions += sum(self.fastest[candidate.first : candidate.stop])
+            edge.cycles += sum(self.fastest[candidate.first : candidate.stop])
             self.edges[candidate.first].append(edge)
 
     @property
@@ -128,7 +128,7 @@ class Roads:
         """An exact one."""
         first, stop = candidate.first, candidate.stop
         edge = Edge(candidate, self.held(first, stop, unit.step, {**self.sizes, **unit.private}), unit)
-        edge.instructions = of_unit(unit, self.views) - sum(self.costs[first:stop])
+        edge.cycles = of_unit(unit, self.views, self.core) - sum(self.costs[first:stop])
         return edge
 
     def held(self, first: int, stop: int, step: Step, sizes: Mapping[str, int]) -> int:
@@ -156,35 +156,35 @@ class Roads:
         return self.held(first, stop, step, {**self.sizes, "": private})
 
     def cheapest(self, limit: int) -> Iterator[Label]:
-        """Roads within `limit` bytes, the fewest instructions first; each needs fewer bytes than the one before."""
+        """Roads within `limit` bytes, the fewest cycles first; each needs fewer bytes than the one before."""
         while (label := self._within(limit)) is not None:
             if self.exact(label):
                 yield label
                 limit = label.bytes - 1
 
     def smallest(self, most: float = math.inf) -> Iterator[Label]:
-        """Roads within `most` more instructions, the fewest bytes first; each takes fewer than the one before."""
+        """Roads within `most` more cycles, the fewest bytes first; each takes fewer than the one before."""
         while (label := self._smallest(most)) is not None:
             if self.exact(label):
                 yield label
-                most = math.nextafter(label.instructions, -math.inf)
+                most = math.nextafter(label.cycles, -math.inf)
 
     def _smallest(self, most: float) -> Label | None:
-        """The fewest bytes that allow a road within `most` more instructions, as far as edges are known."""
+        """The fewest bytes that allow a road within `most` more cycles, as far as edges are known."""
         sizes = sorted({max(edge.bytes, self.start) for edges in self.edges for edge in edges if not edge.barred})
         low, high = 0, len(sizes)
         found: Label | None = None
         while low < high:
             middle = (low + high) // 2
             label = self._within(sizes[middle])
-            if label is not None and label.instructions <= most:
+            if label is not None and label.cycles <= most:
                 found, high = label, middle
             else:
                 low = middle + 1
         return found
 
     def _within(self, limit: int) -> Label | None:
-        """The fewest instructions within `limit` bytes, and of equals the fewest bytes, as far as edges are known."""
+        """The fewest cycles within `limit` bytes, and of equals the fewest bytes, as far as edges are known."""
         arrived: list[Label | None] = [None] * (len(self.order) + 1)
         arrived[0] = Label(self.start, 0.0) if self.start <= limit else None
         for label, edges in zip(arrived, self.edges, strict=False):
@@ -193,10 +193,10 @@ class Roads:
             for edge in edges:
                 if edge.barred or edge.bytes > limit:
                     continue
-                stop, instructions = edge.candidate.stop, label.instructions + edge.instructions
+                stop, cycles = edge.candidate.stop, label.cycles + edge.cycles
                 size, there = max(label.bytes, edge.bytes), arrived[stop]
-                if there is None or (instructions, size) < (there.instructions, there.bytes):
-                    arrived[stop] = Label(size, instructions, edge, label)
+                if there is None or (cycles, size) < (there.cycles, there.bytes):
+                    arrived[stop] = Label(size, cycles, edge, label)
         return arrived[-1]
 
     def exact(self, label: Label) -> bool:
@@ -231,5 +231,5 @@ class Roads:
             edge.barred = True
             return
         made = self._edge(edge.candidate, unit)
-        edge.unit, edge.instructions, edge.bytes = unit, made.instructions, made.bytes
+        edge.unit, edge.cycles, edge.bytes = unit, made.cycles, made.bytes
         self.edges[edge.candidate.first] += [self._edge(edge.candidate, each) for each in self._faster(unit)]

@@ -15,7 +15,7 @@ from driftc.codegen.kernels.kernel import Kernel
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.plan.plan import Buffer, Call
 
-SAVED = 500.0  # instructions that a kernel for some cores must save: estimates err, and its functions take flash
+SAVED = 500.0  # cycles that a kernel for some cores must save: estimates err, and its functions take flash
 
 Chosen = dict[Operator, Kernel]
 
@@ -36,8 +36,8 @@ def _weight(kernel: Kernel, kinds: Sequence[tuple[Call, int]]) -> float:
 
 
 def cost_of(kernel: Kernel, kinds: Sequence[tuple[Call, int]]) -> float:
-    """Instructions of all these calls."""
-    return sum(kernel.cost(call) * count for call, count in kinds)
+    """Cycles of all these calls."""
+    return sum(kernel.cycles(call) * count for call, count in kinds)
 
 
 def rooms(calls: Iterable[Call], among: Sequence[Kernel]) -> list[int]:

@@ -15,6 +15,8 @@ class Measured:
     stack_bytes: int
     instructions: tuple[int, ...] | None  # of each step; None where no engine here counts for this core
     how: dict[str, Any] = field(default_factory=dict)  # compiler, version, flags, core, engine
+    cycles: tuple[int, ...] | None = None  # of each step, estimated; None where the engine only counts instructions
+    waiting: int | None = None  # of them for flash; None where that was not counted
 
     @classmethod
     def from_json(cls, report: Mapping[str, Any], steps: int) -> Measured | None:
@@ -24,6 +26,19 @@ class Measured:
         stack = report.get("stack_bytes")
         if not isinstance(code, int) or not isinstance(stack, int) or not isinstance(how, dict):
             return None
-        if not isinstance(counts, list) or len(counts) != steps or not all(type(count) is int for count in counts):
-            counts = None
-        return cls(code, stack, None if counts is None else tuple(counts), how)
+        waiting = report.get("step_waiting")
+        return cls(
+            code,
+            stack,
+            _counts(counts, steps),
+            how,
+            _counts(report.get("step_cycles"), steps),
+            waiting if type(waiting) is int else None,
+        )
+
+
+def _counts(found: object, steps: int) -> tuple[int, ...] | None:
+    """A list of so many numbers, or None."""
+    if not isinstance(found, list) or len(found) != steps or not all(type(count) is int for count in found):
+        return None
+    return tuple(found)

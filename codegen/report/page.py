@@ -14,6 +14,7 @@ from driftc.codegen.names import readable
 from driftc.codegen.plan.choose import Point
 from driftc.codegen.plan.live import Life
 from driftc.codegen.plan.plan import Plan, static_calls
+from driftc.codegen.report.cycles import BY
 from driftc.codegen.report.drawing import PLOT, Timeline, dearest, draw, kind_of, owner_of, plot, timeline, unit_name
 from driftc.codegen.report.report import live_bytes
 
@@ -72,6 +73,7 @@ def page(plan: Plan, report: Json, front: Sequence[Point] = (), verified: Json |
             version=driftc.__version__,
             report=report,
             measured=report.get("measured_with"),
+            by=BY,
             verified=verified,
             fits=_fits(report),
             layers=layers,
@@ -177,7 +179,7 @@ def _options(plan: Plan, front: Sequence[Point]) -> list[str]:
     least = smaller[-1]
     return [
         f"driftc compile --ram {smaller[0].bytes} gives {smaller[0].bytes:,} B for {smaller[0].extra:+.1%} "
-        f"instructions (estimated); the least is --ram {least.bytes}, {least.bytes:,} B for {least.extra:+.1%}."
+        f"cycles (estimated); the least is --ram {least.bytes}, {least.bytes:,} B for {least.extra:+.1%}."
     ]
 
 

@@ -10,7 +10,7 @@ from driftc.codegen.emit.function import functions
 from driftc.codegen.emit.program import step_name
 from driftc.codegen.errors import FitError
 from driftc.codegen.learning.trainable import part
-from driftc.codegen.lower import Lowered
+from driftc.codegen.lower import Lowered, core_of
 from driftc.codegen.names import readable
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.movement.row_input import RowInput
@@ -19,6 +19,7 @@ from driftc.codegen.plan.feed import collected
 from driftc.codegen.plan.grant import Grant
 from driftc.codegen.plan.live import live, occupied
 from driftc.codegen.plan.plan import Buffer, Plan, static_calls
+from driftc.codegen.report.cycles import estimate
 from driftc.codegen.report.measured import Measured
 from driftc.codegen.tensor import Tensor
 
@@ -31,11 +32,12 @@ Json = dict[str, Any]
 def report(lowered: Lowered, options: Options, measured: Measured | None) -> Json:
     """The object that `driftc compile --json` prints; docs/json.md describes it."""
     plan = lowered.plan
+    time = estimate(plan, core_of(options), options, measured)
     by_operator = constant_bytes(functions(plan))
     constants = sum(by_operator.values()) + (lowered.learned.constant_bytes if lowered.learned else 0)
     code = measured.code_bytes if measured else None
-    units = _units(plan, measured.instructions if measured else None)
-    alone = {unit["layers"][0]: unit["instructions"] for unit in units if len(unit["layers"]) == 1}
+    units = _units(plan, measured.instructions if measured else None, time.steps if time else None)
+    alone = {unit["layers"][0]: unit for unit in units if len(unit["layers"]) == 1}
     choice = lowered.choice
     kernels = {call.operator.name: call.kernel.name for call in static_calls(plan.program)}
     return {
@@ -74,10 +76,11 @@ def report(lowered: Lowered, options: Options, measured: Measured | None) -> Jso
         },
         "macs": sum(operator.macs for operator in _operators(plan)),
         "instructions": sum(measured.instructions) if measured and measured.instructions else None,
+        "cycles": time.as_json() if time else None,
         "tiling": {
             "untiled_bytes": choice.untiled_bytes if choice else plan.arena_bytes,
             "extra_macs": sum(unit["macs"] for unit in units) - sum(operator.macs for operator in _operators(plan)),
-            "extra_instructions": choice.point.extra if choice else 0.0,
+            "extra_cycles": choice.point.extra if choice else 0.0,
         },
         "flash_for_speed": _grown(options.flash_for_speed, choice.grants if choice else ()),
         "feed": _feed(plan),
@@ -91,7 +94,8 @@ def report(lowered: Lowered, options: Options, measured: Measured | None) -> Jso
                 "macs": operator.macs,
                 "constant_bytes": by_operator.get(operator.name, 0),
                 "kernel": kernels[operator.name],
-                "instructions": alone.get(operator.name),
+                "instructions": alone.get(operator.name, {}).get("instructions"),
+                "cycles": alone.get(operator.name, {}).get("cycles"),
             }
             for index, operator in enumerate(_operators(plan))
         ],
@@ -123,10 +127,8 @@ def _grown(limit: int, grants: Sequence[Grant]) -> Json:
     return {
         "limit": limit,
         "bytes": sum(grant.bytes for grant in grants),
-        "instructions": sum(grant.instructions for grant in grants),
-        "layers": [
-            {"name": grant.operator, "bytes": grant.bytes, "instructions": grant.instructions} for grant in grants
-        ],
+        "cycles": sum(grant.cycles for grant in grants),
+        "layers": [{"name": grant.operator, "bytes": grant.bytes, "cycles": grant.cycles} for grant in grants],
     }
 
 
@@ -143,8 +145,8 @@ def _feed(plan: Plan) -> Json | None:
     }
 
 
-def _units(plan: Plan, steps: Sequence[int] | None) -> list[Json]:
-    """What is computed as one, in the order of execution; `steps` are the instructions of each statement."""
+def _units(plan: Plan, steps: Sequence[int] | None, cycles: Sequence[int] | None) -> list[Json]:
+    """What is computed as one, in the order of execution; instructions and cycles are those of each statement."""
     return [
         {
             "kind": piece.kind or "whole",
@@ -152,6 +154,7 @@ def _units(plan: Plan, steps: Sequence[int] | None) -> list[Json]:
             "macs": piece.macs,
             "private_bytes": piece.private,
             "instructions": sum(steps[piece.first : piece.stop]) if steps and plan.fed is None else None,
+            "cycles": sum(cycles[piece.first : piece.stop]) if cycles else None,
         }
         for piece in plan.pieces
     ]

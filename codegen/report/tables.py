@@ -14,6 +14,7 @@ from rich.table import Table
 from driftc.codegen.names import readable
 
 if TYPE_CHECKING:
+    from driftc.boards import Board
     from driftc.codegen.compiled import Compiled
     from driftc.codegen.plan.choose import Point
     from driftc.codegen.quantize.post_training import Quantized
@@ -70,6 +71,9 @@ def print_report(compiled: Compiled, folder: Path) -> None:
     table.add_column("constants", justify="right", footer=_number(report["flash"]["constants"]))
     table.add_column("arena", justify="right", footer=_number(report["arena_bytes"]))
     table.add_column("instructions", justify="right", footer=_number(report["instructions"]))
+    time = report["cycles"]
+    if time:
+        table.add_column("~ cycles", justify="right", footer=_number(time["total"]))
     for layer, live in zip(report["layers"], _live_bytes(compiled), strict=True):
         table.add_row(
             str(layer["index"]),
@@ -81,6 +85,7 @@ def print_report(compiled: Compiled, folder: Path) -> None:
             _number(layer["constant_bytes"]),
             _number(live),
             _number(layer["instructions"]),
+            *([_number(layer["cycles"])] if time else []),
         )
     _show(console, table)
     console.print()
@@ -109,12 +114,14 @@ def _totals(compiled: Compiled, report: dict[str, Any]) -> list[str]:
         f"RAM    arena {report['arena_bytes']:,} B{room} ({_proof(report)}), {beside}",
         f"flash  {used:,} B{store}: constants {flash['constants']:,} B, code {_number(flash['code'])} B",
     ]
+    if report["cycles"]:
+        lines += _time(report["cycles"], board)
     speed = report["flash_for_speed"]
     if speed["limit"]:
         layers = ", ".join(f"{part['name']} {part['bytes']:,} B" for part in speed["layers"]) or "none gains by them"
         lines.append(
             f"speed  constants {speed['bytes']:,} B larger of {speed['limit']:,} B allowed, about "
-            f"{speed['instructions']:,} instructions saved: {layers}"
+            f"{speed['cycles']:,} cycles saved: {layers}"
         )
     fed = report["feed"]
     if fed is not None:
@@ -125,6 +132,23 @@ def _totals(compiled: Compiled, report: dict[str, Any]) -> list[str]:
     if measured is not None:
         lines.append(f"on     {measured['core']}, {measured['version']}, -O{compiled.options.optimize}")
     return lines
+
+
+def _time(time: dict[str, Any], board: Board | None) -> list[str]:
+    """The estimate of how long it takes, and what it rests on."""
+    from driftc.codegen.report.cycles import BY
+
+    at = f", {time['milliseconds']:,.2f} ms at {time['clock_hz'] / 1e6:g} MHz" if board else ""
+    flash = f", {time['waiting']:,} of them waiting for flash" if time["waiting"] is not None else ""
+    if board and not flash:
+        flash = ", misses of its cache not counted" if board.cache else ", waiting for its flash not counted"
+    lines = [
+        f"time   about {time['total']:,} cycles{at}{flash}",
+        f"       an estimate: {BY[time['by']]} by {time['source']}",
+    ]
+    if time["waiting"] is not None and board and board.access:
+        lines.append(f"       flash by {board.access.source}")
+    return [*lines, *([f"       assumed: {', '.join(time['assumed'])}"] if time["assumed"] else [])]
 
 
 def _proof(report: dict[str, Any]) -> str:
@@ -143,12 +167,12 @@ def _live_bytes(compiled: Compiled) -> list[int]:
 
 
 def print_front(front: Sequence[Point]) -> None:
-    """What RAM costs in instructions: a line a plan, with the option that gives it and a bar as long as its arena."""
+    """What RAM costs in time: a line a plan, with the option that gives it and a bar as long as its arena."""
     console = _console()
-    table = Table(box=None, pad_edge=False, header_style="bold", title="RAM against instructions", title_justify="left")
+    table = Table(box=None, pad_edge=False, header_style="bold", title="RAM against time", title_justify="left")
     table.add_column("option")
     table.add_column("arena", justify="right")
-    table.add_column("instructions", justify="right")
+    table.add_column("cycles", justify="right")
     table.add_column("MACs", justify="right")
     table.add_column("in parts")
     table.add_column("")
@@ -164,7 +188,7 @@ def print_front(front: Sequence[Point]) -> None:
             "█" * max(1, round(BAR * share)),
         )
     _show(console, table)
-    console.print("instructions are estimated here; compile with the option to count them")
+    console.print("cycles are estimated here; compile with the option to count instructions")
 
 
 def print_quantized(found: Quantized, worst: int | None = None) -> None:

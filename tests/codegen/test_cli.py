@@ -69,21 +69,33 @@ def data(kws: Path, tmp_path: Path) -> Path:
 def test_compile_prints_a_line_for_each_layer_and_the_totals(own: Path) -> None:
     lines = driftc("compile", "kws.tflite", "--no-measure", "--board", "nucleo-f446re", cwd=own).stdout.splitlines()
     assert re.split(r"\s{2,}", lines[0].strip()) == [
-        "#", "layer", "operator", "kernel", "output", "MACs", "constants", "arena", "instructions",
+        "#", "layer", "operator", "kernel", "output", "MACs", "constants", "arena", "instructions", "~ cycles",
     ]  # fmt: skip
     report = driftc_json("compile", "kws.tflite", "--no-measure", "--board", "nucleo-f446re", cwd=own)
     for line, layer in zip(lines[1 : 1 + LAYERS], report["layers"], strict=True):
-        number, name, operator, kernel, shape, macs, constants, _, instructions = re.split(r"\s{2,}", line.strip())
+        number, name, operator, kernel, shape, macs, constants, _, instructions, cycles = re.split(
+            r"\s{2,}", line.strip()
+        )
         assert (int(number), name, operator) == (layer["index"], layer["name"], layer["operator"])
         assert kernel == layer["kernel"]
         assert [int(extent) for extent in shape.split(" x ")] == layer["output_shape"]
         assert (macs, constants) == (f"{layer['macs']:,}", f"{layer['constant_bytes']:,}")
-        assert instructions == "-"
+        assert (instructions, cycles) == ("-", f"{layer['cycles']:,}")
     total = re.split(r"\s{2,}", lines[1 + LAYERS].strip())
     arena, constants = report["arena_bytes"], report["flash"]["constants"]
-    assert total == ["total", f"{report['macs']:,}", f"{constants:,}", f"{arena:,}", "-"]
+    assert total == [
+        "total",
+        f"{report['macs']:,}",
+        f"{constants:,}",
+        f"{arena:,}",
+        "-",
+        f"{report['cycles']['total']:,}",
+    ]
     rest = "\n".join(lines[2 + LAYERS :])
     assert f"arena {arena:,} B of 131,072 B sram1..2" in rest
+    time = report["cycles"]
+    assert f"about {time['total']:,} cycles, {time['milliseconds']:,.2f} ms at 180 MHz" in rest
+    assert "an estimate: the instructions that the planner expects, none counted, weighed by 100166" in rest
     assert "- is measured" in rest
     assert "compile without --no-measure" in rest
     assert "next: driftc verify kws" in rest
@@ -113,10 +125,28 @@ def test_measured(own: Path) -> None:
     assert 0 < report["stack_bytes"] < 4096
     text = driftc(*options, cwd=own).stdout
     total = sum(layer["instructions"] for layer in report["layers"])
-    assert re.search(rf"total .* {total:,}\n", text)
+    time = report["cycles"]
+    assert time["total"] == sum(layer["cycles"] for layer in report["layers"]) > total
+    assert (time["by"], time["waiting"], time["milliseconds"]) == ("events", None, None)
+    assert re.search(rf"total .* {total:,} +{time['total']:,}\n", text)
     assert f"code {report['flash']['code']:,} B" in text
     assert re.search(r"on +cortex-m4, .*, -Os\n", text)
     assert "- is measured" not in text
+
+
+def test_time_at_the_clock_of_a_board(own: Path) -> None:
+    counting()
+    found = driftc_json("compile", "kws.tflite", "--board", "nucleo-f446re", cwd=own)["cycles"]
+    assert 0 < found["waiting"] < found["total"]
+    assert found["milliseconds"] == pytest.approx(1e3 * found["total"] / 180_000_000)
+    kept = json.loads((own / "kws" / "report.json").read_text())
+    assert kept["cycles"] == found == Compiled.load(own / "kws").report["cycles"]
+
+
+def test_no_time_where_nothing_is_known_of_the_core(own: Path) -> None:
+    report = driftc_json("compile", "kws.tflite", "--no-measure", "--board", "esp32", cwd=own)
+    assert report["cycles"] is None
+    assert "~ cycles" not in driftc("compile", "kws.tflite", "--no-measure", "--board", "esp32", cwd=own).stdout
 
 
 def bare(kws: Path, cwd: Path, *options: str) -> subprocess.CompletedProcess[str]:

@@ -77,7 +77,7 @@ def test_rows_give_what_the_whole_gives(tmp_path: Path, selftest: bool) -> None:
 def test_the_table_says_what_is_kept_and_collected(tmp_path: Path) -> None:
     builder = build()
     (tmp_path / "net.tflite").write_bytes(builder.build())
-    arguments = ("--feed", "rows", "--core", "cortex-m0plus", "--no-measure")
+    arguments = ("--feed", "rows", "--no-measure")
     text = driftc("compile", "net.tflite", *arguments, cwd=tmp_path).stdout
     assert "feed   19 rows of 'x', 3 in RAM at once" in text
     assert "collected" not in text
@@ -121,7 +121,7 @@ def test_input_that_is_only_made_an_image(tmp_path: Path) -> None:
     x = builder.conv_2d(image, random.integers(-127, 128, (4, 3, 3, 1)), weight_scale=0.02, **OUT)
     builder.output(builder.mean(x, [1, 2], **OUT))
     (tmp_path / "net.tflite").write_bytes(builder.build())
-    found = compile(tmp_path / "net.tflite", planner="greedy", feed="rows", measure=False, core="cortex-m0plus")
+    found = compile(tmp_path / "net.tflite", planner="greedy", feed="rows", measure=False)
     assert found.report["feed"]["rows"] == 20
     assert found.report["feed"]["kept_rows"] == 3
     engines = ["numpy", *(["host"] if engine("host").missing() is None else [])]
@@ -129,7 +129,7 @@ def test_input_that_is_only_made_an_image(tmp_path: Path) -> None:
     builder.output(builder.relu(builder.inputs[0], **OUT))  # now another reads its bytes, and whole
     (tmp_path / "net.tflite").write_bytes(builder.build())
     with pytest.raises(UsageError, match=r"needs an input of several rows; the model has 'x' \[1, 240\]"):
-        compile(tmp_path / "net.tflite", planner="greedy", feed="rows", measure=False, core="cortex-m0plus")
+        compile(tmp_path / "net.tflite", planner="greedy", feed="rows", measure=False)
 
 
 @pytest.mark.parametrize("pool", ["max_pool_2d", "average_pool_2d"])

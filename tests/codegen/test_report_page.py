@@ -39,7 +39,7 @@ def test_page(kws: Path, tmp_path: Path) -> None:
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     plan = Compiled.load(kws / "kws").lowered.plan
     drawing, front = drawn(page)
-    assert front.get("aria-label") == "Extra instructions over bytes of RAM"
+    assert front.get("aria-label") == "Extra cycles over bytes of RAM"
     boxes = boxes_of(drawing)
     left, _, width, _ = (float(number) for number in drawing.get("viewBox", "").split())
     assert len(boxes) == len(lives(plan))

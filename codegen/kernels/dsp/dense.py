@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from driftc.boards.timing import Mix
 from driftc.codegen.kernels.dsp.matrix import Matrix
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.fully_connected import FullyConnected
@@ -17,6 +18,20 @@ class Dense(Matrix):
     """Where all channels share a scale, each has four bytes for it, not nine."""
 
     name = "dsp/dense"
+    mix = Mix.of(
+        multiple=0.061,
+        register=0.245,
+        double=0.069,
+        store=0.005,
+        load=0.012,
+        multiply=0.008,
+        accumulate=0.486,
+        taken=0.031,
+        pair=0.292,
+    )
+
+    def mix_of(self, call: Call) -> Mix:
+        return self.mix
 
     def serves(self, call: Call) -> bool:
         op = call.computed
@@ -51,6 +66,7 @@ class DenseDirect(Dense):
     """Without scratch: the inputs are widened for each four channels anew."""
 
     name = "dsp/dense_direct"
+    mix = Mix.of(multiple=0.058, register=0.233, load=0.06, accumulate=0.465, used=0.058, taken=0.029, pair=0.264)
     raw = True
     parts = False
 

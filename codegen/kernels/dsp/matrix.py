@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from driftc.boards.timing import Mix
 from driftc.codegen.kernels.dsp.scales import SHORT, Scales, apart, in_fours, others_of, scales_of
 from driftc.codegen.kernels.dsp.twins import alone, heavy, order_of, pairs_of, rows_of, twins
 from driftc.codegen.kernels.kernel import Kernel, Shared
@@ -26,6 +27,18 @@ SETUP, REST = 36.0, 14.0  # a call of a matrix function; and what is copied of t
 OTHER = 30.0  # a channel that is finished apart
 GATHERED = 14.0  # a result of which statistics are taken, more
 CALL = 60.0
+# What instructions are, by the form of loads (counted by single ones), of sums of FEW products and of more.
+FEW = 96
+SINGLE_FEW = {"multiple": 0.009, "register": 0.034, "load": 0.084, "chained": 0.157, "used": 0.069, "pair": 0.24}
+SINGLE_MORE = {"multiple": 0.003, "register": 0.011, "load": 0.085, "chained": 0.177, "used": 0.08, "pair": 0.235}
+BOTH_FEW = {"store": 0.009, "multiply": 0.01, "accumulate": 0.373, "taken": 0.029}
+BOTH_MORE = {"store": 0.006, "multiply": 0.011, "accumulate": 0.457, "taken": 0.018}
+MIXES = {
+    (False, True): Mix.of(**BOTH_FEW, **SINGLE_FEW, double=0.036),
+    (False, False): Mix.of(**BOTH_MORE, **SINGLE_MORE, double=0.018),
+    (True, True): Mix.of(**BOTH_FEW, multiple=0.01, register=0.037, double=0.15, load=0.03, used=0.02, pair=0.2),
+    (True, False): Mix.of(**BOTH_MORE, multiple=0.003, register=0.012, double=0.16, load=0.02, used=0.02, pair=0.2),
+}
 
 
 class Matrix(Kernel):
@@ -55,8 +68,11 @@ class Matrix(Kernel):
 
     @property
     def ldrd(self) -> bool:
-        """Two words are loaded by one instruction."""
-        return self.core is not None and self.core.ldrd
+        """Two words are loaded by one instruction: where that takes no more cycles than one by one."""
+        return self.core is not None and self.core.timing is not None and self.core.timing.doubles
+
+    def mix_of(self, call: Call) -> Mix:
+        return MIXES[self.ldrd, 2 * pairs_of(self.runs(call.operator)) <= FEW]
 
     def finishes(self, call: Call) -> bool:
         """Whole sums, of channels from one that begins a four, become int8 in the short form; or statistics."""

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from driftc.boards.timing import Mix
 from driftc.codegen.kernels.dsp.matrix import Matrix
 from driftc.codegen.kernels.dsp.scales import scales_of
 from driftc.codegen.kernels.dsp.twins import order_of, pairs_of, rows_of
@@ -40,6 +41,12 @@ TILES, PIXELS, SEEN = 2, 4, 6  # at a time: their outputs, and the inputs that t
 PAIR, FOUR = {False: 59.0, True: 49.0}, 225.0
 TRANSFORMED, ROW, COPIED, GROUP, CALL = 45.0, 40.0, 6.0, 30.0, 80.0
 
+BOTH = {"store": 0.018, "multiple": 0.012, "register": 0.084, "multiply": 0.021, "accumulate": 0.333, "taken": 0.03}
+MIXES = {
+    False: Mix.of(**BOTH, double=0.008, load=0.122, chained=0.192, used=0.1, pair=0.21),
+    True: Mix.of(**BOTH, double=0.15, load=0.05, chained=0.02, used=0.04, pair=0.18),
+}
+
 
 class Winograd(Matrix):
     """Windows three pixels wide that move by one; four outputs of a row at a time, of which some may lie beyond it."""
@@ -47,6 +54,9 @@ class Winograd(Matrix):
     name = "dsp/winograd"
     granted = True
     parts = False
+
+    def mix_of(self, call: Call) -> Mix:
+        return MIXES[self.ldrd]
 
     def serves(self, call: Call) -> bool:
         op = call.computed

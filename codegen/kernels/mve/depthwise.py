@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from driftc.boards.timing import Mix
 from driftc.codegen.kernels.depthwise import ByTaps, interior
 from driftc.codegen.kernels.dsp.matrix import starts_at
 from driftc.codegen.kernels.kernel import Shared
@@ -32,6 +33,7 @@ class Depthwise(ByTaps):
     """Products of two taps are added as int16, then as int32."""
 
     name = "mve/depthwise"
+    mix = Mix.of(vector=0.5, overlapped=0.25, load=0.06, double=0.02, multiple=0.01, register=0.05, taken=0.03)
     needs = frozenset({"mve"})
     header = "driftc_mve.h"
     limits = WIDE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from driftc.boards.timing import Mix
 from driftc.codegen.kernels.dsp import elementwise
 from driftc.codegen.kernels.kernel import Shared
 from driftc.codegen.operators.elementwise.elementwise import Elementwise
@@ -17,6 +18,7 @@ class InVectors(elementwise.Alike):
 
     needs = frozenset({"mve"})
     header = "driftc_mve.h"
+    mix = Mix.of(vector=0.6, overlapped=0.3, taken=0.04)
 
     def template(self, call: Call) -> str:
         return "mve/elementwise.c.j2"
@@ -60,6 +62,7 @@ class SummedInVectors(InVectors, elementwise.Summed):
     """Each input by its own scale."""
 
     name = "mve/sum"
+    mix = InVectors.mix
     element = 5.6
 
 
@@ -67,4 +70,5 @@ class ProductInVectors(InVectors, elementwise.Product):
     """The product of values without zero points."""
 
     name = "mve/mul"
+    mix = InVectors.mix
     element = 4.0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from driftc.boards.timing import Mix
 from driftc.codegen.kernels.dsp.matrix import starts_at
 from driftc.codegen.kernels.dsp.scales import Scales, apart, in_fours, others_of, scales_of
 from driftc.codegen.kernels.kernel import Kernel, Shared
@@ -29,6 +30,9 @@ class Matrix(Kernel):
 
     needs: ClassVar[frozenset[str]] = frozenset({"mve"})
     header = "driftc_mve.h"
+    mix = Mix.of(
+        vector=0.39, overlapped=0.32, load=0.04, store=0.02, double=0.04, multiple=0.01, register=0.07, taken=0.05
+    )
     sums: ClassVar[bool] = False  # the finished sums of a pixel are gathered in scratch, for statistics
 
     def runs(self, op: Operator) -> tuple[int, ...]:

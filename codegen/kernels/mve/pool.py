@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from driftc.boards.timing import Mix
 from driftc.codegen.kernels.dsp.pool import MOST
 from driftc.codegen.kernels.kernel import Kernel, Shared
 from driftc.codegen.kernels.mve.vectors import vectors
@@ -24,6 +25,7 @@ class PoolInVectors(Kernel):
 
     needs: ClassVar[frozenset[str]] = frozenset({"mve"})
     header = "driftc_mve.h"
+    mix = Mix.of(vector=0.4, overlapped=0.2, load=0.08, taken=0.08)
     operator: ClassVar[type[Pool]]
     function: ClassVar[str]
     point: ClassVar[float]  # instructions of 16 channels

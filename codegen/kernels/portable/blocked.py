@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from driftc.boards.timing import Mix
 from driftc.codegen.kernels.portable.default import Default
 from driftc.codegen.kernels.portable.pairs import begins, both_inside, in_line, paired, pairs, walk_of
 from driftc.codegen.operators.base import Operator
@@ -33,6 +34,9 @@ class Blocked(Default):
     """Weights lie tap by tap, four filters together."""
 
     name = "portable/blocked"
+    mix = Mix.of(
+        store=0.006, load=0.254, chained=0.136, accumulate=0.436, long=0.005, used=0.124, taken=0.017, pair=0.364
+    )
     prefers = frozenset({"low-and-high-registers"})
 
     def serves(self, call: Call) -> bool:

@@ -63,7 +63,7 @@ def test_front_is_that_of_every_partition(builder: ModelBuilder) -> None:
         return
     order = untiled(graph)
     roads = Roads(graph, order, candidates.candidates(graph, order))
-    found = {(label.bytes, label.instructions) for label in roads.smallest()}
+    found = {(label.bytes, label.cycles) for label in roads.smallest()}
     for edges in roads.edges:
         for edge in edges:
             estimate = edge.bytes
@@ -71,7 +71,7 @@ def test_front_is_that_of_every_partition(builder: ModelBuilder) -> None:
                 roads._make(edge)
                 assert edge.barred or estimate <= edge.bytes, "the search leaves out what an estimate makes too large"
     points = [
-        (max(roads.start, *(edge.bytes for edge in road)), sum(edge.instructions for edge in road))
+        (max(roads.start, *(edge.bytes for edge in road)), sum(edge.cycles for edge in road))
         for road in partitions(roads)
     ]
     best = {p for p in points if not any(q != p and q[0] <= p[0] and q[1] <= p[1] + 1e-6 for q in points)}
@@ -186,7 +186,7 @@ def test_a_budget_that_cannot_be_met(tmp_path: Path) -> None:
 
 def test_no_overhead_allowed(tmp_path: Path) -> None:
     found = compile(tall(tmp_path), measure=False, minimize="ram", overhead=0.0)
-    assert found.report["tiling"]["extra_instructions"] <= 0.0
+    assert found.report["tiling"]["extra_cycles"] <= 0.0
 
 
 def test_folder_reloads_to_the_same_c(tmp_path: Path) -> None:
