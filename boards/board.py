@@ -122,7 +122,7 @@ def parse(key: str, text: str) -> Board:
     """The board that a TOML file's text describes. `key` is the file's name without suffix."""
     try:
         facts = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{key}{_SUFFIX}: {error}") from error
     at = _Table(f"{key}{_SUFFIX}", facts)
     at.allow("name core clock_hz flash ram emulator source", "cpu fpu extensions access cache programmer")

@@ -44,7 +44,7 @@ class Samples:
 
 def quantize(real: Array, tensor: Tensor) -> Array:
     """Real values to the tensor's bytes with TFLite's QUANTIZE: float32 division, halves away from zero, saturated."""
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # more steps than float32 has: infinite, and saturated
         steps = round_half_away(np.asarray(real, np.float32) / np.float32(tensor.scale))
     return np.asarray(np.clip(steps.astype(np.float64) + tensor.zero_point, *tensor.limits), tensor.dtype)
 

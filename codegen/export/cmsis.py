@@ -63,12 +63,11 @@ def _mlops(path: Path) -> dict[str, Any]:
 
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))["cbuild-mlops"]
-        model = found["model"]
-        core = str(found["processor"]["type"])
-        clayer = str(model["clayer"])
+        core, clayer = (_text(found[table][key]) for table, key in (("processor", "type"), ("model", "clayer")))
+        name = _text(found["model"].get("name") or "")
     except OSError as problem:
         raise UsageError(f"--mlops {path}: cannot be read: {problem.strerror}") from None
-    except (yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError):
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError, RecursionError):
         raise UsageError(
             f"--mlops {path}: is no .cbuild-mlops.yml, with processor: type: and model: clayer: under cbuild-mlops:"
         ) from None
@@ -76,4 +75,11 @@ def _mlops(path: Path) -> dict[str, Any]:
         raise UsageError(f"--mlops {path}: processor {core}: driftc's C is for Cortex-M cores there")
     if not clayer.endswith((".clayer.yml", ".clayer.yaml")):
         raise UsageError(f"--mlops {path}: model: clayer: {clayer} does not end in .clayer.yml")
-    return {"clayer": clayer, "core": core, "description": model.get("name") and str(model["name"])}
+    return {"clayer": clayer, "core": core, "description": name or None}
+
+
+def _text(value: object) -> str:
+    """Of a number too; of a list, aliases would make a text of any length."""
+    if not isinstance(value, str | int | float):
+        raise TypeError
+    return str(value)

@@ -88,7 +88,8 @@ def _reals(title: str, column: Array, tensor: Tensor, divisor: float) -> Array:
             f"{title}: '{tensor.label}' is {column.dtype}; a float model is calibrated with real values: "
             "float32, or uint8 for 0..255 (see --input-divisor)"
         )
-    reals = np.asarray(column, np.float32) / np.float32(divisor if column.dtype == np.uint8 else 1)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused
+        reals = np.asarray(column, np.float32) / np.float32(divisor if column.dtype == np.uint8 else 1)
     if not np.all(np.isfinite(reals)):
         bad = int(np.argwhere(~np.isfinite(reals.reshape(len(reals), -1)).all(axis=1))[0, 0])
         raise DataError(f"{title}: '{tensor.label}' holds NaN or infinite values, first in sample {bad}")

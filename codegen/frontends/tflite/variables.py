@@ -15,7 +15,7 @@ from driftc.codegen.frontends.tflite.node import Node
 from driftc.codegen.frontends.tflite.schema import RawModel, RawOperator
 from driftc.codegen.graph import State
 from driftc.codegen.names import Names
-from driftc.codegen.tensor import Array, Tensor
+from driftc.codegen.tensor import Array, Quantization, Tensor
 
 HANDLE = "RESOURCE"  # the type of a tensor that names a variable
 KINDS = ("int8", "int16", "int32")
@@ -28,6 +28,8 @@ class _Variable:
     initial: Array | None = None  # None: never assigned when compiling
     tensor: Tensor | None = None  # before the inference
     now: Tensor | None = None  # as far as the operators have been read
+    assigned: bool = False
+    reset: Quantization | None = None  # whose zero point it has where nothing is assigned when compiling
 
 
 class Variables:
@@ -105,6 +107,8 @@ class Variables:
         node.require(len(node.inputs) == 2, f"has {len(node.inputs)} inputs, not 2")
         value, known = node.input(1), self._variable(node)
         before = self._current(node, known, value)
+        if not known.assigned:  # then TFLite Micro makes room for it
+            known.assigned, known.reset = True, value.quantization
         known.now = replace(before, name=self._names.unique(f"{before.name} next"), quantization=value.quantization)
         return replace(node, inputs=(value,), outputs=(known.now,), label=known.label)
 
@@ -117,7 +121,7 @@ class Variables:
             if tensor.data is not None or tensor.dtype.name not in KINDS or tensor.size == 0:
                 raise ModelError(f"tensor {tensor.index} '{tensor.label}': is marked as variable; driftc keeps {kinds}")
             initial = None if tensor.dtype == np.int8 else np.zeros(tensor.shape, tensor.dtype)
-            self._known[tensor.index] = _Variable(tensor.label, initial, tensor, tensor)
+            self._known[tensor.index] = _Variable(tensor.label, initial, tensor, tensor, True, tensor.quantization)
 
     def updated(self, tensor: Tensor) -> Tensor | None:
         """A tensor for what the `is_variable` tensor becomes; None where `tensor` is no such."""
@@ -167,10 +171,11 @@ def _key(node: Node) -> Key:
 
 def _initial(known: _Variable) -> Array:
     """Of what is never assigned when compiling each byte is the zero point, as TFLite Micro resets it."""
-    tensor = known.tensor
+    tensor, reset = known.tensor, known.reset
     assert tensor is not None
     if known.initial is not None:
         return known.initial
-    quantization = tensor.quantization
-    zero = int(quantization.zero_point[0]) & 0xFF if quantization is not None and quantization.zero_point.size else 0
+    if not known.assigned:
+        raise ModelError(f"the model reads variable '{known.label}', to which nothing is ever assigned")
+    zero = int(reset.zero_point[0]) & 0xFF if reset is not None and reset.zero_point.size else 0
     return np.full(tensor.bytes, zero, np.uint8).view(tensor.dtype).reshape(tensor.shape)

@@ -69,7 +69,10 @@ class Quantize(Lookup):
     def check(self) -> None:
         if not self.real:
             super().check()
-            _ = self.through_reals or self.multiplier
+            if not self.through_reals:
+                _ = self.multiplier
+            elif self._most_steps >= 2**31 - 256:
+                self.refuse("makes steps that no int32 holds, which TFLite Micro leaves undefined; check the scales")
             return
         (shape,) = self.infer()
         if self.outputs[0].shape != shape:
@@ -78,6 +81,13 @@ class Quantize(Lookup):
             self.refuse(f"gives {self.outputs[0].dtype.name}; driftc compiles int8 here")
         require_quantised(self, self.outputs[0])
         require_finite(self, self.outputs[0])
+
+    @property
+    def _most_steps(self) -> float:
+        """The most of the output's scale that an input byte stands for."""
+        x = self.inputs[0]
+        most = max(abs(limit - x.zero_point) for limit in x.limits)
+        return most * float(x.scale) / float(self.outputs[0].scale)
 
     def function(self, x: Int64) -> Int64:
         if self.through_reals:

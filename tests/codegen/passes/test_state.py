@@ -11,6 +11,7 @@ from models import ModelBuilder, Tensor
 from streams import compiled, counter, streaming, verified
 
 from driftc.codegen.compiled import Compiled
+from driftc.codegen.errors import ModelError
 from driftc.codegen.passes.state import state
 from driftc.codegen.plan.check import check
 from driftc.codegen.plan.choose import Goal, choose
@@ -163,6 +164,7 @@ def test_next_values_that_cannot_lie_in_place(tmp_path: Path, kind: str) -> None
     """A pass may name any tensor as what a state becomes: the Plan gives what the Graph says all the same."""
     m = ModelBuilder()
     x = m.input("x", (1, 4, 4, 3), scale=0.1, zero_point=3)
+    m.call_once({name: np.full(x.shape, 3, np.int8) for name in ("one", "two")})
     one, two = (m.read_variable(m.variable(name), x.shape, x, name=f"{name}_before") for name in ("one", "two"))
     kernel = np.random.default_rng(5).integers(-127, 128, (3, 3, 3, 3), dtype=np.int8)
     y = m.conv_2d(
@@ -183,3 +185,22 @@ def test_next_values_that_cannot_lie_in_place(tmp_path: Path, kind: str) -> None
     for sample in found.samples(random=3).quantized:
         outputs, _ = one_by_one.run(sample)
         assert np.array_equal(outputs[0], whole.run(sample)["out"])
+
+
+def test_the_first_value_that_is_assigned_says_what_a_reset_gives(tmp_path: Path) -> None:
+    """TFLite Micro makes room for a variable where one is assigned, and fills it with that tensor's zero point."""
+    m, x = model()
+    handle = m.variable("kept")
+    before = m.read_variable(handle, x.shape, m.tensor("like", x.shape, scale=0.1, zero_point=127), name="before")
+    m.assign_variable(handle, m.relu(x, name="after"))
+    m.output(m.add(before, x, out_scale=0.2, name="late"))
+    found = compiled(m, tmp_path)
+    assert set(found.lowered.source.states[0].initial.reshape(-1).tolist()) == {x.zero_point[0]}
+    verified(found)
+
+
+def test_a_variable_without_any_value(tmp_path: Path) -> None:
+    m, x = model()
+    m.output(m.add(x, m.read_variable(m.variable("none"), x.shape, x, name="before"), out_scale=0.2))
+    with pytest.raises(ModelError, match="the model reads variable 'none', to which nothing is ever assigned"):
+        compiled(m, tmp_path)
