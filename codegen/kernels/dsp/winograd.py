@@ -75,9 +75,23 @@ class Winograd(Matrix):
 
     def constants(self, operator: Operator) -> dict[str, Array]:
         assert isinstance(operator, Conv2D)
-        found, rows = super().constants(operator), rows_of(operator, self.scales(operator))
+        found = super().constants(operator)
         del found["twins"]
-        return {"transforms": transforms(rows, operator.kernel, order_of(self.runs(operator)))} | found
+        words = self.transforms(operator)
+        return {"transforms": words.reshape(len(words), -1).astype("<i2").view(np.int8)} | found
+
+    def taps(self, op: Conv2D) -> NDArray[np.int64]:
+        """[channels in fours, rows, 3, depth]"""
+        return rows_of(op, self.scales(op)).reshape(-1, *op.kernel, op.weights.shape[3])
+
+    def transforms(self, op: Conv2D) -> NDArray[np.int64]:
+        """[channels / 4, int16]: for m1, m2 of each pair of inputs four channels'; then for m0, m3 their twins."""
+        taps, order = self.taps(op), order_of(self.runs(op))
+        a, b, c = (taps[:, :, column] for column in range(3))
+        outer = [in_order(taps, order) for taps in (a, c)]
+        twins = [256 * pairs[:, :, 1::2] + pairs[:, :, ::2] for pairs in outer]
+        parts = [in_order(a + b + c, order), in_order(a - b + c, order), *twins]
+        return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
 
     def shared(self, call: Call) -> tuple[Shared, ...]:
         about = self.values(call)
@@ -105,6 +119,7 @@ class Winograd(Matrix):
             "top": op.padding[0],
             "left": op.padding[2],
             "words": 4 * TILES * pairs,
+            "leaves": any(op.padding),
             "window": 0 if self._inside(call) else -(-SEEN * depth // 4) * 4,
             "spare": PIXELS * (call.channels.count // 4 * 4) if width % PIXELS else 0,
             "weights": "transforms",
@@ -139,22 +154,9 @@ def outer_fits(op: Conv2D) -> bool:
     return bool(np.abs(outer).sum(axis=(1, 3)).max() <= LARGEST)
 
 
-def transforms(rows: NDArray[np.int64], kernel: tuple[int, int], order: Sequence[tuple[int, int]]) -> NDArray[np.int8]:
-    """[channels / 4, bytes]: for m1, m2 of each pair of inputs four channels' int16; then for m0, m3 their twins."""
-    taps = rows.reshape(len(rows), *kernel, -1)
-    a, b, c = (taps[:, :, column].reshape(len(taps), -1) for column in range(3))
-
-    def ordered(weights: NDArray[np.int64]) -> NDArray[np.int64]:
-        """[channels / 4, pairs, 4, 2]"""
-        padded = np.concatenate([weights, np.zeros((len(weights), 1), np.int64)], axis=1)  # -1 is a weight of 0
-        pairs = padded[:, np.array(order).reshape(-1)].reshape(-1, 4, len(order), 2)
-        return pairs.transpose(0, 2, 1, 3)
-
-    def twins(weights: NDArray[np.int64]) -> NDArray[np.int64]:
-        """[channels / 4, pairs, 2, 2]"""
-        pairs = ordered(weights)
-        return 256 * pairs[:, :, 1::2] + pairs[:, :, ::2]
-
-    parts = [ordered(a + b + c), ordered(a - b + c), twins(a), twins(c)]
-    flat = np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
-    return np.ascontiguousarray(flat.astype("<i2")).view(np.int8)
+def in_order(weights: NDArray[np.int64], order: Sequence[tuple[int, int]]) -> NDArray[np.int64]:
+    """[channels / 4, pairs, 4, 2] of [channels, ...], with zeros where a pair has none."""
+    rows = weights.reshape(len(weights), -1)
+    padded = np.concatenate([rows, np.zeros((len(rows), 1), np.int64)], axis=1)
+    pairs = padded[:, np.array(order).reshape(-1)].reshape(-1, 4, len(order), 2)
+    return pairs.transpose(0, 2, 1, 3)

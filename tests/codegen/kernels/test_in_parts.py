@@ -26,12 +26,13 @@ MOST = 10  # plans that are run
 STRICT = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wpedantic", "-Werror")
 
 
-def bottleneck(shape: tuple[int, int, int], wide: int) -> bytes:
-    """3x3, then wide 1x1, depthwise 3x3 and 1x1 back: rows, strips and channels of each can be computed alone."""
+def bottleneck(shape: tuple[int, int, int], wide: int, *layers: tuple[str, int, int]) -> bytes:
+    """3x3, 1x1, depthwise 3x3 and 1x1 back, or `layers`: rows, strips and channels of each can be computed alone."""
     random = np.random.default_rng(11)
     builder = ModelBuilder()
     x = builder.input("x", (1, *shape), scale=0.05, zero_point=-3)
-    for kind, out, kernel in (("conv", 8, 3), ("conv", wide, 1), ("depth", wide, 3), ("conv", 8, 1)):
+    usual = ("conv", 8, 3), ("conv", wide, 1), ("depth", wide, 3), ("conv", 8, 1)
+    for kind, out, kernel in layers or usual:
         depth = x.shape[3]
         taps = (out, kernel, kernel, depth) if kind == "conv" else (1, kernel, kernel, out)
         add = builder.conv_2d if kind == "conv" else builder.depthwise_conv_2d
@@ -65,12 +66,16 @@ def plans(lowered: Lowered, core: str, kernel: str | None) -> list[Plan]:
     return sorted(found.values(), key=lambda plan: -len({c.kernel.name for c in static_calls(plan.program)}))[:MOST]
 
 
+SQUARE = bottleneck((11, 12, 16), 24, ("conv", 24, 3), ("conv", 8, 1))
+
+
 @pytest.mark.parametrize(
     ("core", "data", "granted", "expected"),
     [("cortex-m4", bottleneck((11, 9, 3), 24), None, ("dsp/convolution", "dsp/pointwise", "dsp/depthwise")),
-     ("cortex-m4", bottleneck((11, 12, 16), 24), "dsp/winograd", ("dsp/winograd", "dsp/pointwise")),
+     ("cortex-m4", SQUARE, "dsp/winograd", ("dsp/winograd", "dsp/pointwise")),
+     ("cortex-m4", SQUARE, "dsp/winograd_square", ("dsp/winograd_square", "dsp/convolution")),
      ("cortex-m55", bottleneck((11, 9, 3), 32), None, ("mve/convolution", "mve/pointwise", "mve/depthwise"))],
-    ids=["m4", "winograd", "m55"],
+    ids=["m4", "winograd", "square", "m55"],
 )  # fmt: skip
 def test_in_parts(core: str, data: bytes, granted: str | None, expected: tuple[str, ...], tmp_path: Path) -> None:
     engines = ["numpy"]
