@@ -23,7 +23,7 @@ from rich.table import Table
 from driftc.codegen.api import compile
 from driftc.codegen.compiled import Compiled
 from driftc.codegen.operators.convolution.weighted import Weighted
-from driftc.codegen.plan.plan import static_calls
+from driftc.codegen.plan.call import static_calls
 
 HERE = Path(__file__).resolve().parent
 CORES = ("cortex-m4", "cortex-m55")

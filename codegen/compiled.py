@@ -26,8 +26,8 @@ from driftc.codegen.lower import Lowered, core_of, lower, memories_of, planned
 from driftc.codegen.operators.movement.gather import Gather
 from driftc.codegen.operators.movement.gather_nd import GatherND
 from driftc.codegen.options import Options
+from driftc.codegen.plan.call import static_calls
 from driftc.codegen.plan.choose import Point, pareto
-from driftc.codegen.plan.plan import static_calls
 from driftc.codegen.quantize.post_training import Quantized
 from driftc.codegen.report import stored
 from driftc.codegen.report.measured import Measured

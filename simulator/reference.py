@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from driftc.codegen.graph import Graph
 from driftc.codegen.operators.base import Box
 from driftc.codegen.operators.movement.row_input import RowInput
-from driftc.codegen.plan.plan import CONSTANTS, STATE, Buffer, Call, Plan
+from driftc.codegen.plan.buffer import CONSTANTS, STATE, Buffer
+from driftc.codegen.plan.call import Call
+from driftc.codegen.plan.plan import Plan
 from driftc.codegen.tensor import Tensor
 
 Array = NDArray[Any]

@@ -15,9 +15,11 @@ from driftc.codegen.kernels import kernels
 from driftc.codegen.lower import Lowered, lower
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.options import Options
+from driftc.codegen.plan.buffer import Buffer
+from driftc.codegen.plan.call import Call
 from driftc.codegen.plan.check import check
 from driftc.codegen.plan.place import aligned
-from driftc.codegen.plan.plan import Buffer, Call, Piece, Plan, Region
+from driftc.codegen.plan.plan import Piece, Plan, Region
 from driftc.codegen.plan.select import choose, scratch_of, served
 
 # What is counted on a core: the folder of codegen/kernels, and the core whose kernels end there.

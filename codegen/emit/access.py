@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from driftc.codegen.operators.windowed import Windowed
-from driftc.codegen.plan.plan import CONSTANTS, Buffer
+from driftc.codegen.plan.buffer import CONSTANTS, Buffer
 from driftc.codegen.tensor import Shape
 
 Index = int | str

@@ -25,8 +25,10 @@ from driftc.codegen.operators.base import Tiling
 from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.operators.quantised import Clamped
 from driftc.codegen.operators.windowed import Windowed
+from driftc.codegen.plan.buffer import CONSTANTS, Buffer
+from driftc.codegen.plan.call import static_calls
 from driftc.codegen.plan.check import PlanError
-from driftc.codegen.plan.plan import CONSTANTS, Buffer, Plan, static_calls
+from driftc.codegen.plan.plan import Plan
 from driftc.codegen.tensor import Array, Tensor
 
 ACTIVATIONS = {

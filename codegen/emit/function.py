@@ -12,7 +12,9 @@ from driftc.codegen.kernels.kernel import Kernel
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.movement.row_input import RowInput
 from driftc.codegen.operators.windowed import Windowed
-from driftc.codegen.plan.plan import Buffer, Call, Plan, Span, StateBuffer, static_calls
+from driftc.codegen.plan.buffer import Buffer, Span
+from driftc.codegen.plan.call import Call, static_calls
+from driftc.codegen.plan.plan import Plan, StateBuffer
 
 Kind = tuple[object, ...]
 

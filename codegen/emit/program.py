@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from driftc.codegen.emit import access
 from driftc.codegen.emit.function import Functions
+from driftc.codegen.plan.buffer import CONSTANTS, Buffer
+from driftc.codegen.plan.call import Call, Loop, Statement
 from driftc.codegen.plan.feed import Stretch, feed
-from driftc.codegen.plan.plan import CONSTANTS, Buffer, Call, Loop, Plan, Statement
+from driftc.codegen.plan.plan import Plan
 
 
 @dataclass(frozen=True)

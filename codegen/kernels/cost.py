@@ -17,7 +17,7 @@ from driftc.codegen.operators.reduction.pool import Pool
 from driftc.codegen.operators.windowed import Windowed
 
 if TYPE_CHECKING:
-    from driftc.codegen.plan.plan import Call
+    from driftc.codegen.plan.call import Call
 
 MAC = 2.55  # convolution and dense, besides what follows
 MAC_DEPTHWISE, RESULT_DEPTHWISE = 4.2, 17.0

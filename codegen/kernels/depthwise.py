@@ -14,7 +14,7 @@ from driftc.codegen.operators.walk import Walk
 from driftc.codegen.tensor import Array
 
 if TYPE_CHECKING:
-    from driftc.codegen.plan.plan import Call
+    from driftc.codegen.plan.call import Call
 
 APART = 20  # taps at most of which the stack holds those of a window inside the input beside those of one at the border
 

@@ -13,7 +13,7 @@ from driftc.codegen.operators.walk import Walk
 from driftc.codegen.tensor import Array
 
 if TYPE_CHECKING:
-    from driftc.codegen.plan.plan import Call
+    from driftc.codegen.plan.call import Call
 
 
 @dataclass(frozen=True)

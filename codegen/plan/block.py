@@ -21,7 +21,8 @@ from driftc.codegen.kernels.cost import CALL, MAC, SUM
 from driftc.codegen.operators.base import Box, Operator, Tiling
 from driftc.codegen.operators.convolution.conv_2d import Conv2D
 from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
-from driftc.codegen.plan.plan import Affine, Buffer, Call, Span
+from driftc.codegen.plan.buffer import Affine, Buffer, Span
+from driftc.codegen.plan.call import Call
 from driftc.codegen.plan.unit import Places
 from driftc.codegen.tensor import Tensor
 

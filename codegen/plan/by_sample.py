@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from driftc.codegen.operators.by_sample import BySample
-from driftc.codegen.plan.plan import Call
+from driftc.codegen.plan.call import Call
 from driftc.codegen.plan.unit import Places, Unit, tiled
 
 

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from driftc.codegen.operators.base import Box, Operator, Tiling
 from driftc.codegen.operators.movement.gather import Gather
+from driftc.codegen.plan.buffer import Affine, Buffer, Span
+from driftc.codegen.plan.call import Call
 from driftc.codegen.plan.pack import Pack
-from driftc.codegen.plan.plan import Affine, Buffer, Call, Span
 from driftc.codegen.plan.unit import Places, Unit, tiled
 from driftc.codegen.tensor import Tensor
 

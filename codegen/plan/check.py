@@ -6,8 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.operators.base import Box
+from driftc.codegen.plan.buffer import CONSTANTS, Buffer
+from driftc.codegen.plan.call import Call
 from driftc.codegen.plan.overlap import conflict
-from driftc.codegen.plan.plan import CONSTANTS, Buffer, Call, Plan
+from driftc.codegen.plan.plan import Plan
 
 Tags = dict[str, NDArray[np.int64]]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from driftc.boards.cores import load_core
 from driftc.boards.timing import Mix, pace
-from driftc.codegen.plan.plan import Call, Loop, Statement
+from driftc.codegen.plan.call import Call, Loop, Statement
 from driftc.codegen.plan.unit import Unit, drafted
 
 TURN = 3.0  # instructions of a loop's turn, besides its body

@@ -12,7 +12,9 @@ from driftc.codegen.errors import UsageError
 from driftc.codegen.graph import Graph
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.movement.row_input import RowInput
-from driftc.codegen.plan.plan import Affine, Call, Plan, Span, Statement, static_calls, unrolled
+from driftc.codegen.plan.buffer import Affine, Span
+from driftc.codegen.plan.call import Call, Statement, static_calls, unrolled
+from driftc.codegen.plan.plan import Plan
 from driftc.codegen.plan.roll import repeats, tiles
 from driftc.codegen.tensor import Tensor
 

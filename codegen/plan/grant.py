@@ -9,7 +9,8 @@ from driftc.codegen.graph import Graph
 from driftc.codegen.kernels import kernels
 from driftc.codegen.kernels.kernel import Kernel
 from driftc.codegen.operators.base import Operator
-from driftc.codegen.plan.plan import Plan, static_calls
+from driftc.codegen.plan.call import static_calls
+from driftc.codegen.plan.plan import Plan
 from driftc.codegen.plan.propose import untiled, views_of
 from driftc.codegen.plan.select import SAVED, by_operator, choose, cost_of, serves
 from driftc.codegen.plan.unit import drafted

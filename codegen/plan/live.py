@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from driftc.codegen.plan.plan import CONSTANTS, STATE, Buffer, Plan, static_calls
+from driftc.codegen.plan.buffer import CONSTANTS, STATE, Buffer
+from driftc.codegen.plan.call import static_calls
+from driftc.codegen.plan.plan import Plan
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from driftc.codegen.plan.buffer import Buffer
 from driftc.codegen.plan.place import Block, Problem, aligned, greedy
-from driftc.codegen.plan.plan import Buffer
 from driftc.codegen.plan.unit import Places
 
 ANYWHERE = -(1 << 40)  # a gap that keeps nothing apart

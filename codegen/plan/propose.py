@@ -8,9 +8,10 @@ from driftc.codegen.graph import Graph
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.by_sample import BySample
 from driftc.codegen.operators.movement.row_input import RowInput
+from driftc.codegen.plan.buffer import STATE
 from driftc.codegen.plan.by_sample import by_sample
 from driftc.codegen.plan.place import Placement, Problem, aligned, greedy
-from driftc.codegen.plan.plan import STATE, Piece, Plan, Region, StateBuffer
+from driftc.codegen.plan.plan import Piece, Plan, Region, StateBuffer
 from driftc.codegen.plan.rows import Stream
 from driftc.codegen.plan.schedule import Memory, problem_of, schedule
 from driftc.codegen.plan.solve import require, solve

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from driftc.codegen.plan.plan import Call, Loop, Span, Statement
+from driftc.codegen.plan.buffer import Span
+from driftc.codegen.plan.call import Call, Loop, Statement
 
 LONGEST = 512  # statements in the body of a loop over rows
 LONGEST_TILE = 16  # over channel tiles

@@ -19,8 +19,9 @@ from driftc.codegen.operators.base import Box, Operator, Tiling
 from driftc.codegen.operators.convolution.fully_connected import FullyConnected
 from driftc.codegen.operators.movement.row_input import RowInput
 from driftc.codegen.plan.block import Block
+from driftc.codegen.plan.buffer import Affine, Buffer, Span
+from driftc.codegen.plan.call import Call
 from driftc.codegen.plan.pack import Pack
-from driftc.codegen.plan.plan import Affine, Buffer, Call, Span
 from driftc.codegen.plan.unit import Places, Unit, tiled
 from driftc.codegen.tensor import Tensor
 

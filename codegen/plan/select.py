@@ -13,7 +13,8 @@ import numpy as np
 
 from driftc.codegen.kernels.kernel import Kernel
 from driftc.codegen.operators.base import Operator
-from driftc.codegen.plan.plan import Buffer, Call
+from driftc.codegen.plan.buffer import Buffer
+from driftc.codegen.plan.call import Call
 
 SAVED = 500.0  # cycles that a kernel for some cores must save: estimates err, and its functions take flash
 

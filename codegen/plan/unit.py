@@ -17,9 +17,10 @@ from driftc.codegen.kernels.kernel import Kernel
 from driftc.codegen.names import Names, identifier
 from driftc.codegen.operators.base import Box, Operator
 from driftc.codegen.operators.walk import NEVER
+from driftc.codegen.plan.buffer import CONSTANTS, Buffer
+from driftc.codegen.plan.call import Call, Statement, static_calls
 from driftc.codegen.plan.overlap import Distance, distance, of_walk
 from driftc.codegen.plan.place import aligned
-from driftc.codegen.plan.plan import CONSTANTS, Buffer, Call, Statement, static_calls
 from driftc.codegen.plan.roll import roll
 from driftc.codegen.plan.schedule import Step
 from driftc.codegen.plan.select import choose, rooms, scratch_of, served

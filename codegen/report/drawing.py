@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from driftc.codegen.emit.program import step_name
 from driftc.codegen.names import readable
+from driftc.codegen.plan.buffer import Buffer
+from driftc.codegen.plan.call import static_calls
 from driftc.codegen.plan.choose import Point
 from driftc.codegen.plan.live import Life, lives, occupied
-from driftc.codegen.plan.plan import Buffer, Piece, Plan, Region, static_calls
+from driftc.codegen.plan.plan import Piece, Plan, Region
 
 # In the drawing's own units, of which it is WIDTH wide on any screen.
 WIDTH = 1100.0

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from driftc.codegen.graph import Graph
-from driftc.codegen.plan.plan import CONSTANTS, Buffer, Loop, Plan, Statement
+from driftc.codegen.plan.buffer import CONSTANTS, Buffer
+from driftc.codegen.plan.call import Loop, Statement
+from driftc.codegen.plan.plan import Plan
 from driftc.codegen.tensor import Tensor
 
 

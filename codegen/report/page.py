@@ -11,9 +11,10 @@ from driftc.boards import Board, load, names
 from driftc.codegen.emit.emit import environment
 from driftc.codegen.emit.text import by
 from driftc.codegen.names import readable
+from driftc.codegen.plan.call import static_calls
 from driftc.codegen.plan.choose import Point
 from driftc.codegen.plan.live import Life
-from driftc.codegen.plan.plan import Plan, static_calls
+from driftc.codegen.plan.plan import Plan
 from driftc.codegen.report.cycles import BY
 from driftc.codegen.report.drawing import PLOT, Timeline, dearest, draw, kind_of, owner_of, plot, timeline, unit_name
 from driftc.codegen.report.report import live_bytes

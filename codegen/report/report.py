@@ -15,10 +15,12 @@ from driftc.codegen.names import readable
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.movement.row_input import RowInput
 from driftc.codegen.options import Options
+from driftc.codegen.plan.buffer import Buffer
+from driftc.codegen.plan.call import static_calls
 from driftc.codegen.plan.feed import collected
 from driftc.codegen.plan.grant import Grant
 from driftc.codegen.plan.live import live, occupied
-from driftc.codegen.plan.plan import Buffer, Plan, static_calls
+from driftc.codegen.plan.plan import Plan
 from driftc.codegen.report.cycles import estimate
 from driftc.codegen.report.measured import Measured
 from driftc.codegen.tensor import Tensor

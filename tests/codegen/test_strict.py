@@ -21,7 +21,7 @@ from driftc.codegen.errors import ToolError
 from driftc.codegen.kernels import kernels
 from driftc.codegen.lower import lower
 from driftc.codegen.options import Options
-from driftc.codegen.plan.plan import static_calls
+from driftc.codegen.plan.call import static_calls
 from driftc.simulator.program import BARE
 from driftc.simulator.toolchain import Compiler, firmware_compiler, host_compiler
 

@@ -12,7 +12,7 @@ from shared_data import shared_file
 
 from driftc.codegen.api import compile
 from driftc.codegen.compiled import Compiled
-from driftc.codegen.plan.plan import STATE
+from driftc.codegen.plan.buffer import STATE
 from driftc.simulator.engines import REFERENCES, engine, reference
 from driftc.simulator.reference import PlanRun
 

@@ -21,9 +21,11 @@ from driftc.codegen.kernels.kernel import Kernel
 from driftc.codegen.lower import Lowered, lower
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.options import Options
+from driftc.codegen.plan.buffer import Buffer
+from driftc.codegen.plan.call import Call
 from driftc.codegen.plan.check import check
 from driftc.codegen.plan.place import aligned
-from driftc.codegen.plan.plan import Buffer, Call, Plan, Region
+from driftc.codegen.plan.plan import Plan, Region
 from driftc.codegen.plan.select import scratch_of, served
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from driftc.codegen.graph import Graph
 from driftc.codegen.kernels.cost import CALL
 from driftc.codegen.operators.base import Box, Operator, Tiling
-from driftc.codegen.plan.plan import Buffer, Call, Span
+from driftc.codegen.plan.buffer import Buffer, Span
+from driftc.codegen.plan.call import Call
 from driftc.codegen.plan.propose import views_of
 from driftc.codegen.plan.search import Candidate
 from driftc.codegen.plan.unit import Places, Unit, tiled

@@ -9,7 +9,7 @@ from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.conv_2d import Conv2D
 
 if TYPE_CHECKING:
-    from driftc.codegen.plan.plan import Call
+    from driftc.codegen.plan.call import Call
 
 TAP = 12.0  # instructions to find a tap at the border
 COPIED = 5.0  # a byte of one

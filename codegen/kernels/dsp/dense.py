@@ -11,7 +11,7 @@ from driftc.codegen.operators.convolution.fully_connected import FullyConnected
 from driftc.codegen.operators.convolution.weighted import Weighted
 
 if TYPE_CHECKING:
-    from driftc.codegen.plan.plan import Call
+    from driftc.codegen.plan.call import Call
 
 
 class Dense(Matrix):

@@ -15,7 +15,7 @@ from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv
 from driftc.codegen.tensor import Array
 
 if TYPE_CHECKING:
-    from driftc.codegen.plan.plan import Call
+    from driftc.codegen.plan.call import Call
 
 UNROLLED = 16  # taps at most
 MULTIPLICITIES = (1, 2, 4, 8, 16, 32)  # of which four channels of the output come from one, two or four of the input

@@ -16,7 +16,7 @@ from driftc.codegen.operators.walk import Walk
 from driftc.codegen.tensor import Array
 
 if TYPE_CHECKING:
-    from driftc.codegen.plan.plan import Call
+    from driftc.codegen.plan.call import Call
 
 PLANE = 1024  # bytes that a plane should not exceed: else its rows are made and used some at a time
 INLINE = 8  # pixels of a row that are widened where they are

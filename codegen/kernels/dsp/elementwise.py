@@ -14,7 +14,7 @@ from driftc.codegen.operators.elementwise.mul import Mul
 from driftc.codegen.operators.walk import Walk
 
 if TYPE_CHECKING:
-    from driftc.codegen.plan.plan import Call
+    from driftc.codegen.plan.call import Call
 
 ROW = CALL = 30.0  # instructions
 

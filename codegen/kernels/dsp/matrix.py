@@ -17,7 +17,8 @@ from driftc.codegen.operators.walk import Walk
 from driftc.codegen.tensor import Array
 
 if TYPE_CHECKING:
-    from driftc.codegen.plan.plan import Call, Span
+    from driftc.codegen.plan.buffer import Span
+    from driftc.codegen.plan.call import Call
 
 # Measured on the emulated Cortex-M4 (gcc 12 -O2): instructions of the matrix functions and of widening.
 PAIRED, SINGLE = (0.05, 9.3), (0.94, 12.0)  # a product and a result; of two pixels besides the loop

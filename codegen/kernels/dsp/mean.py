@@ -13,7 +13,7 @@ from driftc.codegen.operators.reduction.mean import Mean
 from driftc.codegen.operators.walk import Walk
 
 if TYPE_CHECKING:
-    from driftc.codegen.plan.plan import Call
+    from driftc.codegen.plan.call import Call
 
 POINT, RESULT = 6.0, 14.0  # instructions on the emulated Cortex-M4 (gcc 12 -O2): of four channels, of one
 

@@ -10,7 +10,7 @@ from driftc.codegen.operators.convolution.conv_2d import Conv2D
 from driftc.codegen.operators.convolution.fully_connected import FullyConnected
 
 if TYPE_CHECKING:
-    from driftc.codegen.plan.plan import Call
+    from driftc.codegen.plan.call import Call
 
 
 class Pointwise(Matrix):

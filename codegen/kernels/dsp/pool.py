@@ -13,7 +13,7 @@ from driftc.codegen.operators.reduction.pool import Pool
 from driftc.codegen.operators.walk import Walk
 
 if TYPE_CHECKING:
-    from driftc.codegen.plan.plan import Call
+    from driftc.codegen.plan.call import Call
 
 MOST = 255  # points whose sum fits 16 bits
 PIXEL, ROW, FOUR, CALL = 22.0, 10.0, 16.0, 40.0  # instructions on the emulated Cortex-M4 (gcc 12 -O2)

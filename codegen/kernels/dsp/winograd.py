@@ -30,7 +30,7 @@ from driftc.codegen.operators.convolution.conv_2d import Conv2D
 from driftc.codegen.tensor import Array
 
 if TYPE_CHECKING:
-    from driftc.codegen.plan.plan import Call
+    from driftc.codegen.plan.call import Call
 
 LARGEST = 32895  # of the sum of an outer tap's weights, in magnitude: times 255 below 2^23
 DEEPEST = 819  # channels: five pixels are reached with an immediate offset

@@ -13,7 +13,7 @@ from driftc.codegen.operators.convolution.conv_2d import Conv2D
 from driftc.codegen.operators.walk import Walk
 
 if TYPE_CHECKING:
-    from driftc.codegen.plan.plan import Call
+    from driftc.codegen.plan.call import Call
 
 COPIED, PIECE = 3.0, 30.0  # instructions for a vector, and for a row of a window besides
 

@@ -18,7 +18,7 @@ from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv
 from driftc.codegen.tensor import Array
 
 if TYPE_CHECKING:
-    from driftc.codegen.plan.plan import Call
+    from driftc.codegen.plan.call import Call
 
 REGISTERS = ("r6", "r7", "r8", "r9", "r10", "r11", "r12", "r0", "lr")  # that can hold where a tap is
 UNROLLED = 16  # taps at most

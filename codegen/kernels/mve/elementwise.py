@@ -10,7 +10,7 @@ from driftc.codegen.kernels.kernel import Shared
 from driftc.codegen.operators.elementwise.elementwise import Elementwise
 
 if TYPE_CHECKING:
-    from driftc.codegen.plan.plan import Call
+    from driftc.codegen.plan.call import Call
 
 
 class InVectors(elementwise.Alike):

@@ -17,7 +17,7 @@ from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.tensor import Array
 
 if TYPE_CHECKING:
-    from driftc.codegen.plan.plan import Call
+    from driftc.codegen.plan.call import Call
 
 # Instructions on the emulated Cortex-M55 (gcc 12 -O2): four channels, a run of bytes, a vector of two pixels or of one.
 FOUR, RUN, TWO, TAIL, ONE, SIGN, CLAMP = 43.0, 5.0, 16.0, 2.0, 10.0, 4.0, 7.0

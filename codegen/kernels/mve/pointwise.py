@@ -14,7 +14,7 @@ from driftc.codegen.operators.convolution.fully_connected import FullyConnected
 from driftc.codegen.operators.walk import NEVER, Walk
 
 if TYPE_CHECKING:
-    from driftc.codegen.plan.plan import Call
+    from driftc.codegen.plan.call import Call
 
 
 class Pointwise(Matrix):

@@ -15,7 +15,7 @@ from driftc.codegen.operators.reduction.pool import Pool
 from driftc.codegen.operators.walk import Walk
 
 if TYPE_CHECKING:
-    from driftc.codegen.plan.plan import Call
+    from driftc.codegen.plan.call import Call
 
 PIXEL, ROW, CALL = 45.0, 9.0, 40.0  # instructions on the emulated Cortex-M55 (gcc 12 -O2)
 

@@ -18,7 +18,7 @@ from driftc.codegen.operators.walk import Walk
 from driftc.codegen.tensor import Array
 
 if TYPE_CHECKING:
-    from driftc.codegen.plan.plan import Call
+    from driftc.codegen.plan.call import Call
 
 FILTERS = 4
 UNROLLED = (4, 9, 6, 3, 2, 1)  # products a turn, of each sum: the first that divides the length

@@ -13,7 +13,7 @@ from driftc.codegen.operators.walk import Walk
 from driftc.codegen.tensor import Array
 
 if TYPE_CHECKING:
-    from driftc.codegen.plan.plan import Call
+    from driftc.codegen.plan.call import Call
 
 
 SUMS = Mix.of(load=0.285, chained=0.154, accumulate=0.336, long=0.005, used=0.13, taken=0.04, pair=0.38)

@@ -14,7 +14,7 @@ from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv
 from driftc.codegen.operators.walk import Walk
 
 if TYPE_CHECKING:
-    from driftc.codegen.plan.plan import Call
+    from driftc.codegen.plan.call import Call
 
 MOST_TAPS = 16  # all are written out
 VALUE = 1.3  # a value that is loaded

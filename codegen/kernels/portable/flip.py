@@ -10,7 +10,7 @@ from driftc.codegen.operators.conversion.quantize import Quantize
 from driftc.codegen.tensor import Array
 
 if TYPE_CHECKING:
-    from driftc.codegen.plan.plan import Call
+    from driftc.codegen.plan.call import Call
 
 WORD = 1.75  # instructions a byte
 BYTE = 6.0  # where the buffers have gaps

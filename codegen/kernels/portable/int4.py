@@ -18,7 +18,7 @@ from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.tensor import Array
 
 if TYPE_CHECKING:
-    from driftc.codegen.plan.plan import Call
+    from driftc.codegen.plan.call import Call
 
 BYTES, HALVES = 1.1, 8.0  # instructions a MAC besides those of int8
 

@@ -8,7 +8,7 @@ from driftc.codegen.kernels.portable.default import Default
 from driftc.codegen.operators.recurrent.unidirectional_sequence_lstm import UnidirectionalSequenceLstm
 
 if TYPE_CHECKING:
-    from driftc.codegen.plan.plan import Call
+    from driftc.codegen.plan.call import Call
 
 
 class Lstm(Default):

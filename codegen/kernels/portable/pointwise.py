@@ -8,7 +8,7 @@ from driftc.codegen.kernels.portable.default import Default
 from driftc.codegen.operators.convolution.conv_2d import Conv2D
 
 if TYPE_CHECKING:
-    from driftc.codegen.plan.plan import Call
+    from driftc.codegen.plan.call import Call
 
 
 class Pointwise(Default):

@@ -30,7 +30,7 @@ from driftc.codegen.operators.adapt.live import Live
 from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
 from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.options import Options
-from driftc.codegen.plan.plan import static_calls
+from driftc.codegen.plan.call import static_calls
 from driftc.simulator.engines import engine
 from driftc.simulator.reference import run_graph
 

@@ -23,8 +23,8 @@ from driftc.codegen.kernels import kernels
 from driftc.codegen.kernels.kernel import Kernel
 from driftc.codegen.lower import lower
 from driftc.codegen.options import Options
+from driftc.codegen.plan.buffer import Buffer
 from driftc.codegen.plan.check import check
-from driftc.codegen.plan.plan import Buffer
 from driftc.codegen.samples import random
 from driftc.simulator.engines import engine
 from driftc.simulator.verify import verify

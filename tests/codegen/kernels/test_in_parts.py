@@ -15,9 +15,10 @@ import driftc
 from driftc.codegen.compiled import Compiled
 from driftc.codegen.lower import Lowered, lower
 from driftc.codegen.options import Options
+from driftc.codegen.plan.call import static_calls
 from driftc.codegen.plan.candidates import candidates
 from driftc.codegen.plan.check import check
-from driftc.codegen.plan.plan import Plan, static_calls
+from driftc.codegen.plan.plan import Plan
 from driftc.codegen.plan.propose import arrange, untiled, views_of
 from driftc.codegen.plan.unit import faster
 from driftc.simulator.engines import engine

@@ -21,9 +21,10 @@ from driftc.codegen.kernels.portable.int4 import pack
 from driftc.codegen.lower import Lowered, lower
 from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.options import Options
+from driftc.codegen.plan.call import Call, static_calls
 from driftc.codegen.plan.candidates import candidates
 from driftc.codegen.plan.check import check
-from driftc.codegen.plan.plan import Call, Plan, static_calls
+from driftc.codegen.plan.plan import Plan
 from driftc.codegen.plan.propose import arrange, untiled
 from driftc.simulator.engines import engine
 

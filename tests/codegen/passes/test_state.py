@@ -13,9 +13,10 @@ from streams import compiled, counter, streaming, verified
 from driftc.codegen.compiled import Compiled
 from driftc.codegen.errors import ModelError
 from driftc.codegen.passes.state import state
+from driftc.codegen.plan.buffer import STATE
+from driftc.codegen.plan.call import static_calls
 from driftc.codegen.plan.check import check
 from driftc.codegen.plan.choose import Goal, choose
-from driftc.codegen.plan.plan import STATE, static_calls
 from driftc.codegen.report.dump import dump
 from driftc.simulator.reference import GraphRun, PlanRun
 

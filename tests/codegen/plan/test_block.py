@@ -21,8 +21,8 @@ from driftc.codegen.graph import Graph
 from driftc.codegen.lower import lower
 from driftc.codegen.options import Options
 from driftc.codegen.plan.block import Block
+from driftc.codegen.plan.call import Loop
 from driftc.codegen.plan.candidates import by_rows
-from driftc.codegen.plan.plan import Loop
 from driftc.codegen.plan.propose import untiled
 from driftc.codegen.plan.search import Candidate
 from driftc.simulator.engines import engine

@@ -19,8 +19,10 @@ from driftc.codegen.compiled import Compiled
 from driftc.codegen.lower import Lowered, lower
 from driftc.codegen.operators.base import Box, Operator, Tiling
 from driftc.codegen.options import Options
+from driftc.codegen.plan.buffer import Affine, Buffer, Span
+from driftc.codegen.plan.call import Call, Loop, Statement
 from driftc.codegen.plan.check import PlanError, check
-from driftc.codegen.plan.plan import Affine, Buffer, Call, Loop, Plan, Region, Span, Statement
+from driftc.codegen.plan.plan import Plan, Region
 from driftc.simulator.engines import engine
 
 HEIGHT, WIDTH, CHANNELS = 9, 7, 12

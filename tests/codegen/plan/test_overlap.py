@@ -15,10 +15,12 @@ from driftc.codegen.lower import Lowered, lower
 from driftc.codegen.operators import registry
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.options import Options
+from driftc.codegen.plan.buffer import Buffer
+from driftc.codegen.plan.call import Call
 from driftc.codegen.plan.check import PlanError, check
 from driftc.codegen.plan.overlap import distance
 from driftc.codegen.plan.place import aligned
-from driftc.codegen.plan.plan import Buffer, Call, Plan, Region
+from driftc.codegen.plan.plan import Plan, Region
 from driftc.simulator.engines import engine
 from driftc.simulator.reference import run_graph
 

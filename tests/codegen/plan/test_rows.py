@@ -19,8 +19,8 @@ from driftc.codegen.api import compile
 from driftc.codegen.compiled import Compiled
 from driftc.codegen.emit.emit import emit
 from driftc.codegen.graph import Graph
+from driftc.codegen.plan.call import Loop, static_calls
 from driftc.codegen.plan.candidates import by_rows
-from driftc.codegen.plan.plan import Loop, static_calls
 from driftc.codegen.plan.propose import untiled
 from driftc.codegen.plan.roll import roll
 from driftc.simulator.engines import engine
