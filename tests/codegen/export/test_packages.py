@@ -60,16 +60,19 @@ def test_snapshot(target: str, compiled: Path, tmp_path: Path) -> None:
     found = {
         name: steady(text) for name, text in content(package).items() if Path(name).name not in {*own, "driftc.json"}
     }
+    licence = found.pop("LICENSE").decode()
+    if target in ("micropython", "mpy"):
+        for source in (ROOT / "firmware" / "bindings").iterdir():
+            assert found.pop(f"src/{source.name}") == source.read_bytes()
     kept = SNAPSHOTS / target
+    shared = {"mpy": ("src/kws_micropython.c",)}.get(target, ())  # the same as for micropython
     if os.environ.get("DRIFTC_SNAPSHOTS") == "write":
         for path in [path for path in kept.rglob("*") if path.is_file()]:
             path.unlink()
-        for name, text in found.items():
-            if name != "LICENSE":
-                (kept / name).parent.mkdir(parents=True, exist_ok=True)
-                (kept / name).write_bytes(text)
-    expected = content(kept)
-    licence = found.pop("LICENSE").decode()
+        for name in found.keys() - {*shared}:
+            (kept / name).parent.mkdir(parents=True, exist_ok=True)
+            (kept / name).write_bytes(found[name])
+    expected = content(kept) | {name: (SNAPSHOTS / "micropython" / name).read_bytes() for name in shared}
     assert sorted(found) == sorted(expected)
     for name in expected:
         assert found[name].decode() == expected[name].decode(), name
