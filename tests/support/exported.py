@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 from commands import driftc
 
+# Commands that stand in for those that the tests cannot have: idf.py, west, arduino-cli, cpackget.
+STAND_INS = Path(__file__).with_name("platforms") / "bin"
 MODELS = ("kws", "ic", "vww", "wake")  # ic adapts, vww is fed by rows, wake has a state
 
 
@@ -28,11 +30,13 @@ def tools() -> Path:
     return folder
 
 
-def shell(commands: str, folder: Path, extra: Mapping[str, str] | None = None, *, path: Path | None = None) -> str:
-    """Run shell commands as a user types them; what they print. Fails with it where one fails."""
+def shell(
+    commands: str, folder: Path, extra: Mapping[str, str] | None = None, *, path: Path | Sequence[Path] = ()
+) -> str:
+    """Run shell commands as a user types them, with `path` searched first; what they print. Fails where one fails."""
     environment = {**os.environ, **(extra or {})}
-    if path is not None:
-        environment["PATH"] = f"{path}{os.pathsep}{environment['PATH']}"
+    first = [path] if isinstance(path, Path) else path
+    environment["PATH"] = os.pathsep.join([*map(str, first), environment["PATH"]])
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", commands],
         cwd=folder,
@@ -47,12 +51,9 @@ def shell(commands: str, folder: Path, extra: Mapping[str, str] | None = None, *
     return done.stdout
 
 
-def readme_commands(package: Path, heading: str = "Try it") -> str:
-    """The first shell block below a heading of the package's README."""
-    text = (package / "README.md").read_text()
-    found = re.search(rf"^## {heading}\n.*?^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    assert found is not None, heading
-    return found[1]
+def readme_commands(package: Path) -> list[str]:
+    """All that the package's README has one type into a shell, a block an entry: none may be left untested."""
+    return re.findall(r"^```sh\n(.*?)^```$", (package / "README.md").read_text(), re.MULTILINE | re.DOTALL)
 
 
 def both_selftests(first: str, second: str) -> str:

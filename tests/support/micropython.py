@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,11 +25,75 @@ class Board:
 ARM = Board("micropython-arm", "qemu-system-arm -machine mps2-an385", 0x2180_0000)
 RV32 = Board("micropython-rv32", "qemu-system-riscv32 -machine virt -bios none -m 128M", 0x8600_0000)
 
+# A file system that can be written, which the QEMU port lacks.
+DISK = """
+import io, sys, vfs
+def clean(path):
+    return path.lstrip("./").rstrip("/")
+class File(io.BytesIO):
+    def close(self):
+        self.files[self.name] = self.getvalue()
+    def __enter__(self):
+        return self
+    def __exit__(self, *problem):
+        self.close()
+class Disk:
+    files = {}
+    folders = {""}
+    def mount(self, readonly, mkfs):
+        pass
+    def chdir(self, path):
+        pass
+    def getcwd(self):
+        return "/"
+    def mkdir(self, path):
+        self.folders.add(clean(path))
+    def stat(self, path):
+        path = clean(path)
+        if path not in self.folders and path not in self.files:
+            raise OSError(2)
+        kind, size = (0x4000, 0) if path in self.folders else (0x8000, len(self.files[path]))
+        return (kind, 0, 0, 0, 0, 0, size, 0, 0, 0)
+    def open(self, path, mode):
+        path = clean(path)
+        if "w" in mode:
+            file = File()
+            file.files, file.name = self.files, path
+            return file
+        if path not in self.files:
+            raise OSError(2)
+        return io.BytesIO(self.files[path])
+vfs.mount(Disk(), "/")
+sys.path.append("/lib")
+"""
 
-def on_this_machine(program: Path, folder: Path, script: str) -> str:
+
+@contextmanager
+def board_for_mpremote(board: Board, folder: Path, firmware: Path | None = None) -> Iterator[Path]:
+    """Runs the emulated board with an empty disk; gives a folder with an `mpremote` that speaks with it."""
+    firmware = firmware or tools() / board.firmware / "firmware.elf"
+    command = f"{board.command} -nographic -monitor none -semihosting -serial pty -kernel {firmware}"
+    place = folder / "bin"
+    place.mkdir()
+    with subprocess.Popen(command.split(), stdout=subprocess.PIPE, text=True) as machine:
+        try:
+            assert machine.stdout is not None
+            said = re.search(r"redirected to (\S+)", machine.stdout.readline())
+            assert said is not None
+            mpremote = tools() / "venv" / "bin" / "mpremote"
+            (place / "mpremote").write_text(f'#!/bin/sh\nexec {mpremote} connect {said[1]} resume "$@"\n')
+            (place / "mpremote").chmod(0o755)
+            (place / "disk.py").write_text(DISK)
+            shell("mpremote run disk.py", place, path=place)
+            yield place
+        finally:
+            machine.kill()
+
+
+def on_this_machine(program: Path, folder: Path, script: str, options: str = "-X heapsize=1m") -> str:
     """What `script` prints there, run in `folder`."""
     (folder / "script.py").write_text(script)
-    return shell(f"{program} -X heapsize=1m script.py", folder)
+    return shell(f"{program} {options} script.py", folder)
 
 
 def on_board(board: Board, files: Path, script: str, firmware: Path | None = None, options: str = "") -> str:

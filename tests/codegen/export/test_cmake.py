@@ -20,13 +20,15 @@ target_link_libraries(app PRIVATE kws::kws vww::vww)
 @pytest.mark.parametrize("name", MODELS)
 def test_readme_commands_print_ok(name: str, models: Path, tmp_path: Path) -> None:
     package = export(models, name, "cmake", tmp_path)
-    assert shell(readme_commands(package), package).endswith(f"{name}: OK\n")
+    try_it, install = readme_commands(package)
+    assert shell(try_it, package).endswith(f"{name}: OK\n")
+    assert "/where/packages/are" in install
 
 
 def test_two_installed_models_in_one_program(models: Path, tmp_path: Path) -> None:
     for name in ("kws", "vww"):
         package = export(models, name, "cmake", tmp_path, "--version", "1.2.3-rc.1")
-        commands = readme_commands(package, "Use it").replace("/where/packages/are", str(tmp_path / "installed"))
+        commands = readme_commands(package)[1].replace("/where/packages/are", str(tmp_path / "installed"))
         shell(commands.replace("../package", f"../{name}-package"), package)
     (tmp_path / "main.c").write_text(both_selftests("kws", "vww"))
     (tmp_path / "CMakeLists.txt").write_text(PROJECT)

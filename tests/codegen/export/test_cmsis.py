@@ -1,7 +1,7 @@
 """CMSIS packs and csolution layers: the files fit together.
 
 Neither cpackget nor csolution is in reach of the tests. The layer is read as YAML and built with this machine's
-compiler as it says; the pack's description is read as XML, and every file that it names is in the pack.
+compiler as it says; pyOCD opens the pack, its description is read as XML, and every file that it names is in the pack.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 from commands import c_compiler, driftc
-from exported import MODELS, both_selftests, export, shell
+from exported import MODELS, STAND_INS, both_selftests, export, readme_commands, shell, tools
 
 MLOPS = """
 cbuild-mlops:
@@ -55,6 +55,12 @@ def test_two_layers_in_one_program(models: Path, tmp_path: Path) -> None:
     layers = [export(models, name, "cmsis", tmp_path) / f"{name}.clayer.yml" for name in ("ic", "vww")]
     (tmp_path / "main.c").write_text(both_selftests("ic", "vww"))
     assert built(layers, tmp_path / "main.c", tmp_path) == "ic: OK\nvww: OK\n"
+
+
+def test_readme_adds_the_pack(models: Path, tmp_path: Path) -> None:
+    package = export(models, "kws", "cmsis", tmp_path, "--vendor", "acme", "--version", "1.2.3", "--archive")
+    (add,) = readme_commands(package)
+    assert shell(add, tmp_path, path=(STAND_INS, tools() / "venv" / "bin")) == "added acme::kws\n"
 
 
 def test_pack(models: Path, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """ESP-IDF components: the files fit together.
 
 No ESP-IDF is in reach of the tests. Espressif's component manager and Kconfig tools are, and judge their files; the
-rest is built by a `project.cmake` of ours, with this machine's compiler, and by that for a RISC-V ESP32.
+rest is built by an `idf.py` of ours, with this machine's compiler, and by that for a RISC-V ESP32.
 """
 
 from __future__ import annotations
@@ -12,23 +12,21 @@ from pathlib import Path
 
 import pytest
 from commands import ROOT
-from exported import MODELS, both_selftests, export, shell, tools
+from exported import MODELS, STAND_INS, both_selftests, export, readme_commands, shell, tools
 
-IDF = Path(__file__).resolve().parents[2] / "support" / "platforms" / "esp-idf"
 FREESTANDING = ROOT / "firmware" / "ports" / "freestanding"  # a string.h, where the compiler has no library
 SAID = ("--author", "Ada <ada@x.org>", "--url", "https://x.org", "--license", "MIT", "--version", "1.2.3")
 
 
-def built(example: Path, build: Path) -> None:
-    python = tools() / "venv" / "bin" / "python"
-    shell(f"cmake -S {example} -B {build} -DPYTHON={python} && cmake --build {build}", example, {"IDF_PATH": str(IDF)})
+def run(commands: str, folder: Path) -> str:
+    return shell(commands, folder, path=(STAND_INS, tools() / "venv" / "bin"))
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_files_fit_together(name: str, models: Path, tmp_path: Path) -> None:
     package = export(models, name, "esp-idf", tmp_path)
-    built(package / "examples" / "selftest", tmp_path / "build")
-    assert shell(f"build/{name}_example", tmp_path) == f"{name}: OK\n"
+    (try_it,) = readme_commands(package)
+    assert run(try_it, package).endswith(f"\n{name}: OK\n")
 
 
 def test_two_components_in_one_program(models: Path, tmp_path: Path) -> None:
@@ -40,8 +38,7 @@ def test_two_components_in_one_program(models: Path, tmp_path: Path) -> None:
     (example / "sdkconfig.defaults").write_text("CONFIG_IC_SELFTEST=y\nCONFIG_KWS_SELFTEST=y\n")
     program = both_selftests("ic", "kws").replace("int main(void)", "void app_main(void)")
     (example / "main" / "main.c").write_text(program.replace("return 1", "return").replace("    return 0;\n", ""))
-    built(example, tmp_path / "build")
-    assert shell("build/ic_example", tmp_path) == "ic: OK\nkws: OK\n"
+    assert run("idf.py build flash monitor", example).endswith("\nic: OK\nkws: OK\n")
 
 
 def test_component_manager_packs_it(models: Path, tmp_path: Path) -> None:

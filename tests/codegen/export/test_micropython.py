@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from commands import driftc, driftc_json
 from exported import MODELS, export, readme_commands, shell, tools
-from micropython import ARM, RV32, Board, on_board, on_this_machine
+from micropython import ARM, RV32, Board, board_for_mpremote, on_board, on_this_machine
 from models import keyword_model
 
 from driftc.codegen.compiled import Compiled
@@ -197,7 +197,7 @@ def test_module_of_the_unix_port(models: Path, behaves: str, fed: str, tmp_path:
     for name in MODELS:
         export(models, name, "micropython", tmp_path / "modules")
     kws = tmp_path / "modules" / "kws"
-    commands = readme_commands(kws).replace("$MICROPYTHON/ports/unix/build-standard", str(tmp_path / "build"))
+    commands = readme_commands(kws)[0].replace("$MICROPYTHON/ports/unix/build-standard", str(tmp_path / "build"))
     commands = commands.replace("USER_C_MODULES", f"-j2 BUILD={tmp_path}/build {BARE} FROZEN_MANIFEST= USER_C_MODULES")
     printed = shell(commands, kws, {"MICROPYTHON": str(tools() / "micropython")})
     assert "\nkws: OK\noutput: [" in printed
@@ -213,18 +213,20 @@ def test_module_of_the_unix_port(models: Path, behaves: str, fed: str, tmp_path:
 def test_module_of_an_emulated_board_and_what_python_costs(
     models: Path, behaves: str, fed: str, tmp_path: Path
 ) -> None:
-    """The same on a Cortex-M3. One invoke from Python takes at most 2 % more instructions than the C call."""
+    """README's commands for a board, another port. An invoke from Python takes at most 2 % more than the C call."""
     for name in MODELS:
         export(models, name, "micropython", tmp_path / "modules")
-    port = tools() / "micropython" / "ports" / "qemu"
-    variables = f"BOARD=MPS2_AN385 FROZEN_MANIFEST= MICROPY_HEAP_SIZE=400000 BUILD={tmp_path}/build"
-    shell(f"make -s -j2 -C {port} {variables} USER_C_MODULES={tmp_path}/modules", tmp_path)
+    _, make, _, run = readme_commands(tmp_path / "modules" / "kws")
+    variables = f"-s -j2 BOARD=MPS2_AN385 FROZEN_MANIFEST= MICROPY_HEAP_SIZE=400000 BUILD={tmp_path}/build"
+    make = make.replace("ports/stm32 BOARD=NUCLEO_F446RE", f"ports/qemu {variables}")
+    shell(make, tmp_path / "modules" / "kws", {"MICROPYTHON": str(tools() / "micropython")})
     firmware = tmp_path / "build" / "firmware.elf"
     empty = tmp_path / "files"
     empty.mkdir()
-    for name in MODELS:
-        printed = on_board(ARM, empty, example(tmp_path / "modules" / name), firmware)
-        assert printed.startswith(f"{name}: OK\n")
+    with board_for_mpremote(ARM, tmp_path, firmware) as mpremote:
+        for name in MODELS:
+            assert shell(run, tmp_path / "modules" / name, path=mpremote).startswith(f"{name}: OK\n")
+    assert on_board(ARM, empty, TWO, firmware) == "None None\n"
     assert on_board(ARM, empty, BEHAVIOUR, firmware) == behaves
     assert on_board(ARM, empty, ROWS, firmware) == fed
     # SysTick runs at 25 MHz; with -icount shift=0 an instruction takes a nanosecond.

@@ -39,7 +39,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.mark.parametrize("name", MODELS)
 def test_readme_commands_print_ok(name: str, models: Path, home: dict[str, str], tmp_path: Path) -> None:
     package = export(models, name, "platformio", tmp_path)
-    assert shell(readme_commands(package), package, home, path=tools() / "venv" / "bin").endswith(f"{name}: OK\n")
+    (try_it,) = readme_commands(package)
+    assert shell(try_it, package, home, path=tools() / "venv" / "bin").endswith(f"{name}: OK\n")
 
 
 def test_two_libraries_in_one_program(models: Path, home: dict[str, str], tmp_path: Path) -> None:

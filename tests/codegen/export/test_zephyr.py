@@ -1,7 +1,7 @@
 """Zephyr modules: the files fit together.
 
-No Zephyr is in reach of the tests. Its Kconfig library is, and a `ZephyrConfig.cmake` of ours builds the sample with
-this machine's compiler; module.yml and sample.yaml are held to the keys that Zephyr's own schemas have.
+No Zephyr is in reach of the tests. Its Kconfig library is, and a `west` of ours builds the sample with this machine's
+compiler; module.yml and sample.yaml are held to the keys that Zephyr's own schemas have.
 """
 
 from __future__ import annotations
@@ -11,9 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from exported import MODELS, both_selftests, export, shell, tools
-
-ZEPHYR = Path(__file__).resolve().parents[2] / "support" / "platforms" / "zephyr"
+from exported import MODELS, STAND_INS, both_selftests, export, readme_commands, shell, tools
 
 # After zephyr_module.py and twister's schema.
 MODULE = """
@@ -43,16 +41,15 @@ mapping:
 """
 
 
-def built(sample: Path, build: Path) -> None:
-    python = tools() / "venv" / "bin" / "python"
-    shell(f"cmake -S {sample} -B {build} -DZephyr_DIR={ZEPHYR} -DPYTHON={python} && cmake --build {build}", sample)
+def run(commands: str, folder: Path) -> str:
+    return shell(commands, folder, path=(STAND_INS, tools() / "venv" / "bin"))
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_files_fit_together(name: str, models: Path, tmp_path: Path) -> None:
     package = export(models, name, "zephyr", tmp_path)
-    built(package / "samples" / "selftest", tmp_path / "build")
-    assert shell("build/app", tmp_path) == f"{name}: OK\n"
+    (try_it,) = readme_commands(package)
+    assert run(try_it, package).endswith(f"\n{name}: OK\n")
 
 
 def test_two_modules_in_one_program(models: Path, tmp_path: Path) -> None:
@@ -65,8 +62,8 @@ def test_two_modules_in_one_program(models: Path, tmp_path: Path) -> None:
     text = (sample / "prj.conf").read_text()
     (sample / "prj.conf").write_text(text + "CONFIG_VWW=y\nCONFIG_VWW_SELFTEST=y\n")
     (sample / "src" / "main.c").write_text(both_selftests("ic", "vww"))
-    built(sample, tmp_path / "build")
-    assert shell("build/app", tmp_path) == "ic: OK\nvww: OK\n"
+    printed = run("west build -b qemu_cortex_m3 both -d build\nwest build -d build -t run\n", tmp_path)
+    assert printed.endswith("\nic: OK\nvww: OK\n")
 
 
 def test_yaml_has_the_keys_that_zephyr_knows(models: Path, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+/* Nothing: main.c has what MicroPython calls. */
