@@ -36,6 +36,7 @@ class Kind(IntEnum):
     FORGET = 3  # a label, or -1
     MOVE = 4  # what was learnt is saved, the model reset, and that loaded
     AGAIN = 5  # the last inference's sample is added, under a label
+    RESET = 6  # of the model, whatever is under way
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +106,8 @@ class Specification:
             status = learner.forget(event.number)
         elif event.kind is Kind.MOVE:
             status = learner.move()
+        elif event.kind is Kind.RESET:
+            learner.reset()
         report = Report() if learner.busy else learner.report
         answer = np.array([status, learner.left, *astuple(report)], np.int32)
         return Outcome(outputs, answer, {name: value.copy() for name, value in learner.values.items()})
@@ -195,5 +198,7 @@ def every_event(lowered: Lowered, samples: Samples, seed: int = 0) -> list[Event
     found += [Event(Kind.STEP, 1)] * SINGLE + [Event(Kind.AGAIN, 0), Event(Kind.FORGET, 0), Event(Kind.MOVE)]
     found += [Event(Kind.STEP, MANY), Event(Kind.INFER, 0, x), Event(Kind.MOVE), Event(Kind.AGAIN, 0)]
     found += adds(some)  # more than the store holds
+    found += [Event(Kind.STEP, 5), Event(Kind.RESET), Event(Kind.STEP, 1), *adds(some), Event(Kind.STEP, 5)]
+    found += [Event(Kind.RESET), *adds(some[:6]), Event(Kind.STEP, MANY), *adds(some)]
     found += [Event(Kind.STEP, MANY), *(Event(Kind.FORGET, label) for label in (-2, 0, lesson.classes - 1))]
     return [*found, Event(Kind.INFER, 0, x), Event(Kind.FORGET, -1), Event(Kind.INFER, 0, x)]

@@ -141,6 +141,11 @@ class Package:
         return [name for name in (*own, "driftc_state.h", "driftc_learned.h") if name in self.c]
 
     @property
+    def learns(self) -> bool:
+        """On the device, from samples that are labelled there."""
+        return f"{self.name}_learn.h" in self.c
+
+    @property
     def extension(self) -> str | None:
         """What the C's kernels are for, of those that a core may lack; elsewhere twins in plain C take their place."""
         return next((name for name in ("mve", "dsp") if f"driftc_{name}.h" in self.c), None)

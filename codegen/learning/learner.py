@@ -60,7 +60,7 @@ class Learner:
         self.reset()
 
     def reset(self) -> None:
-        """As compiled."""
+        """As compiled; the report stays that of the last learning that began."""
         self.values: dict[str, Array] = {name: np.array(value) for name, value in self._initial.items()}
         self.inferred = False
         self._turn = self._turns = 0

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from commands import DRIFTC, ROOT, c_compiler, driftc
+from learning_models import learning
 from models import residual_model
 from streams import streaming
 
@@ -96,9 +97,11 @@ def test_c_snippet_compiles(number: int, quickstart: tuple[Path, str], tmp_path:
     driftc("compile", "ic.tflite", "--feed", "rows", "--name", "eye", "--no-measure", cwd=tmp_path)
     (tmp_path / "wake.tflite").write_bytes(streaming().build())
     driftc("compile", "wake.tflite", "--no-measure", cwd=tmp_path)
+    (tmp_path / "learnt").mkdir()
+    learning(tmp_path / "learnt", name="words").write(tmp_path / "words")
     (tmp_path / "snippet.c").write_text([text for text in blocks("c") if "#include" in text][number])
     warnings = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
-    folders = [f"-I{quickstart[0] / 'kws'}", "-Iic", "-Ieye", "-Iwake"]
+    folders = [f"-I{quickstart[0] / 'kws'}", "-Iic", "-Ieye", "-Iwake", "-Iwords"]
     compiler.run(["-std=c11", *warnings, *folders, "-c", "snippet.c", "-o", "snippet.o"], tmp_path)
 
 
