@@ -27,7 +27,7 @@ from driftc.codegen.operators.convolution.conv_2d import Conv2D
 from driftc.codegen.operators.walk import Walk
 
 if TYPE_CHECKING:
-    from driftc.codegen.plan.plan import Call
+    from driftc.codegen.plan.call import Call
 
 # Instructions on the emulated Cortex-M4 (gcc 12 -O2): a pair of inputs of 16 products, two loads by one instruction
 # or not; four channels of two tiles besides; a pair of inputs transformed across rows; a group, a call.
