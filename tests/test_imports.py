@@ -14,7 +14,7 @@ from commands import ROOT
 # Types that name each other by their nature: a kernel is asked about calls, a call says which kernel computes it; a
 # frontend's walk gives its readers a node, which asks the walk for values.
 MUTUAL = (
-    ("driftc.codegen.kernels", "driftc.codegen.plan.plan"),
+    ("driftc.codegen.kernels", "driftc.codegen.plan.call"),
     ("driftc.codegen.frontends.onnx",),
     ("driftc.codegen.frontends.saved_model",),
     ("driftc.codegen.frontends.torch",),
