@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -104,6 +104,11 @@ class Function:
     def apart(self) -> str:
         """`restrict`, where inputs and outputs are not the same bytes."""
         return "" if _shares_bytes(self.call) else "restrict "
+
+    def of_group(self, group: str, groups: int) -> Function:
+        """The same for the output channels of one of so many groups, of number `group` in C."""
+        share = self.channels.count // groups
+        return replace(self, channels=Range(f"{group} * {share}", share))
 
     @property
     def parameters(self) -> str:

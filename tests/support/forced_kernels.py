@@ -70,8 +70,10 @@ class Layers:
             made[self.random.integers(channels)] = self.random.choice([-1, 1]) * (2**30 + 5)
         return made if made.any() else None
 
-    def convolution(self, shape: tuple[int, int, int], out: int, kernel: tuple[int, int], **window: object) -> None:
-        x, depth = self.input(*shape), shape[2]
+    def convolution(
+        self, shape: tuple[int, int, int], out: int, kernel: tuple[int, int], groups: int = 1, **window: object
+    ) -> None:
+        x, depth = self.input(*shape), shape[2] // groups
         terms = kernel[0] * kernel[1] * depth
         weights = self.weights(out, *kernel, depth)
         y = self.builder.conv_2d(x, weights, self.bias(out), **self.scales(out, terms), **window)  # type: ignore[arg-type]
@@ -127,6 +129,9 @@ class Layers:
             self.convolution((some(5, 6, 9), some(5, 7, 8), some(1, 2, 3, 4, 5, 8)), some(3, 4, 8), kernel)
             self.convolution((7, 8, some(3, 4)), some(2, 8), (3, 3), stride=some(1, 2), dilation=some(1, 2))
             self.convolution((9, some(1, 2), some(1, 3, 4)), 4, (5, 1), padding=str(random.choice(["SAME", "VALID"])))
+            groups = some(2, 3)
+            self.convolution((6, some(3, 5), groups * some(1, 2, 4, 5)), groups * 4, (3, some(1, 2)), groups, stride=2)
+            self.convolution((5, some(4, 5), groups * some(1, 3, 6)), groups * 8, (some(1, 3), 3), groups)
             self.dense(1, some(1, 7, 12, 33), some(1, 3, 8, 13))
             self.dense(1, some(8, 16, 40), some(4, 6))
             self.heavy(some(530, 608), some(4, 9))

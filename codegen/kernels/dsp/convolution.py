@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from driftc.codegen.kernels.dsp.matrix import Matrix
+from driftc.codegen.kernels.dsp.scales import Scales
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.conv_2d import Conv2D
+from driftc.codegen.operators.convolution.weighted import Weighted
+from driftc.codegen.operators.walk import NEVER, Walk
 
 if TYPE_CHECKING:
     from driftc.codegen.plan.call import Call
@@ -16,13 +22,13 @@ COPIED = 5.0  # a byte of one
 
 
 class Convolution(Matrix):
-    """Without groups. A row of the window is one run of bytes where its pixels follow each other, else each tap is."""
+    """A row of the window is one run of bytes where its pixels follow each other, else each tap is. Group by group."""
 
     name = "dsp/convolution"
 
     def serves(self, call: Call) -> bool:
         op = call.computed
-        if not (isinstance(op, Conv2D) and op.groups == 1 and self.finishes(call)):
+        if not (isinstance(op, Conv2D) and self.finishes(call) and in_groups(call)):
             return False
         return call.inputs[0].gapless or not self._by_rows(op) or op.weights.shape[3] % 4 == 0
 
@@ -36,7 +42,14 @@ class Convolution(Matrix):
         return (pixels * depth,) * rows if self._by_rows(op) else (depth,) * (rows * pixels)
 
     def _by_rows(self, op: Conv2D) -> bool:
-        return op.dilation[1] == 1
+        return op.dilation[1] == 1 and op.groups == 1
+
+    def scales(self, op: Weighted) -> Scales | None:
+        found = super().scales(op)
+        return None if found and found.others and isinstance(op, Conv2D) and op.groups > 1 else found
+
+    def walk(self, operator: Operator, backward: bool = False) -> Walk | None:
+        return walk_of_groups(operator, backward)
 
     def odd(self, call: Call) -> bool:
         return call.outputs[0].shape[1] % 2 == 1
@@ -50,7 +63,8 @@ class Convolution(Matrix):
         rows, pixels = op.kernel
         depth = op.weights.shape[3]
         joined = self._by_rows(op) and call.inputs[0].gapless
-        return super().values(call) | {
+        return super().values(of_one(call)) | {
+            "groups": op.groups,
             "rows": rows,
             "taps": pixels,
             "depth": depth,
@@ -76,7 +90,33 @@ class Convolution(Matrix):
         depth = op.weights.shape[3]
         bytes_at_border = COPIED * depth if depth % 4 else 0.0
         border = (1 - inner) * rows * pixels * (TAP + bytes_at_border) * (2 * twos + ones)
-        return self.matrix_cost(call, twos, ones, self.runs(call.operator)) + border
+        each = self.matrix_cost(of_one(call), twos, ones, self.runs(call.operator)) + border
+        return op.groups * each
+
+
+def in_groups(call: Call) -> bool:
+    """Without groups; or of each as many channels as fill fours, all finished here."""
+    op = call.computed
+    assert isinstance(op, Conv2D)
+    return op.groups == 1 or (op.channels // op.groups % 4 == 0 and call.epilogue == "requantize")
+
+
+def of_one(call: Call) -> Call:
+    """The part of the call that computes one group."""
+    op = call.computed
+    assert isinstance(op, Conv2D)
+    return call if op.groups == 1 else replace(call, channels=replace(call.channels, count=op.channels // op.groups))
+
+
+def walk_of_groups(operator: Operator, backward: bool) -> Walk | None:
+    """One group after the other, each over all pixels, of which both of two are read before either is written."""
+    assert isinstance(operator, Conv2D)
+    if operator.groups == 1:
+        return operator.walk(backward)
+    computed, last = operator.visits(backward)
+    inputs, outputs = (np.arange(n) * operator.groups // n for n in (operator.inputs[0].shape[3], operator.channels))
+    read = np.where(last[..., None] == NEVER, NEVER, inputs * computed.size + last[..., None])
+    return Walk((read,), (outputs * computed.size + computed[..., None],))
 
 
 class ConvolutionSums(Convolution):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from driftc.codegen.kernels.dsp.convolution import in_groups, of_one, walk_of_groups
+from driftc.codegen.kernels.dsp.scales import Scales
 from driftc.codegen.kernels.kernel import Shared
 from driftc.codegen.kernels.mve.matrix import Matrix
 from driftc.codegen.kernels.mve.pointwise import in_pairs
 from driftc.codegen.kernels.mve.vectors import BYTES, vectors
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.conv_2d import Conv2D
+from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.operators.walk import Walk
 
 if TYPE_CHECKING:
@@ -25,8 +28,13 @@ class Convolution(Matrix):
 
     def serves(self, call: Call) -> bool:
         op, x = call.computed, call.inputs[0]
-        plain = isinstance(op, Conv2D) and op.groups == 1 and op.dilation[1] == 1
+        plain = isinstance(op, Conv2D) and self.grouped(call) and op.dilation[1] == 1
         return plain and self.finishes(call) and x.gapless
+
+    def grouped(self, call: Call) -> bool:
+        """Its groups are computed here."""
+        op = call.computed
+        return isinstance(op, Conv2D) and op.groups == 1
 
     def template(self, call: Call) -> str:
         return "mve/convolution.c.j2"
@@ -85,6 +93,7 @@ class Convolution(Matrix):
         rows, taps = op.kernel
         window, (two, _) = self.pitch(call), self.pairs(call)
         return super().values(call) | {
+            "groups": op.groups,
             "rows": rows,
             "taps": taps,
             "depth": op.weights.shape[3],
@@ -120,9 +129,16 @@ class Convolution(Matrix):
 
 
 class ConvolutionGathered(Convolution):
-    """Every window is put together in scratch: for rows of few bytes, which would fill vectors badly."""
+    """Every window is put together in scratch: for rows of few bytes, which would fill vectors badly, and groups."""
 
     name = "mve/convolution_gathered"
+
+    def grouped(self, call: Call) -> bool:
+        return isinstance(call.computed, Conv2D) and in_groups(call)
+
+    def scales(self, op: Weighted) -> Scales | None:
+        found = super().scales(op)
+        return None if found and found.others and isinstance(op, Conv2D) and op.groups > 1 else found
 
     def runs(self, op: Operator) -> tuple[int, ...]:
         assert isinstance(op, Conv2D)
@@ -138,8 +154,14 @@ class ConvolutionGathered(Convolution):
         return False
 
     def walk(self, operator: Operator, backward: bool = False) -> Walk | None:
-        """The operator's own is right: of two pixels both are read before either is written."""
-        return operator.walk(backward)
+        return walk_of_groups(operator, backward)
+
+    def cost(self, call: Call) -> float:
+        op = call.computed
+        assert isinstance(op, Conv2D)
+        taps = op.kernel[0] * op.kernel[1] if op.groups > 1 else 0  # each copied by itself
+        pixels = call.rows.count * call.outputs[0].shape[1]
+        return op.groups * (super().cost(of_one(call)) + pixels * taps * PIECE)
 
 
 class ConvolutionSums(Convolution):
