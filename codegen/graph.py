@@ -44,6 +44,16 @@ class Removed:
         return len(self.values) - len(self.kept)
 
 
+@dataclass(frozen=True)
+class Saved:
+    """What is not computed since channels were removed; `layers` are those that are gone whole."""
+
+    channels: int = 0
+    layers: int = 0
+    macs: int = 0
+    weight_bytes: int = 0
+
+
 @dataclass(frozen=True, eq=False)
 class Graph:
     """Operators in an order that can be executed, the tensors that enter and leave, and those that stay.
@@ -63,6 +73,7 @@ class Graph:
     fused: dict[str, str] = field(default_factory=dict)
     states: tuple[State, ...] = ()
     removed: dict[str, Removed] = field(default_factory=dict)  # tensor -> its channels that are not computed
+    saved: Saved = Saved()  # by that
     notes: tuple[str, ...] = ()  # what a reader should be told: how near an imported model is to its framework
 
     def producers(self) -> dict[str, Operator]:
@@ -101,6 +112,13 @@ class Graph:
         for state in self.states:
             if state.next not in known:
                 raise ModelError(f"{self.source}: the next value of state '{state.tensor.label}' is never computed")
+
+    @property
+    def is_float(self) -> bool:
+        """Nothing is quantised: operators are float, or work on indices and truth values alone."""
+        rest = [operator for operator in self.operators if not operator.is_float]
+        whole = all(t.dtype in (np.bool_, np.int32) for o in rest for t in (*o.inputs, *o.outputs))
+        return whole and len(rest) < max(len(self.operators), 1)
 
     @property
     def kept(self) -> set[str]:

@@ -16,7 +16,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from driftc.codegen.graph import Graph, Removed
+from driftc.codegen.graph import Graph, Removed, Saved
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.operators.ranges import Ranges, full
@@ -39,7 +39,7 @@ def constant(graph: Graph) -> Graph:
         graph,
         operators=tuple(left),
         removed={**graph.removed, **removed},
-        notes=(*graph.notes, _note(graph, left, removed)),
+        saved=_saved(graph, left, removed),
     )
 
 
@@ -59,15 +59,12 @@ def _removed(kept: NDArray[np.bool_], bounds: Ranges) -> Removed:
     return Removed(np.flatnonzero(kept), np.where(same, low, 0).astype(np.int8), ~kept & same)
 
 
-def _note(graph: Graph, left: list[Operator], removed: Mapping[str, Removed]) -> str:
-    channels = sum(each.count for each in removed.values())
-    macs = sum(o.macs for o in graph.operators) - sum(o.macs for o in left)
-    weights = _weights(graph.operators) - _weights(left)
-    gone = len(graph.operators) - len(left)
-    layers = f", {gone} layers whole" if gone else ""
-    return (
-        f"{graph.source}: {channels:,} channels are the same for every input and removed{layers}: "
-        f"{macs:,} MAC and {weights:,} B of weights less; --keep-constant keeps them"
+def _saved(graph: Graph, left: list[Operator], removed: Mapping[str, Removed]) -> Saved:
+    return Saved(
+        channels=sum(each.count for each in removed.values()),
+        layers=len(graph.operators) - len(left),
+        macs=sum(o.macs for o in graph.operators) - sum(o.macs for o in left),
+        weight_bytes=_weights(graph.operators) - _weights(left),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from driftc.codegen.emit.emit import constant_bytes
@@ -79,6 +80,13 @@ def report(lowered: Lowered, options: Options, measured: Measured | None) -> Jso
         "macs": sum(operator.macs for operator in _operators(plan)),
         "instructions": sum(measured.instructions) if measured and measured.instructions else None,
         "cycles": time.as_json() if time else None,
+        "removed": {
+            **asdict(lowered.graph.saved),
+            "tensors": [
+                {"tensor": name, "channels": len(each.values), "kept": len(each.kept)}
+                for name, each in lowered.graph.removed.items()
+            ],
+        },
         "tiling": {
             "untiled_bytes": choice.untiled_bytes if choice else plan.arena_bytes,
             "extra_macs": sum(unit["macs"] for unit in units) - sum(operator.macs for operator in _operators(plan)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from driftc.simulator.verify import Verification
 
 NARROWEST, WIDEST = 120, 1000  # columns when the output is a file or a pipe
+FUSED_SHOWN = 3  # of the tensors that are none of their own any more
 BAR = 30  # characters of the longest bar
 MEASURED = "- is measured on the emulated core"
 MEASURED_BY = f"{MEASURED}: compile without --no-measure"
@@ -94,9 +95,17 @@ def print_report(compiled: Compiled, folder: Path) -> None:
     if not measured:
         reason = f"{MEASURED}; not here: {compiled.not_measured}" if compiled.not_measured else MEASURED_BY
         console.print(escape(reason))
-    for tensor, into in compiled.lowered.graph.fused.items():
-        console.print(escape(f"fused: {readable(tensor)} -> {into}"))
+    fused = fused_text(compiled.lowered.graph.fused)
+    if fused:
+        console.print(escape(f"fused: {fused}"))
     console.print(escape(f"wrote {folder}/; next: driftc verify {folder}"))
+
+
+def fused_text(fused: Mapping[str, str]) -> str:
+    """The tensors that are none of their own any more, and where each is next seen: the first few."""
+    pairs = [f"{readable(tensor)} -> {layer}" for tensor, layer in fused.items()]
+    shown, rest = pairs[:FUSED_SHOWN], len(pairs) - FUSED_SHOWN
+    return "; ".join(shown) + (f" and {rest} more (verify --json names all)" if rest > 0 else "")
 
 
 def _totals(compiled: Compiled, report: dict[str, Any]) -> list[str]:
@@ -122,6 +131,13 @@ def _totals(compiled: Compiled, report: dict[str, Any]) -> list[str]:
         lines.append(
             f"speed  constants {speed['bytes']:,} B larger of {speed['limit']:,} B allowed, about "
             f"{speed['cycles']:,} cycles saved: {layers}"
+        )
+    removed = report["removed"]
+    if removed["channels"]:
+        whole = f", {removed['layers']} layers whole" if removed["layers"] else ""
+        lines.append(
+            f"less   {removed['channels']:,} channels that are the same for every input{whole}: "
+            f"{removed['macs']:,} MAC and {removed['weight_bytes']:,} B of weights; --keep-constant keeps them"
         )
     fed = report["feed"]
     if fed is not None:
@@ -212,7 +228,7 @@ def print_verification(found: Verification) -> None:
     console = _console()
     for note in found.notes:
         console.print(escape(note))
-    fused = "; ".join(f"{readable(tensor)} -> {layer}" for tensor, layer in found.fused.items())
+    fused = fused_text(found.fused)
     console.print(
         escape(f"compared {len(found.compared)} of {found.total} tensors" + (f"; fused: {fused}" if fused else "")),
     )
