@@ -15,7 +15,8 @@ from typing import Any
 
 from driftc.boards import COLUMNS, load, table
 from driftc.codegen.errors import UsageError
-from driftc.codegen.frontends.blocks.activation import ONE_OPERATOR, SEVERAL
+from driftc.codegen.frontends.blocks.activation import ONE_OPERATOR
+from driftc.codegen.frontends.blocks.functions import SEVERAL
 from driftc.codegen.frontends.constants import FUNCTIONS
 from driftc.codegen.frontends.keras.walk import layer as keras_layers
 from driftc.codegen.frontends.keras.walk import operation as keras_operations

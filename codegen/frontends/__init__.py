@@ -56,6 +56,6 @@ def load_model(path: Path, name: str | None = None, title: str | None = None) ->
         return read(f"{__name__}.{found}.load", formats()[found].FRAMEWORK, path, name, title)
     frontend = import_module(f"{__name__}.{found}.load")
     graph: Graph = frontend.load(path, name, title)
-    if all(operator.is_float for operator in graph.operators):
+    if graph.is_float:
         graph = frontend.compared(graph, path)
     return graph

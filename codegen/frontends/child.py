@@ -11,6 +11,7 @@ import os
 import pickle
 import struct
 import sys
+import tempfile
 from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -44,6 +45,7 @@ def _read(module: str, framework: str, folder: str, path: str, name: str | None,
         frontend = import_module(module)
         with contextlib.suppress(ImportError):  # said by the frontend itself
             import_module(framework)
+        tempfile.gettempdir()  # PyTorch asks for it, and Python finds it by writing a file
         _bound("RLIMIT_FSIZE", 0)  # from here on: compiled modules are kept as ever
         return frontend.load(Path(path), name, title)
     except DriftcError as error:

@@ -95,7 +95,7 @@ def quantize_file(
 
 
 def refuse_int8(graph: Graph) -> None:
-    if not all(operator.is_float for operator in graph.operators):
+    if not graph.is_float:
         raise UsageError(f"{graph.source}: is quantised already; --calibrate is for float models")
 
 

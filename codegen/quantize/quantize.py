@@ -36,9 +36,8 @@ def observed(graph: Graph) -> list[Tensor]:
 
 def quantize(graph: Graph, ranges: Mapping[str, Range]) -> Graph:
     """`ranges` holds what each of the `observed` tensors reaches, by its name."""
-    for operator in graph.operators:
-        if not operator.is_float:
-            raise ModelError(f"{graph.source}: {operator.name}: is not float; the model is quantised already, in part")
+    if not graph.is_float:
+        raise ModelError(f"{graph.source}: is not float; the model is quantised already, in part")
     alike = _Alike(graph)
     chosen = alike.quantizations(ranges)
     values: dict[str, Tensor] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from oracle import Kind, Oracle, interpret, load_bytes
 from driftc.codegen.evaluate import evaluate
 from driftc.codegen.frontends import load_model
 from driftc.codegen.graph import Graph
+from driftc.codegen.passes.fold import fold
 from driftc.codegen.passes.match import match_litert
 from driftc.codegen.quantize import calibration
 from driftc.codegen.quantize.post_training import Quantized, Settings, quantize_graph
@@ -23,6 +25,7 @@ from driftc.simulator.references import ReferenceRefused
 
 Array = NDArray[Any]
 SAMPLES = 24
+Function = Callable[[Any, Any, Any], Any]  # (torch, nn.functional, an image of [1, 4, 6, 5]) -> results
 ORACLES: dict[Kind, Oracle] = {"tflm": Oracle("tflm"), "ai_edge_litert": Oracle("ai_edge_litert")}
 
 
@@ -33,6 +36,16 @@ def imported(path: Path) -> Graph:
     (said,) = (match for match in found if match)
     assert 0 <= float(said[2]) <= 1e-4, graph.notes
     return graph
+
+
+def check_kept(graph: Graph, framework: str, norms: int) -> list[str]:
+    """The kinds of its operators; it equals the framework, with `norms` normalisations and no transpose."""
+    found = re.fullmatch(rf"imported: equals {framework} \S+ within (\S+) on 3 random inputs", graph.notes[-1])
+    assert found and 0 <= float(found[1]) <= 1e-4, graph.notes
+    assert kinds(graph).count("BATCH_NORMALIZATION") == norms
+    assert "TRANSPOSE" not in kinds(graph)
+    fold(graph).check()
+    return kinds(graph)
 
 
 def quantized(graph: Graph, spread: float = 1.0) -> Quantized:
@@ -87,6 +100,14 @@ def _same_bytes(model: bytes, samples: list[list[Array]], kind: Kind) -> bool:
         for index, array in interpret(run, sample).items():
             assert np.array_equal(array, theirs[index]), (kind, index, kinds(graph))
     return True
+
+
+def module_of(torch: Any, function: Function) -> Any:
+    class Part(torch.nn.Module):  # type: ignore[misc]
+        def forward(self, x: Any) -> Any:
+            return function(torch, torch.nn.functional, x)
+
+    return Part()
 
 
 def export_torch(module: Any, example: tuple[Any, ...], path: Path, opset: int = 17) -> Path:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from math import prod
 from typing import Any, Literal, NoReturn
 
 import numpy as np
 
-from driftc.codegen.errors import ModelError
+from driftc.codegen.errors import DriftcError, ModelError, fault
 from driftc.codegen.frontends.batch import batch_notes
 from driftc.codegen.graph import Graph
 from driftc.codegen.names import Names
 from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.elementwise.comparison import Comparison
+from driftc.codegen.operators.elementwise.logical import Logical
+from driftc.codegen.operators.elementwise.logical_not import LogicalNot
+from driftc.codegen.operators.movement.move import Move
+from driftc.codegen.operators.movement.view import View
 from driftc.codegen.tensor import Array, Shape, Tensor
 
 Pair = tuple[int, int]
@@ -36,6 +43,22 @@ class Core:
 
     def refuse(self, problem: str) -> NoReturn:
         raise ModelError(f"{self._graph.source}: {problem}")
+
+    @contextmanager
+    def reading(self, label: str, kind: str) -> Iterator[None]:
+        """Whatever is wrong within is said of this layer, by its name and kind."""
+        try:
+            yield
+        except DriftcError as error:
+            said = str(error).removeprefix(f"{self._graph.source}: ")
+            if not isinstance(error, ModelError) or f"'{label}' ({kind})" in said:
+                raise
+            problem = re.sub(rf"^'{re.escape(label)}(/[^']*)?': ", "", said)
+            raise ModelError(f"{self._graph.source}: '{label}' ({kind}): {problem}") from None
+        except MemoryError:
+            raise
+        except Exception as problem:  # of attributes and shapes that no translator thought of
+            self.refuse(f"'{label}' ({kind}): cannot be imported: {fault(problem)}")
 
     def input(self, label: str, shape: Sequence[int | None], dtype: np.dtype[Any] = FLOAT) -> Tensor:
         """An input of one sample; `shape` has the batch first. It may be int32: indices."""
@@ -89,10 +112,11 @@ class Core:
         inputs: Sequence[Tensor],
         count: int,
         output_shape: Shape = (),
-        dtype: np.dtype[Any] = FLOAT,
+        dtype: np.dtype[Any] | None = None,
         **attributes: Any,
     ) -> list[Tensor]:
-        """The `count` outputs of an operator that is appended."""
+        """The `count` outputs of an operator that is appended; `dtype` where the operator alone does not say it."""
+        dtype = dtype or _given(kind, inputs)
         outputs = (Tensor("", output_shape, dtype),) * count
         draft = kind(name="", inputs=tuple(inputs), outputs=outputs, label=label, **attributes)
         try:
@@ -118,3 +142,10 @@ class Core:
         if prod(shape) > LARGEST_TENSOR:
             self.refuse(f"'{label}': shape {list(shape)} is out of any sensible range")
         return Tensor(self._tensors.tensor(label, len(self._tensors.taken)), shape, dtype, label=label)
+
+
+def _given(kind: type[Operator], inputs: Sequence[Tensor]) -> np.dtype[Any]:
+    """The type of what an operator gives: truth values, what it only moves, else real values."""
+    if issubclass(kind, Comparison | Logical | LogicalNot):
+        return np.dtype(np.bool_)
+    return inputs[-1].dtype if issubclass(kind, Move | View) else FLOAT

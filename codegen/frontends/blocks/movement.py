@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
+import numpy as np
+
 from driftc.codegen.frontends.blocks.core import Around, Core, Padding, Pair
 from driftc.codegen.operators.attributes import same_padding
 from driftc.codegen.operators.movement.broadcast_to import BroadcastTo
@@ -13,6 +15,7 @@ from driftc.codegen.operators.movement.concatenation import Concatenation
 from driftc.codegen.operators.movement.depth_to_space import DepthToSpace
 from driftc.codegen.operators.movement.gather import Gather
 from driftc.codegen.operators.movement.mirror_pad import MirrorPad
+from driftc.codegen.operators.movement.move import Indices
 from driftc.codegen.operators.movement.pack import Pack
 from driftc.codegen.operators.movement.pad import Pad
 from driftc.codegen.operators.movement.reshape import Reshape
@@ -26,6 +29,8 @@ from driftc.codegen.operators.movement.unpack import Unpack
 from driftc.codegen.operators.resize.resize_bilinear import ResizeBilinear
 from driftc.codegen.operators.resize.resize_nearest_neighbor import ResizeNearestNeighbor
 from driftc.codegen.tensor import Array, Shape, Tensor
+
+GRIDS: tuple[tuple[str, ...], ...] = ((), ("half_pixel_centers",), ("align_corners",))  # of RESIZE_NEAREST_NEIGHBOR
 
 
 class Movement(Core):
@@ -188,6 +193,23 @@ class Movement(Core):
             align_corners=align_corners,
             half_pixel_centers=half_pixel_centers,
         )
+
+    def nearest(self, label: str, x: Tensor, places: tuple[Indices, Indices]) -> Tensor:
+        """The rows and pixels of an image at `places`: by a resize whose grid takes them, else piece by piece."""
+        self._need_image(label, x)
+        size = (len(places[0]), len(places[1]))
+        wanted = [range(n) for n in x.shape[1:3]]
+        if all(list(taken) == list(whole) for taken, whole in zip(places, wanted, strict=True)):
+            return x
+        for grid in GRIDS:
+            options: dict[str, Any] = dict.fromkeys(grid, True)
+            draft = ResizeNearestNeighbor(name="", inputs=(x,), outputs=(x,), size=size, **options)
+            if all(np.array_equal(a, b) for a, b in zip(draft.taken()[1:3], places, strict=True)):
+                return self.resize(label, x, size, **options)
+        for axis, taken in enumerate(places, 1):
+            if list(taken) != list(range(x.shape[axis])):
+                x = self.take(f"{label}/{'rows' if axis == 1 else 'pixels'}", x, taken.tolist(), axis)
+        return x
 
     def _padded(
         self, label: str, x: Tensor, kernel: Pair, stride: Pair, dilation: Pair, padding: Padding, fill: float | None

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from driftc.codegen.frontends.blocks.movement import Movement
+from driftc.codegen.operators.elementwise.abs import Abs
 from driftc.codegen.operators.elementwise.add import Add
 from driftc.codegen.operators.elementwise.maximum import Maximum
 from driftc.codegen.operators.elementwise.mul import Mul
@@ -73,22 +74,29 @@ class Normalization(Movement):
         """x over the root of its sum of squares, which is at least `smallest`."""
         if list(axes) == [len(x.shape) - 1] and smallest <= 1e-10:
             return self.add(L2Normalization, label, x)
-        _, factor = self._of_squares(label, x, axes, True, smallest)
+        _, factor = self._over_root(label, self._squares(label, x, axes, True), smallest)
         return self.add(Mul, label, x, factor)
 
-    def norm(self, label: str, x: Tensor, axes: Sequence[int], keep_dims: bool) -> Tensor:
-        """The root of the sum of squares, as s / sqrt(s): TFLite Micro has no SQRT in int8, but RSQRT."""
-        return self.add(Mul, label, *self._of_squares(label, x, axes, keep_dims, 1e-12))
+    def norm(self, label: str, x: Tensor, axes: Sequence[int], keep_dims: bool, order: int = 2) -> Tensor:
+        """The root of the sum of squares; with `order` 1, the sum of magnitudes."""
+        if order == 1:
+            magnitude = self.add(Abs, f"{label}/abs", x)
+            return self.add(Sum, label, magnitude, axes=tuple(sorted(axes)), keep_dims=keep_dims)
+        return self.root(label, self._squares(label, x, axes, keep_dims))
 
-    def _of_squares(
-        self, label: str, x: Tensor, axes: Sequence[int], keep_dims: bool, smallest: float
-    ) -> tuple[Tensor, Tensor]:
-        """The sum of squares, at least `smallest`, and one over its root."""
+    def root(self, label: str, x: Tensor) -> Tensor:
+        """As x / sqrt(x): TFLite Micro has no SQRT in int8, but RSQRT."""
+        return self.add(Mul, label, *self._over_root(label, x, 1e-12))
+
+    def _squares(self, label: str, x: Tensor, axes: Sequence[int], keep_dims: bool) -> Tensor:
         square = self.add(Mul, f"{label}/square", x, x)
-        total = self.add(Sum, f"{label}/sum", square, axes=tuple(sorted(axes)), keep_dims=keep_dims)
+        return self.add(Sum, f"{label}/sum", square, axes=tuple(sorted(axes)), keep_dims=keep_dims)
+
+    def _over_root(self, label: str, x: Tensor, smallest: float) -> tuple[Tensor, Tensor]:
+        """`x`, at least `smallest`, and one over its root."""
         floor = self.constant(f"{label}/smallest", np.full(1, smallest))
-        total = self.add(Maximum, f"{label}/above_0", total, floor)
-        return total, self.add(Rsqrt, f"{label}/factor", total)
+        x = self.add(Maximum, f"{label}/above_0", x, floor)
+        return x, self.add(Rsqrt, f"{label}/factor", x)
 
     def group_norm(self, label: str, x: Tensor, groups: int, epsilon: float) -> Tensor:
         """`standardized` over each of `groups` of the last axis, and over all axes between it and the batch."""

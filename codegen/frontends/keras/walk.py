@@ -57,7 +57,8 @@ class Walk:
             self.operations.add(kind, node.operation.name)
             return [None] * len(node.outputs)
         arguments, named = node.arguments.fill_in(found)
-        return _listed(operation.known[kind](self, node.operation, *arguments, **named))
+        with self.builder.reading(node.operation.name, kind):
+            return _listed(operation.known[kind](self, node.operation, *arguments, **named))
 
     def layer(self, found: Any, inputs: Sequence[Tensor], outputs: int = 1) -> list[Tensor | None]:
         """The outputs of one layer, which may be a model."""
@@ -69,7 +70,8 @@ class Walk:
             return [None] * outputs
         if getattr(found, "data_format", "channels_last") not in (None, "channels_last"):
             self.builder.refuse(f"layer '{found.name}' is channels_first; driftc reads channels_last")
-        return _listed(layer.known[kind](self, found, *inputs))
+        with self.builder.reading(found.name, kind):
+            return _listed(layer.known[kind](self, found, *inputs))
 
     def refuse(self, found: Any, problem: str) -> NoReturn:
         """Raise ModelError that names the layer."""

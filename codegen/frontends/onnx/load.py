@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -59,15 +60,18 @@ def import_model(onnx: Any, model: Any, builder: FloatBuilder) -> Graph:
     walk = Walk(onnx, model, builder)
     walk.run()
     graph = builder.graph([value.tensor for value in walk.outputs])
-    runner = session(onnx, model)
     number = onnx.helper.tensor_dtype_to_np_dtype
     kinds = {port.name: number(port.type.tensor_type.elem_type) for port in model.graph.input}
+
+    @cache
+    def runner() -> Any:
+        return session(onnx, model)
 
     def run(samples: Sequence[Array]) -> list[Array]:
         pairs = zip(samples, walk.inputs.items(), strict=True)
         feeds = {name: value.as_there(x).astype(kinds[name]) for x, (name, value) in pairs}
         try:
-            found = runner.run([output.name for output in model.graph.output], feeds)
+            found = runner().run([output.name for output in model.graph.output], feeds)
         except Exception as problem:  # whatever its operators raise
             said = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
             raise CannotRun(f"it does not run this model ({said}); onnxruntime is used where it is installed") from None

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from driftc.codegen.frontends.axes.value import Value
+from driftc.codegen.frontends.axes.window import same_around
 from driftc.codegen.frontends.builder import Pair
-from driftc.codegen.frontends.channels_first import ChannelsFirst, same_around
-from driftc.codegen.frontends.value import Value
+from driftc.codegen.frontends.channels_first import ChannelsFirst
 from driftc.codegen.tensor import Array
 
 if TYPE_CHECKING:
@@ -59,6 +60,11 @@ class Node:
         if name not in self.walk.values:
             self._refuse_input(f"input {place} '{name}' is not computed from an input")
         return self.walk.values[name]
+
+    def operand(self, place: int) -> Value | Array:
+        """Computed or constant."""
+        name = self.inputs[place]
+        return self.walk.constants[name] if name in self.walk.constants else self.value(place)
 
     def optional(self, place: int) -> Array | None:
         if place >= len(self.inputs) or not self.inputs[place]:

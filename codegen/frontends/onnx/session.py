@@ -24,6 +24,11 @@ def fix_batch(model: Any) -> dict[str, int | None]:
     return found
 
 
+def opset(model: Any) -> int:
+    """The version of ONNX's own operators."""
+    return max((listed.version for listed in model.opset_import if listed.domain in ("", "ai.onnx")), default=1)
+
+
 def session(onnx: Any, model: Any) -> Any:
     """ONNX Runtime where it is installed, else the reference of onnx itself, which is slow."""
     try:
@@ -38,7 +43,7 @@ def session(onnx: Any, model: Any) -> Any:
                 kept = [stored for stored in node.attribute if stored.name != "momentum"]
                 del node.attribute[:]
                 node.attribute.extend([*kept, onnx.helper.make_attribute("momentum", 1.0)])
-        return ReferenceEvaluator(plain, new_ops=[_log_softmax()])
+        return ReferenceEvaluator(plain, new_ops=[_log_softmax(), *(_old_softmax() if opset(model) < 13 else [])])
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
@@ -57,3 +62,19 @@ def _log_softmax() -> Any:
             return (below - np.log(np.exp(below).sum(axis=axis, keepdims=True)),)
 
     return LogSoftmax
+
+
+def _old_softmax() -> list[Any]:
+    """Softmax as it was before opset 13, over all axes from one on; the reference has the new one alone."""
+    import numpy as np
+    from onnx.reference.op_run import OpRun
+
+    class Softmax(OpRun):
+        op_domain = ""
+
+        def _run(self, x: Any, axis: int = 1) -> tuple[Any]:
+            flat = x.reshape(*x.shape[: axis % x.ndim], -1)
+            above = np.exp(flat - flat.max(axis=-1, keepdims=True))
+            return ((above / above.sum(axis=-1, keepdims=True)).reshape(x.shape),)
+
+    return [Softmax]

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from driftc.codegen.frontends.axes.value import Value
 from driftc.codegen.frontends.builder import FloatBuilder
 from driftc.codegen.frontends.channels_first import ChannelsFirst
 from driftc.codegen.frontends.constants import Constants
 from driftc.codegen.frontends.onnx.constant import foldable, folded, shape_of
 from driftc.codegen.frontends.onnx.node import Node, label_of
+from driftc.codegen.frontends.onnx.session import opset
 from driftc.codegen.frontends.translators import Missing, Translators
-from driftc.codegen.frontends.value import Value
 from driftc.codegen.tensor import Array
 
 CHANNELS_SECOND = frozenset(  # operators whose input has its channels on axis 1
@@ -37,6 +38,7 @@ class Walk:
             tensor.name: np.asarray(onnx.numpy_helper.to_array(tensor)) for tensor in model.graph.initializer
         }
         self.folder = Constants()
+        self.opset = opset(model)
         self.inputs: dict[str, Value] = {}
         self.outputs: list[Value] = []
         self.gates: dict[str, str] = {}  # output of a HardSigmoid -> its input
@@ -65,7 +67,8 @@ class Walk:
                     missing.add(node.kind, node.label)
                 unknown.update(proto.output)
                 continue
-            found = self.replaced.get(proto.output[0]) or operator.known[node.kind](node)
+            with self.builder.reading(node.label, node.kind):
+                found = self.replaced.get(proto.output[0]) or operator.known[node.kind](node)
             results = found if isinstance(found, list) else [found]
             self.values.update(zip(proto.output, results, strict=False))
         missing.refuse(self.builder.refuse)

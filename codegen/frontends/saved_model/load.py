@@ -30,6 +30,8 @@ def load(path: Path, name: str | None = None, title: str | None = None) -> Graph
     check(path, title)
     try:
         function, kept = _frozen(tensorflow, str(path))
+    except ModelError as problem:
+        raise ModelError(f"{title}: {problem}") from None
     except Exception as problem:  # whatever its parts raise
         raise ModelError(f"{title}: TensorFlow cannot read it: {first_line(problem)}") from None
     digest = hashlib.sha256((path / "saved_model.pb").read_bytes()).hexdigest()
@@ -59,7 +61,20 @@ def _frozen(tensorflow: Any, path: str) -> tuple[Any, Any]:
         return freeze(_through_session(tensorflow, path)), None
     if SIGNATURE not in loaded.signatures:
         raise ModelError(f"has no signature '{SIGNATURE}', but {', '.join(loaded.signatures) or 'none'}")
-    return freeze(loaded.signatures[SIGNATURE]), loaded
+    served = loaded.signatures[SIGNATURE]
+    _refuse_state(served.graph.as_graph_def())
+    return freeze(served), loaded
+
+
+def _refuse_state(served: Any) -> None:
+    """Raise ModelError where a variable is written: freezing would make a constant of it."""
+    for nodes in (served.node, *(function.node_def for function in served.library.function)):
+        for node in nodes:
+            if node.op.startswith("Assign"):
+                raise ModelError(
+                    f"not supported: {node.op} ('{node.name}') keeps state between inferences, which driftc "
+                    "reads in .tflite files; instead: an int8 .tflite of it, which TFLiteConverter makes"
+                )
 
 
 def _through_session(tensorflow: Any, path: str) -> Any:

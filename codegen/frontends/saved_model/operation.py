@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import numpy as np
+
 from driftc.codegen.frontends.builder import FloatBuilder, Padding, Pair
 from driftc.codegen.tensor import Array, Tensor
 
@@ -53,6 +55,12 @@ class Operation:
         if found is None:
             self._refuse_input(f"input {place} must be constant")
         return found
+
+    def operand(self, place: int) -> Tensor:
+        """Computed, with truth values as 1 and 0, or constant."""
+        if self.inputs[place] in self.walk.values:
+            return self.to.as_real(f"{self.label}/{place}", self.value(place))
+        return self.to.constant(f"{self.label}/constant", np.atleast_1d(self.constant(place)))
 
     def pair(self, name: str) -> Pair:
         values = self.node.get_attr(name)

@@ -70,7 +70,8 @@ class Walk:
             self.missing.add(kind, found.label)
             self.unknown.update(tensor.name for tensor in node.outputs)
             return
-        made = operation.known[kind](found)
+        with self.builder.reading(found.label, kind):
+            made = operation.known[kind](found)
         results = made if isinstance(made, list) else [made]
         self.values.update((tensor.name, x) for tensor, x in zip(node.outputs, results, strict=False))
 

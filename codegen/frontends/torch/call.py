@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from driftc.codegen.frontends.axes.value import Value
 from driftc.codegen.frontends.channels_first import ChannelsFirst
-from driftc.codegen.frontends.value import Value
 from driftc.codegen.tensor import Array
 
 if TYPE_CHECKING:
@@ -46,19 +46,24 @@ class Call:
         """The computed tensor that is the argument there."""
         return self.walk.value(self.args[place])
 
+    def operand(self, argument: Any) -> Value | Array:
+        """Computed or constant."""
+        found = self.walk.values.get(getattr(argument, "name", ""))
+        return found if isinstance(found, Value) else np.asarray(self.constant(argument))
+
     def array(self, argument: Any) -> Array | None:
         """A constant argument."""
         if argument is None:
             return None
         found = self.walk.values[argument.name] if hasattr(argument, "name") else np.asarray(argument)
         if not isinstance(found, np.ndarray):
-            self.walk.builder.refuse(f"'{argument}' must be constant")
+            self.refuse(f"'{argument}' must be constant")
         return found
 
     def constant(self, argument: Any) -> Array:
         found = self.array(argument)
         if found is None:
-            self.walk.builder.refuse("an operand is missing")
+            self.refuse("an operand is missing")
         return found
 
 

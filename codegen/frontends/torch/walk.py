@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from driftc.codegen.frontends.axes.value import Value
 from driftc.codegen.frontends.builder import FloatBuilder
 from driftc.codegen.frontends.channels_first import ChannelsFirst
 from driftc.codegen.frontends.torch.call import Call, kind_of
 from driftc.codegen.frontends.torch.constant import folded
 from driftc.codegen.frontends.translators import Missing, Translators
-from driftc.codegen.frontends.value import Value
 from driftc.codegen.tensor import Array
 
 operator: Translators[Callable[[Call], Value | list[Value]]] = Translators("driftc.codegen.frontends.torch.operators")
@@ -94,7 +94,8 @@ class Walk:
         if call.kind not in operator.known:
             missing.add(call.kind, call.label)
             return None
-        return operator.known[call.kind](call)
+        with self.builder.reading(call.label, call.kind):
+            return operator.known[call.kind](call)
 
     def label(self, node: Any) -> str:
         """The module's path where the operator came from one ('layer1.0.conv1'), once; else the node's name."""

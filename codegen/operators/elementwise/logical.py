@@ -43,6 +43,9 @@ class Logical(Broadcast):
         super().check()
         require_bool(self, *self.inputs, *self.outputs)
 
+    def check_float(self) -> None:
+        self.check()
+
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         return (np.asarray(self.ufunc(*inputs), np.bool_),)
 

@@ -40,6 +40,9 @@ class LogicalNot(Broadcast):
         super().check()
         require_bool(self, *self.inputs, *self.outputs)
 
+    def check_float(self) -> None:
+        self.check()
+
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         return (np.logical_not(inputs[0]),)
 

@@ -131,6 +131,10 @@ class Move(Operator):
                     "the same on both sides"
                 )
 
+    def check_float(self) -> None:
+        """Indices and truth values are moved in float models too."""
+        (super().check_float if self.outputs[0].dtype == np.float32 else self.check)()
+
     def table(self, key: str) -> Indices:
         """The constant `key`, which loops name."""
         return np.asarray(self.constants()[key], np.int64)

@@ -21,6 +21,7 @@ class Reshape(View):
     """The shape operand says what the output tensor says, which TFLite Micro takes; it is read where that is open."""
 
     codes = ("RESHAPE",)
+    dtypes = ("int8", "int32", "bool")
 
     @classmethod
     def from_tflite(cls, node: Node) -> Self:

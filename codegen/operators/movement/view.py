@@ -31,6 +31,10 @@ class View(Operator):
         if x.dtype != y.dtype or x.dtype.name not in self.dtypes:
             self.refuse(f"turns {x.dtype.name} into {y.dtype.name}; driftc compiles {' and '.join(self.dtypes)} here")
 
+    def check_float(self) -> None:
+        """Indices and truth values are moved in float models too."""
+        (super().check_float if self.outputs[0].dtype == np.float32 else self.check)()
+
     def channel_ranges(self, inputs: Sequence[Ranges]) -> Ranges | None:
         return repeated(self.inputs[0], self.outputs[0], inputs[0])
 

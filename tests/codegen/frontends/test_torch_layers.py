@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 from float_models import needs
-from imports import check_int8, export_torch, imported, kinds
+from imports import Function, check_int8, export_torch, imported, kinds, module_of
 
 from driftc.codegen.errors import ModelError
 from driftc.codegen.frontends import load_model
@@ -17,7 +16,6 @@ from driftc.codegen.frontends import load_model
 TORCH, ONNX = needs("torch", "torch"), needs("onnx", "onnx")
 FORMATS = [pytest.param("net.pt2", marks=TORCH), pytest.param("net.onnx", marks=[TORCH, ONNX])]
 pytestmark = pytest.mark.filterwarnings("ignore")
-Function = Callable[[Any, Any, Any], Any]  # (torch, nn.functional, an image of [1, 4, 6, 5]) -> results
 
 # Name -> what is computed, operators that must be there.
 PARTS: dict[str, tuple[Function, set[str]]] = {
@@ -85,14 +83,6 @@ PARTS: dict[str, tuple[Function, set[str]]] = {
     ),
     "repeated": (lambda t, F, x: x[:, :1].expand(1, 4, 6, 5) + x.mean(1, keepdim=True).repeat(1, 4, 1, 1), {"MEAN"}),
 }
-
-
-def module_of(torch: Any, function: Function) -> Any:
-    class Part(torch.nn.Module):  # type: ignore[misc]
-        def forward(self, x: Any) -> Any:
-            return function(torch, torch.nn.functional, x)
-
-    return Part()
 
 
 @pytest.mark.parametrize("file", FORMATS)

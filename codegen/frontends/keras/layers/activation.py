@@ -5,11 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from driftc.codegen.frontends.keras.walk import Walk, layer, values
+from driftc.codegen.operators.elementwise.greater_equal import GreaterEqual
 from driftc.codegen.operators.elementwise.mul import Mul
+from driftc.codegen.operators.elementwise.sub import Sub
 from driftc.codegen.tensor import Tensor
 
 NAMES = {"hard_silu": "hard_swish", "swish": "silu"}  # Keras' -> the builder's
-ALPHAS = {"celu": 1.0, "elu": 1.0, "leaky_relu": 0.2, "soft_shrink": 0.5, "squareplus": 4.0}  # as functions by name
+ALPHAS = {  # as functions by name
+    "celu": 1.0,
+    "elu": 1.0,
+    "hard_shrink": 0.5,
+    "leaky_relu": 0.2,
+    "soft_shrink": 0.5,
+    "squareplus": 4.0,
+}
 
 
 @layer("Activation")
@@ -36,10 +45,13 @@ def gated(walk: Walk, label: str, x: Tensor, axis: int) -> Tensor:
 
 @layer("ReLU")
 def relu(walk: Walk, of: Any, x: Tensor) -> Tensor:
-    """Without a threshold."""
     limit, slope, threshold = of.max_value, float(of.negative_slope or 0), float(of.threshold or 0)
-    if threshold != 0:
-        walk.refuse(of, f"threshold {threshold:g} is not supported")
+    if threshold != 0:  # slope (x - threshold) below it
+        to = walk.builder
+        kept = to.clip(f"{of.name}/kept", x, None, limit)
+        line = to.with_number(f"{of.name}/line", Mul, to.with_number(f"{of.name}/down", Sub, x, threshold), slope)
+        above = to.compared(f"{of.name}/above", GreaterEqual, x, threshold)
+        return to.select(of.name, above, kept, line if slope else 0.0)
     if slope:
         x = walk.builder.activation(of.name if limit is None else f"{of.name}/leaky", x, "leaky_relu", slope)
     return walk.builder.clip(of.name, x, None if slope else 0.0, limit) if limit is not None or not slope else x
@@ -62,6 +74,17 @@ def leaky_relu(walk: Walk, of: Any, x: Tensor) -> Tensor:
 
 @layer("Softmax")
 def softmax(walk: Walk, of: Any, x: Tensor) -> Tensor:
-    if of.axis not in (-1, len(x.shape) - 1):
-        walk.builder.refuse(f"layer '{of.name}': softmax along axis {of.axis}; driftc reads the last")
-    return walk.builder.activation(of.name, x, "softmax")
+    """Along one axis."""
+    axis = of.axis[0] if isinstance(of.axis, list | tuple) and len(of.axis) == 1 else of.axis
+    if not isinstance(axis, int):
+        walk.refuse(of, f"along axes {axis}; driftc reads one: Reshape before it")
+    return along(walk, of.name, x, axis, "softmax")
+
+
+def along(walk: Walk, label: str, x: Tensor, axis: int, name: str) -> Tensor:
+    """A softmax along any axis, which is brought to the end for it."""
+    axis %= len(x.shape)
+    order = [*(n for n in range(len(x.shape)) if n != axis), axis]
+    back = [order.index(n) for n in range(len(order))]
+    y = walk.builder.activation(label, walk.builder.transpose(f"{label}/last", x, order), name)
+    return walk.builder.transpose(f"{label}/back", y, back)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from driftc.codegen.frontends.axes.value import Value, in_order
+from driftc.codegen.frontends.channels_first import ChannelsFirst
 from driftc.codegen.frontends.keras.layers.activation import activated
 from driftc.codegen.frontends.keras.walk import Walk, bias, layer, padding, pair, values
 from driftc.codegen.tensor import Array, Tensor
@@ -79,6 +81,26 @@ def conv_1d_transpose(walk: Walk, of: Any, x: Tensor) -> Tensor:
 @layer("Dense")
 def dense(walk: Walk, of: Any, x: Tensor) -> Tensor:
     return activated(walk, of, walk.builder.dense(of.name, x, values(of.kernel).T, bias(of)))
+
+
+@layer("EinsumDense")
+def einsum_dense(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    """A letter an axis, none twice in one operand."""
+    y = einsum(walk, f"{of.name}/product" if of.bias is not None else of.name, of.equation, [x, values(of.kernel)])
+    if of.bias is not None:
+        y = walk.builder.affine(of.name, y, np.ones(1), values(of.bias))
+    return activated(walk, of, y)
+
+
+def einsum(walk: Walk, label: str, equation: str, operands: Sequence[Tensor | Array]) -> Tensor:
+    """Of tensors and constants."""
+    to = ChannelsFirst(walk.builder)
+    given = [Value(x, in_order(len(x.shape))) if isinstance(x, Tensor) else x for x in operands]
+    letters = "".join(letter for letter in "BNZYXWVUTS" if letter not in equation)
+    term = equation.partition("->")[0].split(",")[0]
+    rest = len(operands[0].shape) - len(term.replace("...", ""))
+    y = to.einsum(label, equation.replace("...", letters[:rest]), given)
+    return to.plain(f"{label}/order", y)
 
 
 def as_image(walk: Walk, of: Any, x: Tensor, apply: Callable[[Walk, Any, Tensor], Tensor]) -> Tensor:

@@ -45,23 +45,18 @@ def global_max(walk: Walk, of: Any, x: Tensor) -> Tensor:
 
 @layer("AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D")
 def adaptive_average(walk: Walk, of: Any, x: Tensor) -> Tensor:
-    """Where the size divides."""
     return _adaptive(walk, of, x, "average")
 
 
 @layer("AdaptiveMaxPooling1D", "AdaptiveMaxPooling2D")
 def adaptive_max(walk: Walk, of: Any, x: Tensor) -> Tensor:
-    """Where the size divides."""
     return _adaptive(walk, of, x, "max")
 
 
 def _adaptive(walk: Walk, of: Any, x: Tensor, kind: Literal["max", "average"]) -> Tensor:
-    wanted = of.output_size if isinstance(of.output_size, list | tuple) else [of.output_size] * (len(x.shape) - 2)
-    extents = x.shape[1:-1]
-    if any(n % int(m) for n, m in zip(extents, wanted, strict=True)):
-        walk.refuse(of, f"{list(extents)} do not divide into {list(wanted)} equal windows")
-    window = [n // int(m) for n, m in zip(extents, wanted, strict=True)]
-    rows, pixels = window if len(window) == 2 else (1, window[0])
+    size = of.output_size if isinstance(of.output_size, list | tuple) else [of.output_size] * (len(x.shape) - 2)
+    wanted = [int(n) for n in size]
+    rows, pixels = wanted if len(wanted) == 2 else (1, wanted[0])
     image = walk.builder.reshape(f"{of.name}/image", x, (1, *((1,) * (4 - len(x.shape))), *x.shape[1:]))
-    y = walk.builder.pool(of.name, image, kind, (rows, pixels), (rows, pixels), "valid")
-    return walk.builder.reshape(f"{of.name}/steps", y, (1, *(int(m) for m in wanted), x.shape[-1]))
+    y = walk.builder.adaptive(of.name, image, kind, (rows, pixels))
+    return walk.builder.reshape(f"{of.name}/steps", y, (1, *wanted, x.shape[-1]))

@@ -7,16 +7,24 @@ from typing import Any
 from driftc.codegen.frontends.keras.walk import Walk, layer, pair, values
 from driftc.codegen.tensor import Tensor
 
-AUGMENTATIONS = ("Brightness", "Contrast", "Flip", "Rotation", "Translation", "Zoom")
+AUGMENTATIONS = (
+    *("Brightness", "ColorDegeneration", "ColorJitter", "Contrast", "ElasticTransform", "Erasing", "Flip"),
+    *("GaussianBlur", "Grayscale", "Hue", "Invert", "Perspective", "Posterization", "Rotation", "Saturation"),
+    *("Sharpness", "Shear", "Translation", "Zoom"),
+)
 
 
 @layer(
     "ActivityRegularization",
     "AlphaDropout",
+    "AugMix",
+    "CutMix",
     "Dropout",
     "GaussianDropout",
     "GaussianNoise",
     "Identity",
+    "MixUp",
+    "RandAugment",
     "SpatialDropout1D",
     "SpatialDropout2D",
     *(f"Random{kind}" for kind in AUGMENTATIONS),

@@ -4,21 +4,35 @@ from __future__ import annotations
 
 from typing import Any
 
-from driftc.codegen.frontends.keras.layers.activation import gated
+from driftc.codegen.frontends.keras.layers.activation import along, gated
 from driftc.codegen.frontends.keras.walk import Walk, operation
+from driftc.codegen.operators.elementwise.mul import Mul
 from driftc.codegen.tensor import Tensor
 
 NAMES = {  # the classes behind keras.ops -> the builder's
     "Absolute": "abs",
     "Abs": "abs",
+    "Ceil": "ceil",
+    "Cos": "cos",
+    "Cosh": "cosh",
     "Exp": "exponential",
+    "Exp2": "exp2",
+    "Expm1": "expm1",
+    "Fabs": "abs",
+    "Floor": "floor",
     "HardSigmoid": "hard_sigmoid",
     "HardTanh": "hard_tanh",
     "Log": "log",
+    "Log10": "log10",
+    "Log1p": "log1p",
+    "Log2": "log2",
     "LogSigmoid": "log_sigmoid",
     "Reciprocal": "reciprocal",
     "Rsqrt": "rsqrt",
     "Selu": "selu",
+    "Sign": "sign",
+    "Sin": "sin",
+    "Sinh": "sinh",
     "Softplus": "softplus",
     "Softsign": "softsign",
     "SparsePlus": "sparse_plus",
@@ -31,6 +45,7 @@ NAMES = {  # the classes behind keras.ops -> the builder's
     "Sigmoid": "sigmoid",
     "Silu": "silu",
     "Tanh": "tanh",
+    "Trunc": "trunc",
 }
 
 
@@ -59,6 +74,25 @@ def soft_shrink(walk: Walk, of: Any, x: Tensor) -> Tensor:
     return walk.builder.activation(of.name, x, "soft_shrink", float(of.threshold))
 
 
+@operation("HardShrink")
+def hard_shrink(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    return walk.builder.activation(of.name, x, "hard_shrink", float(of.threshold))
+
+
+@operation("Threshold")
+def threshold(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    return walk.builder.threshold(of.name, x, float(of.threshold), float(of.default_value))
+
+
+@operation("Round")
+def rounded(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    factor = 10.0**of.decimals
+    if factor == 1:
+        return walk.builder.activation(of.name, x, "round")
+    y = walk.builder.activation(f"{of.name}/round", walk.builder.with_number(f"{of.name}/up", Mul, x, factor), "round")
+    return walk.builder.with_number(of.name, Mul, y, 1 / factor)
+
+
 @operation("Squareplus")
 def squareplus(walk: Walk, of: Any, x: Tensor) -> Tensor:
     return walk.builder.activation(of.name, x, "squareplus", float(of.b))
@@ -71,10 +105,10 @@ def leaky_relu(walk: Walk, of: Any, x: Tensor) -> Tensor:
 
 @operation("LogSoftmax", "Softmax")
 def softmax(walk: Walk, of: Any, x: Tensor) -> Tensor:
-    """Along the last axis."""
-    if of.axis % len(x.shape) != len(x.shape) - 1:
-        walk.refuse(of, f"softmax along axis {of.axis}; driftc reads the last")
-    return walk.builder.activation(of.name, x, "softmax" if type(of).__name__ == "Softmax" else "log_softmax")
+    """Along one axis."""
+    if not isinstance(of.axis, int):
+        walk.refuse(of, f"along axes {of.axis}; driftc reads one: reshape before it")
+    return along(walk, of.name, x, of.axis, "softmax" if type(of).__name__ == "Softmax" else "log_softmax")
 
 
 @operation("Clip")

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from driftc.codegen.frontends.keras.layers.convolution import einsum
 from driftc.codegen.frontends.keras.walk import Walk, operation
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.elementwise.add import Add
@@ -39,12 +40,12 @@ def divide(walk: Walk, of: Any, a: Any, b: Any) -> Tensor:
     return _binary(walk, of, Mul, a, 1 / np.asarray(b, np.float64))
 
 
-@operation("Maximum")
+@operation("Fmax", "Maximum")
 def maximum(walk: Walk, of: Any, a: Any, b: Any) -> Tensor:
     return _binary(walk, of, Maximum, a, b)
 
 
-@operation("Minimum")
+@operation("Fmin", "Minimum")
 def minimum(walk: Walk, of: Any, a: Any, b: Any) -> Tensor:
     return _binary(walk, of, Minimum, a, b)
 
@@ -77,9 +78,44 @@ def matmul(walk: Walk, of: Any, a: Any, b: Any) -> Tensor:
     return walk.builder.matmul(of.name, a, b)
 
 
+@operation("FloorDivide")
+def floor_divide(walk: Walk, of: Any, a: Any, b: Any) -> Tensor:
+    x, y = operands(walk, of, a, b)
+    return walk.builder.activation(of.name, walk.builder.binary(f"{of.name}/quotient", Div, x, y), "floor")
+
+
+@operation("Deg2rad", "Rad2deg")
+def angle(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    factor = np.pi / 180
+    return _binary(walk, of, Mul, x, factor if type(of).__name__ == "Deg2rad" else 1 / factor)
+
+
+@operation("Logaddexp")
+def log_add_exp(walk: Walk, of: Any, a: Any, b: Any) -> Tensor:
+    """max(a, b) + log(1 + e^-|a - b|)."""
+    to, (x, y) = walk.builder, operands(walk, of, a, b)
+    apart = to.activation(f"{of.name}/abs", to.binary(f"{of.name}/apart", Sub, x, y), "abs")
+    rest = to.activation(f"{of.name}/rest", to.with_number(f"{of.name}/negated", Mul, apart, -1.0), "exponential")
+    largest = to.binary(f"{of.name}/largest", Maximum, x, y)
+    return to.binary(of.name, Add, largest, to.activation(f"{of.name}/log", rest, "log1p"))
+
+
+@operation("Einsum")
+def einstein(walk: Walk, of: Any, *given: Any) -> Tensor:
+    """Of one or two operands, a letter an axis."""
+    return einsum(walk, of.name, of.subscripts, [x if isinstance(x, Tensor) else np.asarray(x) for x in given])
+
+
 def _binary(walk: Walk, of: Any, kind: type[Operator], a: Any, b: Any) -> Tensor:
-    operands = [
-        x if isinstance(x, Tensor) else walk.builder.constant(f"{of.name}/constant", np.atleast_1d(np.asarray(x)))
-        for x in (a, b)
+    x, y = operands(walk, of, a, b)
+    return walk.builder.binary(of.name, kind, x, y)
+
+
+def operands(walk: Walk, of: Any, *given: Any) -> list[Tensor]:
+    """Tensors of real values: numbers become constants, truth values 1 and 0."""
+    return [
+        walk.builder.as_real(f"{of.name}/{place}", x)
+        if isinstance(x, Tensor)
+        else walk.builder.constant(f"{of.name}/constant", np.atleast_1d(np.asarray(x)))
+        for place, x in enumerate(given)
     ]
-    return walk.builder.binary(of.name, kind, operands[0], operands[1])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from driftc.codegen.frontends.keras.walk import Walk, operation
+from driftc.codegen.operators.elementwise.sub import Sub
 from driftc.codegen.tensor import Tensor
 
 operation.leave_out("keras.ops.concatenate with an axis", "Append", "Dstack", "Hstack", "Vstack")
@@ -17,11 +18,11 @@ operation.leave_out("keras.layers.Flatten, which keeps the batch", "Ravel")
 
 @operation("Cast", "ConvertToTensor", "Copy", "SaturateCast", "StopGradient", "View")
 def unchanged(walk: Walk, of: Any, x: Tensor, *_: Any, **__: Any) -> Tensor:
-    """To float32 or float16."""
+    """To real values."""
     kind = getattr(of, "dtype", None) or "float32"
-    if str(kind) not in ("float32", "float16", "bfloat16"):
+    if str(kind) not in ("float32", "float16", "bfloat16") and not (str(kind) == "bool" and x.dtype == np.bool_):
         walk.refuse(of, f"to {kind}; driftc computes real values")
-    return x
+    return walk.builder.as_real(of.name, x) if type(of).__name__ in ("Cast", "SaturateCast") and kind != "bool" else x
 
 
 @operation("GetItem")
@@ -107,6 +108,69 @@ def split(walk: Walk, of: Any, x: Tensor) -> list[Tensor]:
 def flip(walk: Walk, of: Any, x: Tensor) -> Tensor:
     axes = range(len(x.shape)) if of.axis is None else np.atleast_1d(of.axis)
     return walk.builder.flip(of.name, x, [int(axis) % len(x.shape) for axis in axes])
+
+
+@operation("Fliplr", "Flipud")
+def flip_one(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    """Left and right."""
+    if type(of).__name__ == "Flipud":
+        walk.refuse(of, "turns the batch around; driftc compiles for one sample: flip another axis")
+    return walk.builder.flip(of.name, x, [1])
+
+
+@operation("Roll")
+def roll(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    """Along axes that are named."""
+    if of.axis is None:
+        walk.refuse(of, "rolls all elements as one row; name the axes")
+    pairs = list(zip(np.atleast_1d(of.shift), np.atleast_1d(of.axis), strict=True))
+    for number, (shift, axis) in enumerate(pairs, 1):
+        axis = int(axis) % len(x.shape)
+        places = np.roll(np.arange(x.shape[axis]), int(shift)).tolist()
+        x = walk.builder.take(of.name if number == len(pairs) else f"{of.name}/{number}", x, places, axis)
+    return x
+
+
+@operation("Diff")
+def diff(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    """Of each element and the one before it."""
+    axis = of.axis % len(x.shape)
+    for number in range(1, int(of.n) + 1):
+        whole, n = [range(extent) for extent in x.shape], x.shape[axis]
+        label = of.name if number == of.n else f"{of.name}/{number}"
+        later, earlier = (
+            walk.builder.slice(f"{label}/{name}", x, [*whole[:axis], taken, *whole[axis + 1 :]])
+            for name, taken in (("later", range(1, n)), ("earlier", range(n - 1)))
+        )
+        x = walk.builder.binary(label, Sub, later, earlier)
+    return x
+
+
+@operation("Slice")
+def cut(walk: Walk, of: Any, x: Tensor, starts: Any) -> Tensor:
+    """With constant starts."""
+    if isinstance(starts, Tensor):
+        walk.refuse(of, "begins where a tensor says; driftc reads constant starts")
+    found = [int(n) for n in np.asarray(starts)]
+    return walk.builder.slice(
+        of.name, x, [range(a, a + int(n)) for a, n in zip(found, (1, *of.shape[1:]), strict=True)]
+    )
+
+
+@operation("AveragePool", "MaxPool")
+def pool(walk: Walk, of: Any, x: Tensor) -> Tensor:
+    """Over one axis or two."""
+    count = len(x.shape) - 2
+    if count not in (1, 2) or of.data_format not in (None, "channels_last"):
+        walk.refuse(of, "driftc pools one axis or two, channels last")
+    kernel, stride = (
+        [int(n) for n in np.broadcast_to(part, count)] for part in (of.pool_size, of.strides or of.pool_size)
+    )
+    size, step = ((part[0], part[1]) if count == 2 else (1, part[0]) for part in (kernel, stride))
+    image = walk.builder.reshape(f"{of.name}/image", x, (1, *((1,) * (2 - count)), *x.shape[1:]))
+    kind: Literal["max", "average"] = "max" if type(of).__name__ == "MaxPool" else "average"
+    y = walk.builder.pool(of.name, image, kind, size, step, "same" if of.padding == "same" else "valid")
+    return y if count == 2 else walk.builder.reshape(f"{of.name}/steps", y, (1, *y.shape[2:]))
 
 
 @operation("Take")

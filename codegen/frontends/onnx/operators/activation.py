@@ -6,24 +6,31 @@ from dataclasses import replace
 
 import numpy as np
 
+from driftc.codegen.frontends.axes.value import Value
 from driftc.codegen.frontends.onnx.node import Node
 from driftc.codegen.frontends.onnx.walk import operator
-from driftc.codegen.frontends.value import Value
 
 NAMES = {  # ONNX's -> the builder's
     "Abs": "abs",
+    "Ceil": "ceil",
+    "Cos": "cos",
+    "Cosh": "cosh",
     "Exp": "exponential",
+    "Floor": "floor",
     "HardSwish": "hard_swish",
     "Log": "log",
     "Mish": "mish",
     "Reciprocal": "reciprocal",
     "Relu": "relu",
+    "Round": "round",
     "Selu": "selu",
     "Sigmoid": "sigmoid",
+    "Sign": "sign",
+    "Sin": "sin",
+    "Sinh": "sinh",
     "Softplus": "softplus",
     "Softsign": "softsign",
     "Sqrt": "sqrt",
-    "Swish": "silu",
     "Tanh": "tanh",
 }
 
@@ -42,6 +49,26 @@ def leaky_relu(node: Node) -> Value:
 def elu(node: Node) -> Value:
     alpha = float(node.attribute("alpha", 1.0))
     return node.to.activation(node.label, node.value(0), node.kind.lower(), alpha)
+
+
+@operator("Swish", "com.microsoft.QuickGelu")
+def swish(node: Node) -> Value:
+    alpha = float(node.attribute("alpha", 1.0 if node.kind == "Swish" else 1.702))
+    return node.to.activation(node.label, node.value(0), "silu" if alpha == 1 else "quick_gelu", alpha)
+
+
+@operator("ThresholdedRelu")
+def thresholded_relu(node: Node) -> Value:
+    return node.to.activation(node.label, node.value(0), "thresholded_relu", float(node.attribute("alpha", 1.0)))
+
+
+@operator("Shrink")
+def shrink(node: Node) -> Value:
+    """Hard, with bias 0; or soft, where the bias is lambd."""
+    limit, bias = float(node.attribute("lambd", 0.5)), float(node.attribute("bias", 0.0))
+    if bias not in (0.0, limit) or limit < 0:
+        node.refuse(f"has lambd {limit:g} and bias {bias:g}; driftc reads a bias of 0 (hard) or of lambd (soft)")
+    return node.to.activation(node.label, node.value(0), "soft_shrink" if bias else "hard_shrink", limit)
 
 
 @operator("Gelu")
@@ -67,7 +94,12 @@ def clip(node: Node) -> Value:
 @operator("LogSoftmax", "Softmax")
 def softmax(node: Node) -> Value:
     name = "softmax" if node.kind == "Softmax" else "log_softmax"
-    return node.to.softmax(node.label, node.value(0), int(node.attribute("axis", -1)), name)
+    x, together = node.value(0), node.walk.opset < 13  # then over all axes from this one on
+    axis = int(node.attribute("axis", 1 if together else -1)) % x.rank
+    if together and any(n > 1 for n in x.shape[axis + 1 :]):
+        flat = node.to.reshape(f"{node.label}/flat", x, (*x.shape[:axis], -1))
+        return node.to.reshape(node.label, node.to.softmax(node.label, flat, axis, name), x.shape)
+    return node.to.softmax(node.label, x, axis, name)
 
 
 @operator("HardSigmoid")

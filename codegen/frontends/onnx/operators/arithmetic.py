@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from driftc.codegen.frontends.axes.value import Value
 from driftc.codegen.frontends.onnx.node import Node
 from driftc.codegen.frontends.onnx.walk import operator
-from driftc.codegen.frontends.value import Value
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.elementwise.add import Add
 from driftc.codegen.operators.elementwise.div import Div
@@ -66,21 +66,10 @@ def power(node: Node) -> Value:
     return node.to.power(node.label, node.value(0), float(exponent[0]))
 
 
-@operator("Where")
-def where(node: Node) -> Value:
-    """By a constant condition."""
-    kept = node.constant(0).astype(np.float32)
-    values: list[Value] = []
-    offset = np.zeros(1, np.float32)
-    for place, mask in ((1, kept), (2, 1 - kept)):
-        if node.inputs[place] in node.walk.constants:
-            offset = np.where(mask > 0, node.constant(place), np.float32(0))
-        else:
-            label = f"{node.label}/{place}"
-            values.append(node.to.binary_constant(label, Mul, node.value(place), mask, first=False))
-    if len(values) == 2:
-        return node.to.binary(node.label, Add, values[0], values[1])
-    return node.to.binary_constant(node.label, Add, values[0], offset, first=False)
+@operator("Mean")
+def mean(node: Node) -> Value:
+    count = np.full(1, 1 / len(node.inputs))
+    return node.to.binary_constant(node.label, Mul, _chain(node, Add), count, first=False)
 
 
 @operator("Div")
@@ -94,7 +83,7 @@ def div(node: Node) -> Value:
 
 
 def _chain(node: Node, kind: type[Operator]) -> Value:
-    """Two at a time; constants last."""
+    """Two at a time; constants last. One alone is what it is."""
     found, *values = [node.walk.values[name] for name in node.inputs if name in node.walk.values]
     constants = [node.walk.constants[name] for name in node.inputs if name in node.walk.constants]
     for number, value in enumerate(values, 2):

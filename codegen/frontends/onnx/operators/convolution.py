@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from driftc.codegen.frontends.axes.value import Value
 from driftc.codegen.frontends.onnx.node import Node
 from driftc.codegen.frontends.onnx.walk import operator
-from driftc.codegen.frontends.value import Value
+from driftc.codegen.operators.elementwise.add import Add
+from driftc.codegen.operators.elementwise.mul import Mul
 from driftc.codegen.tensor import Array
 
 
@@ -46,15 +48,37 @@ def conv_transpose(node: Node) -> Value:
 
 @operator("Gemm")
 def gemm(node: Node) -> Value:
-    """Of an input and a constant matrix."""
-    weights = node.constant(1) * float(node.attribute("alpha", 1.0))
+    """Of an input and a matrix, which is best constant."""
+    alpha, beta = (float(node.attribute(name, 1.0)) for name in ("alpha", "beta"))
     if node.attribute("transA", 0):
         node.refuse("is Gemm of a transposed input; export it as a Transpose and a MatMul")
-    bias = node.optional(2)
+    if node.inputs[1] not in node.walk.constants:
+        return _product(node, alpha, beta)
+    weights, bias = node.constant(1) * alpha, node.optional(2)
     matrix = weights if node.attribute("transB", 0) else weights.T
     if bias is not None:
-        bias = np.broadcast_to(bias.reshape(-1) * float(node.attribute("beta", 1.0)), (matrix.shape[0],))
+        bias = np.broadcast_to(bias.reshape(-1) * beta, (matrix.shape[0],))
     return node.to.dense(node.label, node.value(0), matrix, bias)
+
+
+def _product(node: Node, alpha: float, beta: float) -> Value:
+    """Gemm of two computed matrices."""
+    b = node.value(1)
+    b = node.to.transpose(f"{node.label}/turned", b, (1, 0)) if node.attribute("transB", 0) else b
+    y = node.to.matmul(node.label, node.value(0), b)
+    y = node.to.reshape(f"{node.label}/matrix", y, y.shape[1:]) if y.rank == 3 else y
+    if alpha != 1:
+        y = node.to.binary_constant(f"{node.label}/alpha", Mul, y, np.full(1, alpha), first=False)
+    if len(node.inputs) < 3 or not node.inputs[2]:
+        return y
+    return node.to.binary_constant(f"{node.label}/bias", Add, y, np.atleast_1d(node.constant(2)) * beta, first=False)
+
+
+@operator("Einsum")
+def einsum(node: Node) -> Value:
+    """Of one or two operands, a letter an axis."""
+    operands = [node.operand(place) for place in range(len(node.inputs))]
+    return node.to.einsum(node.label, node.attribute("equation", b"").decode(), operands)
 
 
 @operator("MatMul")

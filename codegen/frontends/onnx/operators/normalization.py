@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from driftc.codegen.frontends.axes.value import Value
 from driftc.codegen.frontends.onnx.node import Node
+from driftc.codegen.frontends.onnx.operators.pooling import order_of
 from driftc.codegen.frontends.onnx.walk import operator
-from driftc.codegen.frontends.value import Value
 
 
 @operator("BatchNormalization")
@@ -32,6 +33,20 @@ def rms_norm(node: Node) -> Value:
     axes = range(int(node.attribute("axis", -1)) % x.rank, x.rank)
     epsilon = float(node.attribute("epsilon", 1e-5))
     return node.to.layer_norm(node.label, x, axes, node.constant(1), None, epsilon, centred=False)
+
+
+@operator("MeanVarianceNormalization")
+def mean_variance(node: Node) -> Value:
+    """Over axes beside the batch, which is 1."""
+    x = node.value(0)
+    axes = [int(axis) for axis in node.attribute("axes", [0, 2, 3]) if int(axis) % x.rank]
+    return node.to.layer_norm(node.label, x, axes, None, None, 1e-9)
+
+
+@operator("LpNormalization")
+def unit(node: Node) -> Value:
+    """Of order 1 or 2."""
+    return node.to.unit(node.label, node.value(0), int(node.attribute("axis", -1)), order_of(node))
 
 
 @operator("InstanceNormalization")

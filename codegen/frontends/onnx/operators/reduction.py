@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from driftc.codegen.frontends.axes.pooling import Reduction
+from driftc.codegen.frontends.axes.value import Value
 from driftc.codegen.frontends.onnx.node import Node
 from driftc.codegen.frontends.onnx.walk import operator
-from driftc.codegen.frontends.value import Value
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.elementwise.mul import Mul
 from driftc.codegen.operators.reduction.arg_max import ArgMax
@@ -33,11 +36,25 @@ def sum_of_squares(node: Node) -> Value:
     return _reduced(node, Sum, node.label, node.to.binary(f"{node.label}/square", Mul, x, x))
 
 
-@operator("ReduceL2")
+@operator("ReduceL1", "ReduceL2")
 def norm(node: Node) -> Value:
-    x = node.value(0)
-    axes = node.integers(1, "axes") or list(range(x.rank))
-    return node.to.norm(node.label, x, axes, bool(node.attribute("keepdims", 1)))
+    return _along(node, partial(node.to.builder.norm, order=1 if node.kind == "ReduceL1" else 2))
+
+
+@operator("ReduceProd")
+def product(node: Node) -> Value:
+    """Of up to 32 elements."""
+    return _along(node, node.to.builder.product)
+
+
+@operator("ReduceLogSumExp")
+def log_sum_exp(node: Node) -> Value:
+    return _along(node, node.to.builder.log_sum_exp)
+
+
+@operator("ReduceLogSum")
+def log_sum(node: Node) -> Value:
+    return node.to.activation(node.label, _reduced(node, Sum, f"{node.label}/sum", node.value(0)), "log")
 
 
 @operator("ArgMax", "ArgMin")
@@ -58,7 +75,14 @@ def cumsum(node: Node) -> Value:
 
 
 def _reduced(node: Node, kind: type[Operator], label: str, x: Value) -> Value:
+    return _along(node, partial(node.to.builder.reduce, kind), label, x)
+
+
+def _along(node: Node, reduce: Reduction, label: str = "", x: Value | None = None) -> Value:
+    x = x or node.value(0)
     axes = node.integers(1, "axes")
     if not axes and node.attribute("noop_with_empty_axes", 0):
         return x
-    return node.to.reduce(kind, label, x, axes or list(range(x.rank)), bool(node.attribute("keepdims", 1)))
+    return node.to.along(
+        label or node.label, x, axes or list(range(x.rank)), bool(node.attribute("keepdims", 1)), reduce
+    )

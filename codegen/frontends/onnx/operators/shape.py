@@ -6,17 +6,25 @@ from math import prod
 
 import numpy as np
 
+from driftc.codegen.frontends.axes.value import Value
 from driftc.codegen.frontends.onnx.node import Node
 from driftc.codegen.frontends.onnx.walk import operator
-from driftc.codegen.frontends.value import Value
 
 
-@operator("Cast", "CastLike", "Dropout", "Identity")
+@operator("CastLike", "Dropout", "Identity")
 def unchanged(node: Node) -> Value:
-    """Cast to float32 or float16."""
-    if node.kind == "Cast" and node.attribute("to", 1) not in (1, 10, 16):
-        node.refuse(f"casts real values to ONNX's type {node.attribute('to', 1)}; driftc computes real values")
     return node.value(0)
+
+
+@operator("Cast")
+def cast(node: Node) -> Value:
+    """To real values, or to truth values."""
+    x, kind = node.value(0), int(node.attribute("to", 1))
+    if kind == 9:
+        return node.to.condition(node.label, x)
+    if kind not in (1, 10, 11, 16):
+        node.refuse(f"casts to ONNX's type {kind}; driftc computes real values")
+    return node.to.as_real(node.label, x)
 
 
 @operator("Split")
@@ -65,48 +73,6 @@ def space_to_depth(node: Node) -> Value:
     return node.to.space_to_depth(node.label, node.value(0), int(node.attribute("blocksize", 1)), True)
 
 
-@operator("Resize", "Upsample")
-def resize(node: Node) -> Value:
-    """Nearest or linear, of rows and pixels."""
-    x, mode = node.value(0), node.attribute("mode", b"nearest")
-    if mode not in (b"nearest", b"linear") or node.attribute("antialias", 0):
-        node.refuse(f"mode '{mode.decode()}', or with antialias; driftc reads 'nearest' and 'linear'")
-    return node.to.resize(node.label, x, _size(node, x), bilinear=mode == b"linear", **_grid(node))
-
-
-def _size(node: Node, x: Value) -> list[int]:
-    """Rows and pixels of what Resize and Upsample give."""
-    last = len(node.inputs) - 1
-    sizes = node.integers(3, "sizes") if last == 3 else None
-    scales = node.attribute("scales", None)
-    if sizes is None and scales is None:
-        scales = node.constant(1 if node.kind == "Upsample" else min(last, 2)).reshape(-1)
-    axes = [int(n) % x.rank for n in node.attribute("axes", range(x.rank))]
-    found = list(x.shape)
-    for place, axis in enumerate(axes):
-        found[axis] = sizes[place] if sizes is not None else int(np.floor(x.shape[axis] * np.float32(scales[place])))
-    if found[:2] != list(x.shape[:2]) or node.attribute("keep_aspect_ratio_policy", b"stretch") != b"stretch":
-        node.refuse(f"resizes {list(x.shape)} to {found}; driftc reads rows and pixels, each to its own size")
-    return found[2:]
-
-
-def _grid(node: Node) -> dict[str, bool]:
-    """Where pixels are, in TFLite's terms."""
-    mode = node.attribute("coordinate_transformation_mode", b"half_pixel").decode()
-    if node.kind == "Upsample":
-        mode = "asymmetric"
-    nearest = node.attribute("nearest_mode", b"round_prefer_floor").decode()
-    found = {
-        "half_pixel": {"half_pixel_centers": True},
-        "pytorch_half_pixel": {"half_pixel_centers": True},
-        "align_corners": {"align_corners": True},
-        "asymmetric": {},
-    }.get(mode)
-    if found is None:
-        node.refuse(f"coordinates '{mode}', nearest '{nearest}' are not supported")
-    return found
-
-
 @operator("Concat")
 def concat(node: Node) -> Value:
     parts = [node.value(place) for place in range(len(node.inputs))]
@@ -115,7 +81,7 @@ def concat(node: Node) -> Value:
 
 @operator("Pad")
 def pad(node: Node) -> Value:
-    """Constant or reflected."""
+    """Constant, reflected, or by the edge."""
     x = node.value(0)
     mode = node.attribute("mode", b"constant").decode()
     amounts = node.integers(1, "pads") or []
@@ -124,15 +90,30 @@ def pad(node: Node) -> Value:
         places = [int(n) % x.rank for n in axes]
         found = dict(zip(places, zip(amounts[: len(places)], amounts[len(places) :], strict=True), strict=True))
         amounts = [found.get(axis, (0, 0))[side] for side in (0, 1) for axis in range(x.rank)]
-    if mode not in ("constant", "reflect") or len(amounts) != 2 * x.rank:
-        node.refuse(f"pads {amounts} in mode '{mode}'; driftc reads constants and reflection")
+    if mode not in ("constant", "edge", "reflect", "wrap") or len(amounts) != 2 * x.rank:
+        node.refuse(f"pads {amounts} in mode '{mode}'; driftc reads constant, edge, reflect and wrap")
+    pairs = list(zip(amounts[: x.rank], amounts[x.rank :], strict=True))
     if mode == "reflect":
-        pairs = list(zip(amounts[: x.rank], amounts[x.rank :], strict=True))
         return node.to.mirrored(node.label, x, pairs, reflects=True)
+    if mode != "constant":
+        return node.to.repeated(node.label, x, pairs, wraps=mode == "wrap")
     fill = node.optional(2)
     value = float(node.attribute("value", 0.0)) if fill is None else float(fill.reshape(-1)[0])
-    half = len(amounts) // 2
-    return node.to.pad(node.label, x, list(zip(amounts[:half], amounts[half:], strict=True)), value)
+    return node.to.pad(node.label, x, pairs, value)
+
+
+@operator("CenterCropPad")
+def center(node: Node) -> Value:
+    x = node.value(0)
+    sizes = [int(n) for n in node.constant(1).reshape(-1)]
+    axes = [int(n) % x.rank for n in node.attribute("axes", range(x.rank))]
+    ranges, pairs = [range(n) for n in x.shape], [(0, 0)] * x.rank
+    for axis, size in zip(axes, sizes, strict=True):
+        over = x.shape[axis] - size
+        if over > 0:
+            ranges[axis] = range(over // 2, over // 2 + size)
+        pairs[axis] = (max(-over, 0) // 2, max(-over, 0) - max(-over, 0) // 2)
+    return node.to.pad(node.label, node.to.slice(f"{node.label}/crop", x, ranges), pairs, 0.0)
 
 
 @operator("Slice")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from driftc.codegen.frontends.axes.value import Value, in_order
+from driftc.codegen.frontends.channels_first import ChannelsFirst
 from driftc.codegen.frontends.saved_model.operation import Operation
 from driftc.codegen.frontends.saved_model.operations.normalization import decomposed
 from driftc.codegen.frontends.saved_model.walk import operation
@@ -15,7 +17,7 @@ from driftc.codegen.operators.elementwise.minimum import Minimum
 from driftc.codegen.operators.elementwise.mul import Mul
 from driftc.codegen.operators.elementwise.squared_difference import SquaredDifference
 from driftc.codegen.operators.elementwise.sub import Sub
-from driftc.codegen.tensor import Tensor
+from driftc.codegen.tensor import Array, Tensor
 
 
 @operation("Add", "AddV2")
@@ -65,6 +67,24 @@ def matmul(found: Operation) -> Tensor:
     return found.to.matmul(found.label, found.value(0), found.value(1), transposed)
 
 
+@operation("Einsum")
+def einstein(found: Operation) -> Tensor:
+    """Of one or two operands, a letter an axis."""
+    to = ChannelsFirst(found.to)
+    given: list[Value | Array] = []
+    for place, name in enumerate(found.inputs):
+        x = found.walk.values.get(name)
+        given.append(found.constant(place) if x is None else Value(x, in_order(len(x.shape))))
+    equation = found.node.get_attr("equation").decode()
+    return to.plain(f"{found.label}/order", to.einsum(found.label, equation, given))
+
+
+@operation("FloorDiv")
+def floor_divide(found: Operation) -> Tensor:
+    quotient = found.to.binary(f"{found.label}/quotient", Div, found.operand(0), found.operand(1))
+    return found.to.activation(found.label, quotient, "floor")
+
+
 @operation("RealDiv")
 def div(found: Operation) -> Tensor:
     if found.inputs[1] in found.walk.values:
@@ -79,10 +99,4 @@ def _binary(found: Operation, kind: type[Operator]) -> Tensor:
     normalised = decomposed(found)
     if normalised is not None:
         return normalised
-    operands = [
-        found.walk.values[name]
-        if name in found.walk.values
-        else found.to.constant(f"{found.label}/constant", found.constant(place))
-        for place, name in enumerate(found.inputs)
-    ]
-    return found.to.binary(found.label, kind, operands[0], operands[1])
+    return found.to.binary(found.label, kind, found.operand(0), found.operand(1))

@@ -26,6 +26,12 @@ def reduce(found: Operation) -> Tensor:
     return found.to.reduce(KINDS[found.kind], found.label, x, axes, keep)
 
 
+@operation("Prod")
+def product(found: Operation) -> Tensor:
+    """Of up to 32 elements, along constant axes."""
+    return found.to.product(found.label, found.value(0), sorted(_axes(found)), bool(found.node.get_attr("keep_dims")))
+
+
 @operation("ArgMax", "ArgMin")
 def arg(found: Operation) -> Tensor:
     """At the end of a model; int32."""

@@ -2,29 +2,48 @@
 
 from __future__ import annotations
 
+from driftc.codegen.frontends.axes.value import Value
 from driftc.codegen.frontends.torch.call import Call
+from driftc.codegen.frontends.torch.operators.arithmetic import combined
 from driftc.codegen.frontends.torch.walk import operator
-from driftc.codegen.frontends.value import Value
+from driftc.codegen.operators.elementwise.maximum import Maximum
+from driftc.codegen.operators.elementwise.minimum import Minimum
 from driftc.codegen.operators.elementwise.mul import Mul
 
 NAMES = {  # PyTorch's, also with a _ behind them -> the builder's
     "abs": "abs",
+    "ceil": "ceil",
+    "cos": "cos",
+    "cosh": "cosh",
     "exp": "exponential",
+    "exp2": "exp2",
+    "expm1": "expm1",
+    "floor": "floor",
     "hardsigmoid": "hard_sigmoid",
     "hardswish": "hard_swish",
     "log": "log",
+    "log10": "log10",
+    "log1p": "log1p",
+    "log2": "log2",
     "log_sigmoid": "log_sigmoid",
     "mish": "mish",
     "reciprocal": "reciprocal",
     "relu": "relu",
     "relu6": "relu6",
+    "round": "round",
     "rsqrt": "rsqrt",
     "selu": "selu",
     "sigmoid": "sigmoid",
+    "sign": "sign",
     "silu": "silu",
+    "sin": "sin",
+    "sinh": "sinh",
+    "softsign": "softsign",
     "sqrt": "sqrt",
     "tanh": "tanh",
+    "trunc": "trunc",
 }
+SLOPES = (("lower", 1 / 8), ("upper", 1 / 3))  # of rrelu
 
 
 @operator(*NAMES, *(f"{name}_" for name in NAMES))
@@ -65,6 +84,25 @@ def prelu(call: Call) -> Value:
     return call.to.prelu(call.label, x, alpha.reshape(-1, *(1,) * (x.rank - 2)) if x.rank > 1 else alpha)
 
 
+@operator("threshold", "threshold_")
+def threshold(call: Call) -> Value:
+    limit, value = (float(call.argument(place, name, 0.0)) for place, name in ((1, "threshold"), (2, "value")))
+    return call.to.threshold(call.label, call.value(), limit, value)
+
+
+@operator("rrelu", "rrelu_", "rrelu_with_noise")
+def randomised_relu(call: Call) -> Value:
+    """As in eval mode: the mean of both slopes."""
+    place = 2 if call.kind == "rrelu_with_noise" else 1
+    low, high = (float(call.argument(place + n, name, d)) for n, (name, d) in enumerate(SLOPES))
+    return call.to.activation(call.label, call.value(), "leaky_relu", (low + high) / 2)
+
+
+@operator("hardshrink")
+def hard_shrink(call: Call) -> Value:
+    return call.to.activation(call.label, call.value(), "hard_shrink", float(call.argument(1, "lambd", 0.5)))
+
+
 @operator("softshrink")
 def soft_shrink(call: Call) -> Value:
     return call.to.activation(call.label, call.value(), "soft_shrink", float(call.argument(1, "lambd", 0.5)))
@@ -78,9 +116,17 @@ def glu(call: Call) -> Value:
     return call.to.binary(call.label, Mul, a, call.to.activation(f"{call.label}/sigmoid", b, "sigmoid"))
 
 
-@operator("clamp", "clamp_")
+@operator("clamp", "clamp_", "clip")
 def clamp(call: Call) -> Value:
-    return call.to.clip(call.label, call.value(), call.argument(1, "min", None), call.argument(2, "max", None))
+    """By numbers or tensors."""
+    bounds = (call.argument(1, "min", None), call.argument(2, "max", None))
+    if all(bound is None or isinstance(bound, int | float) for bound in bounds):
+        return call.to.clip(call.label, call.value(), bounds[0], bounds[1])
+    x = call.value()
+    for kind, bound in zip((Maximum, Minimum), bounds, strict=True):
+        if bound is not None:
+            x = combined(call, kind, x, call.operand(bound))
+    return x
 
 
 @operator("clamp_min")

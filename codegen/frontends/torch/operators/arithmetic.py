@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from driftc.codegen.frontends.axes.value import Value
 from driftc.codegen.frontends.torch.call import Call
 from driftc.codegen.frontends.torch.walk import operator
-from driftc.codegen.frontends.value import Value
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.elementwise.add import Add
 from driftc.codegen.operators.elementwise.div import Div
@@ -16,6 +16,7 @@ from driftc.codegen.operators.elementwise.maximum import Maximum
 from driftc.codegen.operators.elementwise.minimum import Minimum
 from driftc.codegen.operators.elementwise.mul import Mul
 from driftc.codegen.operators.elementwise.sub import Sub
+from driftc.codegen.tensor import Array
 
 
 @operator("add", "add_")
@@ -33,12 +34,12 @@ def mul(call: Call) -> Value:
     return _binary(call, Mul)
 
 
-@operator("maximum")
+@operator("fmax", "maximum")
 def maximum(call: Call) -> Value:
     return _binary(call, Maximum)
 
 
-@operator("minimum")
+@operator("fmin", "minimum")
 def minimum(call: Call) -> Value:
     return _binary(call, Minimum)
 
@@ -54,7 +55,7 @@ def neg(call: Call) -> Value:
     return call.to.binary_constant(call.label, Mul, call.value(), np.full(1, -1.0), first=False)
 
 
-@operator("square")
+@operator("square", "square_")
 def square(call: Call) -> Value:
     return call.to.binary(call.label, Mul, call.value(), call.value())
 
@@ -69,23 +70,65 @@ def power(call: Call) -> Value:
 
 @operator("div", "div_")
 def div(call: Call) -> Value:
-    if isinstance(call.walk.values.get(getattr(call.args[1], "name", "")), Value):
-        return _binary(call, Div)
-    by = np.atleast_1d(np.asarray(call.constant(call.args[1]), np.float64))
-    if call.node.kwargs.get("rounding_mode") or not np.all(by):
-        call.refuse("divides by zero or rounds")
-    return call.to.binary_constant(call.label, Mul, call.value(), 1 / by, first=False)
+    """Not rounded, downwards or towards 0."""
+    rounding = call.node.kwargs.get("rounding_mode")
+    label = f"{call.label}/quotient" if rounding else call.label
+    x, by = call.operand(call.args[0]), call.operand(call.args[1])
+    if isinstance(by, Value):
+        y = combined(call, Div, x, by, label)
+    else:
+        if not np.all(by):
+            call.refuse("divides by zero")
+        y = combined(call, Mul, x, 1 / by.astype(np.float64), label)
+    return call.to.activation(call.label, y, rounding) if rounding else y
+
+
+@operator("floor_divide")
+def floor_divide(call: Call) -> Value:
+    y = combined(call, Div, call.operand(call.args[0]), call.operand(call.args[1]), f"{call.label}/quotient")
+    return call.to.activation(call.label, y, "floor")
+
+
+@operator("addcmul", "addcdiv")
+def added(call: Call) -> Value:
+    """x + value * a * b, or a / b."""
+    kind = Mul if call.kind == "addcmul" else Div
+    product = combined(call, kind, call.operand(call.args[1]), call.operand(call.args[2]), f"{call.label}/product")
+    factor = float(call.node.kwargs.get("value", 1))
+    if factor != 1:
+        product = combined(call, Mul, product, np.full(1, factor), f"{call.label}/value")
+    return combined(call, Add, call.operand(call.args[0]), product)
+
+
+@operator("lerp")
+def between(call: Call) -> Value:
+    """a + (b - a) * weight."""
+    a, b, weight = (call.operand(argument) for argument in call.args[:3])
+    way = combined(call, Mul, combined(call, Sub, b, a, f"{call.label}/way"), weight, f"{call.label}/part")
+    return combined(call, Add, a, way)
+
+
+def combined(call: Call, kind: type[Operator], a: Value | Array, b: Value | Array, label: str = "") -> Value:
+    """An operator of two operands, of which one may be constant; truth values count as 1 and 0."""
+    label = label or call.label
+    given = {"a": a, "b": b}
+    a, b = (call.to.as_real(f"{label}/{side}", x) if isinstance(x, Value) else x for side, x in given.items())
+    if isinstance(a, Value) and isinstance(b, Value):
+        return call.to.binary(label, kind, a, b)
+    if isinstance(a, Value):
+        assert not isinstance(b, Value)
+        return call.to.binary_constant(label, kind, a, np.atleast_1d(b), first=False)
+    if isinstance(b, Value):
+        return call.to.binary_constant(label, kind, b, np.atleast_1d(a), first=True)
+    return call.refuse("combines two constants")
 
 
 def _binary(call: Call, kind: type[Operator], *swapped: Any) -> Value:
-    if call.node.kwargs.get("alpha", 1) != 1:
-        call.refuse(f"alpha {call.node.kwargs['alpha']} is not supported")
-    operands = swapped or call.args[:2]
-    a, b = (call.walk.values[x.name] if hasattr(x, "name") else np.asarray(x) for x in operands)
-    if isinstance(a, Value) and isinstance(b, Value):
-        return call.to.binary(call.label, kind, a, b)
-    if isinstance(a, Value):
-        return call.to.binary_constant(call.label, kind, a, np.atleast_1d(np.asarray(b)), first=False)
-    if isinstance(b, Value):
-        return call.to.binary_constant(call.label, kind, b, np.atleast_1d(np.asarray(a)), first=True)
-    return call.refuse("combines two constants")
+    """`alpha` times the second operand."""
+    first, second = (call.operand(argument) for argument in swapped or call.args[:2])
+    alpha = float(call.argument(2, "alpha", 1))
+    if alpha != 1:
+        constant = np.full(1, alpha)
+        computed = isinstance(second, Value)
+        second = combined(call, Mul, second, constant, f"{call.label}/alpha") if computed else second * constant
+    return combined(call, kind, first, second)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from driftc.codegen.frontends.axes.value import Value
 from driftc.codegen.frontends.torch.call import Call, each
 from driftc.codegen.frontends.torch.walk import operator
-from driftc.codegen.frontends.value import Value
 from driftc.codegen.operators.elementwise.mul import Mul
 
 
@@ -64,6 +64,12 @@ def linear(call: Call) -> Value:
 @operator("addmm")
 def addmm(call: Call) -> Value:
     return call.to.dense(call.label, call.value(1), call.constant(call.args[2]).T, call.array(call.args[0]))
+
+
+@operator("einsum")
+def einsum(call: Call) -> Value:
+    """Of one or two operands, a letter an axis."""
+    return call.to.einsum(call.label, str(call.args[0]), [call.operand(argument) for argument in call.args[1]])
 
 
 @operator("bmm", "matmul", "mm")

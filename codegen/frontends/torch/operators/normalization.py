@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from driftc.codegen.frontends.axes.value import Value
 from driftc.codegen.frontends.torch.call import Call
 from driftc.codegen.frontends.torch.walk import operator
-from driftc.codegen.frontends.value import Value
 
 
 @operator("batch_norm", "_native_batch_norm_legit_no_training")
@@ -27,6 +27,19 @@ def layer_norm(call: Call) -> Value:
     gamma, beta = (call.array(call.argument(place, name, None)) for place, name in ((2, "weight"), (3, "bias")))
     epsilon = float(call.argument(4, "eps", 1e-5))
     return call.to.layer_norm(call.label, call.value(), axes, gamma, beta, epsilon)
+
+
+@operator("native_layer_norm")
+def native_layer_norm(call: Call) -> list[Value]:
+    """The normalised values alone."""
+    return [layer_norm(call)]
+
+
+@operator("native_group_norm")
+def native_group_norm(call: Call) -> list[Value]:
+    """The normalised values alone."""
+    gamma, beta = (call.array(call.args[place]) for place in (1, 2))
+    return [call.to.group_norm(call.label, call.value(), int(call.args[6]), gamma, beta, float(call.args[7]))]
 
 
 @operator("rms_norm")

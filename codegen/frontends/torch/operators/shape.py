@@ -4,23 +4,35 @@ from __future__ import annotations
 
 import numpy as np
 
+from driftc.codegen.frontends.axes.value import Value
 from driftc.codegen.frontends.torch.call import Call
 from driftc.codegen.frontends.torch.walk import operator
-from driftc.codegen.frontends.value import Value
 
 
-@operator("_assert", "_assert_tensor_metadata", "_to_copy", "alias", "clone", "contiguous", "detach", "to")
-@operator("dropout", "dropout_", "feature_dropout")
+@operator("_assert", "_assert_tensor_metadata", "alias", "clone", "contiguous", "detach", "lift_fresh_copy")
+@operator("alpha_dropout", "dropout", "dropout_", "feature_alpha_dropout", "feature_dropout", "native_dropout")
 def unchanged(call: Call) -> Value:
     return call.value()
 
 
-@operator("_unsafe_view", "flatten", "reshape", "squeeze", "unflatten", "unsqueeze", "view")
+@operator("_to_copy", "to", "type_as")
+def cast(call: Call) -> Value:
+    """To real values, or to truth values."""
+    made = call.node.meta["val"].dtype
+    if made.is_floating_point:
+        return call.to.as_real(call.label, call.value())
+    if str(made) == "torch.bool":
+        return call.to.condition(call.label, call.value())
+    x = call.value()
+    return x if x.tensor.dtype == np.int32 else call.refuse(f"casts real values to {made}; driftc computes real values")
+
+
+@operator("_unsafe_view", "flatten", "reshape", "squeeze", "unflatten", "unsqueeze", "view", "view_as", "reshape_as")
 def reshape(call: Call) -> Value:
     return call.to.reshape(call.label, call.value(), tuple(int(n) for n in call.node.meta["val"].shape))
 
 
-@operator("chunk", "split", "split_with_sizes")
+@operator("chunk", "split", "split_with_sizes", "tensor_split", "unsafe_chunk", "unsafe_split")
 def split(call: Call) -> list[Value]:
     x, axis = call.value(), int(call.argument(2, "dim", 0))
     sizes = [int(part.shape[axis]) for part in call.node.meta["val"]]
@@ -43,6 +55,41 @@ def select(call: Call) -> Value:
 @operator("index_select")
 def index_select(call: Call) -> Value:
     return call.to.take(call.label, call.value(), call.constant(call.args[2]), int(call.args[1]))
+
+
+@operator("index")
+def index(call: Call) -> Value:
+    """By one constant tensor along one axis."""
+    places = [(axis, argument) for axis, argument in enumerate(call.args[1]) if argument is not None]
+    if len(places) != 1:
+        call.refuse("is indexed by several tensors; driftc reads constant indices along one axis")
+    axis, argument = places[0]
+    found = call.constant(argument)
+    if found.dtype == np.bool_:
+        found = np.flatnonzero(found)
+    return call.to.take(call.label, call.value(), found, axis)
+
+
+@operator("roll")
+def roll(call: Call) -> Value:
+    """Along axes that are named."""
+    x = call.value()
+    shifts, axes = ([int(n) for n in part] for part in (call.args[1], call.argument(2, "dims", [])))
+    if len(axes) != len(shifts):
+        call.refuse("rolls all elements as one row; name the axes")
+    for number, (shift, axis) in enumerate(zip(shifts, axes, strict=True)):
+        places = np.roll(np.arange(x.shape[axis]), shift)
+        x = call.to.take(f"{call.label}/{number}" if number + 1 < len(axes) else call.label, x, places, axis)
+    return x
+
+
+@operator("repeat_interleave")
+def repeat_interleave(call: Call) -> Value:
+    """Every slice as often, along one axis."""
+    x, axis = call.value(), call.argument(2, "dim", None)
+    if axis is None or not isinstance(call.args[1], int):
+        call.refuse("driftc reads one number of repeats along one axis")
+    return call.to.take(call.label, x, np.repeat(np.arange(x.shape[axis]), int(call.args[1])), int(axis))
 
 
 @operator("stack")
@@ -100,14 +147,31 @@ def upsample_bilinear(call: Call) -> Value:
     )
 
 
-@operator("_upsample_nearest_exact2d")
-def upsample_nearest_exact(call: Call) -> Value:
-    return call.to.resize(call.label, call.value(), call.node.meta["val"].shape[2:], half_pixel_centers=True)
-
-
+@operator("_upsample_nearest_exact1d", "_upsample_nearest_exact2d")
 @operator("upsample_nearest1d", "upsample_nearest2d")
 def upsample_nearest(call: Call) -> Value:
-    return call.to.resize(call.label, call.value(), call.node.meta["val"].shape[2:])
+    """By whole factors and others, as PyTorch picks its pixels."""
+    x = call.value()
+    size = [int(n) for n in call.node.meta["val"].shape[2:]]
+    given = call.args[2] if len(call.args) == 3 and isinstance(call.args[2], list | tuple) else call.args[2:]
+    factors = list(given) if len(given) == len(size) else [None] * len(size)
+    offset = 0.5 if "exact" in call.kind else 0.0
+    places = []
+    for n, m, factor in zip(x.shape[2:], size, factors, strict=True):
+        scale = np.float32(1 / factor) if factor else np.float32(n) / np.float32(m)
+        taken = np.floor((np.arange(m, dtype=np.float32) + np.float32(offset)) * scale)
+        places.append(np.clip(taken, 0, n - 1).astype(np.int64))
+    return call.to.nearest(call.label, x, places)
+
+
+@operator("movedim", "moveaxis")
+def movedim(call: Call) -> Value:
+    x = call.value()
+    sources, targets = ([int(n) % x.rank for n in np.atleast_1d(part)] for part in call.args[1:3])
+    rest = [axis for axis in range(x.rank) if axis not in sources]
+    for target, source in sorted(zip(targets, sources, strict=True)):
+        rest.insert(target, source)
+    return call.to.transpose(call.label, x, rest)
 
 
 @operator("permute")
@@ -115,7 +179,7 @@ def permute(call: Call) -> Value:
     return call.to.transpose(call.label, call.value(), call.args[1])
 
 
-@operator("transpose")
+@operator("swapaxes", "swapdims", "transpose")
 def transpose(call: Call) -> Value:
     x = call.value()
     order = list(range(x.rank))
@@ -130,19 +194,33 @@ def cat(call: Call) -> Value:
     return call.to.concat(call.label, parts, int(call.argument(1, "dim", 0)))
 
 
-@operator("constant_pad_nd", "pad")
+MODES = {"reflection_pad": "reflect", "replication_pad": "replicate", "constant_pad_n": "constant"}
+
+
+@operator("constant_pad_nd", "pad", "reflection_pad1d", "reflection_pad2d", "replication_pad1d", "replication_pad2d")
 def pad(call: Call) -> Value:
-    """Constant or reflected."""
+    """Constant, reflected, replicated or circular."""
     x, amounts = call.value(), list(call.args[1])
-    mode = call.argument(2, "mode", "constant") if call.kind == "pad" else "constant"
-    if mode not in ("constant", "reflect"):
-        call.refuse(f"padding mode '{mode}'; driftc reads 'constant' and 'reflect'")
+    mode = MODES.get(call.kind[:-2]) or call.argument(2, "mode", "constant")
+    if mode not in ("circular", "constant", "reflect", "replicate"):
+        call.refuse(f"padding mode '{mode}'; driftc reads constant, reflect, replicate and circular")
     place = 3 if call.kind == "pad" else 2
     pairs = [(int(a), int(b)) for a, b in zip(amounts[::2], amounts[1::2], strict=True)]
     paddings = [(0, 0)] * (x.rank - len(pairs)) + pairs[::-1]
     if mode == "reflect":
         return call.to.mirrored(call.label, x, paddings, reflects=True)
+    if mode != "constant":
+        return call.to.repeated(call.label, x, paddings, wraps=mode == "circular")
     return call.to.pad(call.label, x, paddings, float(call.argument(place, "value", 0.0) or 0.0))
+
+
+@operator("narrow")
+def narrow(call: Call) -> Value:
+    x = call.value()
+    axis, start, count = (int(n) for n in call.args[1:4])
+    ranges = [range(n) for n in x.shape]
+    ranges[axis] = ranges[axis][start : start + count]
+    return call.to.slice(call.label, x, ranges)
 
 
 @operator("slice")

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from driftc.codegen.frontends.axes.value import Axes, Value, aligned, channels_last, in_order, placed
 from driftc.codegen.frontends.blocks.core import FLOAT
 from driftc.codegen.frontends.builder import FloatBuilder
-from driftc.codegen.frontends.value import Axes, Value, aligned, channels_last, in_order, placed
 from driftc.codegen.tensor import Shape, Tensor
 
 
@@ -35,7 +35,10 @@ class Orders:
             return x
         own = max(axes) + 1 - x.rank  # 1 where the tensor has a batch axis of its own
         tensor, here = x.tensor, x.axes
-        if len(tensor.shape) - x.rank != own:
+        if len(tensor.shape) - x.rank > own:  # in the right order first: only then is the batch in front without it
+            y = self.moved(label, x, tuple(axis + 1 for axis in axes))
+            return Value(self.builder.reshape(f"{label}/axes", y.tensor, y.tensor.shape[1:]), axes)
+        if len(tensor.shape) - x.rank < own:
             ordered = sorted(range(x.rank), key=x.axes.__getitem__)
             tensor = self.builder.reshape(f"{label}/axes", tensor, (1,) * own + tuple(x.shape[i] for i in ordered))
             here = tuple(ordered.index(axis) + own for axis in range(x.rank))

@@ -1,0 +1,1 @@
+"""Values whose axes a framework numbers otherwise, and the parts of ChannelsFirst, by family."""
