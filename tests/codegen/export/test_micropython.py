@@ -323,6 +323,8 @@ def test_class_names(tmp_path: Path) -> None:
     script = "import kws\nprint(*kws.CLASS_NAMES, sep='|')\n"
     assert on_this_machine(program, package / "x64_6.3", script) == "|".join(names) + "\n"
     assert "CLASS_NAMES[max(" in (package / "README.md").read_text()
+    said, _, last = on_this_machine(program, package / "x64_6.3", example(package)).splitlines()
+    assert (said, last.removeprefix("class: ") in names) == ("kws: OK", True)
 
 
 def test_bad_use(models: Path, tmp_path: Path) -> None:
