@@ -10,6 +10,7 @@ config, output, *sources = sys.argv[1:]
 with tempfile.TemporaryDirectory() as folder:
     root = Path(folder, "Kconfig")
     own = 'config SPEED_OPTIMIZATIONS\n\tbool\n\tprompt "Optimise for speed"\n'
+    own += 'config MAIN_STACK_SIZE\n\tint\n\tprompt "Size of the stack of main"\n\tdefault 1024\n'
     root.write_text(own + "".join(f'source "{source}"\n' for source in sources))
     kconf = kconfiglib.Kconfig(str(root), warn_to_stderr=False)
     kconf.load_config(config)
