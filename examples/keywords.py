@@ -20,12 +20,16 @@ WORDS = ("rise", "fall", "arch", "dip")
 FRAMES, BANDS = 49, 10
 
 
-def utterances(count: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """`count` noisy words as [count, 49, 10, 1], and which word each is."""
+TIME = np.linspace(0, 1, FRAMES)
+TRACKS = np.stack([TIME, 1 - TIME, 1 - abs(2 * TIME - 1), abs(2 * TIME - 1)])  # of WORDS
+
+
+def utterances(
+    count: int, seed: int, tracks: NDArray[np.float64] = TRACKS
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """`count` noisy words as [count, 49, 10, 1], and which word each is: a row of `tracks`, 0 (lowest band) to 1."""
     random = np.random.default_rng(seed)
-    labels = random.integers(0, len(WORDS), count)
-    time = np.linspace(0, 1, FRAMES)
-    tracks = np.stack([time, 1 - time, 1 - abs(2 * time - 1), abs(2 * time - 1)])
+    labels = random.integers(0, len(tracks), count)
     centres = 1 + 7 * tracks[labels] + random.normal(scale=0.6, size=(count, 1))
     ridge = np.exp(-((np.arange(BANDS) - centres[:, :, None]) ** 2))
     loudness = random.uniform(1.5, 3.0, (count, 1, 1))
