@@ -235,7 +235,8 @@ def _alone(operator: Operator, region: str, layer: int, turn: int, among: Sequen
         return Call.whole(operator, tuple(ins), (out,), layer, backward)
 
     draft = call(0)
-    serving = [kernel for kernel in among if kernel.serves(draft)] or list(kernels())[:1]
+    serving = [kernel for kernel in among if kernel.computes(draft)]
+    serving = serving or [kernel for kernel in kernels() if kernel.computes(draft)][:1]
     kernel = serving[turn % len(serving)]
     chosen = {operator: kernel}
     scratch = [replace(buffer, region=region) for buffer in scratch_of([draft], chosen, "scratch")]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from driftc.codegen.kernels.cost import portable
+from driftc.codegen.kernels.kernel import Shared
 from driftc.codegen.kernels.portable.default import Default
 from driftc.codegen.kernels.portable.pointwise import Pointwise
 from driftc.codegen.operators.base import Operator
@@ -20,7 +21,8 @@ from driftc.codegen.tensor import Array
 if TYPE_CHECKING:
     from driftc.codegen.plan.call import Call
 
-BYTES, HALVES = 1.1, 8.0  # instructions a MAC besides those of int8
+UNROLLED = 16  # taps that the depthwise template writes out
+BYTES, HALVES, DEPTHWISE_HALVES = 1.1, 4.0, 7.0  # instructions a MAC besides those of int8
 
 
 class Int4(Default):
@@ -36,6 +38,10 @@ class Int4(Default):
     def values(self, call: Call) -> dict[str, Any]:
         return {"packed": "bytes" if _whole_bytes(call) else "halves"}
 
+    def shared(self, call: Call) -> tuple[Shared, ...]:
+        depthwise = isinstance(call.computed, DepthwiseConv2D)
+        return () if depthwise or _whole_bytes(call) else (Shared("driftc_int4_dot", "int4/dot.c.j2"),)
+
     def constants(self, operator: Operator) -> dict[str, Array]:
         found = operator.constants()
         return found | {"weights": pack(found["weights"])}
@@ -44,7 +50,8 @@ class Int4(Default):
         height, _, channels = call.outputs[0].shape
         share = call.rows.count * call.channels.count / (height * channels)
         share *= call.reduce.count / call.inputs[0].shape[2] if call.reduce else 1.0
-        return portable(call) + call.computed.macs * share * (BYTES if _whole_bytes(call) else HALVES)
+        halves = DEPTHWISE_HALVES if isinstance(call.computed, DepthwiseConv2D) else HALVES
+        return portable(call) + call.computed.macs * share * (BYTES if _whole_bytes(call) else halves)
 
 
 def pack(values: Array) -> Array:
@@ -58,10 +65,11 @@ def pack(values: Array) -> Array:
 def _whole_bytes(call: Call) -> bool:
     """Every run of weights that the loops read begins with a whole byte: an even number lies before it.
 
-    Of a depthwise layer two channels share a byte, and are computed together where a call computes all.
+    Of a depthwise layer pairs of channels do, from tap to tap where all are written out, or even in number.
     """
     op = call.computed
     assert isinstance(op, Weighted)
     if isinstance(op, DepthwiseConv2D):
-        return op.channels % 2 == 0 and call.channels.count == op.channels
+        unrolled = op.kernel[0] * op.kernel[1] <= UNROLLED
+        return (op.channels % 2 == 0 or unrolled) and call.channels.count == op.channels
     return op.weights.shape[-1] % 2 == 0 and call.reduce is None
