@@ -39,6 +39,13 @@
 #define DRIFTC_WORDS(pointer) (pointer)
 #endif
 
+/* Nothing behind it is loaded before it: a compiler that loads far ahead runs out of registers. */
+#if defined(__GNUC__)
+#define DRIFTC_IN_ORDER __asm__ volatile("" ::: "memory")
+#else
+#define DRIFTC_IN_ORDER ((void)0)
+#endif
+
 DRIFTC_INLINE int32_t driftc_clamp(int32_t value, int32_t low, int32_t high)
 {
     return value < low ? low : value > high ? high : value;
@@ -90,12 +97,16 @@ DRIFTC_INLINE int32_t driftc_scale(int32_t x, int32_t multiplier, int shift)
     return driftc_shift_right(driftc_multiply_high(x, multiplier), shift);
 }
 
-/* A finished sum as int8, |sum| < 2^30 and shift 1 to 30: what nearly every layer needs. */
+/* A finished sum as int8, |sum| < 2^29 and shift 1 to 30: what nearly every layer needs. Both roundings, and what is
+ * added, in halves of what the first one gives: a floor of a floor is the floor of both. The sign, which moves halves
+ * away from zero, matters only where the clamp leaves values below zero's apart. */
 DRIFTC_INLINE int8_t driftc_to_int8(int32_t sum, int32_t multiplier, int shift, int32_t zero, int32_t low, int32_t high)
 {
-    const int32_t scaled = driftc_shift_right_short(driftc_multiply_high_short(sum, multiplier), shift);
+    int32_t scaled = (int32_t)((int64_t)(sum * 4) * multiplier >> 32);
 
-    return (int8_t)driftc_clamp(scaled + zero, low, high);
+    scaled += low < zero ? (scaled >> 31) | 1 : 1;
+    scaled = ((scaled >> shift) + (zero - low) * 2 + 1) >> 1;
+    return (int8_t)(driftc_clamp(scaled, 0, high - low) + low);
 }
 
 /* A finished sum as int8, any sum and any scale. */

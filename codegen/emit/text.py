@@ -79,7 +79,7 @@ def scaled(value: str, multiplier: Multiplier, largest: int) -> str:
 def requantized(value: str, multiplier: Multiplier, largest: int, zero: int, bounds: tuple[int, int]) -> str:
     """The C that turns the integer `value`, at most `largest` in magnitude, into int8."""
     factor, right = _number(int(multiplier.value[0])), -int(multiplier.shift[0])
-    suffix = "" if largest < 2**30 and 1 <= right <= 30 else "_any"
+    suffix = "" if largest < 2**29 and 1 <= right <= 30 else "_any"
     return f"driftc_to_int8{suffix}({value}, {factor}, {right}, {zero}, {bounds[0]}, {bounds[1]})"
 
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from driftc.codegen.plan.call import Call
 
 MAC = 2.55  # convolution and dense, besides what follows
-MAC_DEPTHWISE, RESULT_DEPTHWISE = 4.2, 17.0
-RESULT = 22.0  # start of a sum, requantising and storing it
+MAC_DEPTHWISE, RESULT_DEPTHWISE = 4.1, 10.0
+RESULT = 14.0  # start of a sum, requantising and storing it
 SUM = 18.0  # the same where the sum is loaded from and stored to int32
 PIXEL = 20.0
 COPIED = 0.5  # a byte

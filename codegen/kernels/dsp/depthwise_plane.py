@@ -10,6 +10,7 @@ from driftc.boards.timing import Mix
 from driftc.codegen.kernels.depthwise import plain
 from driftc.codegen.kernels.dsp.scales import scales_of
 from driftc.codegen.kernels.kernel import Kernel, Shared
+from driftc.codegen.kernels.planes import plane_walk
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
 from driftc.codegen.operators.walk import Walk
@@ -77,23 +78,8 @@ class DepthwisePlane(Kernel):
         return (self._strip(op, call.rows.count) + 2) * self._width(op) * 2
 
     def walk(self, operator: Operator, backward: bool = False) -> Walk | None:
-        """Channel by channel, each strip of rows read before it is written; a row is read once."""
-        if backward:
-            return None
         assert isinstance(operator, DepthwiseConv2D)
-        height, width, channels = operator.inputs[0].hwc
-        rows = operator.outputs[0].hwc[0]
-        strip = self._strip(operator, rows)
-        strips = -(-rows // strip)
-        loaded = np.maximum(np.arange(height) + operator.padding[0] - 2, 0) // strip
-        read = np.minimum(loaded, strips - 1)[:, None, None] + strips * np.arange(channels)
-        made = np.arange(rows)[:, None, None] // strip
-        written = made + strips * (np.arange(operator.channels) // operator.multiplicity)
-        shape = (rows, operator.outputs[0].hwc[1], operator.channels)
-        return Walk(
-            (np.broadcast_to(read, (height, width, channels)).astype(np.int64),),
-            (np.broadcast_to(written, shape).astype(np.int64),),
-        )
+        return None if backward else plane_walk(operator, self._strip(operator, operator.outputs[0].hwc[0]))
 
     def values(self, call: Call) -> dict[str, Any]:
         op = call.computed

@@ -5,33 +5,34 @@ Eight sums want registers that Armv6-M has not.
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from driftc.boards.timing import Mix
-from driftc.codegen.kernels.portable.default import Default
-from driftc.codegen.kernels.portable.pairs import begins, both_inside, in_line, paired, pairs, walk_of
+from driftc.codegen.kernels.kernel import Kernel
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.conv_2d import Conv2D
-from driftc.codegen.operators.walk import Walk
+from driftc.codegen.operators.walk import NEVER, Walk
 from driftc.codegen.tensor import Array
 
 if TYPE_CHECKING:
     from driftc.codegen.plan.call import Call
 
 FILTERS = 4
-UNROLLED = (4, 9, 6, 3, 2, 1)  # products a turn, of each sum: the first that divides the length
-MAC = 1.9  # where two pixels are computed at once
-MAC_ALONE = 2.6
-RESULT = 21.0
+LEAST = 8  # products of a sum; fewer are written out whole elsewhere
+MOST_UNROLLED = 9  # products of each sum in a turn of the innermost loop
+# Instructions on the emulated Cortex-M3 (gcc 12 -O2).
+MAC, MAC_ALONE = 1.91, 2.5
+RESULT = 10.0
 PIXEL = 24.0
-TAP = 16.0  # of a window that is gathered tap by tap
+TAP, COPIED = 14.0, 0.8  # of windows that are copied: a tap of theirs, and a byte of it
 CALL = 60.0
 
 
-class Blocked(Default):
-    """Weights lie tap by tap, four filters together."""
+class Blocked(Kernel):
+    """Weights lie tap by tap, four filters together; windows that reach over the border are copied, two as one."""
 
     name = "portable/blocked"
     mix = Mix.of(
@@ -46,8 +47,8 @@ class Blocked(Default):
         if op.range[0] == op.range[1]:
             return False  # of a single value, the compiler knows better
         whole = call.channels.count == op.channels and op.channels % FILTERS == 0
-        run = op.groups == 1 and op.dilation[1] == 1 and call.inputs[0].gapless
-        return whole and run and (pairs(op) > 0 or _flat(call))
+        worth = prod(op.weights.shape[1:]) >= LEAST and _pixels(call) > 1
+        return whole and worth and op.groups == 1 and op.dilation[1] == 1
 
     def template(self, call: Call) -> str:
         return "conv_2d/blocked.c.j2"
@@ -55,18 +56,18 @@ class Blocked(Default):
     def values(self, call: Call) -> dict[str, Any]:
         op = call.computed
         assert isinstance(op, Conv2D)
-        (kh, kw), depth = op.kernel, op.weights.shape[3]
-        height, width, _ = call.outputs[0].shape
-        flat = _flat(call)
-        count = height * width if flat else width
+        rows, columns, depth = op.weights.shape[1:]
         return {
-            "flat": flat,
-            "width": count,
-            "filter": kh * kw * depth,
+            "flat": _flat(call),
+            "width": _pixels(call),
+            "odd": _pixels(call) % 2 == 1,
+            "filter": rows * columns * depth,
+            "length": columns * depth,
+            "unroll": max(n for n in range(1, MOST_UNROLLED + 1) if columns * depth % n == 0),
             "next": op.stride[1] * call.inputs[0].strides[1],  # bytes from a pixel's window to its neighbour's
-            "two_inside": f"x + 1 < {count}" if flat else both_inside(op),
-            "unroll": UNROLLED if self.core is not None and self.core.port == "cortex_m" else (2, 3, 1),
-            "alone": op.reads_padding or count % 2 == 1,  # some pixels are computed by themselves
+            "taps": columns + op.stride[1],  # that the windows of two neighbours span
+            "copied": _copied(call),
+            "inside": _both_inside(op) if call.inputs[0].gapless else "",
         }
 
     def constants(self, operator: Operator) -> dict[str, Array]:
@@ -75,28 +76,56 @@ class Blocked(Default):
         filters = found["weights"].reshape(operator.channels // FILTERS, FILTERS, -1)
         return found | {"weights": np.ascontiguousarray(filters.transpose(0, 2, 1))}
 
+    def scratch(self, call: Call) -> int:
+        op = call.computed
+        assert isinstance(op, Conv2D)
+        rows, columns, depth = op.weights.shape[1:]
+        return rows * (columns + op.stride[1]) * depth if _copied(call) else 0
+
     def walk(self, operator: Operator, backward: bool = False) -> Walk | None:
+        """Both of a pair are read before either is written, in each pass over four filters.
+
+        Pairs are those of each row, or of all rows in one line: what holds in both orders.
+        """
         assert isinstance(operator, Conv2D)
         if backward:
             return None
-        orders = [begins(operator), *([in_line(operator)] if _one_pixel(operator) else [])]
-        passes = operator.channels // FILTERS
-        depth = operator.inputs[0].hwc[2]
-        return walk_of(
-            operator, orders, passes, np.arange(operator.channels) // FILTERS, np.full(depth, passes - 1, np.int64)
-        )
-
-    def reverses(self, operator: Operator) -> bool:
-        return False
+        height, width, channels = operator.outputs[0].hwc
+        pixels = np.arange(height * width).reshape(height, width)
+        orders = [pixels - np.arange(width) % 2, *([pixels - pixels % 2] if _one_pixel(operator) else [])]
+        start, end = np.minimum.reduce(orders), np.maximum.reduce(orders)
+        _, last = operator.visits(False)
+        passes = channels // FILTERS
+        read = np.where(last == NEVER, NEVER, end.reshape(-1)[np.maximum(last, 0)] * passes + passes - 1)
+        written = start[..., np.newaxis] * passes + np.arange(channels) // FILTERS
+        return Walk((np.broadcast_to(read[..., np.newaxis], operator.inputs[0].hwc).astype(np.int64),), (written,))
 
     def cost(self, call: Call) -> float:
         op = call.computed
         assert isinstance(op, Conv2D)
-        share = 1.0 if _flat(call) else paired(op)
-        pixels = call.rows.count * call.outputs[0].shape[1]
-        macs = pixels * op.channels * int(np.prod(op.weights.shape[1:]))
-        each = op.channels * RESULT + PIXEL + (1 - share) * op.kernel[0] * op.kernel[1] * TAP
-        return CALL + macs * (MAC * share + MAC_ALONE * (1 - share)) + pixels * each
+        turns = 1 if _flat(call) else call.rows.count
+        twos, ones = turns * (_pixels(call) // 2), turns * (_pixels(call) % 2)
+        macs = op.channels * prod(op.weights.shape[1:])
+        rows, columns, depth = op.weights.shape[1:]
+        inside = _inside(op) if call.inputs[0].gapless else 0.0
+        copied = (1 - inside) * rows * (columns + op.stride[1]) * (TAP + COPIED * depth) if _copied(call) else 0.0
+        results = (2 * twos + ones) * op.channels * RESULT
+        return CALL + results + twos * (2 * macs * MAC + PIXEL + copied) + ones * (macs * MAC_ALONE + PIXEL + copied)
+
+
+def _both_inside(op: Conv2D) -> str:
+    """The C condition that the windows of pixels x and x + 1 of row y lie in the input."""
+    (top, bottom), (first, last) = op.interior(0), op.interior(1)
+    height = op.outputs[0].hwc[0]
+    terms = [f"y >= {top}"] * (top > 0) + [f"y < {bottom}"] * (bottom < height) + [f"x >= {first}"] * (first > 0)
+    return " && ".join([*terms, f"x + 1 < {last}"])
+
+
+def _inside(op: Conv2D) -> float:
+    """The share of the pairs whose windows do."""
+    height, width, _ = op.outputs[0].hwc
+    (top, bottom), (first, last) = op.interior(0), op.interior(1)
+    return max(last // 2 - -(-first // 2), 0) / -(-width // 2) * max(bottom - top, 0) / height
 
 
 def _one_pixel(op: Conv2D) -> bool:
@@ -109,4 +138,17 @@ def _flat(call: Call) -> bool:
     op, height = call.computed, call.outputs[0].shape[0]
     dense = all(buffer.dense for buffer in (*call.inputs, *call.outputs))
     every = call.rows.count == height and call.rows.start.literal == 0
-    return isinstance(op, Conv2D) and _one_pixel(op) and dense and every and height * call.outputs[0].shape[1] > 1
+    return isinstance(op, Conv2D) and _one_pixel(op) and dense and every
+
+
+def _pixels(call: Call) -> int:
+    """That are computed one after the other, by twos."""
+    height, width, _ = call.outputs[0].shape
+    return height * width if _flat(call) else width
+
+
+def _copied(call: Call) -> bool:
+    """Some windows are: those that reach over the border, all where pixels do not follow each other."""
+    op = call.computed
+    assert isinstance(op, Conv2D)
+    return op.reads_padding or not call.inputs[0].gapless

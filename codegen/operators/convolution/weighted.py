@@ -124,7 +124,7 @@ class Weighted(Operator):
     def scaler(self) -> str:
         """The function of driftc.h that does it: the short one wherever the sums and shifts allow."""
         shift = -self.multiplier.shift
-        short = self.largest_sum < 2**30 and shift.min() >= 1 and shift.max() <= 30
+        short = self.largest_sum < 2**29 and shift.min() >= 1 and shift.max() <= 30
         return "driftc_to_int8" if short else "driftc_to_int8_any"
 
     def check_float(self) -> None:

@@ -1,0 +1,115 @@
+"""DEPTHWISE_CONV_2D, a channel at a time from a plane with its border: two outputs share values and weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from driftc.boards.timing import Mix
+from driftc.codegen.kernels.kernel import Kernel
+from driftc.codegen.kernels.planes import plane_rows, plane_walk, plane_width, strip_of
+from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
+from driftc.codegen.operators.walk import Walk
+from driftc.codegen.tensor import Array
+
+if TYPE_CHECKING:
+    from driftc.codegen.plan.call import Call
+
+PLANE = 1024  # bytes that a plane should not exceed: else its rows are made and used some at a time
+MOST_TAPS = 16  # that are written out
+# Instructions on the emulated Cortex-M3 (gcc 12 -O2).
+COPIED, ROW = 2.3, 7.0  # a value of the plane, and a row of it
+TAP, ALONE = 2.45, 0.6  # a product, and what one more takes where it shares with no neighbour
+LOOP = 3.0  # a row of the window that is not written out
+RESULT = 8.0
+CHANNEL, CALL = 55.0, 80.0
+
+
+class DepthwisePlane(Kernel):
+    """Row i of the plane is row i - top of the input; what lies outside is filled once."""
+
+    name = "portable/depthwise_plane"
+    mix = Mix.of(
+        store=0.027, load=0.19, chained=0.191, accumulate=0.187, long=0.021, used=0.07, taken=0.018, pair=0.369
+    )
+    prefers = frozenset({"low-and-high-registers"})
+
+    def serves(self, call: Call) -> bool:
+        op = call.computed
+        if not isinstance(op, DepthwiseConv2D) or call.epilogue != "requantize" or call.backward:
+            return False
+        if op.range[0] == op.range[1]:
+            return False  # of a single value, the compiler knows better
+        between = op.multiplicity == 1 or call.channels.count == op.channels
+        return between and (call.rows.count == 1 or call.outputs[0].whole_rows)
+
+    def template(self, call: Call) -> str:
+        return "depthwise_conv_2d/plane.c.j2"
+
+    def values(self, call: Call) -> dict[str, Any]:
+        op, y = call.computed, call.outputs[0]
+        assert isinstance(op, DepthwiseConv2D)
+        rows, width = call.rows.count, plane_width(op)
+        strip = _strip(op, rows)
+        across = rows == 1  # neighbours are in a row; else above each other
+        step = op.stride[1] if across else op.stride[0] * width
+        return {
+            "width": width,
+            "rows": plane_rows(op, strip),
+            "known": max(plane_rows(op, 1) - op.stride[0], 0),  # rows that strips share
+            "strip": strip,
+            "strips": -(-rows // strip),
+            "taps": op.kernel[0] * op.kernel[1],
+            "written": op.kernel[0] * op.kernel[1] <= MOST_TAPS,
+            "outer": y.shape[1] if across else strip,
+            "inner": 1 if across else y.shape[1],
+            "next": step,  # bytes of the plane, and of the output, to the second of two neighbours
+            "next_pixel": y.strides[1] if across else y.strides[0],
+            "two": _reads(op, width, step),
+            "one": _reads(op, width, None),
+        }
+
+    def constants(self, operator: Operator) -> dict[str, Array]:
+        """`weights` [channels, kernel rows, kernel pixels]."""
+        assert isinstance(operator, DepthwiseConv2D)
+        found = operator.constants()
+        return found | {"weights": np.ascontiguousarray(found["weights"][0].transpose(2, 0, 1))}
+
+    def scratch(self, call: Call) -> int:
+        op = call.computed
+        assert isinstance(op, DepthwiseConv2D)
+        return plane_rows(op, _strip(op, call.rows.count)) * plane_width(op)
+
+    def walk(self, operator: Operator, backward: bool = False) -> Walk | None:
+        assert isinstance(operator, DepthwiseConv2D)
+        return None if backward else plane_walk(operator, _strip(operator, operator.outputs[0].hwc[0]))
+
+    def cost(self, call: Call) -> float:
+        op = call.computed
+        assert isinstance(op, DepthwiseConv2D)
+        rows, width = call.rows.count, call.outputs[0].shape[1]
+        taps = op.kernel[0] * op.kernel[1]
+        copied = plane_rows(op, rows) * (call.inputs[0].shape[1] * COPIED + ROW) / op.multiplicity
+        odd = (width if rows > 1 else 1) * ((rows if rows > 1 else width) % 2)
+        each = RESULT + taps * TAP + (op.kernel[0] * LOOP if taps > MOST_TAPS else 0.0)
+        return CALL + call.channels.count * (CHANNEL + copied + rows * width * each + odd * taps * ALONE)
+
+
+def _strip(op: DepthwiseConv2D, rows: int) -> int:
+    return strip_of(op, rows, PLANE // plane_width(op))
+
+
+def _reads(op: DepthwiseConv2D, width: int, step: int | None) -> list[list[tuple[int, int | None, int | None]]]:
+    """Of each row of the plane the offsets read, and the tap that each is for an output, and for its neighbour."""
+    taps = {
+        ky * op.dilation[0] * width + kx * op.dilation[1]: ky * op.kernel[1] + kx
+        for ky in range(op.kernel[0])
+        for kx in range(op.kernel[1])
+    }
+    second = {} if step is None else {offset + step: tap for offset, tap in taps.items()}
+    rows: dict[int, list[tuple[int, int | None, int | None]]] = {}
+    for offset in sorted({*taps, *second}):
+        rows.setdefault(offset // width, []).append((offset, taps.get(offset), second.get(offset)))
+    return list(rows.values())
