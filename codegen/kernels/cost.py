@@ -10,6 +10,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from driftc.codegen.operators.convolution.weighted import Weighted
+from driftc.codegen.operators.elementwise.mul import Mul
 from driftc.codegen.operators.movement.move import Move, Nest
 from driftc.codegen.operators.movement.row_input import RowInput
 from driftc.codegen.operators.reduction.mean import Mean
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 MAC = 2.55  # convolution and dense, besides what follows
 MAC_DEPTHWISE, RESULT_DEPTHWISE = 4.1, 10.0
-RESULT = 14.0  # start of a sum, requantising and storing it
+RESULT = 10.0  # start of a sum, requantising and storing it
 SUM = 18.0  # the same where the sum is loaded from and stored to int32
 PIXEL = 20.0
 COPIED = 0.5  # a byte
@@ -29,6 +30,7 @@ RUN = 6.0  # of bytes, besides these
 ALONE = 5.0  # an element that is copied by itself
 POOLED = 9.0  # a point of a window
 SIMPLE = 29.0  # an element of anything else
+PRODUCT = 15.0  # an element of MUL
 ROW = 12.0
 CALL = 40.0
 
@@ -60,6 +62,8 @@ def portable(call: Call) -> float:
     if isinstance(operator, Mean):
         part = call.reduce.count / operator.inputs[0].hwc[0] if call.reduce else 1.0
         return fixed + operator.inputs[0].size * share * part * 10 + results * RESULT
+    if isinstance(operator, Mul):
+        return fixed + results * PRODUCT
     return fixed + operator.macs * share * MAC + results * SIMPLE
 
 
