@@ -15,6 +15,8 @@ from driftc.codegen.plan.propose import untiled, views_of
 from driftc.codegen.plan.select import SAVED, by_operator, choose, cost_of, serves
 from driftc.codegen.plan.unit import drafted
 
+KEPT = 4096  # sums of grants that are looked at together
+
 
 @dataclass(frozen=True)
 class Grant:
@@ -49,7 +51,10 @@ def offers(graph: Graph, core: str | None) -> list[Grant]:
 
 
 def best(offered: Iterable[Grant], limit: int) -> tuple[Grant, ...]:
-    """At most one for each layer, within `limit` bytes in all, that save the most; of equals those of fewest bytes."""
+    """At most one for each layer, within `limit` bytes in all, that save the most; of equals those of fewest bytes.
+
+    Where `limit` is above `KEPT` bytes, sums of nearly as many bytes are taken for one.
+    """
     layers: dict[str, list[Grant]] = {}
     for grant in offered:
         layers.setdefault(grant.operator, []).append(grant)
@@ -61,7 +66,7 @@ def best(offered: Iterable[Grant], limit: int) -> tuple[Grant, ...]:
             for grant in grants
             if known.bytes + grant.bytes <= limit
         ]
-        front = _undominated([*front, *more])
+        front = _undominated([*front, *more], -(-limit // KEPT))
     return front[-1].grants
 
 
@@ -78,12 +83,14 @@ class _Sum:
     grants: tuple[Grant, ...]
 
 
-def _undominated(sums: Sequence[_Sum]) -> list[_Sum]:
-    found: list[_Sum] = []
+def _undominated(sums: Sequence[_Sum], step: int) -> list[_Sum]:
+    """Those that save more than all of fewer bytes; of those within the same `step` bytes the best."""
+    found: dict[int, _Sum] = {}
+    most = -1
     for each in sorted(sums, key=lambda each: (each.bytes, -each.cycles)):
-        if not found or each.cycles > found[-1].cycles:
-            found.append(each)
-    return found
+        if each.cycles > most:
+            found[each.bytes // max(step, 1)], most = each, each.cycles
+    return list(found.values())
 
 
 def _constants(kernel: Kernel, operator: Operator) -> int:

@@ -6,11 +6,13 @@ begins with its half. The weights are int16; those of m0 and m3 are doubled in f
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from driftc.boards.timing import Mix
 from driftc.codegen.kernels.dsp.twins import order_of, pairs_of
 from driftc.codegen.kernels.dsp.winograd import (
     COPIED,
@@ -34,11 +36,37 @@ if TYPE_CHECKING:
 PAIR, FOUR = {False: 236.0, True: 188.0}, 690.0
 ACROSS, GROUP, CALL = 67.0, 60.0, 80.0
 
+# What instructions are of the products, and of the rest.
+PRODUCTS = {
+    False: {"accumulate": 0.542, "load": 0.202, "chained": 0.226, "used": 0.153, "taken": 0.018, "pair": 0.154},
+    True: {"accumulate": 0.682, "double": 0.254, "load": 0.026, "used": 0.026, "taken": 0.023, "pair": 0.045},
+}
+REST = {"store": 0.064, "multiple": 0.047, "register": 0.28, "multiply": 0.064, "double": 0.074, "taken": 0.066}
+RESTS = {
+    False: REST | {"load": 0.057, "chained": 0.142, "used": 0.087, "pair": 0.207},
+    True: REST | {"load": 0.137, "chained": 0.061, "used": 0.086, "pair": 0.212},
+}
+STEPS = 20  # of the share that products have
+
+
+@cache
+def mix(ldrd: bool, steps: int) -> Mix:
+    """Where products are `steps` of STEPS."""
+    share, products, rest = steps / STEPS, PRODUCTS[ldrd], RESTS[ldrd]
+    events = sorted({*products, *rest})
+    return Mix.of(**{key: share * products.get(key, 0.0) + (1 - share) * rest.get(key, 0.0) for key in events})
+
 
 class WinogradSquare(Winograd):
     """Two rows of four outputs at a time, of which some may lie beyond the last row or the last pixel."""
 
     name = "dsp/winograd_square"
+
+    def mix_of(self, call: Call) -> Mix:
+        op = call.computed
+        assert isinstance(op, Conv2D)
+        turns = -(-call.rows.count // 2) * -(-call.outputs[0].shape[1] // PIXELS) * -(-call.channels.count // 4)
+        return mix(self.ldrd, round(STEPS * turns * PAIR[self.ldrd] * pairs_of(self.runs(op)) / self.cost(call)))
 
     def serves(self, call: Call) -> bool:
         op = call.computed
