@@ -11,6 +11,7 @@ import pytest
 from forced_kernels import prove
 from hypothesis import given
 from hypothesis import strategies as st
+from live_models import compiled
 from models import Activation, ModelBuilder
 from operator_cases import examples
 
@@ -145,6 +146,16 @@ def test_rows_that_arrive_one_by_one(tmp_path: Path) -> None:
     made = driftc.compile(tmp_path / "net.tflite", feed="rows", measure=False)
     found = made.verify(engines=engines_for("cortex-m4", "host"), random=2, sanitize=True)
     assert found.bit_exact, str(found.first_difference)
+
+
+def test_layers_that_are_normalised_live(tmp_path: Path) -> None:
+    (tmp_path / "net.tflite").write_bytes(network(11))
+    made = compiled(tmp_path / "net.tflite", "lean")
+    live = [call for call in static_calls(made.lowered.plan.program) if call.epilogue == "statistics"]
+    assert live
+    assert {call.kernel.name for call in live} == {"portable/int4"}
+    found = made.verify(engines=engines_for("cortex-m4", "host"), random=2, sanitize=True)
+    assert found.first_difference is None, str(found.first_difference)
 
 
 def test_flash_holds_two_a_byte(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from oracle import Oracle, compare, load_bytes
 
 import driftc
 from driftc.codegen.errors import ModelError
+from driftc.codegen.operators.convolution.fully_connected import FullyConnected
 
 
 @pytest.mark.parametrize("code", ["conv_2d", "depthwise_conv_2d"])
@@ -29,8 +30,19 @@ def test_equals_tflite_micro(tflm: Oracle, code: str, data: st.DataObject, seed:
 
 @examples(10)
 @given(st.data(), seeds)
+def test_dense_layer_of_one_scale_equals_tflite_micro(tflm: Oracle, data: st.DataObject, seed: int) -> None:
+    builder = data.draw(MODELS["fully_connected"])
+    builder.with_int4()
+    (operator,) = load_bytes(builder.build()).operators
+    assert isinstance(operator, FullyConnected)
+    assume(operator.quantization.scale.size == 1)
+    compare(builder, tflm, seed)
+
+
+@examples(10)
+@given(st.data(), seeds)
 def test_dense_layer_equals_litert(litert: Oracle, data: st.DataObject, seed: int) -> None:
-    """TFLite Micro refuses it in int4."""
+    """TFLite Micro refuses it where each channel has a scale."""
     builder = data.draw(MODELS["fully_connected"])
     builder.with_int4()
     assume(not any(operator.litert_undefined for operator in load_bytes(builder.build()).operators))
