@@ -28,7 +28,9 @@ def write_folder(path: Path, files: Mapping[str, str | bytes]) -> None:
             raise UsageError(f"{path.name}: is a file; name a folder for -o")
         strange = _strangers(path)
         if strange:
-            raise UsageError(f"{path.name}: holds {strange}, which driftc did not write; name another folder for -o")
+            raise UsageError(
+                f"{path.name}: holds {strange}, which driftc did not write; remove it, or name another folder for -o"
+            )
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=aside(path), dir=path.parent) as place:
             fresh = Path(place, "new")

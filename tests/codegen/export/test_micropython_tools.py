@@ -30,9 +30,12 @@ def test_readme_of_the_source_of_a_module(models: Path, tmp_path: Path) -> None:
     package = export(models, "wake", "mpy", tmp_path)
     make, try_it = readme_commands(package)
     environment = {"MICROPYTHON": str(tools() / "micropython")}
-    shell(make.replace("armv7emsp", "armv7m"), package, environment, path=tools() / "venv" / "bin")
+    make = make.replace("armv7emsp", "armv7m")
+    shell(make, package, environment, path=tools() / "venv" / "bin")
     with board_for_mpremote(ARM, tmp_path) as mpremote:
         assert "wake: OK\n" in shell(try_it, package, path=mpremote)
+    shell(make.replace("make ", "make clean "), package, environment, path=tools() / "venv" / "bin")
+    export(models, "wake", "mpy", tmp_path)
 
 
 def test_two_native_modules_on_an_emulated_board(models: Path, tmp_path: Path) -> None:
