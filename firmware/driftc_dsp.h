@@ -110,19 +110,6 @@ DRIFTC_INLINE uint32_t driftc_dual(uint32_t x, uint32_t y, uint32_t sum)
 #endif
 }
 
-/* Both halves times two. */
-DRIFTC_INLINE uint32_t driftc_double(uint32_t x)
-{
-#if DRIFTC_DSP
-    uint32_t y;
-
-    __asm__("sadd16 %0, %1, %1" : "=r"(y) : "r"(x));
-    return y;
-#else
-    return driftc_halves(2 * driftc_low_half(x), 2 * driftc_high_half(x));
-#endif
-}
-
 /* The halves of x and y added, and subtracted. */
 DRIFTC_INLINE uint32_t driftc_plus(uint32_t x, uint32_t y)
 {
@@ -159,31 +146,6 @@ DRIFTC_INLINE void driftc_tiles(const uint32_t pixels[6], uint32_t products[8])
         products[4 + tile] = driftc_minus(x[0], x[2]);
         products[6 + tile] = driftc_minus(x[3], x[1]);
     }
-}
-
-/* Four bytes of each, channel by channel: their products are added to four sums. In one piece, which leaves the compiler no
- * reason to keep what it loads for later. */
-DRIFTC_INLINE void driftc_four(const int8_t *inputs, const int8_t *weights, int32_t sum[4])
-{
-#if DRIFTC_DSP
-    typedef struct {
-        uint32_t word;
-    } __attribute__((packed, may_alias)) anywhere;
-    uint32_t x, w, x_even, w_even;
-
-    __asm__ volatile("ldr %[x], %[inputs]\n ldr %[w], %[weights]\n"
-                     "sxtb16 %[xe], %[x]\n sxtb16 %[we], %[w]\n"
-                     "sxtb16 %[x], %[x], ror #8\n sxtb16 %[w], %[w], ror #8\n"
-                     "smlabb %[a], %[xe], %[we], %[a]\n smlatt %[c], %[xe], %[we], %[c]\n"
-                     "smlabb %[b], %[x], %[w], %[b]\n smlatt %[d], %[x], %[w], %[d]\n"
-                     : [a] "+r"(sum[0]), [b] "+r"(sum[1]), [c] "+r"(sum[2]), [d] "+r"(sum[3]), [x] "=&r"(x),
-                       [w] "=&r"(w), [xe] "=&r"(x_even), [we] "=&r"(w_even)
-                     : [inputs] "m"(*(const anywhere *)(const void *)inputs),
-                       [weights] "m"(*(const anywhere *)(const void *)weights));
-#else
-    for (int c = 0; c < 4; c++)
-        sum[c] += inputs[c] * weights[c];
-#endif
 }
 
 /* `twice` = 2 * sum, scaled and rounded as TFLite Micro does: round(twice * multiplier / 2^32), then rounded by the shift,

@@ -12,7 +12,6 @@ from shared_data import shared_file
 
 from driftc.codegen.api import compile
 from driftc.codegen.compiled import Compiled
-from driftc.codegen.plan.choose import SLACK
 from driftc.simulator.engines import ENGINES, REFERENCES, engine, reference
 from driftc.simulator.reference import run_graph
 
@@ -179,12 +178,14 @@ def test_arena_is_no_larger_than_tflite_micros() -> None:
 
     for model in FIVE:
         head = TflmReference().arena_use(shared_file(model.path)).head
-        assert compiled(model).report["arena_bytes"] <= head + SLACK, "what fast kernels may take beside it"
+        inputs = 256 if model == AD else 0  # of its dense layers as int16, by which the kernels for DSP are fast
+        assert compiled(model).report["arena_bytes"] <= head + inputs
+        assert compiled(model, core="cortex-m0plus").report["arena_bytes"] <= head
         assert compiled(model, ram=head).report["arena_bytes"] <= head
 
 
 # Bytes of RAM, inputs and outputs included: the most that the whole-tensor plan may need.
-ARENAS = {RESNET: 35_000, KWS: 8_700, VWW: 38_500, AD: 1_100, WAKEWORD: 4_000}
+ARENAS = {RESNET: 35_000, KWS: 8_700, VWW: 38_500, AD: 1_024, WAKEWORD: 4_000}
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: Path(model.path).stem)

@@ -62,15 +62,16 @@ class DepthwisePlane(Kernel):
         }
         width, step = call.inputs[0].shape[1], call.inputs[0].strides[1]
         line = (Shared(self._line(call), "dsp/depthwise_line.c.j2", {"width": width, "step": step}),)
-        return (*(line if self._line(call) else ()), Shared(self._rows(op), "dsp/depthwise_rows.c.j2", about))
+        shared = Shared("driftc_window", "dsp/window.c.j2"), Shared(self._rows(op), "dsp/depthwise_rows.c.j2", about)
+        return (*(line if self._line(call) else ()), *shared)
 
     def constants(self, operator: Operator) -> dict[str, Array]:
-        """`windows` [channels, 3, 4]: of each row the weights 0, 1, 1, 2, which SXTB16 makes (0, 1) and (1, 2)."""
+        """`windows` [channels, 3, 3], and the scales."""
         assert isinstance(operator, DepthwiseConv2D) and operator.weights.data is not None
         scales = scales_of(operator)
         assert scales is not None
         weights = np.where(scales.idle, 0, operator.weights.data[0]).astype(np.int8)  # [3, 3, channels]
-        return {"windows": np.ascontiguousarray(weights[:, [0, 1, 1, 2]].transpose(2, 0, 1))} | scales.constants()
+        return {"windows": np.ascontiguousarray(weights.transpose(2, 0, 1))} | scales.constants()
 
     def scratch(self, call: Call) -> int:
         op = call.computed
