@@ -39,8 +39,8 @@ def _console() -> Console:
 def _show(console: Console, table: Table) -> None:
     """Print it; in a file or a pipe as wide as it takes, so that no number is cut."""
     if not console.is_terminal:
-        least = Measurement.get(console, console.options.update(max_width=WIDEST), table).minimum
-        console.width = max(console.width, least)
+        whole = Measurement.get(console, console.options.update(max_width=WIDEST), table).maximum
+        console.width = max(console.width, whole)
     console.print(table, soft_wrap=False)
 
 

@@ -26,6 +26,7 @@ def test_verify_says_what_was_compared(kws: Path) -> None:
         "tensors_compared": 11,
         "tensors_fused": [],
         "first_difference": None,
+        "learning_events": None,
     }
 
 
