@@ -48,3 +48,14 @@ operator.leave_out(
     "eval mode, without random numbers",
     *("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"),
 )
+operator.leave_out("And, Or and Not of truth values", "BitCast", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor")
+operator.leave_out("Split, Sigmoid and Mul", "SwiGLU")
+operator.leave_out("Conv over a window of steps", "CausalConvWithState")
+operator.leave_out(
+    "the model that is trained, without its loss", "NegativeLogLikelihoodLoss", "SoftmaxCrossEntropyLoss"
+)
+operator.leave_out(
+    "tensors alone, without sequences and optional values",
+    *("ConcatFromSequence", "Optional", "OptionalGetElement", "OptionalHasElement", "SequenceEmpty", "SequenceErase"),
+    *("SequenceInsert", "SequenceLength", "StringConcat", "TfIdfVectorizer"),
+)

@@ -35,3 +35,7 @@ operator.leave_out("amax or amin of the truth values as real ones", "all", "any"
 operator.leave_out("sub and floor of the quotient", "fmod", "remainder")
 operator.leave_out("batch_norm, which is folded into the convolution before it", "local_response_norm")
 operator.leave_out("eval mode, without random numbers", "bernoulli", "multinomial", "rand", "rand_like", "randn_like")
+operator.leave_out("sub, mul and sum", "_cdist_forward", "_pdist_forward", "cdist", "pdist")
+operator.leave_out("embedding, and a sum or a mean of what it gives", "_embedding_bag", "embedding_bag")
+operator.leave_out("index_select with constant indices", "diagonal")
+operator.leave_out("reflection_pad2d or replication_pad2d", "reflection_pad3d", "replication_pad3d")
