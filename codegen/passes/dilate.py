@@ -8,7 +8,7 @@ crops beyond the padding, tensors that something else reads.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from driftc.codegen.graph import Graph
@@ -83,26 +83,23 @@ def _dilated(chain: Sequence[Operator]) -> list[Operator]:
     step, image = steps[0], steps[0].inputs[0].shape
     inner = step.one if isinstance(step, BySample) else step
     x, z = split.inputs[0], join.outputs[0]
-    axes = _axes(split, join, middle, image)
-    if not isinstance(inner, Convolution) or inner.stride != (1, 1) or axes is None or not _alike(x, z, inner):
+    if not isinstance(inner, Convolution) or inner.stride != (1, 1) or not _alike(x, z, inner):
         return []
-    dilation = tuple(
-        inside * axis.block if kernel > 1 else 1
-        for inside, axis, kernel in zip(inner.dilation, axes, inner.kernel, strict=True)
-    )
-    padding = [
-        axis.padding(kernel, gap, inner.padding[2 * number])
-        for number, (axis, kernel, gap) in enumerate(zip(axes, inner.kernel, dilation, strict=True))
-    ]
-    if padding[0] is None or padding[1] is None:
+    fitting = (axes for axes in _axes(split, join, middle, image) if None not in _padding(inner, axes))
+    axes = next(fitting, None)
+    if axes is None:
         return []
+    rows, pixels = _padding(inner, axes)
+    assert rows is not None
+    assert pixels is not None
+    dilation = _gaps(inner, axes)
     source, target = (_as_image(tensor, axes, [a.size if tensor is x else a.out for a in axes]) for tensor in (x, z))
     one = replace(
         inner,
         inputs=(single(source),),
         outputs=(single(target),),
         dilation=(dilation[0], dilation[1]),
-        padding=(*padding[0], *padding[1]),
+        padding=(*rows, *pixels),
     )
     batch: Operator = one
     if x.shape[0] > 1:
@@ -117,6 +114,18 @@ def _dilated(chain: Sequence[Operator]) -> list[Operator]:
     ]
 
 
+def _gaps(inner: Convolution, axes: Sequence[_Axis]) -> list[int]:
+    """From tap to tap in the whole image."""
+    each = zip(inner.dilation, axes, inner.kernel, strict=True)
+    return [inside * axis.block if kernel > 1 else 1 for inside, axis, kernel in each]
+
+
+def _padding(inner: Convolution, axes: Sequence[_Axis]) -> list[Pair | None]:
+    """Of rows and of pixels."""
+    each = zip(axes, inner.kernel, _gaps(inner, axes), inner.padding[::2], strict=True)
+    return [axis.padding(kernel, gap, before) for axis, kernel, gap, before in each]
+
+
 def _alike(x: Tensor, z: Tensor, inner: Operator) -> bool:
     """Bytes mean outside what they mean to the convolution."""
     return all(
@@ -127,25 +136,26 @@ def _alike(x: Tensor, z: Tensor, inner: Operator) -> bool:
 
 def _axes(
     split: SpaceToBatchND, join: BatchToSpaceND, middle: Sequence[Operator], image: Sequence[int]
-) -> list[_Axis] | None:
-    """Rows and pixels; of a split of one axis, the convolution's other one has an extent of 1."""
+) -> Iterator[list[_Axis]]:
+    """Rows and pixels. Of a split of one axis the convolution's other one has an extent of 1: either, where both do."""
     if split.block != join.block:
-        return None
+        return
     x, z = split.inputs[0].shape, join.outputs[0].shape
     found = [
         _Axis(x[1 + n], z[1 + n], split.block[n], split.borders[n][0], join.borders[n][0])
         for n in range(len(split.block))
     ]
     if len(found) == 2:
-        return found if len(middle) == 1 else None
+        if len(middle) == 1:
+            yield found
+        return
     small, alone = split.outputs[0].shape, _Axis(1, 1, 1, 0, 0)
     back = join.inputs[0].shape
     for place, wanted in ((1, [alone, *found]), (2, [*found, alone])):
         reshaped = (*small[:place], 1, *small[place:])
         step = next(operator for operator in middle if not isinstance(operator, View))
         if tuple(image) == reshaped and step.outputs[0].shape == (*back[:place], 1, *back[place:]):
-            return wanted
-    return None
+            yield wanted
 
 
 def _as_image(tensor: Tensor, axes: Sequence[_Axis], extents: Sequence[int]) -> Tensor:
