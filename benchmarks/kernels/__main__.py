@@ -5,7 +5,8 @@
 
 On a Cortex-M4 the portable kernels and those for DSP, on a Cortex-M55 those for MVE too; of the core's own, the one
 chosen is named. The worst are those that gain least over portable. RAM is plenty: no kernel is left out for scratch.
-On the Cortex-M55 a layer's count may be off by 65 instructions, on the Cortex-M4 it is exact.
+On the Cortex-M55 a layer's count may be off by 65 instructions, on the Cortex-M4 it is exact; what is slower there is said by
+cycles (docs/simulators.md).
 """
 
 from __future__ import annotations
@@ -79,9 +80,10 @@ def write_csv(path: Path, found: Sequence[Count]) -> None:
     kinds = list(dict.fromkeys(kind for builds in BUILDS.values() for kind in builds))
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["core", "family", "layer", "kernel", "macs", "outputs", *kinds])
+        times = [f"{kind} cycles" for kind in kinds]
+        writer.writerow(["core", "family", "layer", "kernel", "macs", "outputs", *kinds, *times])
         for one in found:
-            counts = [one.instructions.get(kind, "") for kind in kinds]
+            counts = [time.get(kind, "") for time in (one.instructions, one.cycles) for kind in kinds]
             writer.writerow([one.core, one.shape.family, one.shape, one.kernel, one.macs, one.outputs, *counts])
 
 

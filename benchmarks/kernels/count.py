@@ -34,13 +34,17 @@ ROOM = 100_000  # bytes of scratch, so that no kernel is left out for them
 
 @dataclass(frozen=True)
 class Count:
-    """A layer on a core; `instructions` by what it was compiled for, the core's own last."""
+    """A layer on a core; `instructions` by what it was compiled for, the core's own last.
+
+    `cycles` likewise where they are weighed from what was counted, else empty.
+    """
 
     core: str
     shape: Shape
     macs: int
     outputs: int
     instructions: dict[str, int]
+    cycles: dict[str, int]
     kernel: str
 
     @property
@@ -49,12 +53,15 @@ class Count:
 
     @property
     def ratio(self) -> float:
-        return self.own / max(1, self.instructions["portable"])
+        """Of the time that portable kernels take: in cycles where they are known."""
+        time = self.cycles or self.instructions
+        return list(time.values())[-1] / max(1, time["portable"])
 
     @property
     def slower(self) -> bool:
         """Than by portable kernels, beyond doubt."""
-        return self.own > self.instructions["portable"] + MARGIN[self.core]
+        time = self.cycles or self.instructions
+        return list(time.values())[-1] > time["portable"] + MARGIN[self.core]
 
 
 def batches(shapes: Sequence[Shape]) -> Iterator[list[Shape]]:
@@ -101,7 +108,7 @@ def _alone(operator: Operator, number: int, core: str) -> tuple[Call, Region]:
 def count(core: str, shapes: Sequence[Shape], cc: str | None, optimize: str) -> list[Count]:
     """Of one model with these layers. Raises ToolError where the core or a compiler for it is missing."""
     names = [f"layer{number}" for number in range(len(shapes))]
-    found = []
+    found, counted = [], True
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "layers.tflite"
         path.write_bytes(model(shapes, names))
@@ -111,7 +118,9 @@ def count(core: str, shapes: Sequence[Shape], cc: str | None, optimize: str) -> 
             compiled = Compiled(path.read_bytes(), options, replace(lowered, plan=apart(lowered, other)))
             compiled.options = options.overridden(core=core)
             compiled.measure()
-            found.append({layer["name"]: layer for layer in compiled.report["layers"]})
+            report = compiled.report
+            counted = counted and report["cycles"]["by"] == "events"
+            found.append({layer["name"]: layer for layer in report["layers"]})
     return [
         Count(
             core,
@@ -119,6 +128,7 @@ def count(core: str, shapes: Sequence[Shape], cc: str | None, optimize: str) -> 
             found[-1][name]["macs"],
             prod(found[-1][name]["output_shape"]),
             {kind: layers[name]["instructions"] for kind, layers in zip(BUILDS[core], found, strict=True)},
+            {kind: layers[name]["cycles"] for kind, layers in zip(BUILDS[core], found, strict=True)} if counted else {},
             found[-1][name]["kernel"],
         )
         for name, shape in zip(names, shapes, strict=True)
