@@ -5,8 +5,8 @@
 
 On a Cortex-M4 the portable kernels and those for DSP, on a Cortex-M55 those for MVE too; of the core's own, the one
 chosen is named. The worst are those that gain least over portable. RAM is plenty: no kernel is left out for scratch.
-On the Cortex-M55 a layer's count may be off by 65 instructions, on the Cortex-M4 it is exact; what is slower there is said by
-cycles (docs/simulators.md).
+On the Cortex-M55 a layer's count may be off by 65 instructions. On the Cortex-M4 it is exact, and cycles say what is
+slower (docs/simulators.md).
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from driftc.codegen.operators.walk import NEVER, Walk
 if TYPE_CHECKING:
     from driftc.codegen.plan.call import Call
 
-TAP = 12.0  # instructions to find a tap at the border
+TAP = 20.0  # instructions to find a tap at the border
 COPIED = 5.0  # a byte of one
 
 

@@ -18,20 +18,6 @@ class Dense(Matrix):
     """Where all channels share a scale, each has four bytes for it, not nine."""
 
     name = "dsp/dense"
-    mix = Mix.of(
-        multiple=0.061,
-        register=0.245,
-        double=0.069,
-        store=0.005,
-        load=0.012,
-        multiply=0.008,
-        accumulate=0.486,
-        taken=0.031,
-        pair=0.292,
-    )
-
-    def mix_of(self, call: Call) -> Mix:
-        return self.mix
 
     def serves(self, call: Call) -> bool:
         op = call.computed
@@ -69,6 +55,9 @@ class DenseDirect(Dense):
     mix = Mix.of(multiple=0.058, register=0.233, load=0.06, accumulate=0.465, used=0.058, taken=0.029, pair=0.264)
     raw = True
     parts = False
+
+    def mix_of(self, call: Call) -> Mix:
+        return self.mix
 
     def serves(self, call: Call) -> bool:
         return super().serves(call) and self.runs(call.operator)[0] % 8 == 0

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 # Measured on the emulated Cortex-M4 (gcc 12 -O2): instructions of the matrix functions and of widening.
 PAIRED, SINGLE = (0.05, 9.3), (0.94, 12.0)  # a product and a result; of two pixels besides the loop
 LOADS = {True: 0.75, False: 0.875}  # a product of two pixels, inputs and weights loaded two at once or one by one
-WIDENED, RUN, ODD = 1.1, 7.0, 5.0  # a byte, a run of them, and one that is no multiple of four
+WIDENED, RUN, ODD = 1.1, 12.0, 5.0  # a byte, a run of them, and one that is no multiple of four
+RUN_ALONE = 10.0  # a run of a pixel that is computed alone, more
 SETUP, REST = 36.0, 14.0  # a call of a matrix function; and what is copied of the last channels, a pixel
 OTHER = 30.0  # a channel that is finished apart
 GATHERED = 14.0  # a result of which statistics are taken, more
@@ -34,6 +35,17 @@ SINGLE_FEW = {"multiple": 0.009, "register": 0.034, "load": 0.084, "chained": 0.
 SINGLE_MORE = {"multiple": 0.003, "register": 0.011, "load": 0.085, "chained": 0.177, "used": 0.08, "pair": 0.235}
 BOTH_FEW = {"store": 0.009, "multiply": 0.01, "accumulate": 0.373, "taken": 0.029}
 BOTH_MORE = {"store": 0.006, "multiply": 0.011, "accumulate": 0.457, "taken": 0.018}
+ALONE = Mix.of(
+    multiple=0.061,
+    register=0.245,
+    double=0.069,
+    store=0.005,
+    load=0.012,
+    multiply=0.008,
+    accumulate=0.486,
+    taken=0.031,
+    pair=0.292,
+)  # of one pixel
 MIXES = {
     (False, True): Mix.of(**BOTH_FEW, **SINGLE_FEW, double=0.036),
     (False, False): Mix.of(**BOTH_MORE, **SINGLE_MORE, double=0.018),
@@ -73,6 +85,8 @@ class Matrix(Kernel):
         return self.core is not None and self.core.timing is not None and self.core.timing.doubles
 
     def mix_of(self, call: Call) -> Mix:
+        if not self.paired(call):
+            return ALONE
         return MIXES[self.ldrd, 2 * pairs_of(self.runs(call.operator)) <= FEW]
 
     def finishes(self, call: Call) -> bool:
@@ -197,6 +211,7 @@ class Matrix(Kernel):
         pixel = sum(run * WIDENED + RUN + ODD * (run % 4 > 0) for run in runs)
         pixel += OTHER * others + REST * (call.channels.count % 4 > 0)
         two = 2 * (count * ((PAIRED[0] + LOADS[self.ldrd]) * products + PAIRED[1]) + pixel) + SETUP * calls
+        pixel += RUN_ALONE * len(runs)
         one = count * (SINGLE[0] * products + SINGLE[1]) + pixel + SETUP * calls
         gathered = GATHERED * (2 * twos + ones) * call.channels.count if self.sums else 0.0
         return CALL + twos * two + ones * one + gathered
