@@ -85,6 +85,8 @@ def _dilated(chain: Sequence[Operator]) -> list[Operator]:
     x, z = split.inputs[0], join.outputs[0]
     if not isinstance(inner, Convolution) or inner.stride != (1, 1) or not _alike(x, z, inner):
         return []
+    if split.fill not in (None, inner.inputs[0].zero_point):
+        return []
     fitting = (axes for axes in _axes(split, join, middle, image) if None not in _padding(inner, axes))
     axes = next(fitting, None)
     if axes is None:

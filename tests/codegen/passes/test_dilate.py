@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -190,3 +191,17 @@ def test_padding_before_a_reshape(place: int, tmp_path: Path) -> None:
     seen = made.verify(engines=there(), random=3)
     assert seen.bit_exact, str(seen.first_difference)
     assert len(seen.fused) == 6
+
+
+def test_border_that_is_no_zero_to_the_convolution_stays() -> None:
+    """Where a reshape says another zero point than what is split, the border adds to the sums."""
+    m, chance = ModelBuilder(), np.random.default_rng(5)
+    x = m.input("x", (1, 12, 2), scale=0.1, zero_point=3)
+    small = m.expand_dims(m.space_to_batch_nd(x, (2,), [(2, 2)]), 1)
+    y = m.squeeze(convolved(m, small, (1, 3), False, chance, padding="VALID"), [1])
+    m.output(m.batch_to_space_nd(y, (2,), [(0, 0)]))
+    (split,) = (operator for operator in m.operators if operator.code == "SPACE_TO_BATCH_ND")
+    place = split.outputs[0]
+    m.tensors[place] = replace(m.tensors[place], zero_point=(9,))
+    model = load_bytes(m.build())
+    assert dilate(model).operators == model.operators
