@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,7 @@ class Winograd(Matrix):
     name = "dsp/winograd"
     granted = True
     parts = False
+    at_once: ClassVar[int] = 1  # rows of outputs
 
     def mix_of(self, call: Call) -> Mix:
         return MIXES[self.ldrd]
@@ -103,7 +104,8 @@ class Winograd(Matrix):
 
     def scratch(self, call: Call) -> int:
         about = self.values(call)
-        return int(about["words"] * 4 + about["window"] + about["spare"])
+        rest = 4 * PIXELS * self.at_once if about["rest"] else 0
+        return int((about["before"] + about["words"]) * 4 + about["window"] + about["spare"] + rest)
 
     def values(self, call: Call) -> dict[str, Any]:
         op, width = call.computed, call.outputs[0].shape[1]
@@ -118,6 +120,7 @@ class Winograd(Matrix):
             "dilation": op.dilation[0],
             "top": op.padding[0],
             "left": op.padding[2],
+            "before": 0,
             "words": 4 * TILES * pairs,
             "leaves": any(op.padding),
             "window": 0 if self._inside(call) else -(-SEEN * depth // 4) * 4,

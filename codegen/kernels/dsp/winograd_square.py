@@ -46,6 +46,7 @@ RESTS = {
     False: REST | {"load": 0.057, "chained": 0.142, "used": 0.087, "pair": 0.207},
     True: REST | {"load": 0.137, "chained": 0.061, "used": 0.086, "pair": 0.212},
 }
+SUMS = 40  # words of sums on the way
 STEPS = 20  # of the share that products have
 
 
@@ -61,6 +62,7 @@ class WinogradSquare(Winograd):
     """Two rows of four outputs at a time, of which some may lie beyond the last row or the last pixel."""
 
     name = "dsp/winograd_square"
+    at_once = 2
 
     def mix_of(self, call: Call) -> Mix:
         op = call.computed
@@ -100,6 +102,7 @@ class WinogradSquare(Winograd):
         below = PIXELS * y.strides[1] if call.rows.count % 2 and whole else 0
         return about | {
             "leaves": about["leaves"] or call.rows.count % 2 == 1,
+            "before": SUMS,
             "words": 4 * about["words"],
             "used": 8 * (depth // 4 * 2 + (0, 1, 1, 2)[depth % 4]),
             "spare": -(-max(2 * about["spare"], below) // 4) * 4,
