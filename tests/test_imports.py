@@ -12,9 +12,11 @@ import pytest
 from commands import ROOT
 
 # Types that name each other by their nature: a kernel is asked about calls, a call says which kernel computes it; a
-# frontend's walk gives its readers a node, which asks the walk for values.
+# frontend's walk gives its readers a node, which asks the walk for values; functions of several operators are given the
+# builder that calls them.
 MUTUAL = (
     ("driftc.codegen.kernels", "driftc.codegen.plan.call"),
+    ("driftc.codegen.frontends.blocks.activation", "driftc.codegen.frontends.blocks.functions"),
     ("driftc.codegen.frontends.onnx",),
     ("driftc.codegen.frontends.saved_model",),
     ("driftc.codegen.frontends.torch",),
