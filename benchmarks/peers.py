@@ -1,8 +1,8 @@
 """driftc beside TFLite Micro on the five reference models: instructions, flash and RAM on emulated cores.
 
-    python benchmarks/peers.py [--core cortex-m4] [--core cortex-m55] [--cc gcc|zig] [-O 2|3|s]
+    python benchmarks/peers.py [--core cortex-m4|cortex-m7|cortex-m33|cortex-m55] [--cc gcc|zig] [-O 2|3|s]
 
-The models are in the shared data (DRIFTC_DATA); what TFLite Micro needs is in peers.toml, for a Cortex-M4 and M55.
+The models are in the shared data (DRIFTC_DATA); what TFLite Micro needs is in peers.toml, for Cortex-M4 and M55.
 `scratch` is the most that a kernel has for itself, a part of the arena; TFLite Micro's is in its arena too. driftc's
 code is that of the generated C, TFLite Micro's that of its image. `beyond` is driftc's flash beyond what it needs:
 an int8 a weight, an int32 bias a channel and five bytes for each scale of weights, of the channels that it computes.
@@ -26,7 +26,7 @@ from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.plan.call import static_calls
 
 HERE = Path(__file__).resolve().parent
-CORES = ("cortex-m4", "cortex-m55")
+CORES = ("cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55")
 COLUMNS = ("model", "", "instructions", "/MAC", "code", "constants", "flash", "beyond", "arena", "scratch", "stack")
 Figures = dict[str, int]
 
@@ -73,6 +73,9 @@ def table(core: str, peers: dict[str, Any], data: Path, cc: str | None, optimize
     for name, peer in peers.items():
         compiled = compile(data / peer["path"], core=core, cc=cc, optimize=optimize, measure=True)
         found, macs = ours(compiled), peer["macs"]
+        if core not in peer:
+            made.add_row(name, *row("driftc", found, macs))
+            continue
         cmsis, ref = (theirs(peer[core][kernels], peer["model"]) for kernels in ("cmsis", "ref"))
         made.add_row(name, *row("driftc", found, macs))
         made.add_row("", *row("CMSIS-NN", cmsis, macs))

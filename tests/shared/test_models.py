@@ -12,6 +12,7 @@ from shared_data import shared_file
 
 from driftc.codegen.api import compile
 from driftc.codegen.compiled import Compiled
+from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.simulator.engines import ENGINES, REFERENCES, engine, reference
 from driftc.simulator.reference import run_graph
 
@@ -186,6 +187,24 @@ def test_arena_is_no_larger_than_tflite_micros() -> None:
 
 # Bytes of RAM, inputs and outputs included: the most that the whole-tensor plan may need.
 ARENAS = {RESNET: 35_000, KWS: 8_700, VWW: 38_500, AD: 1_024, WAKEWORD: 4_000}
+
+
+# Bytes of code and constants beyond what inference needs.
+BEYOND = {RESNET: 8_192, KWS: 7_168, AD: 3_072, VWW: 12_288, WAKEWORD: 9_216}
+
+
+@pytest.mark.parametrize("core", ["cortex-m4", "cortex-m55"])
+@pytest.mark.parametrize("model", BEYOND, ids=lambda model: Path(model.path).stem)
+def test_flash_beyond_what_inference_needs(model: Model, core: str) -> None:
+    """An int8 a weight, an int32 bias a channel and five bytes a scale are needed; the stack stays below 400 bytes."""
+    need(OTHER_CORES.get(core, "unicorn"), core=core)
+    found = compile(shared_file(model.path), core=core, measure=True)
+    if "gcc" not in str(found.measured_with):
+        pytest.skip("the limits are for gcc")
+    weighted = [op for op in found.lowered.graph.operators if isinstance(op, Weighted)]
+    needed = sum(op.weights.size + 4 * op.channels + 5 * op.quantization.scale.size for op in weighted)
+    assert found.report["flash"]["total"] - needed <= BEYOND[model]
+    assert found.report["stack_bytes"] < 400
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: Path(model.path).stem)
