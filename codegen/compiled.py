@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
 import weakref
@@ -16,12 +17,11 @@ from typing import TYPE_CHECKING, Any
 import driftc
 from driftc.codegen.adaptation.constants import Adaptation
 from driftc.codegen.emit.emit import emit, emit_selftest, headers, interface
-from driftc.codegen.emit.learn import HEADERS as LEARN_HEADERS
-from driftc.codegen.emit.learn import emit_learning
+from driftc.codegen.emit.learn import emit_learning, learning_headers
 from driftc.codegen.emit.program import step_names
 from driftc.codegen.errors import DataError, ToolError, UsageError
 from driftc.codegen.folder import RECORD, read_record, write_folder
-from driftc.codegen.learning.lesson import Lesson
+from driftc.codegen.learning.lesson import read_lesson
 from driftc.codegen.lower import Lowered, core_of, lower, memories_of, planned
 from driftc.codegen.operators.movement.gather import Gather
 from driftc.codegen.operators.movement.gather_nd import GatherND
@@ -80,7 +80,7 @@ class Compiled:
         constants = path / ADAPTATION
         adaptation = Adaptation.read(constants) if constants.is_file() else None
         taught = path / LESSON
-        lesson = Lesson.read(taught) if taught.is_file() else None
+        lesson = read_lesson(taught) if taught.is_file() else None
         lowered = lower(model, options, title=str(record.get("model", MODEL)), adaptation=adaptation, lesson=lesson)
         found = cls(content, options, lowered, path)
         found._recall(stored.read_json(path / stored.REPORT))
@@ -148,7 +148,7 @@ class Compiled:
     @cached_property
     def sources(self) -> dict[str, str | bytes]:
         """Every generated or copied file but the report: relative name -> content."""
-        graph, plan = self.lowered.graph, self.lowered.plan
+        graph, plan, learned = self.lowered.graph, self.lowered.plan, self.lowered.learned
         found: dict[str, str | bytes] = dict(
             emit(
                 plan,
@@ -157,16 +157,16 @@ class Compiled:
                 float_border=bool(graph.float_border),
                 float_io=self.options.float_io,
                 class_names=self.options.class_names or (),
-                learns=self.lowered.learned is not None,
+                learns=() if learned is None else learned.c_files(plan.name),
             )
         )
-        learned = self.lowered.learned
         if learned is not None:
             found |= emit_learning(learned, plan, graph.source, graph.sha256)
             found[LESSON] = learned.lesson.as_text()
         found[f"{plan.name}_selftest.c"] = self._selftest()
         firmware = files("driftc").joinpath("firmware")
-        for header in [*headers(plan), *(LEARN_HEADERS if learned is not None else ())]:
+        needed = [*headers(plan), *(headers(learned.plan) if learned is not None else ()), *learning_headers(learned)]
+        for header in _with_included(needed):
             found[header] = firmware.joinpath(header).read_text(encoding="utf-8")
         if plan.states:
             found["driftc_state.h"] = firmware.joinpath("driftc_state.h").read_text(encoding="utf-8")
@@ -419,6 +419,16 @@ def _refuse_compiler_in(folder: Path, cc: str | None) -> None:
     for place in (Path(found).absolute(), Path(found).resolve()):
         if place.is_relative_to(folder.absolute()) or place.is_relative_to(folder.resolve()):
             raise UsageError(f"{folder}: its {RECORD} names a compiler inside the folder, '{cc}', which is not run")
+
+
+def _with_included(names: Sequence[str]) -> list[str]:
+    """Files of firmware/, and those of it that they include."""
+    firmware = files("driftc").joinpath("firmware")
+    found = dict.fromkeys(names)
+    for name in names:
+        inner = re.findall(r'^#include "(driftc\w*\.h)"$', firmware.joinpath(name).read_text("utf-8"), re.MULTILINE)
+        found |= dict.fromkeys(_with_included(inner))
+    return list(found)
 
 
 def board_named(name: str | None) -> Board | None:

@@ -11,10 +11,8 @@ from driftc.codegen.adaptation.constants import Adaptation
 from driftc.codegen.errors import ModelError, UsageError
 from driftc.codegen.frontends import refuse_other_files
 from driftc.codegen.graph import Graph
-from driftc.codegen.learning.backward import backward
-from driftc.codegen.learning.learned import Learned
-from driftc.codegen.learning.lesson import Lesson
-from driftc.codegen.learning.trainable import learnable, trainable
+from driftc.codegen.learning.learned import Learned, prepared
+from driftc.codegen.learning.lesson import Lesson, Meta
 from driftc.codegen.names import model_name
 from driftc.codegen.options import Options
 from driftc.codegen.passes import PASSES
@@ -71,7 +69,7 @@ def lower(
     watch: Callable[[str, Graph | Plan], None] | None = None,
     title: str | None = None,
     adaptation: Adaptation | None = None,
-    lesson: Lesson | None = None,
+    lesson: Lesson | Meta | None = None,
 ) -> Lowered:
     """Read and plan `path`, with the layers live that `adaptation` names, and the layer learning that `lesson` is of.
 
@@ -87,11 +85,9 @@ def lower(
         if adaptation is not None:
             model = adapt(model, adaptation)
             see("adapt", model)
-        layer = None if lesson is None else learnable(model)
         step: Graph | None = None
-        if lesson is not None and layer is not None:
-            model = trainable(model, lesson)
-            step = backward(model, layer, lesson)
+        if lesson is not None:
+            model, step = prepared(model, lesson)
             see("learn", model)
         graph = model
         for name, transform in PASSES.items():

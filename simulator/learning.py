@@ -25,6 +25,7 @@ ANSWER = ("status", "left", *(field.name for field in fields(Report)))
 LAYER = "learning"  # the step that a call of NAME_learn is
 SINGLE = 200  # steps that are compared one by one
 MANY = 1 << 20  # more than any learning has
+ADAPTED = 150  # samples that a meta network meets
 
 
 class Kind(IntEnum):
@@ -83,21 +84,36 @@ def as_learning(program: Program) -> Program:
     )
 
 
+class Decider:
+    """The model in NumPy, on states that something else changes between inferences."""
+
+    def __init__(self, lowered: Lowered) -> None:
+        self._run = GraphRun(lowered.model)
+        self._outputs = [tensor.name for tensor in lowered.graph.outputs]
+
+    def infer(self, inputs: Sequence[Array], states: dict[str, Array]) -> tuple[tuple[Array, ...], dict[str, Array]]:
+        """The outputs, and the states after an inference that `states` were before, by what they are."""
+        for state in self._run.graph.states:
+            self._run.states[state.tensor.name] = states[part(state.tensor)]
+        values = self._run.run(inputs)
+        after = {part(state.tensor): values[state.next] for state in self._run.graph.states}
+        return tuple(values[name] for name in self._outputs), after
+
+
 class Specification:
     """The learner in NumPy, and the model that decides with what it has learnt."""
 
     def __init__(self, lowered: Lowered) -> None:
         assert lowered.learned is not None
         self._learner = lowered.learned.learner()
-        self._run = GraphRun(lowered.model)
-        self._graph = lowered.model
-        self._outputs = [tensor.name for tensor in lowered.graph.outputs]
+        self._model = Decider(lowered)
 
     def __call__(self, event: Event) -> Outcome:
         learner, status = self._learner, 0
         outputs: tuple[Array, ...] = ()
         if event.kind <= Kind.ADD:
-            outputs = self._infer(event.inputs)
+            outputs, after = self._model.infer(event.inputs, learner.values)
+            learner.infer(after["features"])
         if event.kind in (Kind.ADD, Kind.AGAIN):
             status = learner.add(event.number)
         elif event.kind is Kind.STEP:
@@ -112,14 +128,6 @@ class Specification:
         answer = np.array([status, learner.left, *astuple(report)], np.int32)
         return Outcome(outputs, answer, {name: value.copy() for name, value in learner.values.items()})
 
-    def _infer(self, inputs: Sequence[Array]) -> tuple[Array, ...]:
-        for state in self._graph.states:
-            self._run.states[state.tensor.name] = self._learner.values[part(state.tensor)]
-        values = self._run.run(inputs)
-        given = next(state.next for state in self._graph.states if part(state.tensor) == "features")
-        self._learner.infer(values[given])
-        return tuple(values[name] for name in self._outputs)
-
     def _steps(self, count: int) -> int:
         status = 0
         for _ in range(count):
@@ -129,15 +137,47 @@ class Specification:
         return status
 
 
+class MetaSpecification:
+    """The same of a meta network: ADD and AGAIN learn from the last inference, whatever their label."""
+
+    def __init__(self, lowered: Lowered) -> None:
+        assert lowered.learned is not None
+        self._learner = lowered.learned.meta_learner()
+        self._model = Decider(lowered)
+
+    def __call__(self, event: Event) -> Outcome:
+        learner, status = self._learner, 0
+        outputs: tuple[Array, ...] = ()
+        if event.kind <= Kind.ADD:
+            outputs, after = self._model.infer(event.inputs, learner.values)
+            learner.infer(after["sums"], after["logits"])
+        if event.kind in (Kind.ADD, Kind.AGAIN):
+            status = learner.adapt()
+        elif event.kind is Kind.MOVE:
+            status = learner.move()
+        elif event.kind is Kind.RESET:
+            learner.reset()
+        answer = np.array([status, 0, *astuple(Report())], np.int32)
+        return Outcome(outputs, answer, {name: value.copy() for name, value in learner.values.items()})
+
+
+def specification_of(lowered: Lowered) -> Specification | MetaSpecification:
+    """Of what `lowered` learns with."""
+    assert lowered.learned is not None
+    return MetaSpecification(lowered) if lowered.learned.api == "adapt" else Specification(lowered)
+
+
 def run(
     engine: Engine, program: Program, lowered: Lowered, events: Sequence[Event]
 ) -> Iterator[tuple[Outcome, Sample]]:
     """The C of `program`, event by event from the model as compiled."""
-    learning = as_learning(program)
+    learnt, learning = lowered.learned, as_learning(program)
+    assert learnt is not None
     nothing = tuple(np.zeros(port.shape, port.dtype) for port in program.inputs)
     samples = [(*(event.inputs or nothing), np.array([event.kind, event.number], np.int32)) for event in events]
     for event, sample in zip(events, engine.run(learning, samples, trace=False), strict=True):
-        outputs = sample.outputs[:-1] if event.kind <= Kind.ADD else ()
+        there = event.kind is Kind.INFER or (event.kind is Kind.ADD and learnt.api == "learn")  # else overwritten
+        outputs = sample.outputs[:-1] if there else ()
         yield Outcome(outputs, sample.outputs[-1], _states(lowered, sample.state)), sample
 
 
@@ -154,7 +194,7 @@ def verify_learning(
     lowered: Lowered, program: Program, engines: Sequence[Engine], events: Sequence[Event]
 ) -> tuple[int, Difference | None]:
     """Events compared, and the first byte of outputs, answers or states in which an engine departs."""
-    specification = Specification(lowered)
+    specification = specification_of(lowered)
     streams = {engine.name: run(engine, program, lowered, events) for engine in engines}
     for number, event in enumerate(events):
         expected = specification(event)
@@ -180,7 +220,9 @@ def _pairs(lowered: Lowered, expected: Outcome, found: Outcome) -> Pairs:
 def every_event(lowered: Lowered, samples: Samples, seed: int = 0) -> list[Event]:
     """A sequence that meets each call and each of its refusals, with the samples under their labels, or any."""
     assert lowered.learned is not None
-    lesson = lowered.learned.lesson
+    if lowered.learned.api == "adapt":
+        return _every_adaptation(samples)
+    lesson = lowered.learned.classifier
     random = np.random.default_rng(seed)
     labels = random.integers(0, lesson.classes, len(samples)) if samples.labels is None else samples.labels
     labelled = [(x, int(label)) for x, label in zip(samples.quantized, labels, strict=True)]
@@ -202,3 +244,15 @@ def every_event(lowered: Lowered, samples: Samples, seed: int = 0) -> list[Event
     found += [Event(Kind.RESET), *adds(some[:6]), Event(Kind.STEP, MANY), *adds(some)]
     found += [Event(Kind.STEP, MANY), *(Event(Kind.FORGET, label) for label in (-2, 0, lesson.classes - 1))]
     return [*found, Event(Kind.INFER, 0, x), Event(Kind.FORGET, -1), Event(Kind.INFER, 0, x)]
+
+
+def _every_adaptation(samples: Samples) -> list[Event]:
+    """Each sample many times over, so that gates open and close; calls that are refused; what moves and is reset."""
+    given = samples.quantized
+    found = [Event(Kind.AGAIN), Event(Kind.INFER, 0, given[0]), Event(Kind.AGAIN), Event(Kind.AGAIN)]
+    for number in range(ADAPTED):
+        found.append(Event(Kind.ADD, 0, given[number * 7 % len(given)]))
+        if number % 50 == 49:
+            found += [Event(Kind.INFER, 0, given[number % len(given)]), Event(Kind.MOVE), Event(Kind.AGAIN)]
+    found += [Event(Kind.ADD, 0, given[0])] * 12
+    return [*found, Event(Kind.RESET), Event(Kind.AGAIN), Event(Kind.INFER, 0, given[0])]

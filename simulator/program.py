@@ -48,7 +48,7 @@ def model_sources(program: Program) -> list[Path]:
     main = Path(f"{program.name}.c")
     if not (program.folder / main).is_file():
         raise UsageError(f"{program.folder}: holds no {main}; is it a folder that driftc compile wrote?")
-    more = (Path(f"{program.name}{suffix}.c") for suffix in ("_backward", "_learn"))
+    more = (Path(f"{program.name}{suffix}.c") for suffix in ("_backward", "_learn", "_meta", "_adapt"))
     return [main, *(path for path in more if (program.folder / path).is_file())]
 
 

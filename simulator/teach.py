@@ -76,7 +76,7 @@ def teach(
     Raises DataError where samples have no labels, or labels that the model has no room for.
     """
     assert lowered.learned is not None
-    lesson = lowered.learned.lesson
+    lesson = lowered.learned.classifier
     given, wanted = _labels(stream, lesson.classes), _labels(tests, lesson.classes)
     size = min(every or lesson.slots, lesson.slots)
     test = [Event(Kind.INFER, 0, x) for x in tests.quantized]
@@ -134,7 +134,7 @@ def _instructions(
     assert lowered.learned is not None
     some = range(min(len(samples), 8))
     adds = [Event(Kind.ADD, int(labels[n]), samples[n]) for n in some]
-    checks = len(some) + len(lowered.learned.lesson.labels)
+    checks = len(some) + len(lowered.learned.classifier.labels)
     events = [*adds, Event(Kind.STEP, checks + 1), *[Event(Kind.STEP, 1)] * MEASURED]
     found = list(run(counter, program, lowered, events))[-MEASURED:]
     counts = [sample.instructions[-1] for outcome, sample in found if outcome.status > 0 and sample.instructions]

@@ -39,7 +39,7 @@ class OnDevice(Row):
 
     def lesson(self, task: Task) -> Lesson:
         assert task.compiled.lowered.learned is not None
-        found = replace(task.compiled.lowered.learned.lesson, **dict(self.changes))  # type: ignore[arg-type]
+        found = replace(task.compiled.lowered.learned.classifier, **dict(self.changes))  # type: ignore[arg-type]
         if self.references:
             return found
         return replace(found, references=found.references[:0], labels=found.labels[:0])

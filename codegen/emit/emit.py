@@ -81,7 +81,7 @@ class Model:
     states: tuple[InitialState, ...]
     state_id: str  # of the model and the layout of its states, as C initialisers
     guest: bool = False  # it works on the states of another, which resets and saves them
-    learns: bool = False  # NAME_learn.c is beside it
+    learns: tuple[str, ...] = ()  # C files beside it, with which it learns
 
     @property
     def keeps(self) -> bool:
@@ -154,7 +154,7 @@ def emit(
     float_io: bool = False,
     class_names: Sequence[str] = (),
     guest: bool = False,
-    learns: bool = False,
+    learns: tuple[str, ...] = (),
 ) -> dict[str, str]:
     """File name -> text. `source` and `sha256` say which model file this is, in comments.
 

@@ -1,4 +1,4 @@
-"""What was made of a Lesson."""
+"""What was made of a Lesson, and of the model that learns."""
 
 from __future__ import annotations
 
@@ -6,25 +6,58 @@ from dataclasses import dataclass
 
 from driftc.codegen.emit.emit import constant_bytes
 from driftc.codegen.emit.function import functions
+from driftc.codegen.errors import UsageError
 from driftc.codegen.graph import Graph
+from driftc.codegen.learning.backward import backward
+from driftc.codegen.learning.ecotta import MetaLearner, adaptive, meta_step, place_of
 from driftc.codegen.learning.learner import Learner
-from driftc.codegen.learning.lesson import Lesson
+from driftc.codegen.learning.lesson import Lesson, Meta
+from driftc.codegen.learning.trainable import learnable, trainable
 from driftc.codegen.plan.plan import Plan
+
+
+def prepared(model: Graph, lesson: Lesson | Meta) -> tuple[Graph, Graph]:
+    """The model that learns, and a step of learning on its states. Raises ModelError."""
+    if isinstance(lesson, Meta):
+        place, made = place_of(model), adaptive(model)
+        return made, meta_step(made, place, lesson)
+    layer, made = learnable(model), trainable(model, lesson)
+    return made, backward(made, layer, lesson)
 
 
 @dataclass(frozen=True, eq=False)
 class Learned:
-    """What learns on the device: `graph` and `plan` are a step of its backward pass."""
+    """What learns on the device: `graph` and `plan` are a step of it."""
 
-    lesson: Lesson
+    lesson: Lesson | Meta
     graph: Graph
     plan: Plan
 
     @property
     def constant_bytes(self) -> int:
-        """In flash: what the backward pass reads, and the references."""
+        """In flash: what the step reads, and the references."""
         return sum(constant_bytes(functions(self.plan), guest=True).values()) + self.lesson.constant_bytes
 
+    @property
+    def api(self) -> str:
+        """NAME_learn or NAME_adapt: what the calls begin with."""
+        return "adapt" if isinstance(self.lesson, Meta) else "learn"
+
+    def c_files(self, name: str) -> tuple[str, str]:
+        """Of the model `name`."""
+        return f"{name}_{self.api}.c", f"{self.plan.name}.c"
+
+    @property
+    def classifier(self) -> Lesson:
+        """Raises UsageError where what learns takes no labels."""
+        if isinstance(self.lesson, Meta):
+            raise UsageError(f"{self.graph.source}: was compiled with --learn ecotta, which takes no labels")
+        return self.lesson
+
     def learner(self) -> Learner:
-        """As compiled, in NumPy."""
-        return Learner(self.lesson, self.graph)
+        """Of --learn classifier, as compiled, in NumPy. Raises UsageError."""
+        return Learner(self.classifier, self.graph)
+
+    def meta_learner(self) -> MetaLearner:
+        """Of --learn ecotta, as compiled, in NumPy."""
+        return MetaLearner(self.graph)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from driftc.codegen.files import read_json
 FORMAT = 1
 LARGEST_CLASSES = 127
 LARGEST_STORE = 4096  # samples
-METHODS = ("classifier",)
+METHODS = ("classifier", "ecotta")
 NUMBERS = {"known": (1, LARGEST_CLASSES), "classes": (2, LARGEST_CLASSES), "slots": (2, LARGEST_STORE),
            "keep": (1, LARGEST_STORE), "passes": (1, 1000), "seed": (1, 2**32 - 1)}  # fmt: skip
 
@@ -49,7 +49,7 @@ class Lesson:
             value = getattr(self, name)
             if type(value) is not int or not least <= value <= most:
                 raise ValueError(f"'{name}' must be a whole number from {least} to {most}")
-        if self.method not in METHODS or self.known > self.classes or type(self.guard) is not bool:
+        if self.method != "classifier" or self.known > self.classes or type(self.guard) is not bool:
             raise ValueError("method, classes or guard are none that driftc has")
         if not 0 < float(self.rate) < 1000:
             raise ValueError("'rate' must be above 0 and below 1000")
@@ -70,21 +70,52 @@ class Lesson:
         return json.dumps(found | {"labels": self.labels.tolist(), "references": rows}) + "\n"
 
     @classmethod
-    def read(cls, path: Path) -> Lesson:
-        """Raises DataError where the file is not what `as_text` writes."""
-        try:
-            data = read_json(path)
-            if not isinstance(data, dict) or data.get("format") != FORMAT:
-                raise ValueError(f"is not of format {FORMAT}")
-            given = {name: data[name] for name in ("method", "sha256", "layer", *NUMBERS, "rate", "guard")}
-            if not all(isinstance(given[name], str) for name in ("method", "sha256", "layer")):
-                raise ValueError("names must be strings")
-            if isinstance(given["rate"], bool) or not isinstance(given["rate"], int | float):
-                raise ValueError("'rate' must be a number")
-            return cls(**given, references=_bytes(data["references"], 2), labels=_bytes(data["labels"], 1))
-        except (OSError, KeyError, ValueError, TypeError, OverflowError) as problem:
-            what = f"'{problem.args[0]}' is missing" if isinstance(problem, KeyError) else str(problem)
-            raise DataError(f"{path.name}: {what}; compile the model again with --learn") from None
+    def of(cls, data: dict[str, Any]) -> Lesson:
+        """Raises KeyError for what is missing, ValueError or TypeError for what does not fit."""
+        given = {name: data[name] for name in ("method", "sha256", "layer", *NUMBERS, "rate", "guard")}
+        if not all(isinstance(given[name], str) for name in ("method", "sha256", "layer")):
+            raise ValueError("names must be strings")
+        if isinstance(given["rate"], bool) or not isinstance(given["rate"], int | float):
+            raise ValueError("'rate' must be a number")
+        return cls(**given, references=_bytes(data["references"], 2), labels=_bytes(data["labels"], 1))
+
+
+@dataclass(frozen=True, eq=False)
+class Meta:
+    """`--learn ecotta`: `rate` is the learning rate of real gains and offsets."""
+
+    sha256: str
+    layer: str  # the operator's name
+    rate: float
+    method: str = "ecotta"
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where a value is of the wrong type or out of range."""
+        if not isinstance(self.sha256, str) or not isinstance(self.layer, str) or self.method != "ecotta":
+            raise ValueError("names must be strings")
+        if isinstance(self.rate, bool) or not isinstance(self.rate, int | float) or not 0 < float(self.rate) < 1000:
+            raise ValueError("'rate' must be above 0 and below 1000")
+
+    @property
+    def constant_bytes(self) -> int:
+        return 0
+
+    def as_text(self) -> str:
+        return json.dumps({"format": FORMAT, **asdict(self)}) + "\n"
+
+
+def read_lesson(path: Path) -> Lesson | Meta:
+    """What `as_text` of either wrote. Raises DataError."""
+    try:
+        data = read_json(path)
+        if not isinstance(data, dict) or data.get("format") != FORMAT:
+            raise ValueError(f"is not of format {FORMAT}")
+        if data.get("method") == "ecotta":
+            return Meta(**{name: data[name] for name in ("sha256", "layer", "rate", "method")})
+        return Lesson.of(data)
+    except (OSError, KeyError, ValueError, TypeError, OverflowError) as problem:
+        what = f"'{problem.args[0]}' is missing" if isinstance(problem, KeyError) else str(problem)
+        raise DataError(f"{path.name}: {what}; compile the model again with --learn") from None
 
 
 def _bytes(values: Any, axes: int) -> NDArray[np.int8]:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from driftc.codegen.errors import DataError, UsageError
 from driftc.codegen.graph import Graph
 from driftc.codegen.inference import AT_ONCE, infer
-from driftc.codegen.learning.lesson import LARGEST_CLASSES, LARGEST_STORE, METHODS, Lesson
+from driftc.codegen.learning.ecotta import place_of
+from driftc.codegen.learning.lesson import LARGEST_CLASSES, LARGEST_STORE, METHODS, Lesson, Meta
 from driftc.codegen.learning.trainable import learnable
 from driftc.codegen.operators.convolution.fully_connected import FullyConnected
 from driftc.codegen.passes.border import border
@@ -24,6 +25,7 @@ SLOTS = 40  # samples in RAM
 PASSES = 30
 STEP = 3.0  # learning rate times the mean of the features' squared length
 SEED = 1
+META_RATE = 2e-3  # of ecotta
 Progress = Callable[[int, int], None]
 
 
@@ -45,6 +47,10 @@ class Teaching:
         given = any(getattr(self, field.name) != field.default for field in fields(self))
         if self.method is None and given:
             raise UsageError("options that begin with --learn- belong to --learn")
+        if self.method == "ecotta" and any(
+            getattr(self, field.name) != field.default for field in fields(self) if field.name not in ("method", "rate")
+        ):
+            raise UsageError("--learn ecotta learns from no labels: of its options it has --learn-rate alone")
         if not 1 <= self.keep <= LARGEST_STORE:
             raise UsageError(f"--learn-keep {self.keep}: samples of a class, 1 to {LARGEST_STORE}")
         if not 1 <= self.passes <= 1000:
@@ -54,9 +60,11 @@ class Teaching:
 
     def find(
         self, model: Graph, data: str | Path | None, labels: str | None, divisor: float, progress: Progress | None
-    ) -> tuple[Lesson, list[str]]:
+    ) -> tuple[Lesson | Meta, list[str]]:
         """The Lesson for `model`, with references from the samples in `data`, and what the user should know."""
         assert self.method is not None
+        if self.method == "ecotta":
+            return Meta(model.sha256, place_of(model).pool.name, META_RATE if self.rate is None else self.rate), []
         layer = learnable(model)
         if data is None:
             raise UsageError(

@@ -10,6 +10,7 @@ from driftc.codegen.emit.emit import constant_bytes
 from driftc.codegen.emit.function import functions
 from driftc.codegen.emit.program import step_name
 from driftc.codegen.errors import FitError
+from driftc.codegen.learning.lesson import Lesson
 from driftc.codegen.learning.trainable import part
 from driftc.codegen.lower import Lowered, core_of
 from driftc.codegen.names import readable
@@ -118,17 +119,21 @@ def _learning(lowered: Lowered) -> Json | None:
     if learned is None:
         return None
     lesson, sizes = learned.lesson, {part(state.tensor): state.tensor.bytes for state in lowered.graph.states}
-    return {
+    about = {
         "method": lesson.method,
         "layer": next(op.label or op.name for op in lowered.model.operators if op.name == lesson.layer),
+        "step_arena_bytes": learned.plan.arena_bytes,
+        "constant_bytes": learned.constant_bytes,
+    }
+    if not isinstance(lesson, Lesson):
+        return about
+    return about | {
         "known_classes": lesson.known,
         "classes": lesson.classes,
         "features": lesson.references.shape[1],
         "samples": lesson.slots,
         "store_bytes": sizes["store"] + sizes["store labels"],
         "weight_bytes": sum(sizes[name] for name in ("weights", "bias", "masters", "bias masters")),
-        "step_arena_bytes": learned.plan.arena_bytes,
-        "constant_bytes": learned.constant_bytes,
     }
 
 

@@ -20,7 +20,7 @@ from driftc.codegen.compiled import LESSON, Compiled
 from driftc.codegen.errors import DataError, DriftcError, ModelError, UsageError
 from driftc.codegen.learning import learner as codes
 from driftc.codegen.learning.learner import Learner
-from driftc.codegen.learning.lesson import Lesson
+from driftc.codegen.learning.lesson import read_lesson
 from driftc.codegen.operators.learn.cross_entropy import CrossEntropy
 from driftc.codegen.operators.learn.dense_update import DenseUpdate
 from driftc.codegen.operators.learn.master_sums import BIAS_FRACTION, FRACTION, bias_of, weights_of
@@ -168,7 +168,7 @@ def test_one_class_alone_is_refused(tmp_path: Path) -> None:
     """Where no reference holds the others: it would forget them."""
     found = learning(tmp_path)
     assert found.lowered.learned is not None
-    lesson = found.lowered.learned.lesson
+    lesson = found.lowered.learned.classifier
     bare = replace(lesson, references=lesson.references[:0], labels=lesson.labels[:0])
     learner = Learner(bare, found.lowered.learned.graph)
     learner.infer(np.zeros(12, np.int8))
@@ -201,7 +201,7 @@ def test_a_folder_remembers(tmp_path: Path) -> None:
     again = Compiled.load(tmp_path / "net")
     assert again.edited() == []
     assert again.lowered.learned is not None
-    assert again.lowered.learned.lesson.classes == 6
+    assert again.lowered.learned.classifier.classes == 6
 
 
 @pytest.mark.parametrize(
@@ -229,10 +229,10 @@ def test_bad_lessons(tmp_path: Path, change: dict[str, object], problem: str) ->
         Compiled.load(tmp_path / "net")
     path.write_text(json.dumps({key: value for key, value in data.items() if key not in change}))
     with pytest.raises(DataError):
-        Lesson.read(path)
+        read_lesson(path)
     path.write_text("{")
     with pytest.raises(DataError):
-        Lesson.read(path)
+        read_lesson(path)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,234 @@
+"""A meta network behind the global pool that learns from its own decisions, without labels, sample by sample.
+
+The frozen network, a light affine map, entropy minimisation of samples that are certain enough and an L1 that holds
+the map near the identity are EcoTTA's (arXiv 2303.01904); that the stream must be mixed, and the balance of decisions,
+are not (learning.md, part 3, section 4). Before anything is learnt every byte is that of the network without it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NoReturn
+
+import numpy as np
+
+from driftc.codegen.graph import Graph, State
+from driftc.codegen.learning.backward import mantissas
+from driftc.codegen.learning.learner import NO_SAMPLE, OK
+from driftc.codegen.learning.lesson import Meta
+from driftc.codegen.learning.trainable import learnable, part
+from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.convolution.fully_connected import FullyConnected
+from driftc.codegen.operators.learn.cross_entropy import OCTAVE, ONE
+from driftc.codegen.operators.learn.dense_transposed import DenseTransposed
+from driftc.codegen.operators.learn.entropy import EntropyGradient
+from driftc.codegen.operators.learn.meta import (
+    GAIN_FRACTION,
+    OFFSET_FRACTION,
+    UNITY,
+    MetaAffine,
+    PoolFinish,
+    PoolSums,
+    sums_type,
+)
+from driftc.codegen.operators.learn.meta_update import MetaUpdate
+from driftc.codegen.operators.reduction.average_pool_2d import AveragePool2D
+from driftc.codegen.operators.reduction.mean import Mean
+from driftc.codegen.operators.state.copy import Copy
+from driftc.codegen.tensor import Array, Tensor
+
+SUFFIX = "_meta"  # of the C that the step is emitted as
+FEWEST = 3  # classes: of two, one always has more decisions than the rule lets pass
+ENTROPY = 0.4  # of its largest value: below, a sample is certain enough
+HOLD = 8.0  # lambda of the L1
+REACH = 2.0  # of the offsets, in real values
+INT16, INT32 = np.dtype(np.int16), np.dtype(np.int32)
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where the meta network goes: the global pool, and the dense layer that decides from it."""
+
+    pool: Mean | AveragePool2D
+    dense: FullyConnected
+
+    @property
+    def pixels(self) -> int:
+        height, width, _ = self.pool.inputs[0].hwc
+        return height * width
+
+
+def place_of(graph: Graph) -> Place:
+    """Raises ModelError where there is none, with the reason."""
+    dense = learnable(graph)
+    if dense.channels < FEWEST:
+        dense.refuse(
+            f"--learn ecotta needs {FEWEST} classes or more: of {dense.channels} one always has so many of the "
+            "decisions that nothing is learnt"
+        )
+    made = graph.producers()
+    maker = made.get(dense.inputs[0].name)
+    while maker is not None and maker.view:
+        maker = made.get(maker.inputs[0].name)
+    if not isinstance(maker, Mean | AveragePool2D):
+        _refuse(dense, maker)
+    if isinstance(maker, Mean):
+        covered = maker.by_channel
+    else:
+        covered = maker.outputs[0].hwc[:2] == (1, 1) and not any(maker.padding)
+    size = maker.outputs[0].size
+    if not covered or size != dense.weights.shape[1] or maker.inputs[0].hwc[2] != size:
+        _refuse(dense, maker)
+    if len(graph.consumers()[maker.outputs[0].name]) > 1:
+        maker.refuse("--learn ecotta needs a pool that only the last dense layer reads")
+    return Place(maker, dense)
+
+
+def _refuse(dense: FullyConnected, maker: Operator | None) -> NoReturn:
+    found = "the model's input" if maker is None else f"{maker.kind} '{maker.label or maker.name}'"
+    dense.refuse(
+        f"--learn ecotta needs a global average pool before the last dense layer, but it reads {found}; --learn "
+        "classifier does not"
+    )
+
+
+def adaptive(graph: Graph) -> Graph:
+    """`graph` with the meta network behind its pool.
+
+    The states, in order: gains int32 [F] (Q.24), offsets int32 [F] (Q.20), means int16 [C] and shares int16 [C] (Q.15),
+    sums int16 or int32 [1, F] and logits int8 [1, C] of the last inference.
+    """
+    place = place_of(graph)
+    pool, dense = place.pool, place.dense
+    features, classes, label = pool.inputs[0].hwc[2], dense.channels, pool.label or pool.name
+
+    def tensor(what: str, shape: tuple[int, ...], dtype: np.dtype[np.signedinteger], at: str = "") -> Tensor:
+        return Tensor(f"{pool.name}/{what}", shape, dtype, label=f"{label}/{at or what}")
+
+    gains, offsets = tensor("gains", (features,), INT32), tensor("offsets", (features,), INT32)
+    means, shares = tensor("means", (classes,), INT16), tensor("shares", (classes,), INT16)
+    kind = sums_type(place.pixels)
+    sums, summed = tensor("sums", (1, features), kind), tensor("sums given", (1, features), kind, "sums")
+    logits = replace(tensor("logits", (1, classes), np.dtype(np.int8)), quantization=dense.outputs[0].quantization)
+    given = replace(logits, name=f"{pool.name}/logits given")
+    moved = tensor("moved", (1, features), INT32)
+    even = np.full(classes, round(ONE / classes), np.int16)
+    forward: list[Operator] = [
+        PoolSums(name=f"{pool.name}_sums", label=pool.label, inputs=pool.inputs, outputs=(summed,)),
+        MetaAffine(
+            name=f"{pool.name}_meta", label=pool.label, inputs=(summed, gains, offsets), outputs=(moved,),
+            pixels=place.pixels,
+        ),
+        PoolFinish(
+            name=pool.name, label=pool.label, index=pool.index, inputs=(moved,), outputs=pool.outputs, pool=pool
+        ),
+    ]  # fmt: skip
+    keep = Copy(name=f"{dense.name}_logits", label=dense.label, inputs=dense.outputs, outputs=(given,))
+    operators: list[Operator] = []
+    for operator in graph.operators:
+        operators += forward if operator is pool else [operator]
+        operators += [keep] if operator is dense else []
+    for operator in (*forward, keep):
+        operator.check()
+    states = (
+        State(gains, np.full(features, UNITY, np.int32), gains.name),
+        State(offsets, np.zeros(features, np.int32), offsets.name),
+        State(means, even, means.name),
+        State(shares, even, shares.name),
+        State(sums, np.zeros((1, features), kind), summed.name),
+        State(logits, np.zeros((1, classes), np.int8), given.name),
+    )
+    return graph.with_operators(operators, states=states)
+
+
+def meta_step(graph: Graph, place: Place, lesson: Meta) -> Graph:
+    """One step of learning from what the last inference left in the states of `graph`, as `adaptive` made it.
+
+    Output: int32 [2], the gradient's exponent and whether it was learnt from. Raises ModelError.
+    """
+    states = {part(state.tensor): state for state in graph.states}
+    dense = place.dense
+    classes, features = dense.weights.shape
+    at = {name: state.tensor for name, state in states.items()}
+    after = {name: replace(at[name], name=f"{at[name].name} next") for name in ("gains", "offsets", "means", "shares")}
+    scale = float(dense.outputs[0].scale)
+    unit, rows = float(place.pool.inputs[0].scale), dense.quantization.scale.astype(np.float64)
+    rows = np.broadcast_to(rows, (classes,))
+    gradient = Tensor("gradient", (1, classes), INT16, label="gradient")
+    info = Tensor("info", (2,), INT32, label="info")
+    through = Tensor("through", (1, features), INT32, label="through")
+    assert dense.weights.data is not None
+    slope = lesson.rate * float(rows.max()) / 2.0**27
+    operators: list[Operator] = [
+        EntropyGradient(
+            name="entropy", label="entropy", inputs=(at["logits"], at["means"], at["shares"]),
+            outputs=(gradient, info, after["means"], after["shares"]),
+            octave=round(scale / np.log(2) * OCTAVE * 256), nat=round(scale * 2**20),
+            limit=int(ENTROPY * np.log(classes) * 4096), scale=np.rint(rows / rows.max() * ONE).astype(np.int32),
+        ),
+        DenseTransposed(
+            name="transposed", label="transposed", inputs=(gradient,), outputs=(through,), weights=dense.weights.data
+        ),
+        MetaUpdate(
+            name="update", label="update", inputs=(at["gains"], at["offsets"], at["sums"], through, info),
+            outputs=(after["gains"], after["offsets"]), pixels=place.pixels,
+            gain=_factor(dense, slope * unit / place.pixels * 2.0**GAIN_FRACTION),
+            hold_gain=_factor(dense, lesson.rate * HOLD * unit / place.pixels / features * 2.0**GAIN_FRACTION),
+            offset=_factor(dense, slope / unit * 2.0**OFFSET_FRACTION),
+            hold_offset=round(lesson.rate * HOLD / features / unit * 2.0**OFFSET_FRACTION),
+            bound=min(round(REACH / unit * 2.0**OFFSET_FRACTION), 2**31 - 1),
+        ),
+    ]  # fmt: skip
+    for operator in operators:
+        operator.check()
+    following = {at[name].name: tensor.name for name, tensor in after.items()}
+    kept = tuple(State(s.tensor, s.initial, following.get(s.tensor.name, s.tensor.name)) for s in graph.states)
+    made = Graph(f"{graph.name}{SUFFIX}", tuple(operators), (), (info,), graph.source, graph.sha256, states=kept)
+    made.check()
+    return made
+
+
+def _factor(dense: FullyConnected, real: float) -> tuple[int, int]:
+    try:
+        found, shift = mantissas(np.array([real]), 62)
+    except ValueError:
+        dense.refuse("the learning rate is out of range for its scales; --learn-rate decides it")
+    return int(found[0]), shift
+
+
+class MetaLearner:
+    """What NAME_adapt.c does, in NumPy. `values`: what each state holds, by what it is."""
+
+    def __init__(self, graph: Graph) -> None:
+        """`graph` is what `meta_step` makes."""
+        self._graph = graph
+        self._initial = {part(state.tensor): state.initial for state in graph.states}
+        self.reset()
+
+    def reset(self) -> None:
+        """As compiled."""
+        self.values: dict[str, Array] = {name: np.array(value) for name, value in self._initial.items()}
+        self.inferred = False
+
+    def infer(self, sums: Array, logits: Array) -> None:
+        """An inference ended."""
+        self.values["sums"], self.values["logits"] = np.array(sums), np.array(logits)
+        self.inferred = True
+
+    def adapt(self) -> int:
+        """NAME_adapt: 1 where the sample was learnt from, else 0."""
+        if not self.inferred:
+            return NO_SAMPLE
+        self.inferred = False
+        found = {state.tensor.name: self.values[part(state.tensor)] for state in self._graph.states}
+        for operator in self._graph.operators:
+            arguments = [found[tensor.name] for tensor in operator.inputs]
+            found |= dict(zip((t.name for t in operator.outputs), operator.spec(*arguments), strict=True))
+        for state in self._graph.states:
+            self.values[part(state.tensor)] = np.array(found[state.next])
+        return int(found["info"][1])
+
+    def move(self) -> int:
+        """Saved, reset, loaded."""
+        self.inferred = False
+        return OK

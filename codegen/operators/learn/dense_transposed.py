@@ -1,0 +1,50 @@
+"""DENSE_TRANSPOSED: a gradient through a frozen dense layer, by its int8 weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.learn.trained_dense import COMPARED
+from driftc.codegen.operators.walk import Walk, unordered
+from driftc.codegen.tensor import Array, Shape, Tensor
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DenseTransposed(Operator):
+    """Input: gradient int16 [1, C], within +-2^14. Output: int32 [1, F], the sums of weights [C, F] times it."""
+
+    codes = ("DENSE_TRANSPOSED",)
+    in_files = False
+    template = "dense_transposed"
+    compared = COMPARED
+    arithmetic = "Exact: int32 sums of up to 127 products below 2^21."
+
+    weights: NDArray[np.int8] = field(repr=False)  # [C, F]
+
+    @property
+    def int8_tensors(self) -> tuple[Tensor, ...]:
+        return ()
+
+    @property
+    def macs(self) -> int:
+        return self.weights.size
+
+    def constants(self) -> dict[str, Array]:
+        return {"weights": self.weights}
+
+    def infer(self) -> tuple[Shape, ...]:
+        return ((1, self.weights.shape[1]),)
+
+    def walk(self, backward: bool = False) -> Walk | None:
+        return unordered([self.inputs[0].hwc], [self.outputs[0].hwc])
+
+    def summary(self) -> str:
+        return "through the frozen layer"
+
+    def spec(self, *inputs: Array) -> tuple[Array, ...]:
+        gradient = np.asarray(inputs[0], np.int64).reshape(-1)
+        return ((gradient @ self.weights.astype(np.int64)).astype(np.int32).reshape(1, -1),)

@@ -1,0 +1,84 @@
+"""META_UPDATE: a step of gradient descent on the gains and offsets of a meta network, held near the frozen network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.learn.entropy import exponent_of
+from driftc.codegen.operators.learn.meta import OFFSET_FRACTION, UNITY, rounded
+from driftc.codegen.operators.learn.trained_dense import COMPARED
+from driftc.codegen.operators.walk import Walk, as_rows, row_major
+from driftc.codegen.tensor import Array, Shape, Tensor
+
+LARGEST_GAIN = 2 * UNITY
+Factor = tuple[int, int]  # a mantissa below 2^15 and a right shift
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MetaUpdate(Operator):
+    """Inputs: gains int32 [C] Q.24, offsets int32 [C] Q.20, sums [1, C], gradient int32 [1, C], int32 [2]: its exponent
+    and whether it is to be learnt from. Outputs: gains and offsets afterwards.
+    """
+
+    codes = ("META_UPDATE",)
+    in_files = False
+    template = "meta_update"
+    header = "driftc_meta.h"
+    compared = COMPARED
+    arithmetic = (
+        "t is the gradient, shifted right by e bits, rounded, halves upwards, so that its largest is below 2^14; e "
+        "adds to its exponent. v = sign of (gain - 2^24) * S + offset * pixels * 2^4, int64: on which side of the "
+        "frozen network the channel is. A gain loses t * S * m / 2^(n - e) and v * S * m' / 2^n', an offset t * m'' "
+        "/ 2^(n'' - e) and v * hold, each in int64 and rounded, halves upwards; gains stay in [-2, 2), offsets "
+        "within their bound. Where it is not to be learnt from, nothing changes."
+    )
+
+    pixels: int
+    gain: Factor  # of t * S, and below of v * S and of t
+    hold_gain: Factor
+    offset: Factor
+    hold_offset: int
+    bound: int  # of the offsets, Q.20
+
+    @property
+    def int8_tensors(self) -> tuple[Tensor, ...]:
+        return ()
+
+    def check(self) -> None:
+        super().check()
+        factors = (self.gain, self.hold_gain, self.offset)
+        fits = all(0 < mantissa < 1 << 15 and shift <= 62 for mantissa, shift in factors)
+        least = self.gain[1] >= 28 and self.offset[1] >= 16 and self.hold_gain[1] >= 1
+        if not fits or not least or not 0 <= self.hold_offset < 1 << 30 or not 0 < self.bound < 1 << 31:
+            self.refuse("the learning rate is out of any sensible range for the layer's scales")
+
+    def infer(self) -> tuple[Shape, ...]:
+        return (self.inputs[0].shape, self.inputs[1].shape)
+
+    def walk(self, backward: bool = False) -> Walk | None:
+        """Channel by channel, once the largest gradient is found."""
+        steps = as_rows(row_major(self.inputs[0].shape))
+        return Walk((steps, steps, steps, steps, np.full((1, 1, 2), steps.size - 1, np.int64)), (steps, steps))
+
+    def summary(self) -> str:
+        return "a step against the gradient, held near the frozen network"
+
+    def spec(self, *inputs: Array) -> tuple[Array, ...]:
+        gains, offsets, sums, gradient, info = (np.asarray(array, np.int64).reshape(-1) for array in inputs)
+        exponent, opened = info
+        if not opened:
+            return gains.astype(np.int32), offsets.astype(np.int32)
+        more = exponent_of(gradient)
+        t = rounded(gradient, more)
+        e = int(exponent) + more
+        side = np.sign((gains - UNITY) * sums + ((offsets * self.pixels) << (24 - OFFSET_FRACTION)))
+        moved = rounded(t * sums * self.gain[0], self.gain[1] - e)
+        moved = moved + rounded(side * sums * self.hold_gain[0], self.hold_gain[1])
+        shifted = rounded(t * self.offset[0], self.offset[1] - e) + side * self.hold_offset
+        return (
+            np.clip(gains - moved, -LARGEST_GAIN, LARGEST_GAIN - 1).astype(np.int32),
+            np.clip(offsets - shifted, -self.bound, self.bound).astype(np.int32),
+        )

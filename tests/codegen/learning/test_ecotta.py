@@ -1,0 +1,248 @@
+"""A meta network that learns from its own decisions: the same on every engine, and bounded whatever it meets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from models import ModelBuilder
+from numpy.typing import NDArray
+
+import driftc
+from driftc.codegen.compiled import Compiled
+from driftc.codegen.errors import DriftcError, UsageError
+from driftc.codegen.learning.ecotta import ENTROPY, HOLD, MetaLearner
+from driftc.codegen.learning.learner import NO_SAMPLE
+from driftc.codegen.operators.convolution.fully_connected import FullyConnected
+from driftc.codegen.operators.learn.entropy import AVERAGE_RATE, BALANCE, LEAST, MIXED, SHARE_RATE
+from driftc.codegen.operators.learn.meta import UNITY
+from driftc.codegen.samples import Samples
+from driftc.simulator.engines import engine
+from driftc.simulator.learning import Event, Kind, MetaSpecification, every_event, verify_learning
+from driftc.simulator.reference import GraphRun
+
+CORES = ("cortex-m0plus", "cortex-m4", "cortex-m33", "cortex-m55", "rv32imc")
+
+
+def network(
+    classes: int = 5, channels: int = 6, seed: int = 3, *, mean: bool = True, softmax: bool = True,
+    per_row: bool = False, size: tuple[int, int] = (4, 5), zero: int = -128,
+) -> bytes:  # fmt: skip
+    """One convolution, a pool over all of its map, and a dense layer."""
+    random = np.random.default_rng(seed)
+    m = ModelBuilder()
+    x = m.input("x", (1, *size, 3), scale=0.05, zero_point=3)
+    filters = random.integers(-127, 128, (channels, 1, 1, 3), dtype=np.int8)
+    x = m.conv_2d(x, filters, weight_scale=0.01, out_scale=0.03, out_zero_point=zero, name="conv")
+    if mean:
+        x = m.mean(x, (1, 2), out_scale=0.02, out_zero_point=zero, name="pool")
+    else:
+        x = m.reshape(m.average_pool_2d(x, size, padding="VALID", name="pool"), (1, channels), name="flat")
+    weights = random.integers(-127, 128, (classes, channels), dtype=np.int8)
+    scale: Any = np.linspace(0.004, 0.02, classes) if per_row else 0.01
+    y = m.fully_connected(
+        x, weights, random.integers(-300, 300, classes), weight_scale=scale, out_scale=0.1, name="dense"
+    )
+    m.output(m.softmax(y, name="probabilities") if softmax else y)
+    return m.build()
+
+
+def compiled(folder: Path, model: bytes | None = None, **options: Any) -> Compiled:
+    path = folder / "net.tflite"
+    path.write_bytes(network() if model is None else model)
+    return driftc.compile(path, learn="ecotta", measure=False, **options)
+
+
+def samples(found: Compiled, count: int, seed: int = 0) -> Samples:
+    """Inputs of which each is decided differently, as far as the network can."""
+    random = np.random.default_rng(seed)
+    shape = found.lowered.graph.inputs[0].shape
+    x = random.integers(-128, 128, (count, 1, 1, 1, shape[3])) + random.integers(-20, 21, (count, *shape))
+    rows: list[tuple[NDArray[Any], ...]] = [(np.clip(row, -128, 127).astype(np.int8).reshape(shape),) for row in x]
+    return Samples(rows, [(None,)] * count)
+
+
+def compared(found: Compiled, name: str, **options: Any) -> int:
+    chosen, program = engine(name, **options), found.program()
+    if absent := chosen.missing_for(program.target.core):
+        pytest.skip(f"engine {name}: {absent}")
+    events = every_event(found.lowered, samples(found, 40))
+    count, difference = verify_learning(found.lowered, program, [chosen], events)
+    assert difference is None, str(difference)
+    return count
+
+
+@pytest.mark.parametrize("mean", [True, False])
+def test_on_this_machine(tmp_path: Path, mean: bool) -> None:
+    found = compiled(tmp_path, network(mean=mean, per_row=mean))
+    assert compared(found, "host", sanitize=found.program().target.cc != "zig") > 150
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_on_emulated_cores(tmp_path: Path, core: str) -> None:
+    name = "unicorn" if core in ("cortex-m0plus", "cortex-m4", "cortex-m33") else "qemu"
+    assert compared(compiled(tmp_path, core=core), name) > 150
+
+
+@settings(max_examples=12, deadline=None)
+@given(data=st.data())
+def test_any_network(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
+    model = network(
+        data.draw(st.integers(3, 9)), data.draw(st.integers(1, 9)), data.draw(st.integers(0, 99)),
+        mean=data.draw(st.booleans()), softmax=data.draw(st.booleans()), per_row=data.draw(st.booleans()),
+        size=(data.draw(st.integers(1, 6)), data.draw(st.integers(1, 25))),
+        zero=data.draw(st.sampled_from([-128, 0, 9])),
+    )  # fmt: skip
+    rate = data.draw(st.sampled_from([1e-4, 2e-3]))
+    compared(compiled(tmp_path_factory.mktemp("net"), model, learn_rate=rate), "host")
+
+
+@pytest.mark.parametrize("mean", [True, False])
+def test_untaught_it_is_the_network_without_it(tmp_path: Path, mean: bool) -> None:
+    """Every tensor that both have, byte for byte."""
+    path = tmp_path / "net.tflite"
+    path.write_bytes(network(mean=mean))
+    plain = driftc.compile(path, measure=False).lowered.model
+    found = compiled(tmp_path, network(mean=mean))
+    for sample in samples(found, 10).quantized:
+        with_it, without = GraphRun(found.lowered.model).run(sample), GraphRun(plain).run(sample)
+        for name, value in without.items():
+            assert name not in with_it or np.array_equal(with_it[name], value), name
+        assert plain.outputs[0].name in with_it
+
+
+class InFloat:
+    """The algorithm in float64, from the same int8 logits and sums (learning.md, part 3, section 4)."""
+
+    def __init__(self, found: Compiled, rate: float) -> None:
+        model = found.lowered.source
+        self.dense = next(op for op in model.operators if isinstance(op, FullyConnected))
+        pool = next(op for op in model.operators if op.name == "pool")
+        height, width, self.features = pool.inputs[0].hwc
+        self.pixels, self.unit, self.rate = height * width, pool.inputs[0].scale, rate
+        self.classes = self.dense.outputs[0].size
+        self.a, self.b = np.ones(self.features), np.zeros(self.features)
+        self.mean = np.full(self.classes, 1 / self.classes)
+        self.share = np.full(self.classes, 1 / self.classes)
+
+    def adapt(self, logits: NDArray[np.int8], sums: NDArray[np.int16]) -> bool:
+        z = logits.reshape(-1).astype(np.float64) * self.dense.outputs[0].scale
+        p = np.exp(z - z.max())
+        p /= p.sum()
+        x = z.max() - z
+        most = self.share.max()
+        self.share += ((np.arange(self.classes) == z.argmax()) - self.share) * (SHARE_RATE / 65536)
+        middle = float(p @ x)
+        entropy = middle + np.log(np.exp(z - z.max()).sum())
+        logs = np.log(self.mean + LEAST / 32768)
+        g = p * (x - middle) + BALANCE * p * (logs - p @ logs)
+        self.mean += (p - self.mean) * (AVERAGE_RATE / 65536)
+        if most >= MIXED / 32768 or entropy >= ENTROPY * np.log(self.classes):
+            return False
+        assert self.dense.weights.data is not None
+        weights = self.dense.weights.data * self.dense.quantization.scale.astype(np.float64)[:, None]
+        t = weights.T @ g
+        f = sums.reshape(-1) / self.pixels * self.unit
+        side = np.sign((self.a - 1) * f + self.b)
+        self.a = np.clip(self.a - self.rate * (t * f + HOLD * side * f / self.features), -2, 2)
+        self.b = np.clip(self.b - self.rate * (t + HOLD * side / self.features), -2, 2)
+        return True
+
+
+def test_integers_follow_float(tmp_path: Path) -> None:
+    """Step by step from the integers' own state: the same gates open, and each map moves as in float."""
+    rate = 2e-3
+    found = compiled(tmp_path, network(8, 12, seed=5), learn_rate=rate)
+    assert found.lowered.learned is not None
+    learner, real = found.lowered.learned.meta_learner(), InFloat(found, rate)
+    random = np.random.default_rng(3)
+    opened = 0
+    for _ in range(300):
+        logits = random.integers(-60, 0, (1, 8)).astype(np.int8)
+        logits[0, random.integers(8)] = random.integers(20, 80)
+        sums = random.integers(0, 255 * 20, (1, 12)).astype(np.int16)
+        before = {name: value.astype(np.float64) for name, value in learner.values.items()}
+        real.a, real.b = before["gains"] / UNITY, before["offsets"] / 2.0**20 * real.unit
+        real.mean, real.share = before["means"] / 32768, before["shares"] / 32768
+        learner.infer(sums, logits)
+        status = learner.adapt()
+        assert bool(status) == real.adapt(logits, sums)
+        opened += status
+        moved = np.abs(real.a - before["gains"] / UNITY).max()
+        assert np.abs(learner.values["gains"] / UNITY - real.a).max() <= 0.01 * moved + 2.0**-22
+        shifted = np.abs(real.b - before["offsets"] / 2.0**20 * real.unit).max()
+        assert np.abs(learner.values["offsets"] / 2.0**20 * real.unit - real.b).max() <= 0.01 * shifted + 2.0**-18
+        assert np.abs(learner.values["means"] / 32768 - real.mean).max() < 2.0**-14
+    assert opened > 100
+
+
+def test_one_class_after_the_other_changes_nothing(tmp_path: Path) -> None:
+    """While one class has most of the decisions; certain and mixed samples are learnt from, uncertain ones are not."""
+    found = compiled(tmp_path)
+    assert found.lowered.learned is not None
+    learner: MetaLearner = found.lowered.learned.meta_learner()
+
+    def met(best: int, margin: int) -> int:
+        logits = np.full((1, 5), -40, np.int8)
+        logits[0, best] = -40 + margin
+        learner.infer(np.full((1, 6), 900, np.int16), logits)
+        return learner.adapt()
+
+    for _ in range(30):
+        met(2, 90)
+    before = learner.values["gains"].copy()
+    assert [met(2, 90) for _ in range(50)] == [0] * 50
+    assert np.array_equal(learner.values["gains"], before)
+    for number in range(40):
+        met(number % 5, 90)
+    assert [met(number % 5, 90) for number in range(5)] == [1] * 5
+    assert [met(number % 5, 3) for number in range(5)] == [0] * 5
+    assert learner.adapt() == NO_SAMPLE
+
+
+def test_hostile_samples_are_bounded(tmp_path: Path) -> None:
+    """Constant, saturated and random inputs at a rate far too high: gains and offsets stay where they may be."""
+    found = compiled(tmp_path, learn_rate=0.05)
+    specification = MetaSpecification(found.lowered)
+    random = np.random.default_rng(0)
+    shape = found.lowered.graph.inputs[0].shape
+    for number in range(200):
+        kinds = (np.full(shape, 127), np.full(shape, -128), random.integers(-128, 128, shape))
+        x = kinds[number % 3].astype(np.int8)
+        outcome = specification(Event(Kind.ADD, 0, (x,)))
+    assert np.abs(outcome.states["gains"].astype(np.int64)).max() <= 2 * UNITY
+    assert np.abs(outcome.states["offsets"] / 2.0**20 * 0.03).max() <= 2.0001
+    outcome = specification(Event(Kind.RESET))
+    assert np.array_equal(outcome.states["gains"], np.full(6, UNITY))
+
+
+def test_what_is_refused(tmp_path: Path) -> None:
+    cases: list[tuple[bytes, dict[str, Any], str]] = [
+        (network(classes=2), {}, "3 classes or more"),
+        (network(), {"learn_classes": 9}, "--learn-rate alone"),
+        (network(), {"learn_rate": 1e-30}, "out of range"),
+    ]
+    for model, options, problem in cases:
+        with pytest.raises(DriftcError, match=problem):
+            compiled(tmp_path, model, **options)
+    m = ModelBuilder()
+    x = m.input("x", (1, 8), scale=0.05)
+    m.output(m.fully_connected(x, np.ones((3, 8), np.int8), weight_scale=0.01, out_scale=0.1, name="dense"))
+    with pytest.raises(DriftcError, match="global average pool"):
+        compiled(tmp_path, m.build())
+    with pytest.raises(UsageError, match="takes no labels"):
+        found = compiled(tmp_path)
+        np.savez(tmp_path / "x.npz", x=np.zeros((4, 1, 4, 5, 3), np.int8)[:, 0], y=np.arange(4))
+        found.teach(tmp_path / "x.npz")
+
+
+def test_a_folder_remembers(tmp_path: Path) -> None:
+    compiled(tmp_path).write(tmp_path / "net")
+    again = Compiled.load(tmp_path / "net")
+    assert again.edited() == []
+    assert again.verify(random=2, engines=["numpy", "host"], learn=True).bit_exact
+    assert again.report["learning"]["method"] == "ecotta"
