@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from commands import DRIFTC, ROOT, c_compiler, driftc
-from learning_models import learning
+from learning_models import adapts, learning
 from models import residual_model
 from streams import streaming
 
@@ -99,9 +99,11 @@ def test_c_snippet_compiles(number: int, quickstart: tuple[Path, str], tmp_path:
     driftc("compile", "wake.tflite", "--no-measure", cwd=tmp_path)
     (tmp_path / "learnt").mkdir()
     learning(tmp_path / "learnt", name="words").write(tmp_path / "words")
+    (tmp_path / "adapts").mkdir()
+    adapts(tmp_path / "adapts").write(tmp_path / "net")
     (tmp_path / "snippet.c").write_text([text for text in blocks("c") if "#include" in text][number])
     warnings = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
-    folders = [f"-I{quickstart[0] / 'kws'}", "-Iic", "-Ieye", "-Iwake", "-Iwords"]
+    folders = [f"-I{quickstart[0] / 'kws'}", "-Iic", "-Ieye", "-Iwake", "-Iwords", "-Inet"]
     compiler.run(["-std=c11", *warnings, *folders, "-c", "snippet.c", "-o", "snippet.o"], tmp_path)
 
 

@@ -50,3 +50,33 @@ def learning(folder: Path, model: bytes | None = None, known: int = 4, **options
     np.savez(folder / "known.npz", **samples(60, known))
     chosen = {"learn": "classifier", "learn_classes": known + 2, "measure": False, **options}
     return driftc.compile(folder / "net.tflite", calibrate=folder / "known.npz", **chosen)
+
+
+def pooled(
+    classes: int = 5, channels: int = 6, seed: int = 3, *, mean: bool = True, softmax: bool = True,
+    per_row: bool = False, size: tuple[int, int] = (4, 5), zero: int = -128,
+) -> bytes:  # fmt: skip
+    """One convolution, a pool over all of its map, and a dense layer."""
+    random = np.random.default_rng(seed)
+    m = ModelBuilder()
+    x = m.input("x", (1, *size, 3), scale=0.05, zero_point=3)
+    filters = random.integers(-127, 128, (channels, 1, 1, 3), dtype=np.int8)
+    x = m.conv_2d(x, filters, weight_scale=0.01, out_scale=0.03, out_zero_point=zero, name="conv")
+    if mean:
+        x = m.mean(x, (1, 2), out_scale=0.02, out_zero_point=zero, name="pool")
+    else:
+        x = m.reshape(m.average_pool_2d(x, size, padding="VALID", name="pool"), (1, channels), name="flat")
+    weights = random.integers(-127, 128, (classes, channels), dtype=np.int8)
+    scale: Any = np.linspace(0.004, 0.02, classes) if per_row else 0.01
+    y = m.fully_connected(
+        x, weights, random.integers(-300, 300, classes), weight_scale=scale, out_scale=0.1, name="dense"
+    )
+    m.output(m.softmax(y, name="probabilities") if softmax else y)
+    return m.build()
+
+
+def adapts(folder: Path, model: bytes | None = None, **options: Any) -> Compiled:
+    """Compiled with --learn ecotta."""
+    path = folder / "net.tflite"
+    path.write_bytes(pooled() if model is None else model)
+    return driftc.compile(path, learn="ecotta", measure=False, **options)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from learning_models import adapts, pooled
 from models import ModelBuilder
 from numpy.typing import NDArray
 
@@ -26,35 +27,6 @@ from driftc.simulator.learning import Event, Kind, MetaSpecification, every_even
 from driftc.simulator.reference import GraphRun
 
 CORES = ("cortex-m0plus", "cortex-m4", "cortex-m33", "cortex-m55", "rv32imc")
-
-
-def network(
-    classes: int = 5, channels: int = 6, seed: int = 3, *, mean: bool = True, softmax: bool = True,
-    per_row: bool = False, size: tuple[int, int] = (4, 5), zero: int = -128,
-) -> bytes:  # fmt: skip
-    """One convolution, a pool over all of its map, and a dense layer."""
-    random = np.random.default_rng(seed)
-    m = ModelBuilder()
-    x = m.input("x", (1, *size, 3), scale=0.05, zero_point=3)
-    filters = random.integers(-127, 128, (channels, 1, 1, 3), dtype=np.int8)
-    x = m.conv_2d(x, filters, weight_scale=0.01, out_scale=0.03, out_zero_point=zero, name="conv")
-    if mean:
-        x = m.mean(x, (1, 2), out_scale=0.02, out_zero_point=zero, name="pool")
-    else:
-        x = m.reshape(m.average_pool_2d(x, size, padding="VALID", name="pool"), (1, channels), name="flat")
-    weights = random.integers(-127, 128, (classes, channels), dtype=np.int8)
-    scale: Any = np.linspace(0.004, 0.02, classes) if per_row else 0.01
-    y = m.fully_connected(
-        x, weights, random.integers(-300, 300, classes), weight_scale=scale, out_scale=0.1, name="dense"
-    )
-    m.output(m.softmax(y, name="probabilities") if softmax else y)
-    return m.build()
-
-
-def compiled(folder: Path, model: bytes | None = None, **options: Any) -> Compiled:
-    path = folder / "net.tflite"
-    path.write_bytes(network() if model is None else model)
-    return driftc.compile(path, learn="ecotta", measure=False, **options)
 
 
 def samples(found: Compiled, count: int, seed: int = 0) -> Samples:
@@ -78,36 +50,36 @@ def compared(found: Compiled, name: str, **options: Any) -> int:
 
 @pytest.mark.parametrize("mean", [True, False])
 def test_on_this_machine(tmp_path: Path, mean: bool) -> None:
-    found = compiled(tmp_path, network(mean=mean, per_row=mean))
+    found = adapts(tmp_path, pooled(mean=mean, per_row=mean))
     assert compared(found, "host", sanitize=found.program().target.cc != "zig") > 150
 
 
 @pytest.mark.parametrize("core", CORES)
 def test_on_emulated_cores(tmp_path: Path, core: str) -> None:
     name = "unicorn" if core in ("cortex-m0plus", "cortex-m4", "cortex-m33") else "qemu"
-    assert compared(compiled(tmp_path, core=core), name) > 150
+    assert compared(adapts(tmp_path, core=core), name) > 150
 
 
 @settings(max_examples=12, deadline=None)
 @given(data=st.data())
-def test_any_network(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
-    model = network(
+def test_any_pooled(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
+    model = pooled(
         data.draw(st.integers(3, 9)), data.draw(st.integers(1, 9)), data.draw(st.integers(0, 99)),
         mean=data.draw(st.booleans()), softmax=data.draw(st.booleans()), per_row=data.draw(st.booleans()),
         size=(data.draw(st.integers(1, 6)), data.draw(st.integers(1, 25))),
         zero=data.draw(st.sampled_from([-128, 0, 9])),
     )  # fmt: skip
     rate = data.draw(st.sampled_from([1e-4, 2e-3]))
-    compared(compiled(tmp_path_factory.mktemp("net"), model, learn_rate=rate), "host")
+    compared(adapts(tmp_path_factory.mktemp("net"), model, learn_rate=rate), "host")
 
 
 @pytest.mark.parametrize("mean", [True, False])
 def test_untaught_it_is_the_network_without_it(tmp_path: Path, mean: bool) -> None:
     """Every tensor that both have, byte for byte."""
     path = tmp_path / "net.tflite"
-    path.write_bytes(network(mean=mean))
+    path.write_bytes(pooled(mean=mean))
     plain = driftc.compile(path, measure=False).lowered.model
-    found = compiled(tmp_path, network(mean=mean))
+    found = adapts(tmp_path, pooled(mean=mean))
     for sample in samples(found, 10).quantized:
         with_it, without = GraphRun(found.lowered.model).run(sample), GraphRun(plain).run(sample)
         for name, value in without.items():
@@ -156,7 +128,7 @@ class InFloat:
 def test_integers_follow_float(tmp_path: Path) -> None:
     """Step by step from the integers' own state: the same gates open, and each map moves as in float."""
     rate = 2e-3
-    found = compiled(tmp_path, network(8, 12, seed=5), learn_rate=rate)
+    found = adapts(tmp_path, pooled(8, 12, seed=5), learn_rate=rate)
     assert found.lowered.learned is not None
     learner, real = found.lowered.learned.meta_learner(), InFloat(found, rate)
     random = np.random.default_rng(3)
@@ -182,7 +154,7 @@ def test_integers_follow_float(tmp_path: Path) -> None:
 
 def test_one_class_after_the_other_changes_nothing(tmp_path: Path) -> None:
     """While one class has most of the decisions; certain and mixed samples are learnt from, uncertain ones are not."""
-    found = compiled(tmp_path)
+    found = adapts(tmp_path)
     assert found.lowered.learned is not None
     learner: MetaLearner = found.lowered.learned.meta_learner()
 
@@ -206,7 +178,7 @@ def test_one_class_after_the_other_changes_nothing(tmp_path: Path) -> None:
 
 def test_hostile_samples_are_bounded(tmp_path: Path) -> None:
     """Constant, saturated and random inputs at a rate far too high: gains and offsets stay where they may be."""
-    found = compiled(tmp_path, learn_rate=0.05)
+    found = adapts(tmp_path, learn_rate=0.05)
     specification = MetaSpecification(found.lowered)
     random = np.random.default_rng(0)
     shape = found.lowered.graph.inputs[0].shape
@@ -222,26 +194,26 @@ def test_hostile_samples_are_bounded(tmp_path: Path) -> None:
 
 def test_what_is_refused(tmp_path: Path) -> None:
     cases: list[tuple[bytes, dict[str, Any], str]] = [
-        (network(classes=2), {}, "3 classes or more"),
-        (network(), {"learn_classes": 9}, "--learn-rate alone"),
-        (network(), {"learn_rate": 1e-30}, "out of range"),
+        (pooled(classes=2), {}, "3 classes or more"),
+        (pooled(), {"learn_classes": 9}, "--learn-rate alone"),
+        (pooled(), {"learn_rate": 1e-30}, "out of range"),
     ]
     for model, options, problem in cases:
         with pytest.raises(DriftcError, match=problem):
-            compiled(tmp_path, model, **options)
+            adapts(tmp_path, model, **options)
     m = ModelBuilder()
     x = m.input("x", (1, 8), scale=0.05)
     m.output(m.fully_connected(x, np.ones((3, 8), np.int8), weight_scale=0.01, out_scale=0.1, name="dense"))
     with pytest.raises(DriftcError, match="global average pool"):
-        compiled(tmp_path, m.build())
+        adapts(tmp_path, m.build())
     with pytest.raises(UsageError, match="takes no labels"):
-        found = compiled(tmp_path)
+        found = adapts(tmp_path)
         np.savez(tmp_path / "x.npz", x=np.zeros((4, 1, 4, 5, 3), np.int8)[:, 0], y=np.arange(4))
         found.teach(tmp_path / "x.npz")
 
 
 def test_a_folder_remembers(tmp_path: Path) -> None:
-    compiled(tmp_path).write(tmp_path / "net")
+    adapts(tmp_path).write(tmp_path / "net")
     again = Compiled.load(tmp_path / "net")
     assert again.edited() == []
     assert again.verify(random=2, engines=["numpy", "host"], learn=True).bit_exact
