@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from driftc.codegen.errors import UsageError
+from driftc.codegen.errors import ModelError, UsageError
 from driftc.codegen.evaluate import batches, trace
 from driftc.codegen.files import write_file
 from driftc.codegen.frontends import load_model
@@ -108,6 +108,15 @@ def quantize_graph(
     progress: Progress | None = None,
 ) -> Quantized:
     """`real` as a frontend gives it, with its batch normalisation."""
+    try:
+        return _quantize(real, samples, settings, watch, progress)
+    except ModelError as error:
+        raise error.within(real.source) from None
+
+
+def _quantize(
+    real: Graph, samples: Calibration, settings: Settings, watch: Watch | None, progress: Progress | None
+) -> Quantized:
     see = watch or (lambda stage, graph: None)
     see("import", real)
     real = absorb(sink(real))

@@ -1,4 +1,4 @@
-"""Float models of each framework, and mutants of their files: of bytes, of members of archives, of protocol buffers."""
+"""Mutants of the files of float models: of bytes, of members of archives, of protocol buffers."""
 
 from __future__ import annotations
 
@@ -13,120 +13,35 @@ from typing import Any
 
 import numpy as np
 
+from fuzz import gentle
 from fuzz.mutate import FLOATS, INTEGERS, NAMES
 from fuzz.values import JsonMutator
 
 PLACES = ("../x", "/etc/passwd", "net.onnx", "", "a" * 300)  # of weights that are said to be beside the model
 
-# --- models ---
-
-
-def onnx_model(folder: Path) -> Path:
-    """Convolution, normalisation, pooling, and a Reshape whose shape is computed."""
-    onnx = import_module("onnx")
-    helper, chance = onnx.helper, np.random.default_rng(0)
-    weights: dict[str, Any] = {
-        "w": chance.normal(size=(4, 2, 3, 3)).astype(np.float32),
-        "scale": np.ones(4, np.float32),
-        "bias": np.zeros(4, np.float32),
-        "mean": np.zeros(4, np.float32),
-        "var": np.ones(4, np.float32),
-        "rest": np.array([-1], np.int64),
-        "zero": np.array([0], np.int64),
-        "dense": chance.normal(size=(16, 3)).astype(np.float32),
-    }
-    nodes = [
-        helper.make_node("Conv", ["x", "w"], ["c"], name="conv", pads=[1, 1, 1, 1], strides=[1, 1], group=1),
-        helper.make_node("BatchNormalization", ["c", "scale", "bias", "mean", "var"], ["n"], name="norm"),
-        helper.make_node("Relu", ["n"], ["r"], name="relu"),
-        helper.make_node("MaxPool", ["r"], ["p"], name="pool", kernel_shape=[2, 2], strides=[2, 2]),
-        helper.make_node("Shape", ["p"], ["s"]),
-        helper.make_node("Gather", ["s", "zero"], ["b"], axis=0),
-        helper.make_node("Concat", ["b", "rest"], ["t"], axis=0),
-        helper.make_node("Reshape", ["p", "t"], ["f"], name="flat"),
-        helper.make_node("MatMul", ["f", "dense"], ["m"], name="dense"),
-        helper.make_node("Softmax", ["m"], ["y"], name="softmax", axis=-1),
-    ]
-    real = onnx.TensorProto.FLOAT
-    graph = helper.make_graph(
-        nodes,
-        "net",
-        [helper.make_tensor_value_info("x", real, ["n", 2, 4, 4])],
-        [helper.make_tensor_value_info("y", real, ["n", 3])],
-        [onnx.numpy_helper.from_array(data, name) for name, data in weights.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
-    (folder / "net.onnx").write_bytes(model.SerializeToString())
-    return folder / "net.onnx"
-
-
-def keras_model(folder: Path) -> Path:
-    keras = import_module("tensorflow").keras
-    keras.utils.set_random_seed(0)
-    layers = keras.layers
-    model = keras.Sequential(
-        [
-            layers.Input((4, 4, 2)),
-            layers.Conv2D(3, 3, padding="same", activation="relu"),
-            layers.BatchNormalization(),
-            layers.MaxPooling2D(),
-            layers.Flatten(),
-            layers.Dense(3, activation="softmax"),
-        ]
-    )
-    model.save(folder / "net.keras")
-    return folder / "net.keras"
-
-
-def torch_model(folder: Path) -> Path:
-    torch = import_module("torch")
-    torch.manual_seed(0)
-    model = torch.nn.Sequential(
-        torch.nn.Conv2d(2, 3, 3, padding=1), torch.nn.BatchNorm2d(3), torch.nn.ReLU(), torch.nn.Flatten(),
-        torch.nn.Linear(48, 3),
-    )  # fmt: skip
-    torch.export.save(torch.export.export(model.eval(), (torch.zeros(1, 2, 4, 4),)), folder / "net.pt2")
-    return folder / "net.pt2"
-
-
-def saved_model(folder: Path) -> Path:
-    tf = import_module("tensorflow")
-    chance = np.random.default_rng(0)
-
-    class Net(tf.Module):  # type: ignore[misc,name-defined]
-        def __init__(self) -> None:
-            self.kernel = tf.Variable(chance.normal(size=(3, 3, 2, 3)).astype(np.float32))
-            self.dense = tf.Variable(chance.normal(size=(48, 3)).astype(np.float32))
-
-        def __call__(self, x: Any) -> Any:
-            y = tf.nn.relu(tf.nn.conv2d(x, self.kernel, 1, "SAME"))
-            return tf.linalg.matmul(tf.reshape(y, [1, 48]), self.dense)
-
-    net = Net()
-    serve = tf.function(net.__call__, input_signature=[tf.TensorSpec([1, 4, 4, 2], tf.float32, name="x")])
-    tf.saved_model.save(net, str(folder / "net"), signatures={"serving_default": serve})
-    return folder / "net"
-
-
 # --- mutants ---
 
 
 def mutated(source: Path, target: Path, seed: int) -> str:
-    """Write mutant `seed` of the file or folder `source` as `target`, and say what was done."""
+    """Write mutant `seed` of the file or folder `source` as `target`, and say what was done.
+
+    Two of three are such as a framework might have written: `gentle`.
+    """
     chance = random.Random(seed)
+    mild = chance.random() < 0.67
     if source.is_dir():
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(source, target)
         files = sorted(path for path in target.rglob("*") if path.is_file())
-        file = target / "saved_model.pb" if chance.random() < 0.7 else chance.choice(files)
-        data, done = damaged(chance, file.read_bytes())
+        file = target / "saved_model.pb" if mild or chance.random() < 0.7 else chance.choice(files)
+        data, done = (gentle.of_graph if mild else damaged)(chance, file.read_bytes())
         file.write_bytes(data)
         return f"{file.name}: {done}"
     content = source.read_bytes()
-    if source.suffix == ".onnx" and chance.random() < 0.7:
-        data, done = _of_onnx(chance, content)
-    elif zipfile.is_zipfile(source) and chance.random() < 0.9:
-        data, done = _of_archive(chance, seed, content)
+    if source.suffix == ".onnx" and (mild or chance.random() < 0.7):
+        data, done = (gentle.of_onnx if mild else _of_onnx)(chance, content)
+    elif zipfile.is_zipfile(source) and (mild or chance.random() < 0.9):
+        data, done = gentle.of_archive(chance, content) if mild else _of_archive(chance, seed, content)
     else:
         data, done = damaged(chance, content)
     target.write_bytes(data)
@@ -264,11 +179,3 @@ def _port(chance: random.Random, model: Any) -> str:
     else:
         model.opset_import[0].version = chance.choice((0, 1, 6, 11, 13, 21, 99, -1))
     return f"{way} of {port.name}"
-
-
-MODELS: dict[str, Callable[[Path], Path]] = {
-    "onnx": onnx_model,
-    "keras": keras_model,
-    "torch": torch_model,
-    "saved_model": saved_model,
-}

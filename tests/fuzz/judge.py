@@ -34,7 +34,7 @@ WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wpedan
 # A refusal begins with the file and says which of its parts is at fault.
 CLEAR = re.compile(
     r"mutant\.tflite: (header|model|subgraph \d+|operator \d+|tensor \d+|tensor '|input '|output '|the model|not a|"
-    r"not supported: |[a-z0-9_]+: (reads|computes) )"
+    r"not supported: |[A-Z0-9_]+ '|[a-z0-9_]+: (reads|computes) )"
 )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from flatbuffers.number_types import Int32Flags
 
 from driftc.codegen.errors import ModelError
 from driftc.codegen.tensor import Array, Quantization, Shape
@@ -157,7 +158,10 @@ class _Reader:
         raise AssertionError
 
     def code(self, record: Any) -> tuple[str, int]:
-        number = max(record.BuiltinCode(), record.DeprecatedBuiltinCode())
+        # The larger, as TFLite has it; the package `tflite` takes the older field below 127, whatever the newer says.
+        place = record._tab.Offset(10)
+        newer = record._tab.Get(Int32Flags, place + record._tab.Pos) if place else 0
+        number = max(int(newer), record.DeprecatedBuiltinCode())
         return names_of("BuiltinOperator").get(number, f"number {number}"), int(record.Version())
 
     def indices(self, length: int, values: Callable[[], Any], tensors: int, absent: bool) -> tuple[int, ...]:

@@ -82,6 +82,10 @@ class Quantize(Lookup):
         require_quantised(self, self.outputs[0])
         require_finite(self, self.outputs[0])
 
+    def check_float(self) -> None:
+        """Of float32 it makes bytes, which `check` holds to what is computed."""
+        self.refuse("gives float32; driftc compiles int8 here")
+
     @property
     def _most_steps(self) -> float:
         """The most of the output's scale that an input byte stands for."""

@@ -188,7 +188,10 @@ class Weighted(Operator):
         return False
 
     def channel_ranges(self, inputs: Sequence[Ranges]) -> Ranges | None:
-        """From the least and the greatest sum of each channel: scaling, rounding and clamping keep their order."""
+        """From the least and the greatest sum of each channel: scaling, rounding and clamping keep their order.
+
+        Not where a factor above 1 can take a sum out of int32: it wraps.
+        """
         taps = self.channel_taps
         if taps is None:
             return None
@@ -200,7 +203,10 @@ class Weighted(Operator):
         rising, falling = np.maximum(taps, 0).sum(axis=1), np.minimum(taps, 0).sum(axis=1)
         least = self.raw_bias + (rising * low + falling * high).sum(axis=1)
         most = self.raw_bias + (rising * high + falling * low).sum(axis=1)
-        bounds = self.requantise(np.stack([least, most])).astype(np.int64)
+        sums = np.stack([least, most])
+        if np.abs(sums << np.maximum(self.multiplier.shift, 0)).max() >= 2**31:
+            return None
+        bounds = self.requantise(sums).astype(np.int64)
         return bounds[0], bounds[1]
 
     def on_channels(

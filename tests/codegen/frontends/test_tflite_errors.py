@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from fuzz.layout import Field, layout
 from models import Activation, ModelBuilder, keyword_model
+from tflite import BuiltinOperator
 
 from driftc.codegen.api import compile
 from driftc.codegen.errors import ModelError
@@ -366,3 +368,22 @@ def test_longest_name(tmp_path: Path) -> None:
     """flatbuffers cuts a string that claims more than there is, so a name may be the rest of the file."""
     same(read(changed(tensors={"image": {"name": "x" * (1 << 14)}}), tmp_path))
     refused(changed(tensors={"image": {"name": "x" * 100_000}}), tmp_path, "tensor 0: its name has 100000 characters")
+
+
+def test_the_larger_of_two_operator_codes_counts(tmp_path: Path) -> None:
+    """As in TFLite, where a file says one in the older field and another in the newer (found by the fuzzer)."""
+    model = bytearray(network().build())
+    fields = [field for field in layout(bytes(model)).fields if (field.kind, field.format) == ("operator code", "<i")]
+    codes = {struct.unpack_from("<i", model, field.position)[0]: field.position for field in fields}
+    struct.pack_into("<i", model, codes[BuiltinOperator.CONV_2D], BuiltinOperator.DEPTHWISE_CONV_2D)
+    refused(bytes(model), tmp_path, "operator 0 DEPTHWISE_CONV_2D 'conv': has Conv2DOptions instead of Depthwise")
+
+
+def test_quantize_to_float(tmp_path: Path) -> None:
+    """A traceback, once the table of the layers behind was made (found by the fuzzer)."""
+    m = ModelBuilder()
+    real = m.dequantize(m.input("x", (1, 4), scale=0.1), name="real")
+    wrong = m.tensor("wrong", (1, 4), dtype=np.float32)
+    m.operator("QUANTIZE", [real], [wrong], "QuantizeOptions")
+    m.output(m.quantize(wrong, out_scale=0.1, name="back"))
+    refused(m.build(), tmp_path, "operator 1 QUANTIZE 'wrong': gives float32; driftc compiles int8 here")

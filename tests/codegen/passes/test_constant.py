@@ -279,3 +279,19 @@ def test_published(name: str, tmp_path: Path) -> None:
     hold(found)
     weights = sum(o.weights.size for o in found.graph.operators if isinstance(o, Weighted))
     assert weights < 32_000, "29,066 are needed, but for numbers of channels that kernels like"
+
+
+def test_sums_that_wrap_prove_nothing(tmp_path: Path) -> None:
+    """A factor above 1 takes them out of int32, and their order is lost (found by the fuzzer)."""
+    builder = ModelBuilder()
+    x = builder.input("x", (1, 6), scale=0.1)
+    y = builder.fully_connected(
+        x, np.ones((2, 6), np.int8), np.array([2**31 - 2000, 5]), weight_scale=0.02, out_scale=1e-7, out_zero_point=-128
+    )
+    builder.output(builder.tanh(y, name="tanh"))
+    path = tmp_path / "m.tflite"
+    path.write_bytes(builder.build())
+    lowered = lower(path, Options(planner="greedy"))
+    (dense,) = (operator for operator in lowered.model.operators if isinstance(operator, Weighted))
+    low, high = ranges(lowered.model)[dense.outputs[0].name]
+    assert (low.tolist(), high.tolist()) == ([-128] * 2, [127] * 2)
