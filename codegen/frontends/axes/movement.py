@@ -11,6 +11,7 @@ import numpy as np
 from driftc.codegen.frontends.axes.orders import Orders
 from driftc.codegen.frontends.axes.value import Value, channels_last, in_order
 from driftc.codegen.frontends.axes.window import Pairs
+from driftc.codegen.operators.resize.resize import LARGEST
 from driftc.codegen.tensor import Array
 
 
@@ -64,6 +65,10 @@ class Movement(Orders):
         for axis, (before, after) in enumerate(paddings):
             n = x.shape[axis]
             if before or after:
+                if min(before, after) < 0 or n + before + after > LARGEST:
+                    self.builder.refuse(
+                        f"'{label}': pads {n} by {before} and {after}; driftc makes 1 to {LARGEST} of it"
+                    )
                 places = np.arange(-before, n + after)
                 x = self.take(f"{label}/{axis}", x, places % n if wraps else np.clip(places, 0, n - 1), axis)
         return x

@@ -26,6 +26,7 @@ from driftc.codegen.operators.reduction.max_pool_2d import MaxPool2D
 from driftc.codegen.operators.reduction.mean import Mean
 from driftc.codegen.operators.reduction.reduce_max import ReduceMax
 from driftc.codegen.operators.reduction.sum import Sum
+from driftc.codegen.operators.resize.resize import LARGEST
 from driftc.codegen.tensor import Array, Tensor
 
 MOST_POOLINGS = 16  # that one adaptive pooling becomes
@@ -48,6 +49,8 @@ class Pooling(Normalization):
     def adaptive(self, label: str, x: Tensor, kind: Literal["max", "average"], size: Pair) -> Tensor:
         """Windows from floor(i n / m) to ceil((i + 1) n / m) on an axis of n: as few poolings as have equal steps."""
         self._need_image(label, x)
+        if not all(0 < n <= LARGEST for n in size):
+            self.refuse(f"'{label}': pools to {list(size)}; driftc makes 1 to {LARGEST} of an axis")
         rows, pixels = (_stretches(n, m) for n, m in zip(x.shape[1:3], size, strict=True))
         if len(rows) * len(pixels) > MOST_POOLINGS:
             n, m = (" x ".join(map(str, part)) for part in (x.shape[1:3], size))

@@ -187,6 +187,16 @@ REFUSED: dict[str, tuple[Nodes, dict[str, Any], str]] = {
     ),
     "norm": ([("GlobalLpPool", ["x"], {"p": 3})], {}, r"\(GlobalLpPool\): a norm of order 3; driftc reads 1 and 2"),
     "shrink": ([("Shrink", ["x"], {"lambd": 0.5, "bias": 0.1})], {}, r"\(Shrink\): has lambd 0.5 and bias 0.1"),
+    "vast": (
+        [("Resize", ["x", "", "", "s"], {})],
+        {"s": ints(1, 4, 1 << 40, 5)},
+        r"\(Resize\): resizes to \[1099511627776, 5\]",
+    ),
+    "vast edge": (
+        [("Pad", ["x", "pads"], {"mode": "edge"})],
+        {"pads": ints(0, 0, 0, 0, 0, 0, 1 << 40, 0)},
+        r"'part0' \(Pad\): pads 6 by 0 and 1099511627776; driftc makes 1 to 16384 of it",
+    ),
     "einsum": ([("Einsum", ["x"], {"equation": "bchh->bc"})], {}, r"the equation 'bchh->bc'; driftc reads"),
     "product": ([("ReduceProd", ["x"], {})], {}, r"'part0' \(ReduceProd\): multiplies over 32 elements"),
     "tangent": ([("Tan", ["x"], {})], {}, r"operator Tan \('part0'; instead: Tanh, Sigmoid, Exp, Log or Sin"),

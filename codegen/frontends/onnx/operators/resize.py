@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from driftc.codegen.frontends.axes.value import Value
 from driftc.codegen.frontends.onnx.node import Node
 from driftc.codegen.frontends.onnx.walk import operator
+from driftc.codegen.operators.resize.resize import LARGEST
 
 Places = NDArray[np.float64]
 # Where point i of the output lies in the input: of i, the scale, and how many points both have.
@@ -44,6 +45,8 @@ def resize(node: Node) -> Value:
     if mode not in ("nearest", "linear") or node.attribute("antialias", 0):
         node.refuse(f"mode '{mode}', or with antialias; driftc reads 'nearest' and 'linear'")
     size, scales = _sizes(node, x)
+    if not all(0 < n <= LARGEST for n in size):
+        node.refuse(f"resizes to {size}; driftc makes 1 to {LARGEST} of an axis")
     old = node.kind == "Upsample"
     grid = "asymmetric" if old else node.attribute("coordinate_transformation_mode", b"half_pixel").decode()
     if grid not in COORDINATES or (mode == "linear" and grid not in GRIDS):

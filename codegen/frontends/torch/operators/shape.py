@@ -7,6 +7,7 @@ import numpy as np
 from driftc.codegen.frontends.axes.value import Value
 from driftc.codegen.frontends.torch.call import Call
 from driftc.codegen.frontends.torch.walk import operator
+from driftc.codegen.operators.resize.resize import LARGEST
 
 
 @operator("_assert", "_assert_tensor_metadata", "alias", "clone", "contiguous", "detach", "lift_fresh_copy")
@@ -89,6 +90,8 @@ def repeat_interleave(call: Call) -> Value:
     x, axis = call.value(), call.argument(2, "dim", None)
     if axis is None or not isinstance(call.args[1], int):
         call.refuse("driftc reads one number of repeats along one axis")
+    if not 0 < x.shape[axis] * call.args[1] <= LARGEST:
+        call.refuse(f"makes {x.shape[axis] * call.args[1]} of an axis; driftc makes 1 to {LARGEST}")
     return call.to.take(call.label, x, np.repeat(np.arange(x.shape[axis]), int(call.args[1])), int(axis))
 
 
