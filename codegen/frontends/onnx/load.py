@@ -16,7 +16,7 @@ from driftc.codegen.frontends.check_import import CannotRun, check_import
 from driftc.codegen.frontends.extras import load_extra
 from driftc.codegen.frontends.onnx.external import embed
 from driftc.codegen.frontends.onnx.session import fix_batch, session
-from driftc.codegen.frontends.onnx.walk import Walk
+from driftc.codegen.frontends.onnx.walk import Walk, refuse_unregistered
 from driftc.codegen.graph import Graph
 from driftc.codegen.names import model_name
 from driftc.codegen.tensor import Array
@@ -37,11 +37,14 @@ def load(path: Path, name: str | None = None, title: str | None = None) -> Graph
     digest = hashlib.sha256(data)
     try:
         model = onnx.load_model_from_string(data)
+        refuse_unregistered(onnx, model, title)
         embed(onnx, model, path.parent, digest)
         _import_domains(model)
         onnx.checker.check_model(model)
         batches = fix_batch(model)
         model = onnx.shape_inference.infer_shapes(model)
+    except ModelError:
+        raise
     except Exception as problem:  # whatever its parts raise
         raise ModelError(f"{title}: onnx cannot read it: {first_line(problem)}") from None
     builder = FloatBuilder(name or model_name(Path(title).stem), title, digest.hexdigest())

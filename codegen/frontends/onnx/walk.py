@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from driftc.codegen.errors import ModelError
 from driftc.codegen.frontends.axes.value import Value
 from driftc.codegen.frontends.builder import FloatBuilder
 from driftc.codegen.frontends.channels_first import ChannelsFirst
@@ -23,6 +24,22 @@ CHANNELS_SECOND = frozenset(  # operators whose input has its channels on axis 1
 )
 ANY_AXES = frozenset({"Add", "Cast", "Clip", "Div", "Dropout", "Identity", "Mul", "Pad", "Pow", "Relu", "Sub"})
 operator: Translators[Callable[[Node], Value | list[Value]]] = Translators("driftc.codegen.frontends.onnx.operators")
+
+
+def refuse_unregistered(onnx: Any, model: Any, title: str) -> None:
+    """Raise ModelError for operators that ONNX does not have under its own domain: its text names the first alone."""
+    nodes = [node for node in model.graph.node if node.domain in ("", "ai.onnx")]
+    if all(onnx.defs.has(node.op_type) for node in nodes):
+        return
+    missing = Missing(operator)
+    for number, node in enumerate(nodes):
+        if node.op_type not in operator.known and not foldable(node.op_type):
+            missing.add(node.op_type, label_of(node) or f"{node.op_type}_{number}")
+
+    def refuse(problem: str) -> None:
+        raise ModelError(f"{title}: {problem}")
+
+    missing.refuse(refuse)
 
 
 class Walk:
@@ -114,6 +131,8 @@ class Walk:
         if made is not None:
             self.constants.update(zip(node.output, made, strict=True))
             return True
+        if node.domain not in ("", "ai.onnx"):
+            return False
         from onnx.reference import ReferenceEvaluator
 
         helper = self.onnx.helper

@@ -104,5 +104,33 @@ def test_operators_of_other_domains_are_named(listed: bool, tmp_path: Path) -> N
     others = [helper.make_opsetid("onnx.brevitas", 1)] if listed else []
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13), *others])
     (tmp_path / "net.onnx").write_bytes(model.SerializeToString())
-    with pytest.raises(ModelError, match=r"net\.onnx: not supported: operator onnx\.brevitas\.Quant \('q'\)"):
+    with pytest.raises(
+        ModelError, match=r"net\.onnx: not supported: operator onnx\.brevitas\.Quant \('q'; instead: the float model"
+    ):
         load_model(tmp_path / "net.onnx")
+
+
+@ONNX
+def test_operators_that_onnx_does_not_have_are_named(tmp_path: Path) -> None:
+    """Under its own domain, where the library named one; and of constants, which it was asked to compute."""
+    onnx = import_module("onnx")
+    helper, real = onnx.helper, onnx.TensorProto.FLOAT
+    ports = [helper.make_tensor_value_info(name, real, [1, 4]) for name in "xy"]
+    weights = onnx.numpy_helper.from_array(np.ones((1, 4), np.float32), "w")
+    for domain, said in (
+        (
+            "",
+            r"^net\.onnx: not supported: 2 kinds of operator RequantShift \('a'; instead: the float model .*\), Bend \('c'\)",
+        ),
+        ("finn", r"^net\.onnx: not supported: 2 kinds of operator finn\.RequantShift \('a'\), finn\.Bend \('c'\)"),
+    ):
+        nodes = [
+            helper.make_node("RequantShift", ["w"], ["v"], name="a", domain=domain),
+            helper.make_node("Add", ["x", "v"], ["z"], name="b"),
+            helper.make_node("Bend", ["x"], ["y"], name="c", domain=domain),
+        ]
+        graph = helper.make_graph(nodes, "g", ports[:1], ports[1:], [weights])
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
+        (tmp_path / "net.onnx").write_bytes(model.SerializeToString())
+        with pytest.raises(ModelError, match=said):
+            load_model(tmp_path / "net.onnx")

@@ -13,7 +13,8 @@ operator.leave_out(
 operator.leave_out(
     "the float model from before quantisation, with --calibrate: driftc does that itself",
     *("ConvInteger", "DequantizeLinear", "DynamicQuantizeLinear", "MatMulInteger", "QLinearConv", "QLinearMatMul"),
-    "QuantizeLinear",
+    *("QuantizeLinear", "RequantShift"),
+    *(f"{domain}.Quant" for domain in ("finn.custom_op.general", "onnx.brevitas", "qonnx.custom_op.general")),
     *(f"com.microsoft.{kind}" for kind in ("DequantizeLinear", "QuantizeLinear", "QGemm", "QAttention")),
     *(f"com.microsoft.QLinear{kind}" for kind in ("Add", "AveragePool", "Concat", "Conv", "GlobalAveragePool")),
     *(f"com.microsoft.QLinear{kind}" for kind in ("LeakyRelu", "Mul", "ReduceMean", "Sigmoid", "Softmax", "Where")),
