@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from hashlib import sha256
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import driftc
 from driftc.codegen.adaptation.constants import Adaptation
-from driftc.codegen.emit.emit import emit, emit_selftest, headers, interface
-from driftc.codegen.emit.learn import emit_learning, learning_headers
+from driftc.codegen.emit.ports import interface
 from driftc.codegen.emit.program import step_names
 from driftc.codegen.errors import DataError, ToolError, UsageError
 from driftc.codegen.folder import RECORD, read_record, write_folder
@@ -32,6 +29,7 @@ from driftc.codegen.quantize.post_training import Quantized
 from driftc.codegen.report import stored
 from driftc.codegen.report.measured import Measured
 from driftc.codegen.report.report import report
+from driftc.codegen.sources import ADAPTATION, LESSON, sources
 
 if TYPE_CHECKING:
     from driftc.boards import Board
@@ -44,8 +42,6 @@ if TYPE_CHECKING:
     from driftc.simulator.verify import Verification
 
 MODEL = "model.tflite"  # the copy in a compiled folder
-ADAPTATION = "adaptation.json"  # the constants of the layers that are live, where there are any
-LESSON = "learning.json"  # what learns, where something does
 RANDOM_SAMPLES = 5  # where no data is given
 
 
@@ -148,35 +144,7 @@ class Compiled:
     @cached_property
     def sources(self) -> dict[str, str | bytes]:
         """Every generated or copied file but the report: relative name -> content."""
-        graph, plan, learned = self.lowered.graph, self.lowered.plan, self.lowered.learned
-        found: dict[str, str | bytes] = dict(
-            emit(
-                plan,
-                source=graph.source,
-                sha256=graph.sha256,
-                float_border=bool(graph.float_border),
-                float_io=self.options.float_io,
-                class_names=self.options.class_names or (),
-                learns=() if learned is None else learned.c_files(plan.name),
-            )
-        )
-        if learned is not None:
-            found |= emit_learning(learned, plan, graph.source, graph.sha256)
-            found[LESSON] = learned.lesson.as_text()
-        found[f"{plan.name}_selftest.c"] = self._selftest()
-        firmware = files("driftc").joinpath("firmware")
-        needed = [*headers(plan), *(headers(learned.plan) if learned is not None else ()), *learning_headers(learned)]
-        for header in _with_included(needed):
-            found[header] = firmware.joinpath(header).read_text(encoding="utf-8")
-        if plan.states:
-            found["driftc_state.h"] = firmware.joinpath("driftc_state.h").read_text(encoding="utf-8")
-        if self.lowered.adaptation is not None:
-            found[ADAPTATION] = self.lowered.adaptation.as_text()
-        ports = Path(str(firmware.joinpath("ports")))
-        for path in sorted(p for p in ports.rglob("*") if p.is_file() and p.suffix in (".c", ".h", ".ld")):
-            found[f"simulator/{path.relative_to(ports).as_posix()}"] = path.read_text(encoding="utf-8")
-        found[MODEL] = self._model
-        return found
+        return {**sources(self.lowered, self.options, self._index_limits()), MODEL: self._model}
 
     def write(self, path: str | Path) -> None:
         """Write the folder: whole or not at all. Raises UsageError where it cannot or must not be written."""
@@ -401,15 +369,6 @@ class Compiled:
                     limits[indices] = min(entries, limits.get(indices, entries))
         return limits
 
-    def _selftest(self) -> str:
-        from driftc.codegen.samples import random
-        from driftc.simulator.reference import run_graph
-
-        graph, plan = self.lowered.graph, self.lowered.plan
-        inputs = random(1, graph.inputs, self._index_limits(), seed=1).quantized[0]
-        values = run_graph(graph, inputs)
-        return emit_selftest(plan, inputs, [values[tensor.name] for tensor in plan.layers])
-
 
 def _refuse_compiler_in(folder: Path, cc: str | None) -> None:
     """A folder may come from anyone: what it names is run only where it was there before. Raises UsageError."""
@@ -419,16 +378,6 @@ def _refuse_compiler_in(folder: Path, cc: str | None) -> None:
     for place in (Path(found).absolute(), Path(found).resolve()):
         if place.is_relative_to(folder.absolute()) or place.is_relative_to(folder.resolve()):
             raise UsageError(f"{folder}: its {RECORD} names a compiler inside the folder, '{cc}', which is not run")
-
-
-def _with_included(names: Sequence[str]) -> list[str]:
-    """Files of firmware/, and those of it that they include."""
-    firmware = files("driftc").joinpath("firmware")
-    found = dict.fromkeys(names)
-    for name in names:
-        inner = re.findall(r'^#include "(driftc\w*\.h)"$', firmware.joinpath(name).read_text("utf-8"), re.MULTILINE)
-        found |= dict.fromkeys(_with_included(inner))
-    return list(found)
 
 
 def board_named(name: str | None) -> Board | None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from driftc.boards.cores import load_core
 from driftc.boards.timing import Access
-from driftc.codegen.emit.emit import port_names
+from driftc.codegen.emit.ports import port_names
 from driftc.codegen.errors import ToolError, UsageError
 from driftc.codegen.files import write_file
 from driftc.codegen.lower import Lowered

@@ -16,7 +16,7 @@ from learning_models import classifier, learning, samples
 from models import ModelBuilder
 from numpy.typing import NDArray
 
-from driftc.codegen.compiled import LESSON, Compiled
+from driftc.codegen.compiled import Compiled
 from driftc.codegen.errors import DataError, DriftcError, ModelError, UsageError
 from driftc.codegen.learning import learner as codes
 from driftc.codegen.learning.learner import Learner
@@ -24,6 +24,7 @@ from driftc.codegen.learning.lesson import read_lesson
 from driftc.codegen.operators.learn.cross_entropy import CrossEntropy
 from driftc.codegen.operators.learn.dense_update import DenseUpdate
 from driftc.codegen.operators.learn.master_sums import BIAS_FRACTION, FRACTION, bias_of, weights_of
+from driftc.codegen.sources import LESSON
 from driftc.simulator.engines import engine
 from driftc.simulator.learning import MANY, Event, Kind, Specification, run
 

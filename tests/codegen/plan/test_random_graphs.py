@@ -145,7 +145,7 @@ def test_c_reads_no_dead_byte(options: Options, builder: ModelBuilder) -> None:
 
 def compiled_ports(compiled: Compiled) -> tuple[list[str], list[str]]:
     """The C accessors of inputs and outputs."""
-    from driftc.codegen.emit.emit import port_names
+    from driftc.codegen.emit.ports import port_names
 
     inputs, outputs = port_names(compiled.lowered.plan)
     return [f"net_{name}" for name in inputs], [f"net_{name}" for name in outputs]
