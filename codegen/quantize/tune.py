@@ -120,8 +120,7 @@ def _mean_sums(operator: Weighted, x: Array) -> Array:
 
 
 def _decibels(want: Array, found: Array) -> float:
-    noise = float(np.mean((want - found) ** 2, dtype=np.float64))
-    signal = float(np.mean(want**2, dtype=np.float64))
+    noise, signal = (float(np.mean(np.square(x, dtype=np.float64))) for x in (want - found, want))
     if noise == 0:
         return inf
     return round(10 * log10(signal / noise), 1) if signal else -inf

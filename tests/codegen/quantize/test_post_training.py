@@ -25,6 +25,7 @@ from driftc.codegen.quantize import calibration
 from driftc.codegen.quantize.calibration import Calibration
 from driftc.codegen.quantize.equalize import equalize
 from driftc.codegen.quantize.post_training import Quantized, Settings, quantize_graph, refuse_int8
+from driftc.codegen.quantize.tune import _decibels
 from driftc.simulator.reference import GraphRun
 from driftc.simulator.references import ReferenceRefused
 
@@ -177,3 +178,9 @@ def test_refusals() -> None:
         for operator in residual().operators:
             if operator.kind == "BATCH_NORMALIZATION":
                 operator.check()
+
+
+def test_losses_of_values_whose_squares_no_float32_holds() -> None:
+    """NumPy warned, and the loss was no number (found by the fuzzer)."""
+    want = np.array([3e25, -1e25], np.float32)
+    assert _decibels(want, want * np.float32(0.9)) == 20.0
