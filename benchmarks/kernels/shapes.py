@@ -33,13 +33,17 @@ class Shape:
     out: int
     kernel: tuple[int, int] = (1, 1)
     stride: int = 1
+    groups: int = 1
 
     def __str__(self) -> str:
         height, width, depth = self.input
         if self.family == "dense":
             return f"dense {depth} > {self.out}"
         window = f" {self.kernel[0]}x{self.kernel[1]}/{self.stride}" if self.family != "add" else ""
-        channels = f"{depth} > {self.out}" if self.family.startswith("conv") else f"{depth}"
+        several = self.family.startswith("conv") or self.out != depth
+        channels = f"{depth} > {self.out}" if several else f"{depth}"
+        if self.groups > 1:
+            channels += f" in {self.groups}"
         return f"{self.family}{window} {height}x{width}, {channels} ch"
 
     @property
@@ -71,7 +75,7 @@ class Shape:
             case "average" | "max":
                 pool = builder.average_pool_2d if self.family == "average" else builder.max_pool_2d
                 return pool(operand("a"), self.kernel, stride=self.stride, padding="SAME", name=name)
-            case "depthwise" | "depthwise-1d":
+            case "depthwise" | "depthwise-1d" | "depthwise-several":
                 filters = weights(1, *self.kernel, self.out)
                 return builder.depthwise_conv_2d(
                     operand("a"),
@@ -80,7 +84,7 @@ class Shape:
                     **scales(filters[..., 0].size),
                 )
             case _:
-                filters = weights(self.out, *self.kernel, depth)
+                filters = weights(self.out, *self.kernel, depth // self.groups)
                 return builder.conv_2d(
                     operand("a"),
                     filters,
@@ -128,6 +132,18 @@ def along_time(family: str) -> Iterator[Shape]:
             yield Shape(family, (20, 1, depth), out, (kernel, 1), stride)
 
 
+def grouped() -> Iterator[Shape]:
+    for groups, depth, out, kernel, stride in product((2, 4, 8), (1, 4, 6, 16), (4, 8, 16), (1, 3, 5), STRIDES):
+        if groups * depth <= 64 and kernel**2 * depth * out * groups <= WEIGHTS:
+            yield Shape("conv-groups", (9, 8, groups * depth), groups * out, (kernel, kernel), stride, groups)
+
+
+def several() -> Iterator[Shape]:
+    """Filters a channel."""
+    for depth, count, kernel, stride in product((1, 3, 5, 8, 16), (2, 3, 4, 8), (1, 3, 5), STRIDES):
+        yield Shape("depthwise-several", (9, 8, depth), depth * count, (kernel, kernel), stride)
+
+
 def pools(family: str) -> Iterator[Shape]:
     for depth, kernel, stride in product(SOME_CHANNELS, (2, 3, 5, 7), STRIDES):
         size = side(depth, kernel)
@@ -139,6 +155,8 @@ FAMILIES = {
     "conv-1d": tuple(along_time("conv-1d")),
     "depthwise": tuple(depthwise()),
     "depthwise-1d": tuple(along_time("depthwise-1d")),
+    "conv-groups": tuple(grouped()),
+    "depthwise-several": tuple(several()),
     "dense": tuple(Shape("dense", (1, 1, depth), out) for depth, out in product(LENGTHS, (1, 3, 4, 10, 16, 64))),
     "add": tuple(Shape("add", (*size, depth), depth) for size, depth in product(MAPS, SOME_CHANNELS)),
     "average": tuple(pools("average")),
