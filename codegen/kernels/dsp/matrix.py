@@ -46,6 +46,10 @@ ALONE = Mix.of(
     taken=0.031,
     pair=0.292,
 )  # of one pixel
+# Of four channels or fewer, most is copying inputs and finishing sums.
+NARROW = Mix.of(
+    multiple=0.012, register=0.045, double=0.06, store=0.03, load=0.19, chained=0.1, accumulate=0.25, taken=0.13
+)
 MIXES = {
     (False, True): Mix.of(**BOTH_FEW, **SINGLE_FEW, double=0.036),
     (False, False): Mix.of(**BOTH_MORE, **SINGLE_MORE, double=0.018),
@@ -87,6 +91,8 @@ class Matrix(Kernel):
     def mix_of(self, call: Call) -> Mix:
         if not self.paired(call):
             return ALONE
+        if call.channels.count <= 4:
+            return NARROW
         return MIXES[self.ldrd, 2 * pairs_of(self.runs(call.operator)) <= FEW]
 
     def finishes(self, call: Call) -> bool:
