@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from driftc.boards import Board
     from driftc.boards.timing import Access
     from driftc.codegen.samples import Samples
+    from driftc.simulator.adapting import Adapted
     from driftc.simulator.engine import Program, Target
     from driftc.simulator.session import Subject
     from driftc.simulator.simulate import Simulation
@@ -322,6 +323,18 @@ class Compiled:
         taught = self.samples(stream, input_divisor=input_divisor)
         tests = taught if data is None else self.samples(data, input_divisor=input_divisor)
         return teach_subject(self._subject(), taught, tests, every, engine)
+
+    def adapt(
+        self, stream: str | Path, *, block: int | None = None, engine: str | None = None, input_divisor: float = 1.0
+    ) -> Adapted:
+        """Adapt to the samples of `stream`, in their order, without their labels: these are for the score alone.
+
+        Accuracy by `block` samples (None: 100), beside that of the same network without learning. Raises UsageError
+        where the model was not compiled with --learn ecotta.
+        """
+        from driftc.simulator.session import adapt_subject
+
+        return adapt_subject(self._subject(), self.samples(stream, input_divisor=input_divisor), block, engine)
 
     def _subject(self) -> Subject:
         from driftc.simulator.session import Subject

@@ -22,6 +22,7 @@ from driftc.codegen.options import Options
 from driftc.codegen.report.measured import Measured
 from driftc.codegen.samples import Samples
 from driftc.codegen.tensor import Tensor
+from driftc.simulator.adapting import Adapted, adapt
 from driftc.simulator.engine import Engine, Program
 from driftc.simulator.engines import ENGINES, REFERENCES, engine, reference
 from driftc.simulator.float_io import FloatIo
@@ -153,11 +154,21 @@ def verify_subject(
 def teach_subject(subject: Subject, stream: Samples, tests: Samples, every: int | None, name: str | None) -> Taught:
     """Learn `stream` on `name`, or on this machine, as `teach` does."""
     require_learning(subject)
+    chosen, counter = _learning_engines(subject, name)
+    return teach(subject.lowered, subject.program, chosen, counter, stream, tests, every)
+
+
+def adapt_subject(subject: Subject, stream: Samples, block: int | None, name: str | None) -> Adapted:
+    """Adapt to `stream` on `name`, or on this machine, as `adapt` does."""
+    return adapt(subject.lowered, subject.program, *_learning_engines(subject, name), stream, block)
+
+
+def _learning_engines(subject: Subject, name: str | None) -> tuple[Engine, Engine | None]:
+    """The one that learns, by name or this machine, and one that counts."""
     chosen = engine(name or "host")
     if absent := chosen.missing_for(subject.program.target.core):
         raise ToolError(f"engine {chosen.name}: {absent}")
-    counter = _counting_engine(subject.program.target.core)
-    return teach(subject.lowered, subject.program, chosen, counter, stream, tests, every)
+    return chosen, _counting_engine(subject.program.target.core)
 
 
 def require_learning(subject: Subject) -> None:

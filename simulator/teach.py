@@ -77,7 +77,7 @@ def teach(
     """
     assert lowered.learned is not None
     lesson = lowered.learned.classifier
-    given, wanted = _labels(stream, lesson.classes), _labels(tests, lesson.classes)
+    given, wanted = (labels_of(samples, lesson.classes, "--learn-classes makes room") for samples in (stream, tests))
     size = min(every or lesson.slots, lesson.slots)
     test = [Event(Kind.INFER, 0, x) for x in tests.quantized]
     events, marks = [*test], []
@@ -108,12 +108,13 @@ def teach(
     )
 
 
-def _labels(samples: Samples, classes: int) -> Labels:
+def labels_of(samples: Samples, classes: int, beyond: str) -> Labels:
+    """Raises DataError where there are none, or others than `classes`; `beyond` says what then."""
     if samples.labels is None:
         raise DataError(f"{samples.described}: learning needs labels, as y in the same file")
     found = np.asarray(samples.labels, np.int64).reshape(-1)
     if found.size == 0 or int(found.min()) < 0 or int(found.max()) >= classes:
-        raise DataError(f"{samples.described}: labels must be classes 0 to {classes - 1}; --learn-classes makes room")
+        raise DataError(f"{samples.described}: labels must be classes 0 to {classes - 1}; {beyond}")
     return found
 
 

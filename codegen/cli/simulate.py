@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 import click
 
@@ -25,12 +27,19 @@ from driftc.codegen.errors import UsageError
 )
 @click.option(
     "--learn",
-    "stream",
+    "lessons",
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="Learn these labelled samples in their order; accuracy before and after is that on --data.",
 )
 @click.option("--learn-every", type=click.IntRange(2), metavar="N", help="With --learn: after every N samples.")
+@click.option(
+    "--stream",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Adapt to these samples in their order, without their labels (--learn ecotta); labels are for the score.",
+)
+@click.option("--stream-block", type=click.IntRange(1), metavar="N", help="With --stream: accuracy of every N (100).")
 @target_options
 @json_option
 def simulate(
@@ -42,8 +51,10 @@ def simulate(
     input_divisor: float,
     sample: int | None,
     restart: str | None,
-    stream: Path | None,
+    lessons: Path | None,
     learn_every: int | None,
+    stream: Path | None,
+    stream_block: int | None,
     core: str | None,
     cc: str | None,
     optimize: str | None,
@@ -56,24 +67,30 @@ def simulate(
     if len(engines) > 1:
         raise UsageError(f"simulate runs one engine, not {', '.join(engines)}; verify compares several")
     compiled = load(folder, core, cc, optimize)
-    if learn_every is not None and stream is None:
+    engine = engines[0] if engines else None
+    if learn_every is not None and lessons is None:
         raise UsageError("--learn-every belongs to --learn")
-    if stream is not None:
+    if stream_block is not None and stream is None:
+        raise UsageError("--stream-block belongs to --stream")
+    if lessons is not None or stream is not None:
+        option = "--learn" if stream is None else "--stream"
         if random is not None or sample is not None or restart is not None or labels is not None:
-            raise UsageError("--learn takes its samples from a file: no --random, --sample, --restart or --labels")
-        engine = engines[0] if engines else None
-        taught = compiled.teach(stream, data, every=learn_every, engine=engine, input_divisor=input_divisor)
-        if as_json:
-            click.echo(json.dumps(taught.as_json(), indent=2))
-            return
-        from driftc.codegen.report.learning import print_taught
+            raise UsageError(f"{option} takes its samples from a file: no --random, --sample, --restart or --labels")
+        if stream is not None and (lessons is not None or data is not None):
+            raise UsageError("--stream is all that is run: no --learn or --data beside it")
+        from driftc.codegen.report.learning import print_adapted, print_taught
 
-        print_taught(taught)
+        if stream is not None:
+            adapted = compiled.adapt(stream, block=stream_block, engine=engine, input_divisor=input_divisor)
+            _show(adapted, print_adapted, as_json)
+        elif lessons is not None:
+            taught = compiled.teach(lessons, data, every=learn_every, engine=engine, input_divisor=input_divisor)
+            _show(taught, print_taught, as_json)
         return
     with progress_bar("simulate", as_json) as progress:
         found = compiled.simulate(
             data,
-            engine=engines[0] if engines else None,
+            engine=engine,
             random=random,
             labels=labels,
             input_divisor=input_divisor,
@@ -81,9 +98,20 @@ def simulate(
             restart=restart,
             progress=progress,
         )
-    if as_json:
-        click.echo(json.dumps(found.as_json(), indent=2))
-        return
     from driftc.codegen.report.tables import print_simulation
 
-    print_simulation(found, compiled.options.class_names or ())
+    _show(found, lambda shown: print_simulation(shown, compiled.options.class_names or ()), as_json)
+
+
+class _Found(Protocol):
+    def as_json(self) -> dict[str, Any]: ...
+
+
+T = TypeVar("T", bound=_Found)
+
+
+def _show(found: T, show: Callable[[T], None], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(found.as_json(), indent=2))
+    else:
+        show(found)

@@ -9,6 +9,7 @@ import click
 from driftc.codegen.report.tables import print_rows
 
 if TYPE_CHECKING:
+    from driftc.simulator.adapting import Adapted
     from driftc.simulator.teach import Scores, Taught
 
 
@@ -27,6 +28,21 @@ def print_taught(found: Taught) -> None:
     )
     if found.step_instructions is not None:
         click.echo(f"step   {found.step_instructions:,} instructions on {found.core}")
+    click.echo(f"learnt on {found.engine}")
+
+
+def print_adapted(found: Adapted) -> None:
+    rows, first = [], 0
+    for block in (*found.blocks, found.whole):
+        name = "all" if block is found.whole else f"{first} to {first + block.samples - 1}"
+        learnt = f"{block.learnt} of {block.samples}"
+        rows.append((name, f"{block.adapted:.1%}", f"{block.plain:.1%}", learnt))
+        first += block.samples
+    print_rows(("samples", "adapting", "without", "learnt from"), rows)
+    click.echo(f"state  {found.state_bytes:,} B")
+    if found.adapt_instructions is not None:
+        share = "" if found.share is None else f", {found.share:.2%} of an inference"
+        click.echo(f"adapt  {found.adapt_instructions:,} instructions on {found.core}{share}")
     click.echo(f"learnt on {found.engine}")
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
+from commands import ROOT
+from commands import driftc as command
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from learning_models import adapts, pooled
@@ -218,3 +222,72 @@ def test_a_folder_remembers(tmp_path: Path) -> None:
     assert again.edited() == []
     assert again.verify(random=2, engines=["numpy", "host"], learn=True).bit_exact
     assert again.report["learning"]["method"] == "ecotta"
+
+
+def mixed(found: Compiled, count: int) -> dict[str, NDArray[Any]]:
+    """Samples that each class is decided of as evenly as the network does, and these decisions as labels."""
+    given = samples(found, 30 * count).quantized
+    run = GraphRun(found.lowered.model)
+    decided = np.array([int(np.argmax(run.run(x)[found.lowered.graph.outputs[0].name])) for x in given])
+    order = [np.flatnonzero(decided == label) for label in np.unique(decided)]
+    chosen = [int(rows[turn]) for turn in range(count) for rows in order if turn < len(rows)][:count]
+    return {"x": np.concatenate([given[n][0] for n in chosen]), "y": decided[chosen]}
+
+
+def test_a_stream_on_the_command_line(tmp_path: Path) -> None:
+    """By block, with learning and without; the labels decide the score and nothing else."""
+    (tmp_path / "net.tflite").write_bytes(pooled())
+    command("compile", "net.tflite", "--learn", "ecotta", "--no-measure", "-o", "net", cwd=tmp_path)
+    found = Compiled.load(tmp_path / "net")
+    stream = mixed(found, 50)
+    np.savez(tmp_path / "stream.npz", **stream)
+    printed = command("simulate", "net", "--stream", "stream.npz", "--stream-block", "20", "--json", cwd=tmp_path)
+    told = json.loads(printed.stdout)
+    schema = json.loads((ROOT / "docs" / "schemas" / "simulate-stream.json").read_text(encoding="utf-8"))
+    jsonschema.validate(told, schema, cls=jsonschema.Draft202012Validator)
+    assert [block["samples"] for block in told["blocks"]] == [20, 20, 10]
+    assert told["whole"]["plain"] == 1.0
+    assert told["whole"]["learnt"] == sum(block["learnt"] for block in told["blocks"]) > 0
+    assert told["state_bytes"] == found.lowered.plan.state_bytes
+    shown = command("simulate", "net", "--stream", "stream.npz", cwd=tmp_path).stdout
+    assert "0 to 49" in shown and "learnt from" in shown
+    np.savez(tmp_path / "other.npz", x=stream["x"], y=(stream["y"] + 1) % 5)
+    other = found.adapt(tmp_path / "other.npz", block=20)
+    assert other.whole.plain == 0.0
+    assert [block.learnt for block in other.blocks] == [block["learnt"] for block in told["blocks"]]
+
+
+def test_a_stream_is_decided_as_the_specification_does(tmp_path: Path) -> None:
+    found = adapts(tmp_path, learn_rate=0.05)
+    stream = mixed(found, 60)
+    np.savez(tmp_path / "stream.npz", **stream)
+    specification, right, learnt = MetaSpecification(found.lowered), [], 0
+    for x, label in zip(stream["x"], stream["y"], strict=True):
+        outputs = specification(Event(Kind.INFER, 0, (x[None],))).outputs
+        right.append(int(np.argmax(outputs[0])) == label)
+        learnt += specification(Event(Kind.AGAIN)).status
+    told = found.adapt(tmp_path / "stream.npz")
+    assert (told.whole.adapted, told.whole.learnt) == (np.mean(right), learnt)
+    assert told.whole.adapted != told.whole.plain  # else nothing was compared
+    if told.adapt_instructions is not None:
+        assert told.inference_instructions is not None and 0 < told.adapt_instructions < 10**5
+
+
+def test_streams_that_are_refused(tmp_path: Path) -> None:
+    found = adapts(tmp_path)
+    found.write(tmp_path / "net")
+    x = samples(found, 4).quantized
+    np.savez(tmp_path / "bare.npz", x=np.concatenate([row[0] for row in x]))
+    np.savez(tmp_path / "far.npz", x=np.concatenate([row[0] for row in x]), y=np.arange(4) + 3)
+    for name, problem in (("bare.npz", "needs labels"), ("far.npz", "0 to 4; the model has no others")):
+        with pytest.raises(DriftcError, match=problem):
+            found.adapt(tmp_path / name)
+    for options, problem in (
+        (["--stream-block", "3"], "belongs to --stream"),
+        (["--stream", "far.npz", "--learn", "far.npz"], "no --learn or --data"),
+        (["--stream", "far.npz", "--random", "3"], "no --random"),
+    ):
+        assert problem in command("simulate", "net", *options, cwd=tmp_path, code=2).stderr
+    plain = driftc.compile(tmp_path / "net.tflite", measure=False)
+    with pytest.raises(UsageError, match="compiled with --learn ecotta"):
+        plain.adapt(tmp_path / "far.npz")
