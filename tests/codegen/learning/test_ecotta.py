@@ -224,7 +224,7 @@ def test_a_folder_remembers(tmp_path: Path) -> None:
     assert again.report["learning"]["method"] == "ecotta"
 
 
-def mixed(found: Compiled, count: int) -> dict[str, NDArray[Any]]:
+def mixed(found: Compiled, count: int) -> dict[str, Any]:
     """Samples that each class is decided of as evenly as the network does, and these decisions as labels."""
     given = samples(found, 30 * count).quantized
     run = GraphRun(found.lowered.model)
