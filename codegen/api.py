@@ -14,7 +14,7 @@ from driftc.codegen.adaptation.adapting import Adapting
 from driftc.codegen.adaptation.learning import Learning
 from driftc.codegen.class_names import check_count, class_names
 from driftc.codegen.compiled import MODEL, Compiled, board_named
-from driftc.codegen.errors import UsageError
+from driftc.codegen.errors import ModelError, UsageError
 from driftc.codegen.graph import Graph
 from driftc.codegen.learning.teaching import Teaching
 from driftc.codegen.lower import lower, read
@@ -131,7 +131,10 @@ def compile(
         if teaching.method is not None:
             source = read(file, options, path.name)[1]
             source = source if adaptation is None else adapt_graph(source, adaptation)
-            lesson, more = teaching.find(source, calibrate, None, divisor, progress)
+            try:
+                lesson, more = teaching.find(source, calibrate, None, divisor, progress)
+            except ModelError as error:
+                raise error.within(path.name) from None
             notes += more
         lowered = lower(file, options, watch, path.name, adaptation, lesson)
         check_count(options.class_names, lowered.graph.outputs)

@@ -25,7 +25,7 @@ def identifier(text: str, fallback: str, taken: Callable[[str], bool] = reserved
         safe = fallback
     if safe[0].isdigit() or taken(safe):
         safe = f"{fallback}_{safe}" if safe != fallback else f"{safe}_1"
-    return safe
+    return f"{safe}_1" if taken(safe) else safe
 
 
 def model_name(text: str) -> str:

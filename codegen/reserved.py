@@ -50,9 +50,11 @@ _MACROS = _words("in out near far interrupt linux unix arm i386 null arena scrat
 _TEMPLATES = _words(
     """a acc b c channel column count data element end entry error expected expected_layers first from hash head hook
     in0 in1 index inside kx ky largest last layer layers length memory model next o oc outside pixel product
-    quantize quantized real rest row s scale segment segments shapes share shift source state state_id steps sum sums t
+    quantize quantized real rest restore row s scale segment segments shapes share shift source state state_id steps sum sums t
     tail tap trace user value weight weights whole window x y zero add_to_hash"""
 )
+# What else the templates call what a model's prefix would be a parameter beside.
+_BESIDE = _words("adapt backward buffer busy bytes fill labels learn learnt lesson offset references refused shared")
 _NUMBERED = re.compile(r"(acc|channel|i|in|input|k|line|out|pixel|ram|row)\d+")
 
 
@@ -69,5 +71,5 @@ def reserved(name: str) -> bool:
 
 def reserved_model(name: str) -> bool:
     """The same for a model, whose name also begins types, header files and a CMake target."""
-    taken = name in _HEADERS or name in _TARGETS
+    taken = any(name in words for words in (_HEADERS, _TARGETS, _BESIDE))
     return taken or reserved(name) or _TYPES.fullmatch(name) is not None

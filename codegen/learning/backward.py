@@ -24,7 +24,7 @@ def backward(graph: Graph, layer: FullyConnected, lesson: Lesson) -> Graph:
     """Inputs: features int8 [1, F] and label int32 [1]; -1 only decides. Output: the class decided, int32 [1].
 
     `graph` is what `trainable` made of that in which `layer` is; its states are this one's, of which the masters are
-    written. Raises UsageError where the learning rate is out of range.
+    written. Raises ModelError where its scales are out of range, UsageError where the learning rate is.
     """
     states = {state.tensor.name: state for state in graph.states}
     names = list(states)
@@ -38,7 +38,10 @@ def backward(graph: Graph, layer: FullyConnected, lesson: Lesson) -> Graph:
     moved = replace(masters, name=f"{masters.name} next")
     moved_bias = replace(bias, name=f"{bias.name} next")
     unit = float(layer.inputs[0].scale)
-    scale, shift = mantissas(unit * row_scales(layer, classes) * OCTAVE / np.log(2), 46)
+    try:
+        scale, shift = mantissas(unit * row_scales(layer, classes) * OCTAVE / np.log(2), 46)
+    except ValueError:
+        layer.refuse("the scales of its input and weights are out of any range in which it could be learnt")
     rate, rate_shift, bias_rate, bias_shift = rates(layer, classes, lesson.rate)
     operators = [
         MasterSums(name="sums", label="sums", inputs=(x, masters, bias), outputs=(sums,)),

@@ -16,6 +16,7 @@ from driftc.codegen.files import read_json
 FORMAT = 1
 LARGEST_CLASSES = 127
 LARGEST_STORE = 4096  # samples
+LARGEST_RATE = 1000.0
 METHODS = ("classifier", "ecotta")
 NUMBERS = {"known": (1, LARGEST_CLASSES), "classes": (2, LARGEST_CLASSES), "slots": (2, LARGEST_STORE),
            "keep": (1, LARGEST_STORE), "passes": (1, 1000), "seed": (1, 2**32 - 1)}  # fmt: skip
@@ -51,7 +52,7 @@ class Lesson:
                 raise ValueError(f"'{name}' must be a whole number from {least} to {most}")
         if self.method != "classifier" or self.known > self.classes or type(self.guard) is not bool:
             raise ValueError("method, classes or guard are none that driftc has")
-        if not 0 < float(self.rate) < 1000:
+        if not 0 < float(self.rate) < LARGEST_RATE:
             raise ValueError("'rate' must be above 0 and below 1000")
         if self.references.ndim != 2 or self.labels.shape != self.references.shape[:1]:
             raise ValueError("'references' and 'labels' do not belong together")
@@ -93,7 +94,11 @@ class Meta:
         """Raises ValueError where a value is of the wrong type or out of range."""
         if not isinstance(self.sha256, str) or not isinstance(self.layer, str) or self.method != "ecotta":
             raise ValueError("names must be strings")
-        if isinstance(self.rate, bool) or not isinstance(self.rate, int | float) or not 0 < float(self.rate) < 1000:
+        if (
+            isinstance(self.rate, bool)
+            or not isinstance(self.rate, int | float)
+            or not 0 < float(self.rate) < LARGEST_RATE
+        ):
             raise ValueError("'rate' must be above 0 and below 1000")
 
     @property

@@ -13,7 +13,7 @@ from driftc.codegen.errors import DataError, UsageError
 from driftc.codegen.graph import Graph
 from driftc.codegen.inference import AT_ONCE, infer
 from driftc.codegen.learning.ecotta import place_of
-from driftc.codegen.learning.lesson import LARGEST_CLASSES, LARGEST_STORE, METHODS, Lesson, Meta
+from driftc.codegen.learning.lesson import LARGEST_CLASSES, LARGEST_RATE, LARGEST_STORE, METHODS, Lesson, Meta
 from driftc.codegen.learning.trainable import learnable
 from driftc.codegen.operators.convolution.fully_connected import FullyConnected
 from driftc.codegen.passes.border import border
@@ -66,6 +66,8 @@ class Teaching:
         if self.method == "ecotta":
             return Meta(model.sha256, place_of(model).pool.name, META_RATE if self.rate is None else self.rate), []
         layer = learnable(model)
+        if layer.litert:
+            layer.refuse(f"--learn {self.method} rounds as TFLite Micro does; --match litert cannot be kept")
         if data is None:
             raise UsageError(
                 f"--learn {self.method}: needs --calibrate FILE.npz, labelled samples (x, y) of every class"
@@ -74,6 +76,8 @@ class Teaching:
         known, length = layer.channels, layer.weights.shape[1]
         given = _labels(samples, known)
         classes = known if self.classes is None else self.classes
+        if known > LARGEST_CLASSES:
+            layer.refuse(f"it decides among {known} classes; --learn {self.method} has room for {LARGEST_CLASSES}")
         if not known <= classes <= LARGEST_CLASSES:
             raise UsageError(
                 f"--learn-classes {classes}: the model has {known}; room for {known} to {LARGEST_CLASSES} can be made"
@@ -87,7 +91,9 @@ class Teaching:
         chosen = _references(given, known, self.keep)
         real = (features.astype(np.float64) - layer.inputs[0].zero_point) * layer.inputs[0].scale
         power = float((real**2).sum(axis=1).mean())
-        rate = self.rate if self.rate is not None else STEP / max(power, 1e-6)
+        rate = self.rate if self.rate is not None else STEP / max(power, 1e-12)
+        if not rate < LARGEST_RATE:
+            layer.refuse("its features are too near 0 to decide the learning rate; give one with --learn-rate")
         lesson = Lesson(
             self.method, model.sha256, layer.name, known, classes, slots, self.keep, float(rate), self.passes,
             self.guard, SEED, features[chosen], given[chosen].astype(np.int8),
@@ -106,11 +112,15 @@ def _labels(samples: Samples, known: int) -> NDArray[np.int64]:
 
 def _notes(layer: FullyConnected, given: NDArray[np.int64], known: int) -> list[str]:
     absent = sorted(set(range(known)) - set(given.tolist()))
-    title = layer.label or layer.name
-    if not absent:
-        return []
-    listed = ", ".join(map(str, absent[:8]))
-    return [f"learning, layer '{title}': no sample of class {listed}, so that nothing holds it while others are learnt"]
+    title, notes = f"learning, layer '{layer.label or layer.name}'", []
+    if absent:
+        listed = ", ".join(map(str, absent[:8]))
+        notes.append(f"{title}: no sample of class {listed}, so that nothing holds it while others are learnt")
+    assert layer.weights.data is not None
+    lowest = int(np.count_nonzero(layer.weights.data == -128))
+    if lowest:
+        notes.append(f"{title}: {lowest} weights of -128 become -127, so that its outputs can differ by a step")
+    return notes
 
 
 def _references(labels: NDArray[np.int64], known: int, keep: int) -> NDArray[np.int64]:

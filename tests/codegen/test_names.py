@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 from commands import c_compiler, driftc
+from learning_models import pooled
 from models import ModelBuilder
 
 from driftc.codegen.api import compile
 from driftc.codegen.cli import cli
 from driftc.codegen.compiled import Compiled
 from driftc.codegen.names import Names, comment, identifier, layer_name, model_name
-from driftc.codegen.reserved import reserved
+from driftc.codegen.reserved import reserved, reserved_model
 
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wpedantic", "-Werror")
 C_WORDS = (
@@ -32,6 +33,7 @@ C_WORDS = (
     "memory",
     "tanh",
     "index",
+    "restore",
     "size_t",
     "linux",
 )
@@ -87,10 +89,14 @@ def model_of(names: tuple[str, ...]) -> bytes:
     return m.build()
 
 
-def compile_strictly(folder: Path) -> None:
-    """The model's C files as C and its headers as C++, with warnings as errors."""
+def compile_c_strictly(folder: Path) -> None:
     sources = sorted(path.name for path in folder.glob("*.c"))
     c_compiler().run(["-std=gnu11", "-fsyntax-only", *WARNINGS, *sources], folder)
+
+
+def compile_strictly(folder: Path) -> None:
+    """The model's C files as C and its headers as C++, with warnings as errors."""
+    compile_c_strictly(folder)
     cpp = shutil.which("g++")
     if cpp is None:
         pytest.skip("g++ is not installed")
@@ -135,6 +141,19 @@ def test_model_file_names(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert re.fullmatch(r"[a-z][a-z0-9_]*", folder.name)
     assert written(tmp_path) - {f"{name}.tflite"} == {f"{folder.name}/{file}" for file in written(folder)}
     compile_strictly(folder)
+
+
+@pytest.mark.parametrize("learn", ["classifier", "ecotta"])
+@pytest.mark.parametrize(
+    "name", ["adapt", "buffer", "bytes", "learn", "lesson", "memory", "offset", "refused", "restore", "shared"]
+)
+def test_models_that_learn(name: str, learn: str, tmp_path: Path) -> None:
+    """A prefix that is also what the C of models that learn calls something."""
+    (tmp_path / f"{name}.tflite").write_bytes(pooled())
+    np.savez(tmp_path / "x.npz", x=np.arange(-128, 172).astype(np.int8).reshape(5, 4, 5, 3), y=np.arange(5))
+    found = compile(tmp_path / f"{name}.tflite", learn=learn, calibrate=tmp_path / "x.npz", measure=False)
+    found.write(tmp_path / "out")
+    compile_c_strictly(tmp_path / "out")
 
 
 @pytest.mark.parametrize("name", [*HOSTILE[:3], "é", "", "x" * 10_000, "template", "stdio", "/etc/x", "a\\b"])
@@ -198,6 +217,7 @@ def test_identifiers(text: str) -> None:
         assert re.fullmatch(r"[a-z][a-z0-9_]{0,60}", name)
         assert not reserved(name)
         assert "__" not in name
+    assert not reserved_model(model_name(text))
 
 
 @pytest.mark.parametrize("text", [*HOSTILE, "*\\", "/\\*", "*/", "**//", "*" * 99 + "/", "?" * 50, "??\\", "\\" * 9])

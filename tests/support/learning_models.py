@@ -15,8 +15,9 @@ CLUSTERS = 6  # of the samples; a model knows the first `known`
 
 
 def classifier(
-    known: int = 4, length: int = 12, seed: int = 3, *, per_row: bool = False, softmax: bool = True, zero: int = -128
-) -> bytes:
+    known: int = 4, length: int = 12, seed: int = 3, *, per_row: bool = False, softmax: bool = True, zero: int = -128,
+    weight_scale: float = 0.01, feature_scale: float = 0.03, out_scale: float = 0.08, lowest: bool = False,
+) -> bytes:  # fmt: skip
     """A dense layer with ReLU on 8 values, and one on its `length` features that decides."""
     random = np.random.default_rng(seed)
     m = ModelBuilder()
@@ -24,12 +25,14 @@ def classifier(
     first = random.integers(-127, 128, (length, 8), dtype=np.int8)
     bias = random.integers(-500, 500, length)
     features = m.fully_connected(
-        x, first, bias, weight_scale=0.01, out_scale=0.03, out_zero_point=zero, name="features"
+        x, first, bias, weight_scale=0.01, out_scale=feature_scale, out_zero_point=zero, name="features"
     )
     second = random.integers(-127, 128, (known, length), dtype=np.int8)
-    scale = np.linspace(0.004, 0.02, known) if per_row else 0.01
+    if lowest:
+        second[0] = -128
+    scale: Any = np.linspace(0.004, 0.02, known) if per_row else weight_scale
     y = m.fully_connected(
-        features, second, random.integers(-300, 300, known), weight_scale=scale, out_scale=0.08, name="decides"
+        features, second, random.integers(-300, 300, known), weight_scale=scale, out_scale=out_scale, name="decides"
     )
     m.output(m.softmax(y, name="probabilities") if softmax else y)
     return m.build()

@@ -13,6 +13,9 @@ from driftc.codegen.operators.walk import Walk, unordered
 from driftc.codegen.tensor import Array, Shape, Tensor
 
 
+MOST = (1 << 31 - 14 - 7) - 1  # classes: of so many products within 2^7 * 2^14 the sum is an int32
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class DenseTransposed(Operator):
     """Input: gradient int16 [1, C], within +-2^14. Output: int32 [1, F], the sums of weights [C, F] times it."""
@@ -21,9 +24,14 @@ class DenseTransposed(Operator):
     in_files = False
     template = "dense_transposed"
     compared = COMPARED
-    arithmetic = "Exact: int32 sums of up to 127 products below 2^21."
+    arithmetic = f"Exact: int32 sums of up to {MOST} products within 2^21."
 
     weights: NDArray[np.int8] = field(repr=False)  # [C, F]
+
+    def check(self) -> None:
+        super().check()
+        if len(self.weights) > MOST:
+            self.refuse(f"a gradient by {len(self.weights)} classes can overflow int32; {MOST} cannot")
 
     @property
     def int8_tensors(self) -> tuple[Tensor, ...]:

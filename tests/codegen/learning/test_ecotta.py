@@ -198,7 +198,8 @@ def test_hostile_samples_are_bounded(tmp_path: Path) -> None:
 
 def test_what_is_refused(tmp_path: Path) -> None:
     cases: list[tuple[bytes, dict[str, Any], str]] = [
-        (pooled(classes=2), {}, "3 classes or more"),
+        (pooled(classes=2), {}, r"net.tflite: .*3 classes or more"),
+        (pooled(classes=1024), {}, "1024 classes can overflow"),
         (pooled(), {"learn_classes": 9}, "--learn-rate alone"),
         (pooled(), {"learn_rate": 1e-30}, "out of range"),
     ]

@@ -285,6 +285,29 @@ def test_models_that_cannot_learn(tmp_path: Path) -> None:
         learning(tmp_path, m.build(), 3)
 
 
+def test_scales_that_cannot_be_learnt(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"net.tflite: .*out of any range"):
+        learning(tmp_path, classifier(weight_scale=1.0, feature_scale=50.0, out_scale=30000.0), learn_rate=1e-6)
+    with pytest.raises(ModelError, match=r"net.tflite: .*too near 0"):
+        learning(tmp_path, classifier(feature_scale=1e-7, out_scale=1e-8))
+
+
+def test_more_classes_than_there_is_room_for(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="among 130 classes"):
+        learning(tmp_path, classifier(130), learn_classes=None)
+
+
+def test_litert_is_refused(tmp_path: Path) -> None:
+    """What learns rounds as TFLite Micro: untaught, some outputs would not be LiteRT's."""
+    with pytest.raises(ModelError, match="--match litert"):
+        learning(tmp_path, match="litert")
+
+
+def test_the_lowest_weight_is_noted(tmp_path: Path) -> None:
+    assert not learning(tmp_path).notes
+    assert "12 weights of -128" in learning(tmp_path, classifier(lowest=True)).notes[0]
+
+
 def test_the_command_line(tmp_path: Path) -> None:
     """Compile, verify, and teach two classes; the numbers of the report are those of the state."""
     (tmp_path / "net.tflite").write_bytes(classifier())
