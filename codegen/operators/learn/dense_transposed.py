@@ -12,7 +12,6 @@ from driftc.codegen.operators.learn.trained_dense import COMPARED
 from driftc.codegen.operators.walk import Walk, unordered
 from driftc.codegen.tensor import Array, Shape, Tensor
 
-
 MOST = (1 << 31 - 14 - 7) - 1  # classes: of so many products within 2^7 * 2^14 the sum is an int32
 
 
