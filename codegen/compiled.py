@@ -368,9 +368,8 @@ class Compiled:
 
     def _real_inputs(self) -> set[str]:
         """Inputs that the user gives as real values: all of them with `float_io`, else the model's float border."""
-        graph = self.lowered.graph
-        quantized = {tensor.name for tensor in graph.inputs if tensor.stands_for_reals}
-        return quantized if self.options.float_io else quantized & set(graph.float_border)
+        quantized = {tensor.name for tensor in self.lowered.graph.inputs if tensor.stands_for_reals}
+        return quantized if self.options.float_io else quantized & self.lowered.real_inputs
 
     def _index_limits(self) -> dict[str, int]:
         """Rows of the smallest table that each int32 input indexes, itself or by another shape."""

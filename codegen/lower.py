@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from driftc.codegen.adaptation.adapt import adapt
 from driftc.codegen.adaptation.constants import Adaptation
 from driftc.codegen.errors import ModelError, UsageError
@@ -46,6 +48,12 @@ class Lowered:
     adaptation: Adaptation | None = None
     choice: Choice | None = None
     learned: Learned | None = None
+
+    @property
+    def real_inputs(self) -> set[str]:
+        """Inputs of `graph` that are real values in the file, quantised by its own first operators."""
+        pairs = zip(self.graph.inputs, self.source.inputs, strict=True)
+        return {tensor.name for tensor, given in pairs if given.dtype == np.float32}
 
 
 def read(path: Path, options: Options, title: str | None = None) -> tuple[Graph, Graph]:

@@ -57,7 +57,7 @@ class ReferenceEngine(Engine):
         graph, layers = self._lowered.graph, self._lowered.plan.layers
         fed = [
             [
-                real_values(value, tensor.scale, tensor.zero_point) if tensor.name in graph.float_border else value
+                real_values(value, tensor.scale, tensor.zero_point) if tensor.name in self._lowered.real_inputs else value
                 for value, tensor in zip(sample, graph.inputs, strict=True)
             ]
             for sample in samples

@@ -164,7 +164,7 @@ def _model_inputs(lowered: Lowered, samples: Samples, number: int) -> list[Array
     inputs: list[Array] = []
     for position, tensor in enumerate(lowered.graph.inputs):
         quantized, real = samples.quantized[number][position], samples.real[number][position]
-        if tensor.name not in lowered.graph.float_border:
+        if tensor.name not in lowered.real_inputs:
             inputs.append(quantized)
         elif real is not None:
             inputs.append(real)

@@ -42,6 +42,14 @@ def test_quantised_input_that_is_an_output(back: bool, tmp_path: Path) -> None:
     bit_exact(compiled(m, tmp_path))
 
 
+def test_input_of_bytes_whose_real_values_are_an_output(tmp_path: Path) -> None:
+    """Its border is float at the output alone: the references take the bytes."""
+    m = ModelBuilder()
+    x = m.input("x", (1, 4), scale=0.1, zero_point=5)
+    m.output(m.dequantize(x), m.tanh(x))
+    bit_exact(compiled(m, tmp_path))
+
+
 def large_sums() -> ModelBuilder:
     """A dense layer whose sums times its factor leave int32."""
     m = ModelBuilder()
