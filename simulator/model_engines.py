@@ -54,10 +54,10 @@ class ReferenceEngine(Engine):
     def run(
         self, program: Program, samples: Sequence[Sequence[Array]], *, trace: bool, starts: Starts = FIRST
     ) -> Iterator[Sample]:
-        graph, layers = self._lowered.graph, self._lowered.plan.layers
+        graph, layers, reals = self._lowered.graph, self._lowered.plan.layers, self._lowered.real_inputs
         fed = [
             [
-                real_values(value, tensor.scale, tensor.zero_point) if tensor.name in self._lowered.real_inputs else value
+                real_values(value, tensor.scale, tensor.zero_point) if tensor.name in reals else value
                 for value, tensor in zip(sample, graph.inputs, strict=True)
             ]
             for sample in samples
