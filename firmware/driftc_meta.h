@@ -16,11 +16,11 @@ DRIFTC_INLINE int64_t driftc_rounded_wide(int64_t x, int shift)
 /* By how many bits `largest`, not negative, is shifted to be below 2^14. */
 DRIFTC_INLINE int driftc_exponent(int64_t largest)
 {
-    int bits = 0;
+    const uint32_t high = (uint32_t)(largest >> 32), low = (uint32_t)largest;
 
-    while (largest >> bits >= 1 << 14)
-        bits++;
-    return bits;
+    if (high != 0)
+        return 50 - driftc_leading_zeros_fast(high);
+    return low < 1 << 14 ? 0 : 18 - driftc_leading_zeros_fast(low);
 }
 
 DRIFTC_INLINE int64_t driftc_magnitude(int64_t x)
@@ -54,12 +54,13 @@ typedef struct {
     const int32_t *scale;       /* of each row, Q.15; NULL: all alike */
 } driftc_entropy_t;
 
-/* p of class c, Q.15, and how many nats below the largest, Q.12. */
-DRIFTC_INLINE int32_t driftc_probability(const driftc_entropy_t *layer, int32_t away, uint32_t sum)
+/* p (x - M) + 5 p (l - lm) of a class, by its row's scale; middle = M + 5 lm. */
+DRIFTC_INLINE int64_t driftc_slope(const driftc_entropy_t *layer, int32_t p, int32_t away, int32_t mean, int32_t middle, int c)
 {
-    const int32_t halves = (away * layer->octave) >> 8;
+    const int32_t level = driftc_ln((uint32_t)mean + 33) - 15 * 2839;
+    const int64_t slope = (int64_t)p * (((away * layer->nat) >> 8) + 5 * level - middle);
 
-    return (int32_t)((driftc_halved(halves < 4096 ? halves : 4096) << 15) / sum);
+    return layer->scale != NULL ? (slope * layer->scale[c]) >> 15 : slope;
 }
 
 /* Gradient within +-2^14 and its exponent, `info`: that and whether to learn; both running means. */
@@ -67,7 +68,7 @@ static inline void driftc_entropy_gradient(const driftc_entropy_t *layer, const 
                                            const int16_t *share_before, int16_t *gradient, int32_t *info, int16_t *mean,
                                            int16_t *share)
 {
-    int best = 0, exponent = 0;
+    int best = 0, exponent;
     int32_t most = 0, middle, entropy, level, open;
     int64_t products = 0, levels = 0, largest = 0;
     uint32_t sum = 0;
@@ -80,38 +81,36 @@ static inline void driftc_entropy_gradient(const driftc_entropy_t *layer, const 
     }
     for (int c = 0; c < layer->classes; c++) {
         const int32_t halves = ((logit[best] - logit[c]) * layer->octave) >> 8;
+        const uint32_t power = driftc_halved(halves < 4096 ? halves : 4096);
 
-        sum += driftc_halved(halves < 4096 ? halves : 4096);
+        gradient[c] = (int16_t)((int32_t)power - (1 << 14));
+        sum += power;
     }
-    for (int c = 0; c < layer->classes; c++) {
-        const int32_t away = logit[best] - logit[c], p = driftc_probability(layer, away, sum);
+    for (int c = 0; c < layer->classes; c++) { /* the probability takes the power's place */
+        const int32_t p = (int32_t)(((uint32_t)(gradient[c] + (1 << 14)) << 15) / sum);
 
-        products += (int64_t)p * ((away * layer->nat) >> 8);
+        gradient[c] = (int16_t)(p - (1 << 14));
+        products += (int64_t)p * (((logit[best] - logit[c]) * layer->nat) >> 8);
         levels += (int64_t)p * (driftc_ln((uint32_t)mean_before[c] + 33) - 15 * 2839);
     }
     middle = (int32_t)(products >> 15);
     level = (int32_t)(levels >> 15);
     entropy = middle + driftc_ln(sum) - 15 * 2839;
     open = most < 13107 && entropy < layer->limit;
-    for (int pass = 0; pass < 2; pass++) {
-        if (pass == 1)
-            exponent = open ? driftc_exponent(largest) : 0;
-        for (int c = 0; c < layer->classes; c++) {
-            const int32_t away = logit[best] - logit[c], p = driftc_probability(layer, away, sum);
-            int64_t slope = (int64_t)p * (((away * layer->nat) >> 8) - middle);
+    for (int c = 0; open && c < layer->classes; c++) {
+        const int64_t slope = driftc_slope(layer, gradient[c] + (1 << 14), logit[best] - logit[c], mean_before[c], middle + 5 * level, c);
 
-            slope += 5 * (int64_t)p * (driftc_ln((uint32_t)mean_before[c] + 33) - 15 * 2839 - level);
-            if (layer->scale != NULL)
-                slope = (slope * layer->scale[c]) >> 15;
-            if (pass == 0) {
-                if (driftc_magnitude(slope) > largest)
-                    largest = driftc_magnitude(slope);
-                continue;
-            }
-            gradient[c] = (int16_t)(open ? driftc_rounded_wide(slope, exponent) : 0);
-            mean[c] = (int16_t)(mean_before[c] + driftc_rounded((p - mean_before[c]) * 1311, 16));
-            share[c] = (int16_t)(share_before[c] + driftc_rounded(((c == best ? 32767 : 0) - share_before[c]) * 3277, 16));
-        }
+        if (driftc_magnitude(slope) > largest)
+            largest = driftc_magnitude(slope);
+    }
+    exponent = driftc_exponent(largest);
+    for (int c = 0; c < layer->classes; c++) {
+        const int32_t p = gradient[c] + (1 << 14);
+        const int64_t slope = open ? driftc_slope(layer, p, logit[best] - logit[c], mean_before[c], middle + 5 * level, c) : 0;
+
+        gradient[c] = (int16_t)driftc_rounded_wide(slope, exponent);
+        mean[c] = (int16_t)(mean_before[c] + driftc_rounded((p - mean_before[c]) * 1311, 16));
+        share[c] = (int16_t)(share_before[c] + driftc_rounded(((c == best ? 32767 : 0) - share_before[c]) * 3277, 16));
     }
     info[0] = exponent;
     info[1] = open;
@@ -136,6 +135,30 @@ DRIFTC_INLINE void driftc_meta_step(const driftc_update_t *layer, int32_t gain, 
 
     *next_gain = driftc_within(gain - moved, -(1 << 25), (1 << 25) - 1);
     *next_offset = driftc_within(offset - shifted, -layer->bound, layer->bound);
+}
+
+/* x * mantissa / 2^shift, halves upwards, by the high word alone; mantissa below 2^15, shift above 16. */
+DRIFTC_INLINE int32_t driftc_factored(int32_t x, int mantissa, int shift)
+{
+    const int rest = shift < 47 ? shift - 17 : 30; /* from 47 on it is 0 */
+    const int32_t high = (int32_t)(((int64_t)x * (mantissa << 16)) >> 32);
+
+    return (high + (1 << rest)) >> (rest + 1);
+}
+
+/* The same where up to 512 pixels keep |slope * sum| below 2^31; the shift of gains above 16, that of offsets above 0. */
+DRIFTC_INLINE void driftc_meta_step_short(const driftc_update_t *layer, int32_t gain, int32_t offset, int32_t sum, int32_t slope,
+                                          int gain_shift, int offset_shift, int32_t *next_gain, int32_t *next_offset)
+{
+    const int64_t apart = (int64_t)(gain - (1 << 24)) * sum + (int64_t)offset * (layer->pixels * 16);
+    const int side = (apart > 0) - (apart < 0);
+    const int32_t moved = driftc_factored(slope * sum, layer->gain, gain_shift) +
+                          driftc_factored(side * sum, layer->hold, layer->hold_shift);
+    const int32_t shifted = driftc_rounded(slope * layer->offset, offset_shift < 30 ? offset_shift : 30) +
+                            side * layer->hold_offset;
+
+    *next_gain = driftc_clamp(gain - moved, -(1 << 25), (1 << 25) - 1);
+    *next_offset = driftc_within((int64_t)offset - shifted, -layer->bound, layer->bound);
 }
 
 #endif

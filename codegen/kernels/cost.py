@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.operators.elementwise.mul import Mul
+from driftc.codegen.operators.learn.meta import PoolSums
 from driftc.codegen.operators.movement.move import Move, Nest
 from driftc.codegen.operators.movement.row_input import RowInput
 from driftc.codegen.operators.reduction.mean import Mean
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 MAC = 2.55  # convolution and dense, besides what follows
 ODD = {2: 0.1, 1: 0.6}  # more, by what divides the input channels besides: two or three, or neither
+ADDED = 2.6  # a value of POOL_SUMS
 REST, REST_LOOPED = 0.2, 0.6  # more, of filters that are no four; and in a loop
 SHORT, SHORT_RESULT, SHORT_PIXEL = 1.5, 13.0, 5.0  # 1x1 over up to four channels, which compilers write out
 SMALL = 2.0  # of up to four taps by up to four channels
@@ -71,6 +73,8 @@ def portable(call: Call) -> float:
     if isinstance(operator, Mean):
         part = call.reduce.count / operator.inputs[0].hwc[0] if call.reduce else 1.0
         return fixed + operator.inputs[0].size * share * part * 10 + results * RESULT
+    if isinstance(operator, PoolSums):
+        return fixed + operator.inputs[0].size * ADDED + results * SIMPLE
     if isinstance(operator, Mul):
         return fixed + results * PRODUCT
     return fixed + operator.macs * share * MAC + results * SIMPLE

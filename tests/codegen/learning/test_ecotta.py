@@ -25,6 +25,7 @@ from driftc.codegen.learning.learner import NO_SAMPLE
 from driftc.codegen.operators.convolution.fully_connected import FullyConnected
 from driftc.codegen.operators.learn.entropy import AVERAGE_RATE, BALANCE, LEAST, MIXED, SHARE_RATE
 from driftc.codegen.operators.learn.meta import UNITY
+from driftc.codegen.plan.call import static_calls
 from driftc.codegen.samples import Samples
 from driftc.simulator.engines import engine
 from driftc.simulator.learning import Event, Kind, MetaSpecification, every_event, verify_learning
@@ -64,6 +65,19 @@ def test_on_emulated_cores(tmp_path: Path, core: str) -> None:
     assert compared(adapts(tmp_path, core=core), name) > 150
 
 
+@pytest.mark.parametrize(("size", "mean"), [((12, 10), True), ((16, 17), False), ((24, 25), True)])
+def test_four_channels_at_a_time(tmp_path: Path, size: tuple[int, int], mean: bool) -> None:
+    """Sums of more points than 16 bits hold, and products that int32 does not."""
+    model = pooled(6, 8, size=size, mean=mean, zero=-128 if mean else 0)
+    found = adapts(tmp_path, model, core="cortex-m4", learn_rate=0.02)
+    used = [call.kernel.name for call in static_calls(found.lowered.plan.program)]
+    assert "dsp/pool_sums" in used
+    events = every_event(found.lowered, samples(found, 20))[:90]
+    for name in ("host", "unicorn"):
+        _, difference = verify_learning(found.lowered, found.program(), [engine(name)], events)
+        assert difference is None, str(difference)
+
+
 @settings(max_examples=12, deadline=None)
 @given(data=st.data())
 def test_any_pooled(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -73,7 +87,7 @@ def test_any_pooled(data: st.DataObject, tmp_path_factory: pytest.TempPathFactor
         size=(data.draw(st.integers(1, 6)), data.draw(st.integers(1, 25))),
         zero=data.draw(st.sampled_from([-128, 0, 9])),
     )  # fmt: skip
-    rate = data.draw(st.sampled_from([1e-4, 2e-3]))
+    rate = data.draw(st.sampled_from([1e-4, 2e-3, 0.05]))
     compared(adapts(tmp_path_factory.mktemp("net"), model, learn_rate=rate), "host")
 
 
