@@ -1,12 +1,14 @@
 """Learning on the device: what it gains, loses and costs, over several draws of the samples.
 
-    python benchmarks/learning [--task words|speakers] [--draws 4] [--rows before,classifier,...] [--out build/learning]
+    python benchmarks/learning [--task words|speakers|streams] [--draws 4] [--rows before,classifier,...]
+                               [--samples 500] [--out build/learning]
 
 `words`: a keyword spotter of eight spoken digits learns two more, 20 samples each; `speakers`: one of ten digits meets
 a speaker that it was not trained on, 3 samples a digit. Rows are those of rows.py: `classifier` is --learn as compiled,
 `unchecked` the same with --learn-guard off, `tinyol` without references; each is what the integers of the device
-compute, but for `unchecked-float`. Models are trained once and kept in --out, with a CSV of the table. Needs the extra
-keras, and DRIFTC_DATA.
+compute, but for `unchecked-float`. `streams`: ResNet-8 with live layers meets --samples images of six corruptions each,
+one by one and without labels; its rows are those of streams.py. Models are trained once and kept in --out, with a CSV
+of the table. Needs the extra keras, and DRIFTC_DATA.
 """
 
 from __future__ import annotations
@@ -22,8 +24,10 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 from rows import ROWS, Row
+from streams import COLUMNS, run_streams
 from tasks import TASKS, Task
 
+KNOWN = [*sorted(TASKS), "streams"]
 Scores = list[tuple[float, float]]
 
 
@@ -39,18 +43,33 @@ def run(task: Task, row: Row, draws: int) -> Scores:
     return [row.scores(task, draw) for draw in task.draws(draws)]
 
 
+def show(name: str, described: str, columns: Sequence[str], lines: Sequence[Sequence[str]], out: Path) -> None:
+    """Print the table, and keep it as CSV."""
+    table = Table(title=f"{name}: {described}")
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number else "left")
+    for line in lines:
+        table.add_row(*line)
+    Console(file=sys.stdout, width=110).print(table)
+    with (out / f"{name}.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([columns, *lines])
+
+
 @click.command()
-@click.option("--task", "names", type=click.Choice(sorted(TASKS)), multiple=True, default=("words", "speakers"))
+@click.option(
+    "--task", "names", type=click.Choice([*sorted(TASKS), "streams"]), multiple=True, default=("words", "speakers")
+)
 @click.option("--draws", default=4, show_default=True)
 @click.option("--rows", default=",".join(ROWS), show_default=True)
+@click.option("--samples", default=500, show_default=True, help="Of each corruption in a stream.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("build/learning"), show_default=True)
-def main(names: tuple[str, ...], draws: int, rows: str, out: Path) -> None:
+def main(names: tuple[str, ...], draws: int, rows: str, samples: int, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     for name in names:
+        if name == "streams":
+            show(name, f"{samples} a kind", COLUMNS, run_streams(out, samples, draws), out)
+            continue
         task = TASKS[name](out)
-        table = Table(title=f"{name}: {task.described}")
-        for column in ("row", "old", "new", "mean", "stored B", "trained weights"):
-            table.add_column(column, justify="left" if column == "row" else "right")
         lines = []
         with Progress(console=Console(stderr=True), transient=True) as progress:
             for title in progress.track(rows.split(","), description=name):
@@ -59,12 +78,8 @@ def main(names: tuple[str, ...], draws: int, rows: str, out: Path) -> None:
                 old, new = [pair[0] for pair in found], [pair[1] for pair in found]
                 mean = [(a + b) / 2 for a, b in found]
                 stored, weights = row.costs(task)
-                cells = (title, spread(old), spread(new), spread(mean), f"{stored:,}", f"{weights:,}")
-                table.add_row(*cells)
-                lines.append(cells)
-        Console(file=sys.stdout, width=110).print(table)
-        with (out / f"{name}.csv").open("w", newline="") as file:
-            csv.writer(file).writerows([("row", "old", "new", "mean", "stored", "weights"), *lines])
+                lines.append((title, spread(old), spread(new), spread(mean), f"{stored:,}", f"{weights:,}"))
+        show(name, task.described, ("row", "old", "new", "mean", "stored B", "trained weights"), lines, out)
 
 
 if __name__ == "__main__":
