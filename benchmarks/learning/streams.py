@@ -33,6 +33,7 @@ from driftc.simulator.learning import Event, Kind, MetaSpecification, run
 
 STREAMED = ("fog", "pixelate", "contrast", "glass_blur", "impulse_noise", "gaussian_noise")
 SEVERITY, IN_A_ROW, CALIBRATION, CHECKED = 5, 50, 500, 6
+LONG = 20_000
 RATES = (1e-3, 2e-3, 4e-3)
 Labels = NDArray[np.int64]
 
@@ -145,21 +146,36 @@ class Network:
         return np.array([int(np.argmax(self.logits(given.sums[n : n + 1], learner))) for n in rows])
 
 
-def orders(labels: Labels, draws: int) -> Iterator[tuple[str, Labels]]:
-    """Of the stream: `draws` at random, and as many in blocks of 50 of a class."""
+def orders(labels: Labels, kinds: int, draws: int) -> Iterator[tuple[str, Labels]]:
+    """Of samples that lie kind by kind, `draws` times each.
+
+    random: one kind after the other, in random order; blocks: one kind after the other, in blocks of 50 of a class;
+    shuffled: the kinds too, at random. And long, once: 20,000 shuffled samples, each several times.
+    """
     for draw in range(draws):
         random = np.random.default_rng(draw)
-        mixed = random.permutation(len(labels))
-        yield "random", mixed
-        blocks = []
-        for label in np.unique(labels):
-            of = mixed[labels[mixed] == label]
-            blocks += [of[first : first + IN_A_ROW] for first in range(0, len(of), IN_A_ROW)]
-        yield "blocks", np.concatenate([blocks[n] for n in random.permutation(len(blocks))])
+        parts = [random.permutation(part) for part in np.split(np.arange(len(labels)), kinds)]
+        yield "random", np.concatenate(parts)
+        yield "blocks", np.concatenate([_in_blocks(part, labels, random) for part in parts])
+        yield "shuffled", random.permutation(len(labels))
+    random = np.random.default_rng(draws)
+    passes = -(-LONG // len(labels))
+    yield "long", np.concatenate([random.permutation(len(labels)) for _ in range(passes)])[:LONG]
+
+
+def _in_blocks(part: Labels, labels: Labels, random: np.random.Generator) -> Labels:
+    blocks = []
+    for label in np.unique(labels):
+        of = part[labels[part] == label]
+        blocks += [of[first : first + IN_A_ROW] for first in range(0, len(of), IN_A_ROW)]
+    return np.concatenate([blocks[n] for n in random.permutation(len(blocks))])
 
 
 def run_streams(out: Path, count: int, draws: int) -> list[tuple[str, ...]]:
-    """A row for each order and rate. Gains are paired: by sample, then over draws."""
+    """A row for each order and rate. Gains are paired: by sample, then over draws.
+
+    `clean` and `sorted` are streams of the clean images, at random and one class after the other.
+    """
     network = Network(out)
     task = images.load(images.resnet8(out), "table", count)
     labels = task.clean["jpeg"][1]
@@ -172,9 +188,13 @@ def run_streams(out: Path, count: int, draws: int) -> list[tuple[str, ...]]:
     network.checked(task.clean["jpeg"][0], clean)
     whole = Set(np.concatenate([kind.sums for kind in kinds]), np.tile(labels, len(kinds)))
     rows: dict[tuple[str, float], list[Score]] = {}
-    for name, order in orders(whole.labels, draws):
+    streams = [(name, whole[order]) for name, order in orders(whole.labels, len(kinds), draws)]
+    for draw in range(draws):
+        mixed = np.random.default_rng(draw).permutation(count)
+        streams += [("clean", clean[mixed]), ("sorted", clean[mixed[np.argsort(labels[mixed], kind="stable")]])]
+    for name, given in streams:
         for rate in (0.0, *RATES):
-            rows.setdefault((name, rate), []).append(network.stream(whole[order], rate, clean))
+            rows.setdefault((name, rate), []).append(network.stream(given, rate, clean))
     lines = []
     for (name, rate), scores in rows.items():
         before = rows[name, 0.0]
