@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from driftc.codegen.learning.learner import Report
 from driftc.codegen.learning.trainable import part
 from driftc.codegen.lower import Lowered
+from driftc.codegen.passes.border import border
 from driftc.codegen.samples import Samples
 from driftc.codegen.tensor import Tensor
 from driftc.simulator.difference import Difference, Pairs, first_difference
@@ -88,7 +89,7 @@ class Decider:
     """The model in NumPy, on states that something else changes between inferences."""
 
     def __init__(self, lowered: Lowered) -> None:
-        self._run = GraphRun(lowered.model)
+        self._run = GraphRun(border(lowered.model))
         self._outputs = [tensor.name for tensor in lowered.graph.outputs]
 
     def infer(self, inputs: Sequence[Array], states: dict[str, Array]) -> tuple[tuple[Array, ...], dict[str, Array]]:

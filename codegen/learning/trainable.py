@@ -15,6 +15,7 @@ from driftc.codegen.learning.lesson import Lesson
 from driftc.codegen.operators.attributes import Activation
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.conversion.dequantize import Dequantize
+from driftc.codegen.operators.conversion.quantize import Quantize
 from driftc.codegen.operators.convolution.fully_connected import FullyConnected
 from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.operators.learn.trained_dense import ABSENT, LARGEST_BIAS, TrainedDense
@@ -22,7 +23,7 @@ from driftc.codegen.operators.reduction.softmax import Softmax
 from driftc.codegen.operators.state.copy import Copy
 from driftc.codegen.tensor import Array, Tensor
 
-TAIL = (Softmax, Dequantize)  # what may follow the layer that learns
+TAIL = (Softmax, Dequantize, Quantize)  # what may follow the layer that learns
 COUNTERS = ("classes", "count", "references", "rounds")  # of the state `counters`
 
 

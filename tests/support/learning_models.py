@@ -17,11 +17,18 @@ CLUSTERS = 6  # of the samples; a model knows the first `known`
 def classifier(
     known: int = 4, length: int = 12, seed: int = 3, *, per_row: bool = False, softmax: bool = True, zero: int = -128,
     weight_scale: float = 0.01, feature_scale: float = 0.03, out_scale: float = 0.08, lowest: bool = False,
+    border: str = "int8",
 ) -> bytes:  # fmt: skip
-    """A dense layer with ReLU on 8 values, and one on its `length` features that decides."""
+    """A dense layer with ReLU on 8 values, and one on its `length` features that decides; `border`: what it takes."""
     random = np.random.default_rng(seed)
     m = ModelBuilder()
-    x = m.input("x", (1, 8), scale=0.05, zero_point=3)
+    if border == "int8":
+        x = m.input("x", (1, 8), scale=0.05, zero_point=3)
+    elif border == "uint8":
+        taken = m.input("x", (1, 8), dtype=np.uint8, scale=0.05, zero_point=131)
+        x = m.quantize(taken, out_scale=0.05, out_zero_point=3, name="taken")
+    else:
+        x = m.quantize(m.input("x", (1, 8), dtype=np.float32), out_scale=0.05, out_zero_point=3, name="taken")
     first = random.integers(-127, 128, (length, 8), dtype=np.int8)
     bias = random.integers(-500, 500, length)
     features = m.fully_connected(
@@ -34,7 +41,13 @@ def classifier(
     y = m.fully_connected(
         features, second, random.integers(-300, 300, known), weight_scale=scale, out_scale=out_scale, name="decides"
     )
-    m.output(m.softmax(y, name="probabilities") if softmax else y)
+    y = m.softmax(y, name="probabilities") if softmax else y
+    if border == "float32":
+        y = m.dequantize(y, name="given")
+    elif border == "uint8":
+        scale, zero = (1 / 256, 0) if softmax else (out_scale, 128)
+        y = m.quantize(y, out_scale=scale, out_zero_point=zero, dtype=np.uint8, name="given")
+    m.output(y)
     return m.build()
 
 

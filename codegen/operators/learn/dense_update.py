@@ -64,7 +64,9 @@ class DenseUpdate(Operator):
         fits = largest <= 1 << 15 and min(int(self.rate.min()), int(self.bias_rate.min())) >= 0
         fits = fits and 1 <= self.shift <= 30 and 1 <= self.bias_shift <= 46
         if not fits or int(self.rate.max()) << 15 >> self.shift > 1 << 22:
-            self.refuse("the learning rate is out of any sensible range for the layer's scales")
+            self.refuse(
+                "the learning rate is out of any sensible range for the layer's scales; --learn-rate decides it"
+            )
 
     def constants(self) -> dict[str, Array]:
         found: dict[str, Array] = {"rate": self.rate, "bias_rate": self.bias_rate}

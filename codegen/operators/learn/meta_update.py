@@ -53,7 +53,9 @@ class MetaUpdate(Operator):
         fits = all(0 < mantissa < 1 << 15 and shift <= 62 for mantissa, shift in factors)
         least = self.gain[1] >= 28 and self.offset[1] >= 16 and self.hold_gain[1] >= 1
         if not fits or not least or not 0 <= self.hold_offset < 1 << 30 or not 0 < self.bound < 1 << 31:
-            self.refuse("the learning rate is out of any sensible range for the layer's scales")
+            self.refuse(
+                "the learning rate is out of any sensible range for the layer's scales; --learn-rate decides it"
+            )
 
     def infer(self) -> tuple[Shape, ...]:
         return (self.inputs[0].shape, self.inputs[1].shape)

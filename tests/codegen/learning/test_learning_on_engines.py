@@ -48,6 +48,25 @@ def test_on_emulated_cores(tmp_path: Path, core: str) -> None:
     assert compared(found, name) > 200
 
 
+@pytest.mark.parametrize("softmax", [True, False])
+@pytest.mark.parametrize("border", ["float32", "uint8"])
+def test_other_types_at_the_border(tmp_path: Path, border: str, softmax: bool) -> None:
+    (tmp_path / "net.tflite").write_bytes(classifier(border=border, softmax=softmax))
+    known = samples(60, 4)
+    real = (known["x"].astype(np.float32) - 3) * np.float32(0.05)
+    np.savez(tmp_path / "known.npz", x=known["x"].view(np.uint8) ^ 128 if border == "uint8" else real, y=known["y"])
+    found = driftc.compile(
+        tmp_path / "net.tflite", calibrate=tmp_path / "known.npz", learn="classifier", learn_classes=6,
+        learn_passes=2, measure=False,
+    )  # fmt: skip
+    alike = learning(tmp_path, classifier(softmax=softmax), learn_passes=2)
+    first, second = found.lowered.learned, alike.lowered.learned
+    assert first is not None
+    assert second is not None
+    assert np.array_equal(first.classifier.references, second.classifier.references)
+    assert compared(found, "host") > 250
+
+
 def test_what_adapts_learns_too(tmp_path: Path) -> None:
     found = keywords(tmp_path, adapt="fixed", adapt_layers="conv")
     assert found.lowered.adaptation is not None
