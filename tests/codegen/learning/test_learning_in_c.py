@@ -95,6 +95,16 @@ int main(void)
     printf("%d\\n", right() == before);
     printf("load %d\\n", net_learn_load(&learn, saved, sizeof saved));
     printf("again %d\\n", right());
+    if (net_init(&net, &memory) != 0 || net_learn_init(&learn, &net, &memory) != 0)
+        return 3;
+    for (int i = 0; i < 4; i++) {
+        (void)decided(taught + i * NET_INPUT_LEN);
+        (void)net_learn_add(&learn, labels[i]);
+    }
+    printf("begun %d ", net_learn_step(&learn) > 0);
+    printf("init %d ", net_init(&net, &memory));
+    printf("result %d ", net_learn_result(&learn, &report));
+    printf("step %d\\n", net_learn_step(&learn));
     return 0;
 }
 """
@@ -112,6 +122,7 @@ flipped 6
 cut 1 1
 load 0
 again {after}
+begun 1 init 0 result 0 step -5
 """
 
 
