@@ -154,17 +154,23 @@ def verify_subject(
 def teach_subject(subject: Subject, stream: Samples, tests: Samples, every: int | None, name: str | None) -> Taught:
     """Learn `stream` on `name`, or on this machine, as `teach` does."""
     require_learning(subject)
+    if every is not None and every < 2:
+        raise UsageError(f"--learn-every {every}: needs 2 samples or more")
     chosen, counter = _learning_engines(subject, name)
     return teach(subject.lowered, subject.program, chosen, counter, stream, tests, every)
 
 
 def adapt_subject(subject: Subject, stream: Samples, block: int | None, name: str | None) -> Adapted:
     """Adapt to `stream` on `name`, or on this machine, as `adapt` does."""
+    if block is not None and block < 1:
+        raise UsageError(f"--stream-block {block}: needs 1 sample or more")
     return adapt(subject.lowered, subject.program, *_learning_engines(subject, name), stream, block)
 
 
 def _learning_engines(subject: Subject, name: str | None) -> tuple[Engine, Engine | None]:
     """The one that learns, by name or this machine, and one that counts."""
+    if name is not None and name not in ENGINES:
+        raise UsageError(f"engine '{name}' runs no C, which is what learns; those that do are {', '.join(ENGINES)}")
     chosen = engine(name or "host")
     if absent := chosen.missing_for(subject.program.target.core):
         raise ToolError(f"engine {chosen.name}: {absent}")

@@ -111,7 +111,7 @@ def teach(
 def labels_of(samples: Samples, classes: int, beyond: str) -> Labels:
     """Raises DataError where there are none, or others than `classes`; `beyond` says what then."""
     if samples.labels is None:
-        raise DataError(f"{samples.described}: learning needs labels, as y in the same file")
+        raise DataError(f"{samples.described}: learning needs labels, as y in the same file, one whole number a sample")
     found = np.asarray(samples.labels, np.int64).reshape(-1)
     if found.size == 0 or int(found.min()) < 0 or int(found.max()) >= classes:
         raise DataError(f"{samples.described}: labels must be classes 0 to {classes - 1}; {beyond}")

@@ -103,7 +103,9 @@ class Teaching:
 
 def _labels(samples: Samples, known: int) -> NDArray[np.int64]:
     if samples.labels is None:
-        raise DataError(f"{samples.described}: --learn needs labels; give them as y in the same file, or with --labels")
+        raise DataError(
+            f"{samples.described}: --learn needs labels; give them as y in the same file, one whole number a sample"
+        )
     given = np.asarray(samples.labels, np.int64).reshape(-1)
     if given.size == 0 or int(given.min()) < 0 or int(given.max()) >= known:
         raise DataError(f"{samples.described}: labels must be classes of the model, 0 to {known - 1}")

@@ -269,6 +269,15 @@ def test_samples_without_labels(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["net.tflite", "x.npz", "y.npz"]
 
 
+def test_engines_that_cannot_learn(tmp_path: Path) -> None:
+    found = learning(tmp_path)
+    for name in ("tflm", "numpy", "fast"):
+        with pytest.raises(UsageError, match=f"engine '{name}'.*host, unicorn, qemu"):
+            found.teach(tmp_path / "known.npz", engine=name)
+    with pytest.raises(UsageError, match="--learn-every -3"):
+        found.teach(tmp_path / "known.npz", every=-3)
+
+
 def test_models_that_cannot_learn(tmp_path: Path) -> None:
     m = ModelBuilder()
     x = m.input("x", (1, 8), scale=0.05)
