@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from driftc.codegen.emit.emit import constant_bytes
 from driftc.codegen.emit.function import functions
-from driftc.codegen.errors import UsageError
+from driftc.codegen.errors import DataError, UsageError
 from driftc.codegen.graph import Graph
 from driftc.codegen.learning.backward import backward
 from driftc.codegen.learning.ecotta import MetaLearner, adaptive, meta_step, place_of
@@ -17,12 +17,22 @@ from driftc.codegen.plan.plan import Plan
 
 
 def prepared(model: Graph, lesson: Lesson | Meta) -> tuple[Graph, Graph]:
-    """The model that learns, and a step of learning on its states. Raises ModelError."""
+    """The model that learns, and a step of learning on its states. Raises ModelError, DataError."""
     if isinstance(lesson, Meta):
         place, made = place_of(model), adaptive(model)
+        _check_same(model, lesson, place.pool.name, True)
         return made, meta_step(made, place, lesson)
-    layer, made = learnable(model), trainable(model, lesson)
+    layer = learnable(model)
+    length = layer.weights.shape[1]
+    fits = lesson.known == layer.channels and (not lesson.labels.size or lesson.references.shape[1] == length)
+    _check_same(model, lesson, layer.name, fits)
+    made = trainable(model, lesson)
     return made, backward(made, layer, lesson)
+
+
+def _check_same(model: Graph, lesson: Lesson | Meta, layer: str, fits: bool) -> None:
+    if lesson.sha256 != model.sha256 or lesson.layer != layer or not fits:
+        raise DataError(f"{model.source}: what it is to learn with is another model's; compile it again with --learn")
 
 
 @dataclass(frozen=True, eq=False)

@@ -269,6 +269,21 @@ def test_samples_without_labels(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["net.tflite", "x.npz", "y.npz"]
 
 
+def test_another_models_lesson(tmp_path: Path) -> None:
+    """Each field fits its own rules, but not the model; references of another length would be read past their end."""
+    learning(tmp_path).write(tmp_path / "net")
+    path = tmp_path / "net" / LESSON
+    data = json.loads(path.read_text())
+    narrow = [row[:-1] for row in data["references"]]
+    wrong = ({"references": narrow}, {"known": 5}, {"layer": "features"}, {"sha256": "0" * 64})
+    for change in wrong:
+        path.write_text(json.dumps(data | change))
+        with pytest.raises(DataError, match="another model's"):
+            Compiled.load(tmp_path / "net")
+    path.write_text(json.dumps(data))
+    Compiled.load(tmp_path / "net")
+
+
 def test_engines_that_cannot_learn(tmp_path: Path) -> None:
     found = learning(tmp_path)
     for name in ("tflm", "numpy", "fast"):
