@@ -21,6 +21,7 @@ from driftc.codegen.plan.search import Label, Roads
 from driftc.codegen.plan.unit import Unit
 
 PLACED, FINAL = 6, 3  # roads that are placed greedily before the best are taken, and of those by the planner
+MANY, FEWER = 64, 2  # of so many operators, where each road takes seconds to find, so many are placed
 TINY = 1e-9  # of a share
 BEYOND = 1.25  # times the bytes that a road says: placing it in another order may need fewer
 SLACK = 1024  # bytes of the arena that fast kernels may have for scratch where nothing limits it
@@ -232,7 +233,7 @@ class _Search:
         most = self.uncut[0].best + overhead * sum(self.uncut[0].costs)
         quick: list[tuple[Point, Label]] = []
         for roads in self.roads:
-            for label in islice(roads.smallest(most), PLACED):
+            for label in islice(roads.smallest(most), PLACED if len(self.units) < MANY else FEWER):
                 if quick and label.bytes > BEYOND * min(point.bytes for point, _ in quick):
                     break
                 quick.append((self.placed(label, "greedy"), label))
