@@ -71,7 +71,7 @@ def test_no_layer_is_slower_than_by_other_kernels(tmp_path: Path, engines: list[
     }
     assert not slower
     totals = [sum(layer["instructions"] for layer in made.values()) for made in found]
-    assert totals[2] < 0.6 * totals[1] < 0.6 * totals[0]
+    assert totals[2] < 0.7 * totals[1] < 0.7 * totals[0]
 
 
 def lane(total: NDArray[np.int64], multiplier: int, shift: int, signed: bool) -> NDArray[np.int64]:
