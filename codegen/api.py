@@ -19,6 +19,7 @@ from driftc.codegen.graph import Graph
 from driftc.codegen.learning.teaching import Teaching
 from driftc.codegen.lower import lower, read
 from driftc.codegen.names import model_name
+from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.options import Options
 from driftc.codegen.plan.plan import Plan
 from driftc.codegen.quantize.post_training import Quantized, Settings, quantize_file
@@ -114,7 +115,7 @@ def compile(
     path = Path(model)
     quantized = None
     alone = adapting.method is not None or teaching.method is not None
-    if calibrate is not None and not (alone and path.suffix == ".tflite"):  # else for adapting and learning alone
+    if calibrate is not None and not (alone and _is_int8(path, options)):  # else for adapting and learning alone
         chosen = replace(settings or Settings(), float_border=options.float_io)
         prefix = model_name(options.name or path.stem)
         quantized = quantize_file(path, Path(calibrate), chosen, name=prefix, watch=watch, progress=progress)
@@ -149,6 +150,13 @@ def compile(
     if board is not None:
         check_fit(compiled.report, lowered, board)
     return compiled
+
+
+def _is_int8(path: Path, options: Options) -> bool:
+    """A .tflite whose layers with weights are quantised already."""
+    if path.suffix != ".tflite":
+        return False
+    return not any(isinstance(op, Weighted) and op.is_float for op in read(path, options)[0].operators)
 
 
 def _options(keywords: Keywords) -> Options:

@@ -78,6 +78,11 @@ def rates(layer: FullyConnected, classes: int, rate: float) -> tuple[NDArray[np.
     return (*weights, *biases)
 
 
+def fastest(layer: FullyConnected, classes: int) -> float:
+    """The largest learning rate that DENSE_UPDATE admits: a gradient of 1 moves a weight by 2^22 / 2^20 of it."""
+    return 0.99 * 4 * float(row_scales(layer, classes).min()) / float(layer.inputs[0].scale)
+
+
 def mantissas(real: NDArray[np.float64], most: int) -> tuple[NDArray[np.int32], int]:
     """Positive numbers as int32 below 2^15 with one right shift, 1 to `most`. Raises ValueError out of range."""
     shift = 15 - int(np.frexp(real.max())[1])

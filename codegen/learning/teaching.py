@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from driftc.codegen.errors import DataError, UsageError
 from driftc.codegen.graph import Graph
 from driftc.codegen.inference import AT_ONCE, infer
+from driftc.codegen.learning.backward import fastest
 from driftc.codegen.learning.ecotta import place_of
 from driftc.codegen.learning.lesson import LARGEST_CLASSES, LARGEST_RATE, LARGEST_STORE, METHODS, Lesson, Meta
 from driftc.codegen.learning.trainable import learnable
@@ -94,6 +95,8 @@ class Teaching:
         rate = self.rate if self.rate is not None else STEP / max(power, 1e-12)
         if not rate < LARGEST_RATE:
             layer.refuse("its features are too near 0 to decide the learning rate; give one with --learn-rate")
+        if self.rate is None:
+            rate = min(rate, fastest(layer, classes))
         lesson = Lesson(
             self.method, model.sha256, layer.name, known, classes, slots, self.keep, float(rate), self.passes,
             self.guard, SEED, features[chosen], given[chosen].astype(np.int8),

@@ -15,7 +15,9 @@ from commands import driftc as command
 from learning_models import classifier, learning, samples
 from models import ModelBuilder
 from numpy.typing import NDArray
+from shared_data import shared_file
 
+import driftc
 from driftc.codegen.compiled import Compiled
 from driftc.codegen.errors import DataError, DriftcError, ModelError, UsageError
 from driftc.codegen.learning import learner as codes
@@ -330,6 +332,18 @@ def test_litert_is_refused(tmp_path: Path) -> None:
 def test_the_lowest_weight_is_noted(tmp_path: Path) -> None:
     assert not learning(tmp_path).notes
     assert "12 weights of -128" in learning(tmp_path, classifier(lowest=True)).notes[0]
+
+
+def test_a_float_tflite_is_quantised_first(tmp_path: Path) -> None:
+    """As any float model: it was taken for an int8 one, and refused for the float inside."""
+    path = shared_file("mlperf_tiny/models/kws/kws_ref_model_float32.tflite")
+    x = np.random.default_rng(0).normal(size=(36, 49, 10, 1)).astype(np.float32)
+    np.savez(tmp_path / "known.npz", x=x, y=np.arange(36) % 12)
+    found = driftc.compile(
+        path, calibrate=tmp_path / "known.npz", learn="classifier", learn_classes=13, measure=False, name="kws"
+    )
+    assert found.quantized is not None and found.lowered.learned is not None
+    assert found.verify(random=1, engines=["numpy", "host"]).bit_exact
 
 
 def test_the_command_line(tmp_path: Path) -> None:
