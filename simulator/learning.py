@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from driftc.codegen.learning.learner import Report
+from driftc.codegen.learning.ecotta import MetaLearner
+from driftc.codegen.learning.learner import Learner, Report
 from driftc.codegen.learning.trainable import part
 from driftc.codegen.lower import Lowered
 from driftc.codegen.passes.border import border
@@ -101,65 +102,91 @@ class Decider:
         return tuple(values[name] for name in self._outputs), after
 
 
-class Specification:
-    """The learner in NumPy, and the model that decides with what it has learnt."""
+class Told:
+    """What learns, in NumPy, and the model that decides with what it has learnt; each event as the C takes it."""
+
+    learner: Learner | MetaLearner
 
     def __init__(self, lowered: Lowered) -> None:
         assert lowered.learned is not None
-        self._learner = lowered.learned.learner()
         self._model = Decider(lowered)
 
     def __call__(self, event: Event) -> Outcome:
-        learner, status = self._learner, 0
+        learner, status = self.learner, 0
         outputs: tuple[Array, ...] = ()
         if event.kind <= Kind.ADD:
             outputs, after = self._model.infer(event.inputs, learner.values)
-            learner.infer(after["features"])
-        if event.kind in (Kind.ADD, Kind.AGAIN):
-            status = learner.add(event.number)
-        elif event.kind is Kind.STEP:
-            status = self._steps(event.number)
-        elif event.kind is Kind.FORGET:
-            status = learner.forget(event.number)
-        elif event.kind is Kind.MOVE:
+            self.inferred(after)
+        if event.kind is Kind.MOVE:
             status = learner.move()
         elif event.kind is Kind.RESET:
             learner.reset()
-        report = Report() if learner.busy else learner.report
-        answer = np.array([status, learner.left, *astuple(report)], np.int32)
+        elif event.kind is not Kind.INFER:
+            status = self.called(event)
+        answer = np.array([status, *self.told()], np.int32)
         return Outcome(outputs, answer, {name: value.copy() for name, value in learner.values.items()})
+
+    def inferred(self, after: dict[str, Array]) -> None:
+        """An inference left these states, by what they are."""
+        raise NotImplementedError
+
+    def called(self, event: Event) -> int:
+        """What the call of `event` gives."""
+        raise NotImplementedError
+
+    def told(self) -> tuple[int, ...]:
+        """Steps left, and the report."""
+        return (0, *astuple(Report()))
+
+
+class Specification(Told):
+    """Of the learner."""
+
+    learner: Learner
+
+    def __init__(self, lowered: Lowered) -> None:
+        super().__init__(lowered)
+        assert lowered.learned is not None
+        self.learner = lowered.learned.learner()
+
+    def inferred(self, after: dict[str, Array]) -> None:
+        self.learner.infer(after["features"])
+
+    def called(self, event: Event) -> int:
+        if event.kind is Kind.STEP:
+            return self._steps(event.number)
+        if event.kind is Kind.FORGET:
+            return self.learner.forget(event.number)
+        return self.learner.add(event.number)
+
+    def told(self) -> tuple[int, ...]:
+        learner = self.learner
+        return (learner.left, *astuple(Report() if learner.busy else learner.report))
 
     def _steps(self, count: int) -> int:
         status = 0
         for _ in range(count):
-            status = self._learner.step()
+            status = self.learner.step()
             if status <= 0:
                 break
         return status
 
 
-class MetaSpecification:
-    """The same of a meta network: ADD and AGAIN learn from the last inference, whatever their label."""
+class MetaSpecification(Told):
+    """Of a meta network: ADD and AGAIN learn from the last inference, whatever their label."""
+
+    learner: MetaLearner
 
     def __init__(self, lowered: Lowered) -> None:
+        super().__init__(lowered)
         assert lowered.learned is not None
-        self._learner = lowered.learned.meta_learner()
-        self._model = Decider(lowered)
+        self.learner = lowered.learned.meta_learner()
 
-    def __call__(self, event: Event) -> Outcome:
-        learner, status = self._learner, 0
-        outputs: tuple[Array, ...] = ()
-        if event.kind <= Kind.ADD:
-            outputs, after = self._model.infer(event.inputs, learner.values)
-            learner.infer(after["sums"], after["logits"])
-        if event.kind in (Kind.ADD, Kind.AGAIN):
-            status = learner.adapt()
-        elif event.kind is Kind.MOVE:
-            status = learner.move()
-        elif event.kind is Kind.RESET:
-            learner.reset()
-        answer = np.array([status, 0, *astuple(Report())], np.int32)
-        return Outcome(outputs, answer, {name: value.copy() for name, value in learner.values.items()})
+    def inferred(self, after: dict[str, Array]) -> None:
+        self.learner.infer(after["sums"], after["logits"])
+
+    def called(self, event: Event) -> int:
+        return self.learner.adapt() if event.kind in (Kind.ADD, Kind.AGAIN) else 0
 
 
 def specification_of(lowered: Lowered) -> Specification | MetaSpecification:
