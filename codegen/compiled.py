@@ -17,7 +17,7 @@ from driftc.codegen.adaptation.constants import Adaptation
 from driftc.codegen.emit.ports import interface
 from driftc.codegen.emit.program import step_names
 from driftc.codegen.errors import DataError, ToolError, UsageError
-from driftc.codegen.folder import RECORD, read_record, write_folder
+from driftc.codegen.folder import RECORD, read_record, refuse_compiler_in, write_folder
 from driftc.codegen.learning.lesson import read_lesson
 from driftc.codegen.lower import Lowered, core_of, lower, memories_of, planned
 from driftc.codegen.operators.movement.gather import Gather
@@ -67,7 +67,7 @@ class Compiled:
         record = read_record(path)
         given = record.get("options")
         options = Options.from_json(given if isinstance(given, dict) else {})
-        _refuse_compiler_in(path, options.cc)
+        refuse_compiler_in(path, options.cc)
         model = path / MODEL
         if not model.is_file():
             raise UsageError(f"{path}: {MODEL} is missing; compile the model again")
@@ -380,16 +380,6 @@ class Compiled:
                 for indices in {name, self.lowered.plan.views.get(name, name)}:
                     limits[indices] = min(entries, limits.get(indices, entries))
         return limits
-
-
-def _refuse_compiler_in(folder: Path, cc: str | None) -> None:
-    """A folder may come from anyone: what it names is run only where it was there before. Raises UsageError."""
-    found = None if cc is None else shutil.which(cc) or cc
-    if found is None:
-        return
-    for place in (Path(found).absolute(), Path(found).resolve()):
-        if place.is_relative_to(folder.absolute()) or place.is_relative_to(folder.resolve()):
-            raise UsageError(f"{folder}: its {RECORD} names a compiler inside the folder, '{cc}', which is not run")
 
 
 def board_named(name: str | None) -> Board | None:

@@ -118,3 +118,13 @@ def _entries(path: Path) -> Iterator[str]:
             entry = (here / name).as_posix()
             yield f"{entry} (a link)" if Path(base, name).is_symlink() else entry
         yield from (f"{(here / name).as_posix()}/" for name in folders if not Path(base, name).is_symlink())
+
+
+def refuse_compiler_in(folder: Path, cc: str | None) -> None:
+    """A folder may come from anyone: what it names is run only where it was there before. Raises UsageError."""
+    found = None if cc is None else shutil.which(cc) or cc
+    if found is None:
+        return
+    for place in (Path(found).absolute(), Path(found).resolve()):
+        if place.is_relative_to(folder.absolute()) or place.is_relative_to(folder.resolve()):
+            raise UsageError(f"{folder}: its {RECORD} names a compiler inside the folder, '{cc}', which is not run")
