@@ -6,11 +6,27 @@ import numpy as np
 
 from driftc.codegen.frontends.blocks.core import Core
 from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.elementwise.equal import Equal
+from driftc.codegen.operators.elementwise.greater import Greater
+from driftc.codegen.operators.elementwise.greater_equal import GreaterEqual
+from driftc.codegen.operators.elementwise.less import Less
+from driftc.codegen.operators.elementwise.less_equal import LessEqual
 from driftc.codegen.operators.elementwise.logical_and import LogicalAnd
 from driftc.codegen.operators.elementwise.logical_not import LogicalNot
 from driftc.codegen.operators.elementwise.logical_or import LogicalOr
+from driftc.codegen.operators.elementwise.not_equal import NotEqual
 from driftc.codegen.operators.elementwise.select import Select
 from driftc.codegen.tensor import Tensor
+
+# As Keras and TensorFlow call them.
+COMPARISONS: dict[str, type[Operator]] = {
+    "Equal": Equal,
+    "Greater": Greater,
+    "GreaterEqual": GreaterEqual,
+    "Less": Less,
+    "LessEqual": LessEqual,
+    "NotEqual": NotEqual,
+}
 
 
 class Logic(Core):

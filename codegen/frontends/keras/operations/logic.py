@@ -6,28 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from driftc.codegen.frontends.blocks.logic import COMPARISONS
 from driftc.codegen.frontends.keras.operations.arithmetic import operands
 from driftc.codegen.frontends.keras.walk import Walk, operation
-from driftc.codegen.operators.base import Operator
-from driftc.codegen.operators.elementwise.equal import Equal
-from driftc.codegen.operators.elementwise.greater import Greater
-from driftc.codegen.operators.elementwise.greater_equal import GreaterEqual
-from driftc.codegen.operators.elementwise.less import Less
-from driftc.codegen.operators.elementwise.less_equal import LessEqual
 from driftc.codegen.operators.elementwise.logical_and import LogicalAnd
 from driftc.codegen.operators.elementwise.logical_or import LogicalOr
 from driftc.codegen.operators.elementwise.mul import Mul
 from driftc.codegen.operators.elementwise.not_equal import NotEqual
 from driftc.codegen.tensor import Tensor
-
-COMPARISONS: dict[str, type[Operator]] = {
-    "Equal": Equal,
-    "Greater": Greater,
-    "GreaterEqual": GreaterEqual,
-    "Less": Less,
-    "LessEqual": LessEqual,
-    "NotEqual": NotEqual,
-}
 
 
 @operation(*COMPARISONS)
