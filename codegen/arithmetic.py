@@ -32,7 +32,7 @@ class Multiplier:
         pairs = [quantize_multiplier(float(factor)) for factor in np.atleast_1d(np.asarray(real, np.float64))]
         return cls(np.array([p[0] for p in pairs], np.int64), np.array([p[1] for p in pairs], np.int64))
 
-    def __getitem__(self, channels: slice) -> Multiplier:
+    def __getitem__(self, channels: slice | Int64) -> Multiplier:
         if self.value.size == 1:
             return self
         return Multiplier(self.value[channels], self.shift[channels])

@@ -35,6 +35,7 @@ class Weighted(Operator):
     bias: Tensor | None = None  # int32 (float32) [output channels]
     activation: Activation = Activation.NONE
     bounds: tuple[int, int] | None = None  # int8 clamp, where a pass fused a clamp; else from `activation`
+    rescaled: Multiplier | None = None  # a factor a channel that an update set in place of the scales' own
 
     # --- what the C is made from ---
 
@@ -57,7 +58,7 @@ class Weighted(Operator):
     @cached_property
     def multiplier(self) -> Multiplier:
         """scale_in * scale_weights / scale_out per output channel (one pair if the weights have one scale)."""
-        return Multiplier.of(self.real_multiplier)
+        return self.rescaled or Multiplier.of(self.real_multiplier)
 
     @property
     def real_multiplier(self) -> NDArray[np.float64]:
@@ -88,8 +89,12 @@ class Weighted(Operator):
     @cached_property
     def largest_sum(self) -> int:
         """No partial sum in the C, in any order, exceeds this magnitude."""
-        reach = self._sums(np.abs(self._data)) * (128 + abs(self.inputs[0].zero_point))
-        return int(np.max(np.abs(self.raw_bias) + reach))
+        return int(np.max(np.abs(self.raw_bias) + self.largest_products))
+
+    @property
+    def largest_products(self) -> Int64:
+        """Of each channel, the same without the bias."""
+        return self._sums(np.abs(self._data)) * (128 + abs(self.inputs[0].zero_point))
 
     @property
     def operands(self) -> tuple[Tensor, ...]:
@@ -169,7 +174,9 @@ class Weighted(Operator):
         if bias is not None and bias.data is not None:
             part = bias.data.reshape(-1)[channels]
             bias = replace(bias, data=part, shape=part.shape)
-        return {"weights": replace(self.weights, data=data, shape=data.shape, quantization=quantization), "bias": bias}
+        weights = replace(self.weights, data=data, shape=data.shape, quantization=quantization)
+        rescaled = None if self.rescaled is None else self.rescaled[channels]
+        return {"weights": weights, "bias": bias, "rescaled": rescaled}
 
     # --- channels that are constant ---
 
