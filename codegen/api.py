@@ -62,6 +62,7 @@ class Keywords(TypedDict, total=False):
     learn_rate: float | None
     learn_passes: int
     learn_guard: bool
+    adapt_running: int | None
 
 
 def compile(
@@ -105,6 +106,8 @@ def compile(
     room for that many classes (None: those that there are), `learn_store` for so many bytes of samples (None: 40 of
     them). `learn_rate` is the learning rate of real weights (None: by the features' mean square), `learn_passes` how
     often each new sample is seen, and with `learn_guard` nothing is kept that samples held apart do not bear out.
+    "ecotta" learns without labels; `adapt_running` E also lets the statistics before the last pool run over the stream,
+    at a rate of 2^-E, from those that the samples in `calibrate` have.
 
     Raises ModelError (the file), FitError (the board or `ram`), UsageError (the options) or ToolError (a missing tool).
     """
@@ -169,7 +172,7 @@ def _teaching(keywords: Keywords) -> Teaching:
     """Those of learning on the device."""
     prefix = "learn_"
     given: dict[str, Any] = {key.removeprefix(prefix): v for key, v in keywords.items() if key.startswith(prefix)}
-    return Teaching(method=keywords.get("learn"), **given)
+    return Teaching(method=keywords.get("learn"), running=keywords.get("adapt_running"), **given)
 
 
 def _adapting(keywords: Keywords, divisor: float) -> Adapting:

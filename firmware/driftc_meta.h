@@ -42,6 +42,28 @@ DRIFTC_INLINE int32_t driftc_meta(int32_t sum, int32_t gain, int32_t offset, int
     return driftc_within(sum + scaled + moved, -255 * pixels, 255 * pixels);
 }
 
+/* A sum as it would be if the channel had the source's statistics: centres Q.16, spread Q.12, level Q.24. */
+DRIFTC_INLINE int32_t driftc_meta_normed(int32_t sum, int32_t centre, int32_t spread, int32_t source, int32_t level, int32_t pixels)
+{
+    const int64_t gain = driftc_clamp(driftc_exp2((level - driftc_log2((uint32_t)spread + 4)) >> 5), 1 << 14, 1 << 18);
+    const int64_t apart = (int64_t)sum * 65536 - (int64_t)centre * pixels;
+    const int64_t moved = ((gain * apart) >> 16) + (int64_t)source * pixels;
+
+    return driftc_within(driftc_rounded_wide(moved, 16), -255 * pixels, 255 * pixels);
+}
+
+/* A channel's running mean and variance, moved by 2^-bits of what a sample is away from them; over / 2^shift = 1 / pixels. */
+DRIFTC_INLINE void driftc_meta_moved(int32_t sum, int32_t squares, int32_t over, int shift, int bits, int32_t *centre, int32_t *spread)
+{
+    const int64_t mean = ((int64_t)sum * over) >> (shift - 16);
+    const int64_t own = (((int64_t)squares * over) >> (shift - 12)) - ((mean * mean) >> 20);
+    const int64_t away = mean - *centre;
+    const int64_t square = (away * away) >> 20;
+
+    *centre += (int32_t)driftc_rounded_wide(away, bits);
+    *spread += (int32_t)driftc_rounded_wide((own > 0 ? own : 0) + square - driftc_rounded_wide(square, bits) - *spread, bits);
+}
+
 /* ln(x), Q.12. */
 static inline int32_t driftc_ln(uint32_t x)
 {

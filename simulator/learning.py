@@ -183,7 +183,8 @@ class MetaSpecification(Told):
         self.learner = lowered.learned.meta_learner()
 
     def inferred(self, after: dict[str, Array]) -> None:
-        self.learner.infer(after["sums"], after["logits"])
+        left = ("sums", "logits", "squares")
+        self.learner.infer(**{name: value for name, value in after.items() if name in left})
 
     def called(self, event: Event) -> int:
         return self.learner.adapt() if event.kind in (Kind.ADD, Kind.AGAIN) else 0

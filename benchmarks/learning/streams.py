@@ -123,7 +123,7 @@ class Network:
         whole, learner = MetaSpecification(lowered), lowered.learned.meta_learner()  # type: ignore[union-attr]
         for n, sample in enumerate(load(self.out / "asked.npz", lowered.graph.inputs).quantized):
             expected = whole(Event(Kind.ADD, 0, sample)).states
-            learner.infer(found.sums[n : n + 1], self.logits(found.sums[n : n + 1], learner))
+            learner.infer(sums=found.sums[n : n + 1], logits=self.logits(found.sums[n : n + 1], learner))
             learner.adapt()
             for name, value in expected.items():
                 if not np.array_equal(value, learner.values[name]):
@@ -137,7 +137,7 @@ class Network:
             logits = self.logits(given.sums[n : n + 1], learner)
             right.append(int(np.argmax(logits)) == label)
             if rate:
-                learner.infer(given.sums[n : n + 1], logits)
+                learner.infer(sums=given.sums[n : n + 1], logits=logits)
                 learnt += learner.adapt()
         return Score(np.array(right), learnt, self.decided(clean, learner) == clean.labels)
 

@@ -216,11 +216,19 @@ def learning_options(command: Command) -> Command:
             "--learn-classes", type=int, metavar="N", help="Room for N classes (default: those that the model has)."
         ),
         click.option(
+            "--adapt-running",
+            type=int,
+            metavar="E",
+            help="With --learn ecotta: statistics before the pool also run over the stream, at a rate of 2^-E "
+            "(default: they do not).",
+        ),
+        click.option(
             "--learn",
             is_flag=False,
             flag_value="classifier",
             metavar="[METHOD]",
-            help="Learn on the device: classifier (the last dense layer; needs labels in --calibrate).",
+            help="Learn on the device: classifier (the last dense layer; needs labels in --calibrate), or ecotta "
+            "(without labels, from its own decisions).",
         ),
     )
 

@@ -9,7 +9,7 @@ from driftc.codegen.emit import text
 from driftc.codegen.emit.emit import emit, environment
 from driftc.codegen.emit.program import step_names
 from driftc.codegen.learning.learned import Learned
-from driftc.codegen.learning.lesson import Lesson
+from driftc.codegen.learning.lesson import Lesson, Meta
 from driftc.codegen.names import comment
 from driftc.codegen.plan.plan import Plan
 
@@ -28,7 +28,7 @@ def emit_learning(learned: Learned, plan: Plan, source: str, sha256: str) -> dic
         "steps": len(step_names(plan)),
         "row": f"{plan.name.upper()}_INPUT_ROW_LEN",
     }
-    values |= _classifier(lesson, plan) if isinstance(lesson, Lesson) else {"features": plan.states[0].initial.size}
+    values |= _classifier(lesson, plan) if isinstance(lesson, Lesson) else {"learns": _learns(lesson, plan)}
     found = emit(learned.plan, source=source, sha256=sha256, guest=True)
     for suffix in ("h", "c"):
         made = environment().get_template(f"{learned.api}.{suffix}.j2").render(**values)
@@ -42,6 +42,14 @@ def learning_headers(learned: Learned | None) -> tuple[str, ...]:
     if learned is None:
         return ()
     return ("driftc_learned.h", *(("driftc_learner.h",) if isinstance(learned.lesson, Lesson) else ()))
+
+
+def _learns(lesson: Meta, plan: Plan) -> str:
+    """What a meta network learns."""
+    features = next(state.initial.size for state in plan.states if state.label.endswith("/sums"))
+    each = ["a gain and an offset"] if lesson.rate else []
+    each += ["a running mean and variance"] if lesson.running else []
+    return f"{', and '.join(each)} of each of {features} features"
 
 
 def _classifier(lesson: Lesson, plan: Plan) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import NoReturn
 
 import numpy as np
+from numpy.typing import NDArray
 
 from driftc.codegen.graph import Graph, State
 from driftc.codegen.learning.backward import mantissas
@@ -31,6 +32,7 @@ from driftc.codegen.operators.learn.meta import (
     PoolSums,
     sums_type,
 )
+from driftc.codegen.operators.learn.meta_running import MetaNorm, MetaStatistics, PoolSquares, level
 from driftc.codegen.operators.learn.meta_update import MetaUpdate
 from driftc.codegen.operators.reduction.average_pool_2d import AveragePool2D
 from driftc.codegen.operators.reduction.mean import Mean
@@ -40,6 +42,7 @@ from driftc.codegen.tensor import Array, Tensor
 SUFFIX = "_meta"  # of the C that the step is emitted as
 FEWEST = 3  # classes: of two, one always has more decisions than the rule lets pass
 ENTROPY = 0.4  # of its largest value: below, a sample is certain enough
+ANY_ENTROPY = 1 << 20  # where nothing but statistics moves, for which any sample will do; Q.12
 HOLD = 8.0  # lambda of the L1
 REACH = 2.0  # of the offsets, in real values
 INT16, INT32 = np.dtype(np.int16), np.dtype(np.int32)
@@ -56,6 +59,10 @@ class Place:
     def pixels(self) -> int:
         height, width, _ = self.pool.inputs[0].hwc
         return height * width
+
+    @property
+    def features(self) -> int:
+        return self.pool.inputs[0].hwc[2]
 
 
 def place_of(graph: Graph) -> Place:
@@ -92,53 +99,79 @@ def _refuse(dense: FullyConnected, maker: Operator | None) -> NoReturn:
     )
 
 
-def adaptive(graph: Graph) -> Graph:
+def adaptive(graph: Graph, lesson: Meta) -> Graph:
     """`graph` with the meta network behind its pool.
 
-    The states, in order: gains int32 [F] (Q.24), offsets int32 [F] (Q.20), means int16 [C] and shares int16 [C] (Q.15),
-    sums int16 or int32 [1, F] and logits int8 [1, C] of the last inference.
+    The states, in order: means int16 [C] and shares int16 [C] (Q.15), sums int16 or int32 [1, F] and logits int8 [1, C]
+    of the last inference; where statistics run, centres int32 [F] (Q.16), spreads int32 [F] (Q.12) and squares int32
+    [1, F] of the last inference; and, but for a rate of 0, gains int32 [F] (Q.24) and offsets int32 [F] (Q.20).
     """
     place = place_of(graph)
     pool, dense = place.pool, place.dense
-    features, classes, label = pool.inputs[0].hwc[2], dense.channels, pool.label or pool.name
+    features, classes, label = place.features, dense.channels, pool.label or pool.name
 
     def tensor(what: str, shape: tuple[int, ...], dtype: np.dtype[np.signedinteger], at: str = "") -> Tensor:
         return Tensor(f"{pool.name}/{what}", shape, dtype, label=f"{label}/{at or what}")
 
-    gains, offsets = tensor("gains", (features,), INT32), tensor("offsets", (features,), INT32)
     means, shares = tensor("means", (classes,), INT16), tensor("shares", (classes,), INT16)
     kind = sums_type(place.pixels)
     sums, summed = tensor("sums", (1, features), kind), tensor("sums given", (1, features), kind, "sums")
     logits = replace(tensor("logits", (1, classes), np.dtype(np.int8)), quantization=dense.outputs[0].quantization)
     given = replace(logits, name=f"{pool.name}/logits given")
-    moved = tensor("moved", (1, features), INT32)
     even = np.full(classes, round(ONE / classes), np.int16)
-    forward: list[Operator] = [
-        PoolSums(name=f"{pool.name}_sums", label=pool.label, inputs=pool.inputs, outputs=(summed,)),
-        MetaAffine(
-            name=f"{pool.name}_meta", label=pool.label, inputs=(summed, gains, offsets), outputs=(moved,),
-            pixels=place.pixels,
-        ),
-        PoolFinish(
-            name=pool.name, label=pool.label, index=pool.index, inputs=(moved,), outputs=pool.outputs, pool=pool
-        ),
-    ]  # fmt: skip
-    keep = Copy(name=f"{dense.name}_logits", label=dense.label, inputs=dense.outputs, outputs=(given,))
-    operators: list[Operator] = []
-    for operator in graph.operators:
-        operators += forward if operator is pool else [operator]
-        operators += [keep] if operator is dense else []
-    for operator in (*forward, keep):
-        operator.check()
-    states = (
-        State(gains, np.full(features, UNITY, np.int32), gains.name),
-        State(offsets, np.zeros(features, np.int32), offsets.name),
+    states = [
         State(means, even, means.name),
         State(shares, even, shares.name),
         State(sums, np.zeros((1, features), kind), summed.name),
         State(logits, np.zeros((1, classes), np.int8), given.name),
+    ]
+    forward: list[Operator] = [
+        PoolSums(name=f"{pool.name}_sums", label=pool.label, inputs=pool.inputs, outputs=(summed,)),
+    ]
+    moved = summed
+    if lesson.running:
+        centres, spreads = tensor("centres", (features,), INT32), tensor("spreads", (features,), INT32)
+        squares = tensor("squares", (1, features), INT32)
+        squared = replace(squares, name=f"{pool.name}/squares given")
+        moved = tensor("normed", (1, features), kind if lesson.rate else INT32)
+        forward += [
+            PoolSquares(name=f"{pool.name}_squares", label=pool.label, inputs=pool.inputs, outputs=(squared,)),
+            _norm(lesson, place, f"{pool.name}_norm", (summed, centres, spreads), moved),
+        ]
+        states += [
+            State(centres, np.array(lesson.centres, np.int32), centres.name),
+            State(spreads, np.array(lesson.spreads, np.int32), spreads.name),
+            State(squares, np.zeros((1, features), np.int32), squared.name),
+        ]
+    if lesson.rate:
+        gains, offsets = tensor("gains", (features,), INT32), tensor("offsets", (features,), INT32)
+        inputs, moved = (moved, gains, offsets), tensor("moved", (1, features), INT32)
+        forward.append(
+            MetaAffine(name=f"{pool.name}_meta", label=pool.label, inputs=inputs, outputs=(moved,), pixels=place.pixels)
+        )
+        states += [
+            State(gains, np.full(features, UNITY, np.int32), gains.name),
+            State(offsets, np.zeros(features, np.int32), offsets.name),
+        ]
+    finish = PoolFinish(
+        name=pool.name, label=pool.label, index=pool.index, inputs=(moved,), outputs=pool.outputs, pool=pool
     )
-    return graph.with_operators(operators, states=states)
+    keep = Copy(name=f"{dense.name}_logits", label=dense.label, inputs=dense.outputs, outputs=(given,))
+    operators: list[Operator] = []
+    for operator in graph.operators:
+        operators += [*forward, finish] if operator is pool else [operator]
+        operators += [keep] if operator is dense else []
+    for operator in (*forward, finish, keep):
+        operator.check()
+    return graph.with_operators(operators, states=tuple(states))
+
+
+def _norm(lesson: Meta, place: Place, name: str, inputs: tuple[Tensor, ...], normed: Tensor) -> MetaNorm:
+    levels = level(np.array(lesson.spreads, np.int64)).astype(np.int32)
+    return MetaNorm(
+        name=name, label=place.pool.label, inputs=inputs, outputs=(normed,), pixels=place.pixels,
+        source=np.array(lesson.centres, np.int32), level=levels,
+    )  # fmt: skip
 
 
 def meta_step(graph: Graph, place: Place, lesson: Meta) -> Graph:
@@ -148,37 +181,38 @@ def meta_step(graph: Graph, place: Place, lesson: Meta) -> Graph:
     """
     states = {part(state.tensor): state for state in graph.states}
     dense = place.dense
-    classes, features = dense.weights.shape
+    classes = dense.channels
     at = {name: state.tensor for name, state in states.items()}
-    after = {name: replace(at[name], name=f"{at[name].name} next") for name in ("gains", "offsets", "means", "shares")}
+    read = {"sums", "logits", "squares"}
+    after = {name: replace(t, name=f"{t.name} next") for name, t in at.items() if name not in read}
     scale = float(dense.outputs[0].scale)
-    unit, rows = float(place.pool.inputs[0].scale), dense.quantization.scale.astype(np.float64)
-    rows = np.broadcast_to(rows, (classes,))
+    rows = _rows(dense)
     gradient = Tensor("gradient", (1, classes), INT16, label="gradient")
     info = Tensor("info", (2,), INT32, label="info")
-    through = Tensor("through", (1, features), INT32, label="through")
-    assert dense.weights.data is not None
-    slope = lesson.rate * float(rows.max()) / 2.0**27
-    operators: list[Operator] = [
+    operators: list[Operator] = []
+    sums = at["sums"]
+    if lesson.running:
+        given = tuple(at[name] for name in ("sums", "squares", "centres", "spreads", "shares"))
+        if lesson.rate:
+            sums = replace(sums, name="normed", label="normed")
+            operators.append(_norm(lesson, place, "norm", (at["sums"], at["centres"], at["spreads"]), sums))
+        operators.append(
+            MetaStatistics(
+                name="statistics", label="statistics", inputs=given, outputs=(after["centres"], after["spreads"]),
+                pixels=place.pixels, bits=lesson.running,
+            )
+        )  # fmt: skip
+    operators.append(
         EntropyGradient(
             name="entropy", label="entropy", inputs=(at["logits"], at["means"], at["shares"]),
             outputs=(gradient, info, after["means"], after["shares"]),
             octave=round(scale / np.log(2) * OCTAVE * 256), nat=round(scale * 2**20),
-            limit=int(ENTROPY * np.log(classes) * 4096), scale=np.rint(rows / rows.max() * ONE).astype(np.int32),
-        ),
-        DenseTransposed(
-            name="transposed", label="transposed", inputs=(gradient,), outputs=(through,), weights=dense.weights.data
-        ),
-        MetaUpdate(
-            name="update", label="update", inputs=(at["gains"], at["offsets"], at["sums"], through, info),
-            outputs=(after["gains"], after["offsets"]), pixels=place.pixels,
-            gain=_factor(dense, slope * unit / place.pixels * 2.0**GAIN_FRACTION),
-            hold_gain=_factor(dense, lesson.rate * HOLD * unit / place.pixels / features * 2.0**GAIN_FRACTION),
-            offset=_factor(dense, slope / unit * 2.0**OFFSET_FRACTION),
-            hold_offset=round(lesson.rate * HOLD / features / unit * 2.0**OFFSET_FRACTION),
-            bound=min(round(REACH / unit * 2.0**OFFSET_FRACTION), 2**31 - 1),
-        ),
-    ]  # fmt: skip
+            limit=int(ENTROPY * np.log(classes) * 4096) if lesson.rate else ANY_ENTROPY,
+            scale=np.rint(rows / rows.max() * ONE).astype(np.int32),
+        )
+    )  # fmt: skip
+    if lesson.rate:
+        operators += _update(place, lesson, (gradient, info), at | {"sums": sums}, after)
     for operator in operators:
         operator.check()
     following = {at[name].name: tensor.name for name, tensor in after.items()}
@@ -186,6 +220,37 @@ def meta_step(graph: Graph, place: Place, lesson: Meta) -> Graph:
     made = Graph(f"{graph.name}{SUFFIX}", tuple(operators), (), (info,), graph.source, graph.sha256, states=kept)
     made.check()
     return made
+
+
+def _rows(dense: FullyConnected) -> NDArray[np.float64]:
+    """Scale of each row's weights."""
+    return np.broadcast_to(dense.quantization.scale.astype(np.float64), (dense.channels,))
+
+
+def _update(
+    place: Place, lesson: Meta, slope: tuple[Tensor, Tensor], at: dict[str, Tensor], after: dict[str, Tensor]
+) -> list[Operator]:
+    """Of gains and offsets, by the gradient of the logits and its exponent."""
+    dense, features = place.dense, place.features
+    gradient, info = slope
+    unit = float(place.pool.inputs[0].scale)
+    through = Tensor("through", (1, features), INT32, label="through")
+    assert dense.weights.data is not None
+    step = lesson.rate * float(_rows(dense).max()) / 2.0**27
+    return [
+        DenseTransposed(
+            name="transposed", label="transposed", inputs=(gradient,), outputs=(through,), weights=dense.weights.data
+        ),
+        MetaUpdate(
+            name="update", label="update", inputs=(at["gains"], at["offsets"], at["sums"], through, info),
+            outputs=(after["gains"], after["offsets"]), pixels=place.pixels,
+            gain=_factor(dense, step * unit / place.pixels * 2.0**GAIN_FRACTION),
+            hold_gain=_factor(dense, lesson.rate * HOLD * unit / place.pixels / features * 2.0**GAIN_FRACTION),
+            offset=_factor(dense, step / unit * 2.0**OFFSET_FRACTION),
+            hold_offset=round(lesson.rate * HOLD / features / unit * 2.0**OFFSET_FRACTION),
+            bound=min(round(REACH / unit * 2.0**OFFSET_FRACTION), 2**31 - 1),
+        ),
+    ]  # fmt: skip
 
 
 def _factor(dense: FullyConnected, real: float) -> tuple[int, int]:
@@ -210,9 +275,9 @@ class MetaLearner:
         self.values: dict[str, Array] = {name: np.array(value) for name, value in self._initial.items()}
         self.inferred = False
 
-    def infer(self, sums: Array, logits: Array) -> None:
-        """An inference ended."""
-        self.values["sums"], self.values["logits"] = np.array(sums), np.array(logits)
+    def infer(self, **left: Array) -> None:
+        """An inference ended, and left these states: sums, logits, and squares where statistics run."""
+        self.values |= {name: np.array(value) for name, value in left.items()}
         self.inferred = True
 
     def adapt(self) -> int:

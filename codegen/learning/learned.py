@@ -19,8 +19,9 @@ from driftc.codegen.plan.plan import Plan
 def prepared(model: Graph, lesson: Lesson | Meta) -> tuple[Graph, Graph]:
     """The model that learns, and a step of learning on its states. Raises ModelError, DataError."""
     if isinstance(lesson, Meta):
-        place, made = place_of(model), adaptive(model)
-        _check_same(model, lesson, place.pool.name, True)
+        place = place_of(model)
+        _check_same(model, lesson, place.pool.name, not lesson.running or len(lesson.centres) == place.features)
+        made = adaptive(model, lesson)
         return made, meta_step(made, place, lesson)
     layer = learnable(model)
     length = layer.weights.shape[1]

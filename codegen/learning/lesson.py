@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ LARGEST_CLASSES = 127
 LARGEST_STORE = 4096  # samples
 LARGEST_RATE = 1000.0
 METHODS = ("classifier", "ecotta")
+FARTHEST_CENTRE, LARGEST_SPREAD = 255 << 16, 255**2 << 12  # of an int8 map, Q.16 and Q.12
 NUMBERS = {"known": (1, LARGEST_CLASSES), "classes": (2, LARGEST_CLASSES), "slots": (2, LARGEST_STORE),
            "keep": (1, LARGEST_STORE), "passes": (1, 1000), "seed": (1, 2**32 - 1)}  # fmt: skip
 
@@ -83,23 +84,36 @@ class Lesson:
 
 @dataclass(frozen=True, eq=False)
 class Meta:
-    """`--learn ecotta`: `rate` is the learning rate of real gains and offsets."""
+    """`--learn ecotta`: `rate` is the learning rate of real gains and offsets; 0 where nothing but statistics moves.
+
+    `running`: statistics run at a rate of 2^-running, 0: they do not. `centres` (Q.16) and `spreads` (Q.12) are then
+    those of the source, for each channel of the pooled map.
+    """
 
     sha256: str
     layer: str  # the operator's name
     rate: float
     method: str = "ecotta"
+    running: int = 0
+    centres: tuple[int, ...] = ()
+    spreads: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises ValueError where a value is of the wrong type or out of range."""
+        if type(self.running) is not int or not 0 <= self.running <= 10 or len(self.centres) != len(self.spreads):
+            raise ValueError("'running', 'centres' and 'spreads' do not belong together")
+        for values, least in ((self.centres, -FARTHEST_CENTRE), (self.spreads, 0)):
+            if not all(type(value) is int and least <= value <= LARGEST_SPREAD for value in values):
+                raise ValueError("'centres' and 'spreads' must be whole numbers of a map's range")
         if not isinstance(self.sha256, str) or not isinstance(self.layer, str) or self.method != "ecotta":
             raise ValueError("names must be strings")
         if (
             isinstance(self.rate, bool)
             or not isinstance(self.rate, int | float)
-            or not 0 < float(self.rate) < LARGEST_RATE
+            or not (float(self.rate) > 0 or (self.running and self.rate == 0))
+            or not float(self.rate) < LARGEST_RATE
         ):
-            raise ValueError("'rate' must be above 0 and below 1000")
+            raise ValueError("'rate' must be above 0 and below 1000, or 0 where statistics run")
 
     @property
     def constant_bytes(self) -> int:
@@ -107,6 +121,12 @@ class Meta:
 
     def as_text(self) -> str:
         return json.dumps({"format": FORMAT, **asdict(self)}) + "\n"
+
+    @classmethod
+    def of(cls, data: dict[str, Any]) -> Meta:
+        """Raises KeyError for what is missing, ValueError or TypeError for what does not fit."""
+        given = {field.name: data[field.name] for field in fields(cls)}
+        return cls(**given | {name: tuple(given[name]) for name in ("centres", "spreads")})
 
 
 def read_lesson(path: Path) -> Lesson | Meta:
@@ -116,7 +136,7 @@ def read_lesson(path: Path) -> Lesson | Meta:
         if not isinstance(data, dict) or data.get("format") != FORMAT:
             raise ValueError(f"is not of format {FORMAT}")
         if data.get("method") == "ecotta":
-            return Meta(**{name: data[name] for name in ("sha256", "layer", "rate", "method")})
+            return Meta.of(data)
         return Lesson.of(data)
     except (OSError, KeyError, ValueError, TypeError, OverflowError) as problem:
         what = f"'{problem.args[0]}' is missing" if isinstance(problem, KeyError) else str(problem)

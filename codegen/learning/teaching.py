@@ -17,9 +17,10 @@ from driftc.codegen.learning.ecotta import place_of
 from driftc.codegen.learning.lesson import LARGEST_CLASSES, LARGEST_RATE, LARGEST_STORE, METHODS, Lesson, Meta
 from driftc.codegen.learning.trainable import learnable
 from driftc.codegen.operators.convolution.fully_connected import FullyConnected
+from driftc.codegen.operators.learn.meta_running import CENTRE_FRACTION, FEWEST_BITS, MOST_BITS, SPREAD_FRACTION
 from driftc.codegen.passes.border import border
 from driftc.codegen.samples import Samples, load
-from driftc.codegen.tensor import Array
+from driftc.codegen.tensor import Array, Tensor
 
 KEEP = 5  # references a class
 SLOTS = 40  # samples in RAM
@@ -27,6 +28,7 @@ PASSES = 30
 STEP = 3.0  # learning rate times the mean of the features' squared length
 SEED = 1
 META_RATE = 2e-3  # of ecotta
+STATISTICS = 1000  # samples from which those of the source are taken
 Progress = Callable[[int, int], None]
 
 
@@ -41,22 +43,34 @@ class Teaching:
     rate: float | None = None
     passes: int = PASSES
     guard: bool = True
+    running: int | None = None  # of ecotta: statistics run at 2^-running
 
     def __post_init__(self) -> None:
         if self.method is not None and self.method not in METHODS:
             raise UsageError(f"--learn {self.method}: unknown method; driftc has {', '.join(METHODS)}")
         given = any(getattr(self, field.name) != field.default for field in fields(self))
         if self.method is None and given:
-            raise UsageError("options that begin with --learn- belong to --learn")
+            raise UsageError("options that begin with --learn-, and --adapt-running, belong to --learn")
+        own = ("method", "rate", "running")
         if self.method == "ecotta" and any(
-            getattr(self, field.name) != field.default for field in fields(self) if field.name not in ("method", "rate")
+            getattr(self, field.name) != field.default for field in fields(self) if field.name not in own
         ):
-            raise UsageError("--learn ecotta learns from no labels: of its options it has --learn-rate alone")
+            raise UsageError(
+                "--learn ecotta learns from no labels: of its options it has --learn-rate and --adapt-running alone"
+            )
+        if self.running is not None and self.method != "ecotta":
+            raise UsageError("--adapt-running belongs to --learn ecotta")
+        if self.running is not None and not FEWEST_BITS <= self.running <= MOST_BITS:
+            raise UsageError(
+                f"--adapt-running {self.running}: needs to be from {FEWEST_BITS} to {MOST_BITS}; statistics then move "
+                f"by 2^-{FEWEST_BITS} to 2^-{MOST_BITS} of what each sample is away from them"
+            )
         if not 1 <= self.keep <= LARGEST_STORE:
             raise UsageError(f"--learn-keep {self.keep}: samples of a class, 1 to {LARGEST_STORE}")
         if not 1 <= self.passes <= 1000:
             raise UsageError(f"--learn-passes {self.passes}: needs to be from 1 to 1000")
-        if self.rate is not None and not 0 < self.rate < 1000:
+        alone = self.running is not None and self.rate == 0
+        if self.rate is not None and not (alone or 0 < self.rate < 1000):
             raise UsageError(f"--learn-rate {self.rate:g}: needs to be above 0 and below 1000")
 
     def find(
@@ -65,7 +79,7 @@ class Teaching:
         """The Lesson for `model`, with references from the samples in `data`, and what the user should know."""
         assert self.method is not None
         if self.method == "ecotta":
-            return Meta(model.sha256, place_of(model).pool.name, META_RATE if self.rate is None else self.rate), []
+            return self._meta(model, data, labels, divisor, progress), []
         layer = learnable(model)
         if layer.litert:
             layer.refuse(f"--learn {self.method} rounds as TFLite Micro does; --match litert cannot be kept")
@@ -103,6 +117,37 @@ class Teaching:
         )  # fmt: skip
         return lesson, _notes(layer, given, known)
 
+    def _meta(
+        self, model: Graph, data: str | Path | None, labels: str | None, divisor: float, progress: Progress | None
+    ) -> Meta:
+        place = place_of(model)
+        rate = META_RATE if self.rate is None else self.rate
+        if self.running is None:
+            return Meta(model.sha256, place.pool.name, rate)
+        if data is None:
+            raise UsageError("--adapt-running: needs --calibrate FILE.npz, samples of what the model was trained on")
+        samples = load(Path(data), border(model).inputs, labels=labels, divisor=divisor)
+        some = [samples.quantized[n] for n in _spread(len(samples), STATISTICS)]
+        maps = np.stack([x.reshape(-1, place.features) for x in tensor_of(model, place.pool.inputs[0], some, progress)])
+        centres, spreads = source_statistics(maps, place.pool.inputs[0].zero_point)
+        return Meta(model.sha256, place.pool.name, rate, running=self.running, centres=centres, spreads=spreads)
+
+
+def _spread(count: int, most: int) -> NDArray[np.int64]:
+    """Up to `most` numbers out of `count`, evenly."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))
+
+
+def source_statistics(maps: NDArray[np.int8], zero: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Means (Q.16) and variances (Q.12) of each channel of int8 maps [n, pixels, F], in steps above `zero`."""
+    x = maps.reshape(-1, maps.shape[-1]).astype(np.int64) - zero
+    sums, squares, count = x.sum(axis=0), (x * x).sum(axis=0), len(x)
+    centres = [int(s) * 2**CENTRE_FRACTION // count for s in sums]
+    spreads = [
+        (int(q) * count - int(s) ** 2) * 2**SPREAD_FRACTION // count**2 for s, q in zip(sums, squares, strict=True)
+    ]
+    return tuple(centres), tuple(spreads)
+
 
 def _labels(samples: Samples, known: int) -> NDArray[np.int64]:
     if samples.labels is None:
@@ -139,11 +184,18 @@ def features_of(
     model: Graph, layer: FullyConnected, samples: Sequence[Sequence[Array]], progress: Progress | None = None
 ) -> NDArray[np.int8]:
     """What `layer` reads of each sample: int8 [n, F]."""
+    return tensor_of(model, layer.inputs[0], samples, progress)
+
+
+def tensor_of(
+    model: Graph, tensor: Tensor, samples: Sequence[Sequence[Array]], progress: Progress | None = None
+) -> NDArray[np.int8]:
+    """What `tensor` holds for each sample: int8 [n, its size]."""
     inner, found = border(model), []
     for start in range(0, len(samples), AT_ONCE):
         some = samples[start : start + AT_ONCE]
         values = infer(inner, [np.stack(arrays) for arrays in zip(*some, strict=True)])
-        found.append(values[layer.inputs[0].name].reshape(len(some), -1))
+        found.append(values[tensor.name].reshape(len(some), -1))
         if progress is not None:
             progress(start + len(some), len(samples))
     return np.concatenate(found).astype(np.int8)

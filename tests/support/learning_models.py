@@ -92,7 +92,12 @@ def pooled(
 
 
 def adapts(folder: Path, model: bytes | None = None, **options: Any) -> Compiled:
-    """Compiled with --learn ecotta."""
+    """Compiled with --learn ecotta; of `adapt_running` the statistics are those of samples at random."""
     path = folder / "net.tflite"
     path.write_bytes(pooled() if model is None else model)
+    if "adapt_running" in options and "calibrate" not in options:
+        shape = driftc.compile(path, measure=False).lowered.graph.inputs[0].shape
+        x = np.random.default_rng(1).normal(size=(30, *shape[1:])) * 40
+        np.savez(folder / "known.npz", x=np.clip(np.rint(x), -128, 127).astype(np.int8))
+        options["calibrate"] = folder / "known.npz"
     return driftc.compile(path, learn="ecotta", measure=False, **options)

@@ -22,9 +22,11 @@ from driftc.codegen.compiled import Compiled
 from driftc.codegen.errors import DriftcError, UsageError
 from driftc.codegen.learning.ecotta import ENTROPY, HOLD, MetaLearner
 from driftc.codegen.learning.learner import NO_SAMPLE
+from driftc.codegen.learning.lesson import Meta
 from driftc.codegen.operators.convolution.fully_connected import FullyConnected
 from driftc.codegen.operators.learn.entropy import AVERAGE_RATE, BALANCE, LEAST, MIXED, SHARE_RATE
 from driftc.codegen.operators.learn.meta import UNITY
+from driftc.codegen.operators.learn.meta_running import MetaNorm
 from driftc.codegen.plan.call import static_calls
 from driftc.codegen.samples import Samples
 from driftc.simulator.engines import engine
@@ -53,16 +55,18 @@ def compared(found: Compiled, name: str, **options: Any) -> int:
     return count
 
 
+@pytest.mark.parametrize("running", [None, 4])
 @pytest.mark.parametrize("mean", [True, False])
-def test_on_this_machine(tmp_path: Path, mean: bool) -> None:
-    found = adapts(tmp_path, pooled(mean=mean, per_row=mean))
+def test_on_this_machine(tmp_path: Path, mean: bool, running: int | None) -> None:
+    found = adapts(tmp_path, pooled(mean=mean, per_row=mean), **({"adapt_running": running} if running else {}))
     assert compared(found, "host", sanitize=found.program().target.cc != "zig") > 150
 
 
 @pytest.mark.parametrize("core", CORES)
 def test_on_emulated_cores(tmp_path: Path, core: str) -> None:
     name = "unicorn" if core in ("cortex-m0plus", "cortex-m4", "cortex-m33") else "qemu"
-    assert compared(adapts(tmp_path, core=core), name) > 150
+    running: dict[str, Any] = {"adapt_running": 5} if core in ("cortex-m0plus", "rv32imc") else {}
+    assert compared(adapts(tmp_path, core=core, **running), name) > 150
 
 
 @pytest.mark.parametrize(("size", "mean"), [((12, 10), True), ((16, 17), False), ((24, 25), True)])
@@ -87,17 +91,21 @@ def test_any_pooled(data: st.DataObject, tmp_path_factory: pytest.TempPathFactor
         size=(data.draw(st.integers(1, 6)), data.draw(st.integers(1, 25))),
         zero=data.draw(st.sampled_from([-128, 0, 9])),
     )  # fmt: skip
-    rate = data.draw(st.sampled_from([1e-4, 2e-3, 0.05]))
-    compared(adapts(tmp_path_factory.mktemp("net"), model, learn_rate=rate), "host")
+    options: dict[str, Any] = {"learn_rate": data.draw(st.sampled_from([1e-4, 2e-3, 0.05]))}
+    if (running := data.draw(st.sampled_from([None, 3, 6, 10]))) is not None:
+        options["adapt_running"] = running
+        options["learn_rate"] = data.draw(st.sampled_from([0, options["learn_rate"]]))
+    compared(adapts(tmp_path_factory.mktemp("net"), model, **options), "host")
 
 
+@pytest.mark.parametrize("running", [{}, {"adapt_running": 3}, {"adapt_running": 7, "learn_rate": 0}])
 @pytest.mark.parametrize("mean", [True, False])
-def test_untaught_it_is_the_network_without_it(tmp_path: Path, mean: bool) -> None:
+def test_untaught_it_is_the_network_without_it(tmp_path: Path, mean: bool, running: dict[str, Any]) -> None:
     """Every tensor that both have, byte for byte."""
     path = tmp_path / "net.tflite"
     path.write_bytes(pooled(mean=mean))
     plain = driftc.compile(path, measure=False).lowered.model
-    found = adapts(tmp_path, pooled(mean=mean))
+    found = adapts(tmp_path, pooled(mean=mean), **running)
     for sample in samples(found, 10).quantized:
         with_it, without = GraphRun(found.lowered.model).run(sample), GraphRun(plain).run(sample)
         for name, value in without.items():
@@ -158,7 +166,7 @@ def test_integers_follow_float(tmp_path: Path) -> None:
         before = {name: value.astype(np.float64) for name, value in learner.values.items()}
         real.a, real.b = before["gains"] / UNITY, before["offsets"] / 2.0**20 * real.unit
         real.mean, real.share = before["means"] / 32768, before["shares"] / 32768
-        learner.infer(sums, logits)
+        learner.infer(sums=sums, logits=logits)
         status = learner.adapt()
         assert bool(status) == real.adapt(logits, sums)
         opened += status
@@ -179,7 +187,7 @@ def test_one_class_after_the_other_changes_nothing(tmp_path: Path) -> None:
     def met(best: int, margin: int) -> int:
         logits = np.full((1, 5), -40, np.int8)
         logits[0, best] = -40 + margin
-        learner.infer(np.full((1, 6), 900, np.int16), logits)
+        learner.infer(sums=np.full((1, 6), 900, np.int16), logits=logits)
         return learner.adapt()
 
     for _ in range(30):
@@ -210,11 +218,70 @@ def test_hostile_samples_are_bounded(tmp_path: Path) -> None:
     assert np.array_equal(outcome.states["gains"], np.full(6, UNITY))
 
 
+def in_a_row(found: Compiled, x: NDArray[Any], bests: list[int]) -> MetaLearner:
+    """Each sample's statistics, under these decisions."""
+    assert found.lowered.learned is not None
+    learner = found.lowered.learned.meta_learner()
+    for values, best in zip(x.astype(np.int64), bests, strict=True):
+        logits = np.full((1, 5), -4, np.int8)
+        logits[0, best] = -3
+        sums = values.sum(axis=0).astype(np.int16).reshape(1, -1)
+        squares = (values**2).sum(axis=0).astype(np.int32).reshape(1, -1)
+        learner.infer(sums=sums, squares=squares, logits=logits)
+        learner.adapt()
+    return learner
+
+
+def test_running_statistics_follow_the_stream(tmp_path: Path) -> None:
+    """As in float64, and towards the mean and variance of what comes; not while one class has most decisions."""
+    found = adapts(tmp_path, adapt_running=4, learn_rate=0)
+    assert found.lowered.learned is not None
+    lesson = found.lowered.learned.lesson
+    assert isinstance(lesson, Meta)
+    random = np.random.default_rng(2)
+    x = random.integers(0, [10, 40, 90, 160, 200, 256], (400, 20, 6))
+    learner = in_a_row(found, x, [n % 5 for n in range(400)])
+    centre, spread = np.array(lesson.centres) / 2.0**16, np.array(lesson.spreads) / 2.0**12
+    for values in x:
+        away = values.mean(axis=0) - centre
+        centre = centre + away / 16
+        spread = spread + (values.var(axis=0) + away**2 * (15 / 16) - spread) / 16
+    assert np.abs(learner.values["centres"] / 2.0**16 - centre).max() < 0.001
+    assert np.abs(learner.values["spreads"] / 2.0**12 - spread).max() < 0.01 * spread.max()
+    assert np.abs(centre - x.mean(axis=(0, 1))).max() < 6
+    assert "gains" not in learner.values
+    stopped = in_a_row(found, x, [3] * 400)
+    few = in_a_row(found, x[:6], [3] * 6)
+    for name in ("centres", "spreads"):
+        assert np.array_equal(stopped.values[name], few.values[name])
+
+
+def test_running_statistics_normalise(tmp_path: Path) -> None:
+    """A map of another mean and contrast becomes as the source's, within the clamp of the gain."""
+    found = adapts(tmp_path, adapt_running=4)
+    norm = next(op for op in found.lowered.model.operators if isinstance(op, MetaNorm))
+    centre, spread = norm.source.astype(np.int64), np.array(found.lowered.learned.lesson.spreads)  # type: ignore[union-attr]
+    sums = np.arange(100, 700, 100, dtype=np.int16).reshape(1, -1)
+    (same,) = norm.spec(sums, centre, spread)
+    assert np.array_equal(same, sums)
+    (moved,) = norm.spec(sums, centre + (2 << 16), spread * 4)
+    expected = (sums / 20 - centre / 2.0**16 - 2) * 0.5 + centre / 2.0**16
+    there = spread > 1 << 14
+    assert there.any() and np.abs(moved / 20 - expected)[0, there].max() < 0.1
+    (least,) = norm.spec(sums, centre, np.full(6, 255**2 << 12))
+    low = spread < (255**2 << 12) / 17
+    middle = norm.pixels * centre / 2.0**16
+    assert low.any() and np.abs(least - (middle + (sums - middle) / 4))[0, low].max() < 1
+
+
 def test_what_is_refused(tmp_path: Path) -> None:
     cases: list[tuple[bytes, dict[str, Any], str]] = [
         (pooled(classes=2), {}, r"net.tflite: .*3 classes or more"),
         (pooled(classes=1024), {}, "1024 classes can overflow"),
-        (pooled(), {"learn_classes": 9}, "--learn-rate alone"),
+        (pooled(), {"learn_classes": 9}, "--learn-rate and --adapt-running alone"),
+        (pooled(), {"adapt_running": 2}, "--adapt-running 2: needs to be from 3 to 10"),
+        (pooled(), {"adapt_running": 5, "calibrate": None}, "--adapt-running: needs --calibrate"),
+        (pooled(size=(182, 182)), {"adapt_running": 5}, "33124 values, which can overflow int32"),
         (pooled(), {"learn_rate": 1e-30}, "out of range"),
     ]
     for model, options, problem in cases:
@@ -225,6 +292,8 @@ def test_what_is_refused(tmp_path: Path) -> None:
     m.output(m.fully_connected(x, np.ones((3, 8), np.int8), weight_scale=0.01, out_scale=0.1, name="dense"))
     with pytest.raises(DriftcError, match="global average pool"):
         adapts(tmp_path, m.build())
+    with pytest.raises(UsageError, match="--adapt-running belongs to --learn ecotta"):
+        driftc.compile(tmp_path / "net.tflite", learn="classifier", adapt_running=5, measure=False)
     with pytest.raises(UsageError, match="takes no labels"):
         found = adapts(tmp_path)
         np.savez(tmp_path / "x.npz", x=np.zeros((4, 1, 4, 5, 3), np.int8)[:, 0], y=np.arange(4))
