@@ -42,7 +42,7 @@ _TYPES = re.compile(
 _HEADERS = _words(
     """assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign stdarg stdatomic
     stdbool stddef stdint stdio stdlib stdnoreturn string strings tgmath threads time uchar wchar wctype memory new
-    driftc driftc_sigmoid driftc_state model port semihosting bare_metal"""
+    driftc driftc_sigmoid driftc_slots driftc_state model port semihosting bare_metal"""
 )
 _TARGETS = _words("all clean depend edit_cache help install list_install_components package rebuild_cache test")
 _MACROS = _words("in out near far interrupt linux unix arm i386 null arena scratch noreturn complex")

@@ -39,10 +39,10 @@ def sources(lowered: Lowered, options: Options, limits: dict[str, int]) -> dict[
     found[f"{plan.name}_selftest.c"] = _selftest(lowered, limits)
     firmware = files("driftc").joinpath("firmware")
     needed = [*headers(plan), *(headers(learned.plan) if learned is not None else ()), *learning_headers(learned)]
+    if plan.states:
+        needed.append("driftc_slots.h")  # and driftc_state.h, which it includes
     for header in _with_included(needed):
         found[header] = firmware.joinpath(header).read_text(encoding="utf-8")
-    if plan.states:
-        found["driftc_state.h"] = firmware.joinpath("driftc_state.h").read_text(encoding="utf-8")
     if lowered.adaptation is not None:
         found[ADAPTATION] = lowered.adaptation.as_text()
     ports = Path(str(firmware.joinpath("ports")))
