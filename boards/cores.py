@@ -24,6 +24,14 @@ class Region:
 
 
 @dataclass(frozen=True)
+class Uart:
+    """A serial port: firmware/ports/uart_DRIVER.c, and where its registers are."""
+
+    driver: str
+    base: int
+
+
+@dataclass(frozen=True)
 class Machine:
     """The QEMU machine that runs the core's programs."""
 
@@ -31,6 +39,7 @@ class Machine:
     machine: str
     options: tuple[str, ...]
     tick_hz: int | None  # SysTick's clock; None where retired instructions are counted instead
+    uart: Uart  # the first serial port
 
 
 @dataclass(frozen=True)
@@ -77,10 +86,13 @@ def load_core(name: str) -> Core:
         code=_region(memory["code"]),
         ram=_region(memory["ram"]),
         unicorn_model=facts.get("unicorn", {}).get("model"),
-        qemu=Machine(qemu["system"], qemu["machine"], tuple(qemu.get("options", ())), qemu.get("tick_hz"))
-        if qemu
-        else None,
+        qemu=None if qemu is None else _machine(qemu),
     )
+
+
+def _machine(fact: dict[str, Any]) -> Machine:
+    uart = Uart(fact["uart"]["driver"], fact["uart"]["base"])
+    return Machine(fact["system"], fact["machine"], tuple(fact.get("options", ())), fact.get("tick_hz"), uart)
 
 
 def _region(fact: dict[str, Any]) -> Region:

@@ -265,12 +265,14 @@ class Compiled:
         save_tensors: str | Path | None = None,
         sanitize: bool = False,
         learn: bool = False,
+        on: str | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Verification:
         """Compare every tensor on every engine (default: all that are present) with the NumPy specification.
 
         Samples as in `samples`. `save_tensors` keeps each compared tensor in an .npz; `sanitize` runs the host engine
-        under ASan and UBSan; `learn` also compares learning, and what it leaves in the state, step by step.
+        under ASan and UBSan; `learn` also compares learning, and what it leaves in the state, step by step;
+        `on` is the address of a board (docs/hardware.md) that takes part in place of what is present.
         `progress(done, total)` is called after each sample.
         """
         from driftc.simulator.session import verify_subject
@@ -278,7 +280,7 @@ class Compiled:
         samples = self.samples(
             data, random=random, labels=labels, input_divisor=input_divisor, sample=sample, restart=restart
         )
-        found = verify_subject(self._subject(), samples, engines, save_tensors, sanitize, learn, progress)
+        found = verify_subject(self._subject(), samples, engines, save_tensors, sanitize, learn, progress, on)
         if self._folder is not None and sample is None:
             difference = None if found.first_difference is None else str(found.first_difference)
             kept = {**found.as_json(), "core": self.core, "difference": difference}
@@ -295,15 +297,19 @@ class Compiled:
         input_divisor: float = 1.0,
         sample: int | None = None,
         restart: str | None = None,
+        on: str | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Simulation:
-        """Outputs, accuracy, instructions and stack on one engine (default: unicorn, else qemu, else host)."""
+        """Outputs, accuracy, instructions and stack on one engine (default: unicorn, else qemu, else host).
+
+        `on` is the address of a board (docs/hardware.md) that runs them instead.
+        """
         from driftc.simulator.session import simulate_subject
 
         samples = self.samples(
             data, random=random, labels=labels, input_divisor=input_divisor, sample=sample, restart=restart
         )
-        return simulate_subject(self._subject(), samples, engine, progress)
+        return simulate_subject(self._subject(), samples, engine, progress, on)
 
     def teach(
         self,

@@ -80,6 +80,7 @@ class Sample:
     outputs: tuple[Array, ...]
     tensors: dict[int, Array] = field(default_factory=dict)
     instructions: tuple[int, ...] | None = None  # one count per step; None where the engine counts none
+    cycles: tuple[int, ...] | None = None  # one count per step, of a chip's own clock; None where none was read
     stack_peak: int | None = None  # bytes
     state: bytes = b""  # the whole region after the inference
 

@@ -1,4 +1,4 @@
-"""Packages of the extra `sim`, imported where they are used: driftc works without them."""
+"""Packages of the extras, imported where they are used: driftc works without them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 from driftc.codegen.errors import ToolError
 
 
-def package(module: str, distribution: str) -> Any:
+def package(module: str, distribution: str, extra: str = "sim") -> Any:
     """The module, or a ToolError that says how to install its distribution."""
     try:
         return import_module(module)
     except ImportError:
-        raise ToolError(f'{distribution} is not installed; pip install "driftc[sim]" brings it') from None
+        raise ToolError(f'{distribution} is not installed; pip install "driftc[{extra}]" brings it') from None

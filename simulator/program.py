@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from driftc.boards.cores import Core, load_core, memory_script
+from driftc.boards.cores import Core, Uart, load_core, memory_script
 from driftc.codegen.errors import ToolError, UsageError
 from driftc.simulator.cache import cached, digest
 from driftc.simulator.engine import Program
@@ -75,16 +75,22 @@ def build_host(program: Program, *, trace: bool, sanitize: bool = False) -> Path
     return cached(key, name, link, executable=True)
 
 
-def build_firmware(program: Program, *, trace: bool, defines: Sequence[str] = ()) -> Firmware:
-    """The ELF for the program's core: the same file for every emulator."""
+def build_firmware(program: Program, *, trace: bool, defines: Sequence[str] = (), line: Uart | None = None) -> Firmware:
+    """The ELF for the program's core: the same file for every emulator.
+
+    With `trace` it shows every layer, else it measures. Over the serial `line` it does both, as it is asked.
+    """
     core = load_core(program.target.core)
     compiler = firmware_compiler(core, program.target.cc)
     base = ("-std=c11", f"-O{program.target.optimize}", *core.flags[compiler.kind], *BARE[compiler.kind], *SECTIONS)
-    hook = _hook_flags(program, trace)
+    hook = _hook_flags(program, trace or line is not None)
     include = ("-isystem", "simulator/freestanding")
     if core.qemu is None:
         raise ToolError(f"{core.id}: there is no emulator for it, nor a linker script: nothing can be measured")
     ports = [Path("simulator/main.c"), Path(f"simulator/port_{core.port}.c"), Path("simulator/memory.c")]
+    if line is not None:
+        ports.append(Path(f"simulator/uart_{line.driver}.c"))
+        defines = [*defines, "PORT_SERIAL", f"UART_BASE={line.base:#x}u"]
     measuring = () if trace else ("-DPORT_MEASURES", *(f"-D{define}" for define in defines))
     flags = [*base, *hook, *include, STACK_SIZES[compiler.kind]]
     with ThreadPoolExecutor(2) as pool:

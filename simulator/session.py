@@ -26,6 +26,7 @@ from driftc.simulator.adapting import Adapted, adapt
 from driftc.simulator.engine import Engine, Program
 from driftc.simulator.engines import ENGINES, REFERENCES, engine, reference
 from driftc.simulator.float_io import FloatIo
+from driftc.simulator.hardware import hardware
 from driftc.simulator.learning import every_event, verify_learning
 from driftc.simulator.measure import Measurement, measure
 from driftc.simulator.model_engines import NumpyEngine, ReferenceEngine
@@ -103,17 +104,25 @@ def verify_subject(
     sanitize: bool,
     learn: bool,
     progress: Progress | None,
+    on: str | None = None,
 ) -> Verification:
-    """Compare everything that `names` lists (None: all that are present); with `learn` learning too, event by event."""
+    """Compare everything that `names` lists (None: all that are present); with `learn` learning too, event by event.
+
+    `on`: the address of hardware, which then takes part beside what is named and nothing else.
+    """
     if learn:
         require_learning(subject)
+        if on is not None:
+            raise UsageError("--learn: learning is not compared on hardware; leave out --on")
     for name in names or ():
         if name not in KNOWN:
             raise UsageError(f"engine '{name}' is unknown; driftc has {', '.join(KNOWN)}")
     program = subject.program
-    engines: list[Engine] = []
+    engines: list[Engine] = [] if on is None else [present(hardware(on), program)]
     references = []
     notes: list[str] = []
+    if on is not None:
+        names = names or ()
     for name in ENGINES:
         candidate = engine(name, sanitize=sanitize)
         absent = candidate.missing_for(program.target.core)
@@ -171,10 +180,7 @@ def _learning_engines(subject: Subject, name: str | None) -> tuple[Engine, Engin
     """The one that learns, by name or this machine, and one that counts."""
     if name is not None and name not in ENGINES:
         raise UsageError(f"engine '{name}' runs no C, which is what learns; those that do are {', '.join(ENGINES)}")
-    chosen = engine(name or "host")
-    if absent := chosen.missing_for(subject.program.target.core):
-        raise ToolError(f"engine {chosen.name}: {absent}")
-    return chosen, _counting_engine(subject.program.target.core)
+    return present(engine(name or "host"), subject.program), _counting_engine(subject.program.target.core)
 
 
 def require_learning(subject: Subject) -> None:
@@ -203,16 +209,29 @@ def _wanted(name: str, names: Sequence[str] | None, absent: str | None, notes: l
     return False
 
 
-def simulate_subject(subject: Subject, samples: Samples, name: str | None, progress: Progress | None) -> Simulation:
-    """Run on `name`, or on the first of unicorn, qemu and host that is present."""
+def present(chosen: Engine, program: Program) -> Engine:
+    """The engine, which was asked for. Raises ToolError where something is missing."""
+    if absent := chosen.missing_for(program.target.core):
+        raise ToolError(f"engine {chosen.name}: {absent}")
+    return chosen
+
+
+def simulate_subject(
+    subject: Subject, samples: Samples, name: str | None, progress: Progress | None, on: str | None = None
+) -> Simulation:
+    """Run on `name`, on the hardware at the address `on`, or on the first of unicorn, qemu and host that is present."""
     program = subject.program
+    class_names = subject.options.class_names or ()
+    if on is not None:
+        if name is not None:
+            raise UsageError(f"simulate runs one engine: either --on {on} or --engine {name}")
+        return simulate(program, present(hardware(on), program), samples, _counter(progress, len(samples)), class_names)
     candidates = [_any_engine(subject, n) for n in ([name] if name else ["unicorn", "qemu", "host"])]
     chosen = next((c for c in candidates if c.missing_for(program.target.core) is None), None)
     if chosen is None:
         reasons = (f"engine {c.name}: {c.missing_for(program.target.core)}" for c in candidates)
         raise ToolError("; ".join(reasons))
-    names = subject.options.class_names or ()
-    return simulate(program, chosen, samples, _counter(progress, len(samples)), names)
+    return simulate(program, chosen, samples, _counter(progress, len(samples)), class_names)
 
 
 def _any_engine(subject: Subject, name: str) -> Engine:

@@ -35,27 +35,27 @@ class Simulation:
     accuracy: float | None = None
     per_class: tuple[ClassScore, ...] = ()  # where the classes have names
     instructions: tuple[int, ...] | None = None  # by step, of the sample with the median total
+    cycles: tuple[int, ...] | None = None  # of a chip's own clock, likewise
     steps: tuple[str, ...] = ()
     stack_peak_bytes: int | None = None  # the worst of all samples
 
     def as_json(self) -> dict[str, Any]:
-        counts = self.instructions
         return {
             "engine": self.engine,
             "core": self.core,
             "samples": len(self.outputs),
             "accuracy": self.accuracy,
             "per_class": [asdict(score) for score in self.per_class],
-            "instructions": None
-            if counts is None
-            else {
-                "total": sum(counts),
-                "per_layer": [
-                    {"name": name, "instructions": count} for name, count in zip(self.steps, counts, strict=True)
-                ],
-            },
+            "instructions": self._by_layer("instructions", self.instructions),
+            "cycles": self._by_layer("cycles", self.cycles),
             "stack_peak_bytes": self.stack_peak_bytes,
         }
+
+    def _by_layer(self, what: str, counts: tuple[int, ...] | None) -> dict[str, Any] | None:
+        if counts is None:
+            return None
+        layers = [{"name": name, what: count} for name, count in zip(self.steps, counts, strict=True)]
+        return {"total": sum(counts), "per_layer": layers}
 
 
 def simulate(
@@ -65,19 +65,26 @@ def simulate(
     emulated = engine.name in ("unicorn", "qemu")
     found = Simulation(engine.name, program.target.core if emulated else None, steps=program.steps)
     counted: list[tuple[int, ...]] = []
+    timed: list[tuple[int, ...]] = []
     for sample in engine.run(program, samples.quantized, trace=False, starts=samples.starts):
         found.outputs.append(sample.outputs)
         if sample.instructions is not None:
             counted.append(sample.instructions)
+        if sample.cycles is not None:
+            timed.append(sample.cycles)
         if sample.stack_peak is not None:
             found.stack_peak_bytes = max(sample.stack_peak, found.stack_peak_bytes or 0)
         progress()
-    if counted:
-        found.instructions = sorted(counted, key=sum)[(len(counted) - 1) // 2]
+    found.instructions, found.cycles = _median(counted), _median(timed)
     found.accuracy = accuracy(found.outputs, samples.labels)
     if found.accuracy is not None:
         found.per_class = _per_class(_decisions(found.outputs), np.asarray(samples.labels), names)
     return found
+
+
+def _median(counts: list[tuple[int, ...]]) -> tuple[int, ...] | None:
+    """The counts with the median total."""
+    return sorted(counts, key=sum)[(len(counts) - 1) // 2] if counts else None
 
 
 def accuracy(outputs: list[tuple[Array, ...]], labels: Array | None) -> float | None:

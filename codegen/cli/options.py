@@ -233,6 +233,12 @@ def learning_options(command: Command) -> Command:
     )
 
 
+def hardware_option(command: Command) -> Command:
+    return click.option(
+        "--on", metavar="ADDRESS", help="On a board that runs FOLDER: serial:///dev/ttyACM0?baud=115200&timeout=30."
+    )(command)
+
+
 def sample_options(command: Command) -> Command:
     """Where samples come from."""
     for option in (

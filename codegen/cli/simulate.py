@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 import click
 
 from driftc.codegen.cli.folder import load
-from driftc.codegen.cli.options import json_option, sample_options, target_options
+from driftc.codegen.cli.options import hardware_option, json_option, sample_options, target_options
 from driftc.codegen.cli.progress import progress_bar
 from driftc.codegen.errors import UsageError
 
@@ -40,6 +40,7 @@ from driftc.codegen.errors import UsageError
     help="Adapt to these samples in their order, without their labels (--learn ecotta); labels are for the score.",
 )
 @click.option("--stream-block", type=click.IntRange(1), metavar="N", help="With --stream: accuracy of every N (100).")
+@hardware_option
 @target_options
 @json_option
 def simulate(
@@ -55,6 +56,7 @@ def simulate(
     learn_every: int | None,
     stream: Path | None,
     stream_block: int | None,
+    on: str | None,
     core: str | None,
     cc: str | None,
     optimize: str | None,
@@ -76,6 +78,8 @@ def simulate(
         option = "--learn" if stream is None else "--stream"
         if random is not None or sample is not None or restart is not None or labels is not None:
             raise UsageError(f"{option} takes its samples from a file: no --random, --sample, --restart or --labels")
+        if on is not None:
+            raise UsageError(f"{option}: learning runs on the engines of this machine; leave out --on")
         if stream is not None and (lessons is not None or data is not None):
             raise UsageError("--stream is all that is run: no --learn or --data beside it")
         from driftc.codegen.report.learning import print_adapted, print_taught
@@ -96,6 +100,7 @@ def simulate(
             input_divisor=input_divisor,
             sample=sample,
             restart=restart,
+            on=on,
             progress=progress,
         )
     from driftc.codegen.report.tables import print_simulation

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from driftc.codegen.cli.folder import load
-from driftc.codegen.cli.options import json_option, sample_options, target_options
+from driftc.codegen.cli.options import hardware_option, json_option, sample_options, target_options
 from driftc.codegen.cli.progress import progress_bar
 
 
@@ -26,6 +26,7 @@ from driftc.codegen.cli.progress import progress_bar
 @click.option("--sanitize", is_flag=True, help="Build the host engine with ASan and UBSan.")
 @click.option("--learn", is_flag=True, help="Also compare learning on the device, after each of its steps.")
 @click.option("--save-tensors", type=click.Path(path_type=Path), metavar="FILE.npz", help="Keep each compared tensor.")
+@hardware_option
 @target_options
 @json_option
 def verify(
@@ -40,6 +41,7 @@ def verify(
     input_divisor: float,
     sample: int | None,
     restart: str | None,
+    on: str | None,
     core: str | None,
     cc: str | None,
     optimize: str | None,
@@ -63,6 +65,7 @@ def verify(
             save_tensors=save_tensors,
             sanitize=sanitize,
             learn=learn,
+            on=on,
             progress=progress,
         )
     if as_json:

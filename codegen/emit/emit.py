@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -164,12 +165,17 @@ def emit(
         return found
     found |= {
         "CMakeLists.txt": template("CMakeLists.txt.j2").render(m=model),
-        "simulator/model.h": template("simulator.h.j2").render(m=model),
+        "simulator/model.h": template("simulator.h.j2").render(m=model, id=_id(found.values())),
     }
     if model.float_io:
         for suffix in ("h", "c"):
             found[f"{name}_float_io.{suffix}"] = template(f"float_io.{suffix}.j2").render(m=model)
     return found
+
+
+def _id(files: Iterable[str]) -> str:
+    """Bytes as a C initialiser that tell these generated files from any others."""
+    return ", ".join(f"0x{byte:02X}" for byte in hashlib.sha256("".join(files).encode()).digest()[:8])
 
 
 def emit_selftest(plan: Plan, inputs: Sequence[Array], layers: Sequence[Array]) -> str:

@@ -243,12 +243,15 @@ def print_verification(found: Verification) -> None:
 def print_simulation(found: Simulation, names: Sequence[str] = ()) -> None:
     """`names`: of the classes, where they have some."""
     console = _console()
-    if found.instructions is not None:
+    counted = {"instructions": found.instructions, "cycles": found.cycles}
+    columns = {title: counts for title, counts in counted.items() if counts is not None}
+    if columns:
         table = Table(box=None, pad_edge=False, header_style="bold", show_footer=True, footer_style="bold")
         table.add_column("layer", footer="total")
-        table.add_column("instructions", justify="right", footer=_number(sum(found.instructions)))
-        for name, count in zip(found.steps, found.instructions, strict=True):
-            table.add_row(escape(name), _number(count))
+        for title, counts in columns.items():
+            table.add_column(title, justify="right", footer=_number(sum(counts)))
+        for name, *row in zip(found.steps, *columns.values(), strict=True):
+            table.add_row(escape(name), *map(_number, row))
         _show(console, table)
     where = f"{found.engine} ({found.core})" if found.core else found.engine
     console.print(escape(f"{len(found.outputs)} samples on {where}"))

@@ -85,7 +85,7 @@ static void on_layer(void *user, int layer, const void *data, int row0, int rows
 
 #ifdef PORT_MEASURES
 
-static void run(void)
+static void measure(void)
 {
     static uint64_t ticks[MODEL_STEPS];
     uint64_t overhead;
@@ -118,14 +118,27 @@ static void run(void)
     put(&peak, sizeof peak);
 }
 
+#endif
+
+/* Whether every layer is shown; what is not, is measured where the port can. */
+#if !defined(MODEL_HOOK)
+#define TRACES 0
+#elif defined(PORT_SERIAL)
+#define TRACES port_traces()
 #else
+#define TRACES 1
+#endif
 
 static void run(void)
 {
+#ifdef PORT_MEASURES
+    if (!TRACES) {
+        measure();
+        return;
+    }
+#endif
     (void)model_invoke(&model);
 }
-
-#endif
 
 #ifdef MODEL_STATE_BYTES
 
@@ -172,10 +185,11 @@ int main(void)
         port_exit(FAILED_OPEN);
     if (model_init(&model, &memory) != 0)
         port_exit(FAILED_INIT);
-#ifdef MODEL_HOOK
-    model_set_hook(&model, on_layer, NULL);
-#endif
     get(&samples, sizeof samples);
+#ifdef MODEL_HOOK
+    if (TRACES)
+        model_set_hook(&model, on_layer, NULL);
+#endif
     for (int32_t sample = 0; sample < samples; sample++) {
         before_sample();
         MODEL_INPUTS(GET_INPUT)

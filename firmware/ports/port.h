@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define PORT_FAULT_STATUS 99 /* what the program ends with after a fault of the processor */
+
 /* Opens the streams; nonzero: could not. */
 int port_open(void);
 
@@ -16,6 +18,11 @@ int port_write(const void *data, size_t bytes);
 
 /* Closes the streams and ends the program. */
 _Noreturn void port_exit(int status);
+
+#ifdef PORT_SERIAL
+/* Whether this session shows every layer, for which the program was built, or is measured. */
+int port_traces(void);
+#endif
 
 #ifdef PORT_MEASURES
 

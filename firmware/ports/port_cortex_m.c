@@ -1,9 +1,18 @@
-/* port_cortex_m.c: any Arm Cortex-M, from reset to semihosting. Time is SysTick, 24 bits wide; an interrupt counts
- * its wraps. */
+/* port_cortex_m.c: any Arm Cortex-M, from reset to semihosting, or to a serial line where PORT_SERIAL is defined. Time is
+ * SysTick, 24 bits wide; an interrupt counts its wraps. */
 #include "bare_metal.h"
+#ifdef PORT_SERIAL
+#include "serial.h"
+#else
 #include "semihosting.h"
+#endif
 
 int main(void);
+
+#define STRINGIFY(x) STRINGIFY_(x)
+#define STRINGIFY_(x) #x
+
+#ifndef PORT_SERIAL
 
 static intptr_t semihosting_call(intptr_t operation, const void *arguments)
 {
@@ -14,8 +23,12 @@ static intptr_t semihosting_call(intptr_t operation, const void *arguments)
     return r0;
 }
 
+#endif
+
 #define REGISTER(address) (*(volatile uint32_t *)(address))
 #define CPACR REGISTER(0xE000ED88u)       /* coprocessor access control */
+#define AIRCR REGISTER(0xE000ED0Cu)       /* application interrupt and reset control */
+#define AIRCR_RESET 0x05FA0004u           /* the key, and the request of a system reset */
 #define SYSTICK_CSR REGISTER(0xE000E010u) /* control and status */
 #define SYSTICK_RVR REGISTER(0xE000E014u) /* reload value */
 #define SYSTICK_CVR REGISTER(0xE000E018u) /* current value, counts down */
@@ -32,10 +45,36 @@ _Noreturn void port_reset(void)
     port_exit(main());
 }
 
+#ifdef PORT_SERIAL
+
+static _Noreturn void serial_restart(void)
+{
+    __asm__ volatile("dsb" ::: "memory");
+    AIRCR = AIRCR_RESET;
+    for (;;)
+        continue;
+}
+
+/* The stack may be what failed: a new one, from its top. */
+__attribute__((naked)) static void fault(void)
+{
+    __asm__(".syntax unified\n"
+            "ldr  r0, =port_stack_top\n"
+            "mov  sp, r0\n"
+            "movs r0, #" STRINGIFY(PORT_FAULT_STATUS) "\n"
+            "ldr  r1, =port_exit\n"
+            "bx   r1\n"
+            ".ltorg");
+}
+
+#else
+
 static _Noreturn void fault(void)
 {
     semihosting_fault();
 }
+
+#endif
 
 #ifdef PORT_MEASURES
 
@@ -83,9 +122,6 @@ int port_idle(void *model)
     (void)model;
     return 0;
 }
-
-#define STRINGIFY(x) STRINGIFY_(x)
-#define STRINGIFY_(x) #x
 
 /* In assembly: a compiler might give them a frame, to be painted over. All instructions exist on every Cortex-M. */
 __attribute__((naked)) void port_stack_paint(void)

@@ -1,11 +1,29 @@
-/* port_riscv.c: any 32-bit RISC-V in machine mode, from reset to semihosting. Time is the number of instructions
- * retired. */
+/* port_riscv.c: any 32-bit RISC-V in machine mode, from reset to semihosting, or to a serial line where PORT_SERIAL is
+ * defined. Time is the number of instructions retired. */
 #include "bare_metal.h"
+#ifdef PORT_SERIAL
+#include "serial.h"
+#else
 #include "semihosting.h"
+#endif
 
 int main(void);
 _Noreturn void port_start(void);
-_Noreturn void port_trap(void);
+void port_trap(void);
+
+#define STRINGIFY(x) STRINGIFY_(x)
+#define STRINGIFY_(x) #x
+
+#ifdef PORT_SERIAL
+
+_Noreturn void port_reset(void);
+
+static _Noreturn void serial_restart(void)
+{
+    port_reset();
+}
+
+#else
 
 /* The three instructions mark the trap as semihosting; uncompressed, and in one page (RISC-V Semihosting, 1.0). */
 static intptr_t semihosting_call(intptr_t operation, const void *arguments)
@@ -26,6 +44,8 @@ static intptr_t semihosting_call(intptr_t operation, const void *arguments)
     return a0;
 }
 
+#endif
+
 /* Nothing of C works before the stack pointer is set. */
 __asm__(".section .init, \"ax\"\n\t"
         ".global port_reset\n\t"
@@ -45,10 +65,24 @@ _Noreturn void port_start(void)
 }
 
 /* mtvec keeps its two lowest bits for the mode: aligned to 4. */
-__attribute__((aligned(4))) _Noreturn void port_trap(void)
+#ifdef PORT_SERIAL
+
+/* The stack may be what failed: a new one, from its top. */
+__attribute__((aligned(4), naked)) void port_trap(void)
+{
+    __asm__("la   sp, port_stack_top\n\t"
+            "li   a0, " STRINGIFY(PORT_FAULT_STATUS) "\n\t"
+            "tail port_exit");
+}
+
+#else
+
+__attribute__((aligned(4))) void port_trap(void)
 {
     semihosting_fault();
 }
+
+#endif
 
 #ifdef PORT_MEASURES
 
@@ -94,9 +128,6 @@ int port_idle(void *model)
     (void)model;
     return 0;
 }
-
-#define STRINGIFY(x) STRINGIFY_(x)
-#define STRINGIFY_(x) #x
 
 /* In assembly: a compiler might give them a frame, to be painted over. */
 __attribute__((naked)) void port_stack_paint(void)

@@ -19,7 +19,6 @@ enum {
 enum { SEMIHOSTING_READ_BINARY = 1, SEMIHOSTING_WRITE_BINARY = 5 };
 
 #define SEMIHOSTING_APPLICATION_EXIT 0x20026u
-#define SEMIHOSTING_FAULT_STATUS 99u /* what the program ends with after a fault of the processor */
 
 static intptr_t semihosting_call(intptr_t operation, const void *arguments);
 
@@ -68,7 +67,7 @@ _Noreturn void port_exit(int status)
 /* For fault handlers. The stack may be what failed, so nothing here uses it. */
 static inline _Noreturn void semihosting_fault(void)
 {
-    static const uintptr_t arguments[2] = {SEMIHOSTING_APPLICATION_EXIT, SEMIHOSTING_FAULT_STATUS};
+    static const uintptr_t arguments[2] = {SEMIHOSTING_APPLICATION_EXIT, PORT_FAULT_STATUS};
 
     for (;;)
         (void)semihosting_call(SEMIHOSTING_EXIT_EXTENDED, arguments);

@@ -20,7 +20,12 @@ from driftc.simulator.toolchain import Compiler, firmware_compiler, host_compile
 
 STRICT = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wpedantic", "-Werror"]
 EMULATED = [name for name in core_names() if load_core(name).qemu is not None]  # the others have no program
-FLAVOURS = {"measure": ["-DPORT_MEASURES"], "trace": ["-DMODEL_HOOK", "-DTOY_HOOK"]}
+FLAVOURS = {
+    "measure": ["-DPORT_MEASURES"],
+    "trace": ["-DMODEL_HOOK", "-DTOY_HOOK"],
+    "serial": ["-DPORT_SERIAL", "-DPORT_MEASURES", "-DMODEL_HOOK", "-DTOY_HOOK", "-DUART_BASE=0x40004000u"],
+}
+UARTS = sorted(path.name for path in port_files().glob("uart_*.c"))
 
 
 def compile_strictly(compiler: Compiler, folder: Path, source: str, flags: list[str]) -> None:
@@ -38,7 +43,8 @@ def test_no_warnings_for_cores(tmp_path: Path, core: str, cc: str) -> None:
     write_toy(tmp_path)
     for flavour in FLAVOURS.values():
         flags = [*facts.flags[cc], *BARE[cc], "-isystem", "simulator/freestanding", *flavour]
-        for source in ("main.c", f"port_{facts.port}.c", "memory.c"):
+        uarts = UARTS if "-DPORT_SERIAL" in flavour else []
+        for source in ("main.c", f"port_{facts.port}.c", "memory.c", *uarts):
             compile_strictly(compiler, tmp_path, f"simulator/{source}", flags)
 
 

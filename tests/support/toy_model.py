@@ -158,6 +158,8 @@ typedef toy_memory_t model_memory_t;
 #define model_step toy_step
 #define model_invoke toy_invoke
 #define MODEL_STEPS TOY_STEPS
+#define MODEL_NAME "toy"
+#define MODEL_ID 0x74, 0x6F, 0x79, 0x00, 0x01, 0x02, 0x03, 0x7E
 #define MODEL_LAYERS 3
 #ifdef MODEL_HOOK
 #define model_set_hook toy_set_hook
