@@ -27,7 +27,7 @@ from driftc.codegen.api import compile
 from driftc.codegen.compiled import Compiled
 from driftc.codegen.errors import DriftcError
 from driftc.codegen.graph import Graph
-from driftc.codegen.kernels.cost import MAC
+from driftc.codegen.kernels.portable.loops import MAC
 from driftc.codegen.lower import lower
 from driftc.codegen.options import Options
 from driftc.codegen.plan.candidates import candidates

@@ -24,6 +24,7 @@ from driftc.codegen.frontends.onnx.walk import operator as onnx_operators
 from driftc.codegen.frontends.saved_model.walk import operation as saved_model_operations
 from driftc.codegen.frontends.torch.walk import operator as torch_operators
 from driftc.codegen.frontends.translators import Translators
+from driftc.codegen.kernels.portable.loops import loops_of
 from driftc.codegen.operators import known
 from driftc.codegen.operators.base import Operator, Tiling
 from driftc.codegen.operators.by_sample import BySample
@@ -86,7 +87,7 @@ def _operators(_: Path) -> str:
             continue  # the entry point itself
         kernels = "none: a view" if operator.view else ", ".join(_kernels(operator)) or "none: at the border"
         parts = ", ".join(word for flag, word in TILES.items() if flag in operator.tiling) or "-"
-        rows.append((code, _formula(operator), kernels, parts, "yes" if operator.walk is not Operator.walk else "-"))
+        rows.append((code, _formula(operator), kernels, parts, "yes" if loops_of(operator).ordered else "-"))
     return markdown_table(("operator", "computes", "kernels", "in parts", "over its input"), rows)
 
 

@@ -210,7 +210,7 @@ def constants(functions: Functions, guest: bool = False) -> list[text.ConstantAr
     outside: dict[str, tuple[str, Array]] = {}
     for function in functions:
         owner = function.op.name
-        for key, data in function.kernel.constants(function.op).items():
+        for key, data in function.constants.items():
             layout = " x ".join(str(n) for n in data.shape) if data.ndim > 1 else ""
             found.setdefault(f"{owner}_{key}", text.constant_array(f"{owner}_{key}", data, owner, layout))
         for buffer in function.inputs:

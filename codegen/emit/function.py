@@ -15,6 +15,7 @@ from driftc.codegen.operators.windowed import Windowed
 from driftc.codegen.plan.buffer import Buffer, Span
 from driftc.codegen.plan.call import Call, static_calls
 from driftc.codegen.plan.plan import Plan, StateBuffer
+from driftc.codegen.tensor import Array
 
 Kind = tuple[object, ...]
 
@@ -36,6 +37,10 @@ class Function:
     @property
     def kernel(self) -> Kernel:
         return self.call.kernel
+
+    @property
+    def constants(self) -> dict[str, Array]:
+        return self.kernel.constants(self.op)
 
     @property
     def x(self) -> Buffer:

@@ -8,6 +8,7 @@ import numpy as np
 
 from driftc.codegen.arithmetic import Multiplier
 from driftc.codegen.emit.access import C_TYPES
+from driftc.codegen.kernels.portable.default import PORTABLE
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.tensor import Array, Tensor
@@ -109,7 +110,7 @@ def to_values(op: Operator, total: str, channel: str | int) -> str:
 
 def _scale(op: Weighted, channel: str | int) -> tuple[str, str]:
     """Multiplier and shift: literals, or elements of the layer's constants."""
-    stored = op.constants()
+    stored = PORTABLE.constants(op)
     scale = {
         key: f"{op.name}_{key}[{channel}]" if key in stored else _number(int(data[0]))
         for key, data in op.scale_constants().items()

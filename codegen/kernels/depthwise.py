@@ -8,9 +8,10 @@ import numpy as np
 
 from driftc.codegen.kernels.dsp.scales import SHORT, Limits, Scales, apart, others_of, scales_of
 from driftc.codegen.kernels.kernel import Kernel, Shared
+from driftc.codegen.kernels.portable.default import PORTABLE
+from driftc.codegen.kernels.walk import Walk
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
-from driftc.codegen.operators.walk import Walk
 from driftc.codegen.tensor import Array
 
 if TYPE_CHECKING:
@@ -60,10 +61,10 @@ class ByTaps(Kernel):
 
     def walk(self, operator: Operator, backward: bool = False) -> Walk | None:
         """The operator's own is right: what is computed at once is read before any of it is written."""
-        return operator.walk(backward)
+        return PORTABLE.walk(operator, backward)
 
     def reverses(self, operator: Operator) -> bool:
-        return operator.reversible
+        return PORTABLE.reverses(operator)
 
     def values(self, call: Call) -> dict[str, Any]:
         """What templates/depthwise_conv_2d/by_taps.c.j2 needs; `window` are the fields of driftc_window_t."""

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from driftc.boards.cores import Core
 from driftc.boards.timing import Mix, pace
+from driftc.codegen.kernels.walk import Walk
 from driftc.codegen.operators.base import Operator
-from driftc.codegen.operators.walk import Walk
 from driftc.codegen.tensor import Array
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from driftc.codegen.kernels.walk import Walk
 from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
-from driftc.codegen.operators.walk import Walk
 
 
 def plane_rows(op: DepthwiseConv2D, rows: int) -> int:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from driftc.codegen.errors import ModelError
 from driftc.codegen.operators.ranges import Ranges
-from driftc.codegen.operators.walk import Walk
 from driftc.codegen.tensor import Array, Quantization, Shape, Tensor
 
 if TYPE_CHECKING:
@@ -64,7 +63,6 @@ class Operator:
     tiling: ClassVar[Tiling] = Tiling.NONE
     keeps_scale: ClassVar[bool] = False  # inputs and outputs must be quantised alike
     centred: ClassVar[bool] = False  # what a float one computes, it computes of inputs whose zero point is 0 alone
-    reversible: ClassVar[bool] = False  # the kernel can also take rows and pixels from the last to the first
     view: ClassVar[bool] = False  # same bytes under another shape: costs nothing
     per_channel: ClassVar[bool] = False  # outputs after the first are [channels]: of a part, its channels are written
     arithmetic: ClassVar[str] = ""  # for docs/arithmetic.md: multiplier, rounding, saturation
@@ -147,17 +145,6 @@ class Operator:
     def macs(self) -> int:
         """Multiply-accumulates of one inference, those on padding included."""
         return 0
-
-    def constants(self) -> dict[str, Array]:
-        """Arrays that the C holds in flash, in the layout and order in which the kernel reads them."""
-        return {}
-
-    def walk(self, backward: bool = False) -> Walk | None:
-        """The order in which the kernel reads and writes, where an output may lie over a dying input; else None.
-
-        `backward`, for `reversible` operators: rows and pixels from the last to the first.
-        """
-        return None
 
     def channel_ranges(self, inputs: Sequence[Ranges]) -> Ranges | None:
         """Bounds of each channel of the only output, from those of the inputs' channels; None: nothing is known.

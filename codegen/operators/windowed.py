@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from driftc.codegen.operators.attributes import same_padding
 from driftc.codegen.operators.base import Operator
-from driftc.codegen.operators.walk import NEVER, Steps
 from driftc.codegen.tensor import Array, Tensor
 
 
@@ -26,7 +25,6 @@ class Windowed(Operator):
     Expects `kernel`, `stride`, `dilation` as (rows, pixels) and `padding` as (top, bottom, left, right).
     """
 
-    reversible = True
     one_image = True
     kernel: tuple[int, int]
     stride: tuple[int, int]
@@ -101,29 +99,6 @@ class Windowed(Operator):
         last = (size + before - self.reach[axis]) // self.stride[axis] + 1
         first = min(max(first, 0), count)
         return first, min(max(last, first), count)
-
-    def visits(self, backward: bool) -> tuple[Steps, Steps]:
-        """When output pixels are computed, and when each input pixel is last in a window (NEVER: in none).
-
-        Pixels are counted in the order in which they are computed: [out rows, out pixels], [in rows, in pixels].
-        """
-        height, width, _ = self.outputs[0].hwc
-        row, pixel = self._last_use(0, backward), self._last_use(1, backward)
-        last = row[:, None] * width + pixel[None, :]
-        last[(row == NEVER)[:, None] | (pixel == NEVER)[None, :]] = NEVER
-        order = np.arange(height * width, dtype=np.int64).reshape(height, width)
-        return order[::-1, ::-1] if backward else order, last
-
-    def _last_use(self, axis: int, backward: bool) -> NDArray[np.int64]:
-        """For each input row (axis 0) or pixel (axis 1): the last window it is in, counted as they are computed."""
-        size, count = self.inputs[0].hwc[axis], self.outputs[0].hwc[axis]
-        last = np.full(size, NEVER, np.int64)
-        for turn in range(count):
-            window = count - 1 - turn if backward else turn
-            first = window * self.stride[axis] - self.padding[2 * axis]
-            reads = first + np.arange(self.kernel[axis]) * self.dilation[axis]
-            last[reads[(reads >= 0) & (reads < size)]] = turn
-        return last
 
     def windows(self, x: NDArray[np.int64], fill: int) -> NDArray[np.int64]:
         """View `x` [1, H, W, C] as [out_h, out_w, C, kernel_h, kernel_w], padded with `fill`."""

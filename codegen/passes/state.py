@@ -14,6 +14,7 @@ import numpy as np
 
 from driftc.codegen.errors import ModelError
 from driftc.codegen.graph import Graph, State
+from driftc.codegen.kernels.portable.default import PORTABLE
 from driftc.codegen.names import identifier
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.movement.concatenation import Concatenation
@@ -115,7 +116,7 @@ class _States:
         """Whether the kernel reads each byte of `old` before it writes that byte of `new`."""
         target = next(n for n, tensor in enumerate(maker.outputs) if tensor.name == new)
         places = [n for n, tensor in enumerate(maker.inputs) if self._root(tensor.name) == old]
-        ways = (False, True) if maker.reversible else (False,)
+        ways = (False, True) if PORTABLE.reverses(maker) else (False,)
         found = [[distance(maker, place, target, backward) for place in places] for backward in ways]
         return any(all(one is not None and one.allows(0, 0) for one in way) for way in found)
 

@@ -17,7 +17,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from driftc.codegen.kernels.cost import CALL, MAC, SUM
+from driftc.codegen.kernels.portable.loops import CALL, MAC
+from driftc.codegen.kernels.portable.loops.weighted import SUM
 from driftc.codegen.operators.base import Box, Operator, Tiling
 from driftc.codegen.operators.convolution.conv_2d import Conv2D
 from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 from driftc.codegen.graph import Graph
-from driftc.codegen.kernels.cost import CALL, SUM
+from driftc.codegen.kernels.portable.loops import CALL
+from driftc.codegen.kernels.portable.loops.weighted import SUM
 from driftc.codegen.operators.base import Box, Operator, Tiling
 from driftc.codegen.plan.block import Block, is_block
 from driftc.codegen.plan.channels import Path, fans_in, fans_out, widths

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from driftc.codegen.kernels.kernel import Kernel
 from driftc.codegen.kernels.portable.default import PORTABLE
+from driftc.codegen.kernels.walk import Steps
 from driftc.codegen.operators.base import Operator
-from driftc.codegen.operators.walk import Steps
 
 Addresses = NDArray[np.int64]
 

@@ -14,9 +14,9 @@ import numpy as np
 
 from driftc.codegen.kernels import Granted, kernels
 from driftc.codegen.kernels.kernel import Kernel
+from driftc.codegen.kernels.walk import NEVER
 from driftc.codegen.names import Names, identifier
 from driftc.codegen.operators.base import Box, Operator
-from driftc.codegen.operators.walk import NEVER
 from driftc.codegen.plan.buffer import CONSTANTS, Buffer
 from driftc.codegen.plan.call import Call, Statement, static_calls
 from driftc.codegen.plan.overlap import Distance, distance, of_walk

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from driftc.codegen.graph import Graph
-from driftc.codegen.kernels.cost import CALL
+from driftc.codegen.kernels.portable.loops import CALL
 from driftc.codegen.operators.base import Box, Operator, Tiling
 from driftc.codegen.plan.buffer import Buffer, Span
 from driftc.codegen.plan.call import Call

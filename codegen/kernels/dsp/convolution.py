@@ -9,10 +9,11 @@ import numpy as np
 
 from driftc.codegen.kernels.dsp.matrix import Matrix
 from driftc.codegen.kernels.dsp.scales import Scales
+from driftc.codegen.kernels.portable.default import PORTABLE
+from driftc.codegen.kernels.walk import NEVER, Walk, visits
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.conv_2d import Conv2D
 from driftc.codegen.operators.convolution.weighted import Weighted
-from driftc.codegen.operators.walk import NEVER, Walk
 
 if TYPE_CHECKING:
     from driftc.codegen.plan.call import Call
@@ -113,8 +114,8 @@ def walk_of_groups(operator: Operator, backward: bool) -> Walk | None:
     """One group after the other, each over all pixels, of which both of two are read before either is written."""
     assert isinstance(operator, Conv2D)
     if operator.groups == 1:
-        return operator.walk(backward)
-    computed, last = operator.visits(backward)
+        return PORTABLE.walk(operator, backward)
+    computed, last = visits(operator, backward)
     inputs, outputs = (np.arange(n) * operator.groups // n for n in (operator.inputs[0].shape[3], operator.channels))
     read = np.where(last[..., None] == NEVER, NEVER, inputs * computed.size + last[..., None])
     return Walk((read,), (outputs * computed.size + computed[..., None],))

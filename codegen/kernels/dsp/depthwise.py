@@ -10,6 +10,7 @@ from driftc.boards.timing import Mix
 from driftc.codegen.kernels.depthwise import ByTaps, interior
 from driftc.codegen.kernels.dsp.matrix import bytes_of, starts_at
 from driftc.codegen.kernels.kernel import Shared
+from driftc.codegen.kernels.portable.default import PORTABLE
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
 from driftc.codegen.tensor import Array
@@ -114,7 +115,7 @@ class DepthwiseSums(Depthwise):
 
     def constants(self, operator: Operator) -> dict[str, Array]:
         assert isinstance(operator, DepthwiseConv2D) and operator.weights.data is not None
-        other = {key: data for key, data in operator.constants().items() if key not in ("weights", "bias")}
+        other = {key: data for key, data in PORTABLE.constants(operator).items() if key not in ("weights", "bias")}
         starts = rest_last(operator.folded_bias.astype(np.int32))
         return {"taps": _by_four(operator.weights.data[0]), "starts": starts} | other
 

@@ -11,9 +11,9 @@ from driftc.codegen.kernels.depthwise import plain
 from driftc.codegen.kernels.dsp.scales import scales_of
 from driftc.codegen.kernels.kernel import Kernel, Shared
 from driftc.codegen.kernels.planes import plane_walk
+from driftc.codegen.kernels.walk import Walk
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
-from driftc.codegen.operators.walk import Walk
 from driftc.codegen.tensor import Array
 
 if TYPE_CHECKING:

@@ -8,10 +8,11 @@ from driftc.boards.timing import Mix
 from driftc.codegen.arithmetic import Multiplier
 from driftc.codegen.kernels.dsp.scales import SHIFTS
 from driftc.codegen.kernels.kernel import Kernel
+from driftc.codegen.kernels.portable.default import PORTABLE
+from driftc.codegen.kernels.walk import Walk
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.elementwise.elementwise import Elementwise, Sum
 from driftc.codegen.operators.elementwise.mul import Mul
-from driftc.codegen.operators.walk import Walk
 
 if TYPE_CHECKING:
     from driftc.codegen.plan.call import Call
@@ -37,7 +38,7 @@ class Alike(Kernel):
 
     def walk(self, operator: Operator, backward: bool = False) -> Walk | None:
         """The operator's own is right: each element is read before it is written, and four are before any is."""
-        return operator.walk(backward)
+        return PORTABLE.walk(operator, backward)
 
     def values(self, call: Call) -> dict[str, Any]:
         op, y = call.computed, call.outputs[0]

@@ -11,9 +11,10 @@ from driftc.boards.timing import Mix
 from driftc.codegen.kernels.dsp.scales import SHORT, Scales, apart, in_fours, others_of, scales_of
 from driftc.codegen.kernels.dsp.twins import alone, heavy, order_of, pairs_of, rows_of, twins
 from driftc.codegen.kernels.kernel import Kernel, Shared
+from driftc.codegen.kernels.portable.default import PORTABLE
+from driftc.codegen.kernels.walk import Walk
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.weighted import Weighted
-from driftc.codegen.operators.walk import Walk
 from driftc.codegen.tensor import Array
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ class Matrix(Kernel):
         order, scales = order_of(self.runs(operator)), self.scales(operator)
         found: dict[str, Array] = {"twins": twins(rows_of(operator, scales), order)}
         if self.sums:
-            other = {key: data for key, data in operator.constants().items() if key not in ("weights", "bias")}
+            other = {key: data for key, data in PORTABLE.constants(operator).items() if key not in ("weights", "bias")}
             return found | {"starts": in_fours(operator.folded_bias.astype(np.int32))} | other
         assert scales is not None
         if scales.others:
@@ -129,10 +130,10 @@ class Matrix(Kernel):
 
     def walk(self, operator: Operator, backward: bool = False) -> Walk | None:
         """The operator's own is right: of two pixels both are read before either is written."""
-        return operator.walk(backward)
+        return PORTABLE.walk(operator, backward)
 
     def reverses(self, operator: Operator) -> bool:
-        return operator.reversible
+        return PORTABLE.reverses(operator)
 
     def scratch(self, call: Call) -> int:
         pixels = 2 if self.paired(call) else 1

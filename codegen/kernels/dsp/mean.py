@@ -8,9 +8,10 @@ from driftc.boards.timing import Mix
 from driftc.codegen.kernels.dsp.pool import CALL, FOUR, MOST, ROW
 from driftc.codegen.kernels.dsp.scales import SHIFTS, SHORT
 from driftc.codegen.kernels.kernel import Kernel
+from driftc.codegen.kernels.portable.default import PORTABLE
+from driftc.codegen.kernels.walk import Walk
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.reduction.mean import Mean
-from driftc.codegen.operators.walk import Walk
 
 if TYPE_CHECKING:
     from driftc.codegen.plan.call import Call
@@ -39,7 +40,7 @@ class MeanInFours(Kernel):
 
     def walk(self, operator: Operator, backward: bool = False) -> Walk | None:
         """The operator's own is right: all of four channels are read before any is written."""
-        return operator.walk(backward)
+        return PORTABLE.walk(operator, backward)
 
     def values(self, call: Call) -> dict[str, Any]:
         op = call.computed

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from driftc.boards.timing import Mix
 from driftc.codegen.kernels.kernel import Kernel
+from driftc.codegen.kernels.portable.default import PORTABLE
+from driftc.codegen.kernels.walk import Walk
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.reduction.average_pool_2d import AveragePool2D
 from driftc.codegen.operators.reduction.max_pool_2d import MaxPool2D
 from driftc.codegen.operators.reduction.pool import Pool
-from driftc.codegen.operators.walk import Walk
 
 if TYPE_CHECKING:
     from driftc.codegen.plan.call import Call
@@ -38,10 +39,10 @@ class PoolInFours(Kernel):
 
     def walk(self, operator: Operator, backward: bool = False) -> Walk | None:
         """The operator's own is right: all of four channels are read before any is written."""
-        return operator.walk(backward)
+        return PORTABLE.walk(operator, backward)
 
     def reverses(self, operator: Operator) -> bool:
-        return operator.reversible
+        return PORTABLE.reverses(operator)
 
     def template(self, call: Call) -> str:
         return "dsp/pool.c.j2"

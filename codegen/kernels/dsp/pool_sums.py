@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 from driftc.boards.timing import Mix
 from driftc.codegen.kernels.dsp.pool import CALL, FOUR, MOST
 from driftc.codegen.kernels.kernel import Kernel
+from driftc.codegen.kernels.portable.default import PORTABLE
+from driftc.codegen.kernels.walk import Walk
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.learn.meta import PoolSums
-from driftc.codegen.operators.walk import Walk
 
 if TYPE_CHECKING:
     from driftc.codegen.plan.call import Call
@@ -37,7 +38,7 @@ class PoolSumsInFours(Kernel):
         return "dsp/pool_sums.c.j2"
 
     def walk(self, operator: Operator, backward: bool = False) -> Walk | None:
-        return operator.walk(backward)
+        return PORTABLE.walk(operator, backward)
 
     def values(self, call: Call) -> dict[str, Any]:
         op, chunk = call.computed, self._chunk(call)

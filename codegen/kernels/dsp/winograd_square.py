@@ -24,9 +24,9 @@ from driftc.codegen.kernels.dsp.winograd import (
     in_order,
 )
 from driftc.codegen.kernels.kernel import Shared
+from driftc.codegen.kernels.walk import Walk
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.conv_2d import Conv2D
-from driftc.codegen.operators.walk import Walk
 
 if TYPE_CHECKING:
     from driftc.codegen.plan.call import Call

@@ -10,10 +10,11 @@ from driftc.codegen.kernels.kernel import Shared
 from driftc.codegen.kernels.mve.matrix import Matrix
 from driftc.codegen.kernels.mve.pointwise import in_pairs
 from driftc.codegen.kernels.mve.vectors import BYTES, vectors
+from driftc.codegen.kernels.portable.default import PORTABLE
+from driftc.codegen.kernels.walk import Walk
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.conv_2d import Conv2D
 from driftc.codegen.operators.convolution.weighted import Weighted
-from driftc.codegen.operators.walk import Walk
 
 if TYPE_CHECKING:
     from driftc.codegen.plan.call import Call
@@ -173,7 +174,7 @@ class ConvolutionSums(Convolution):
 
     def walk(self, operator: Operator, backward: bool = False) -> Walk | None:
         """The operator's own is right: of two pixels all is read before any is written."""
-        return operator.walk(backward)
+        return PORTABLE.walk(operator, backward)
 
 
 class ConvolutionGatheredSums(ConvolutionGathered):

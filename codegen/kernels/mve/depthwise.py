@@ -13,6 +13,7 @@ from driftc.codegen.kernels.dsp.matrix import starts_at
 from driftc.codegen.kernels.kernel import Shared
 from driftc.codegen.kernels.mve.matrix import GATHERED
 from driftc.codegen.kernels.mve.vectors import BYTES, SIXTEEN, WIDE, lanes_of_sixteen, vectors
+from driftc.codegen.kernels.portable.default import PORTABLE
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
 from driftc.codegen.tensor import Array
@@ -122,7 +123,7 @@ class DepthwiseSums(Depthwise):
     def constants(self, operator: Operator) -> dict[str, Array]:
         """`starts` [channels / 16, 16]: the biases as products come out."""
         assert isinstance(operator, DepthwiseConv2D)
-        other = {key: data for key, data in operator.constants().items() if key not in ("weights", "bias")}
+        other = {key: data for key, data in PORTABLE.constants(operator).items() if key not in ("weights", "bias")}
         padded = np.pad(operator.folded_bias, (0, -operator.channels % BYTES)).reshape(-1, BYTES)
         found: dict[str, Array] = {"vectors": _by_sixteen(_taps(operator))}
         return found | {"starts": sources(operator, padded[:, list(SIXTEEN)].astype(np.int32))} | other

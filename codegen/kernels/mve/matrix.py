@@ -12,6 +12,7 @@ from driftc.codegen.kernels.dsp.matrix import starts_at
 from driftc.codegen.kernels.dsp.scales import Scales, apart, in_fours, others_of, scales_of
 from driftc.codegen.kernels.kernel import Kernel, Shared
 from driftc.codegen.kernels.mve.vectors import BYTES, WIDE, lanes, packed, rows_of, vectors, wrapped
+from driftc.codegen.kernels.portable.default import PORTABLE
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.tensor import Array
@@ -67,7 +68,7 @@ class Matrix(Kernel):
         scales, runs = self.scales(operator), self.runs(operator)
         found: dict[str, Array] = {"vectors": packed(rows_of(operator, scales), runs)}
         if self.sums:
-            other = {key: data for key, data in operator.constants().items() if key not in ("weights", "bias")}
+            other = {key: data for key, data in PORTABLE.constants(operator).items() if key not in ("weights", "bias")}
             return found | {"starts": in_fours(operator.folded_bias.astype(np.int32))} | other
         assert scales is not None
         if scales.others:
@@ -82,7 +83,7 @@ class Matrix(Kernel):
         return pixels * 16 * -(-call.channels.count // 4) if self.sums else 0
 
     def reverses(self, operator: Operator) -> bool:
-        return operator.reversible
+        return PORTABLE.reverses(operator)
 
     def shared(self, call: Call) -> tuple[Shared, ...]:
         about = self._variant(call)

@@ -8,10 +8,11 @@ import numpy as np
 
 from driftc.codegen.kernels.dsp.pointwise import rows_and_pixels
 from driftc.codegen.kernels.mve.matrix import Matrix
+from driftc.codegen.kernels.portable.default import PORTABLE
+from driftc.codegen.kernels.walk import NEVER, Walk, visits
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.conv_2d import Conv2D
 from driftc.codegen.operators.convolution.fully_connected import FullyConnected
-from driftc.codegen.operators.walk import NEVER, Walk
 
 if TYPE_CHECKING:
     from driftc.codegen.plan.call import Call
@@ -66,7 +67,7 @@ class PointwiseSums(Pointwise):
 
     def walk(self, operator: Operator, backward: bool = False) -> Walk | None:
         """The operator's own is right: of two pixels all is read before any is written."""
-        return operator.walk(backward)
+        return PORTABLE.walk(operator, backward)
 
 
 def in_pairs(operator: Operator, backward: bool) -> Walk:
@@ -76,6 +77,6 @@ def in_pairs(operator: Operator, backward: bool) -> Walk:
         read = (np.arange(x.size) // operator.weights.shape[1]).reshape(x.hwc)
         return Walk((read + 2,), (np.repeat(np.arange(operator.rows), operator.channels).reshape(y.hwc),))
     assert isinstance(operator, Conv2D)
-    computed, last = operator.visits(backward)
+    computed, last = visits(operator, backward)
     read = np.where(last == NEVER, NEVER, last + 2)[..., None]
     return Walk((np.broadcast_to(read, x.hwc),), (np.broadcast_to(computed[..., None], y.hwc),))

@@ -12,9 +12,10 @@ import numpy as np
 
 from driftc.boards.timing import Mix
 from driftc.codegen.kernels.kernel import Kernel
+from driftc.codegen.kernels.portable.default import PORTABLE
+from driftc.codegen.kernels.walk import NEVER, Walk, visits
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.conv_2d import Conv2D
-from driftc.codegen.operators.walk import NEVER, Walk
 from driftc.codegen.tensor import Array
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Blocked(Kernel):
 
     def constants(self, operator: Operator) -> dict[str, Array]:
         assert isinstance(operator, Conv2D)
-        found = operator.constants()
+        found = PORTABLE.constants(operator)
         filters = found["weights"].reshape(operator.channels // FILTERS, FILTERS, -1)
         return found | {"weights": np.ascontiguousarray(filters.transpose(0, 2, 1))}
 
@@ -94,7 +95,7 @@ class Blocked(Kernel):
         pixels = np.arange(height * width).reshape(height, width)
         orders = [pixels - np.arange(width) % 2, *([pixels - pixels % 2] if _one_pixel(operator) else [])]
         start, end = np.minimum.reduce(orders), np.maximum.reduce(orders)
-        _, last = operator.visits(False)
+        _, last = visits(operator, False)
         passes = channels // FILTERS
         read = np.where(last == NEVER, NEVER, end.reshape(-1)[np.maximum(last, 0)] * passes + passes - 1)
         written = start[..., np.newaxis] * passes + np.arange(channels) // FILTERS

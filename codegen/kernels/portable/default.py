@@ -1,32 +1,24 @@
-"""The kernel that every operator has: the template, constants and walk that the operator itself names."""
+"""The kernel that every operator has: its portable template, by the loops of its family (portable/loops)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from driftc.boards.timing import Mix
-from driftc.codegen.kernels.cost import portable
 from driftc.codegen.kernels.kernel import Kernel
+from driftc.codegen.kernels.portable.loops import loops_of
+from driftc.codegen.kernels.walk import Walk
 from driftc.codegen.operators.base import Operator
-from driftc.codegen.operators.convolution.weighted import Weighted
-from driftc.codegen.operators.walk import Walk
 from driftc.codegen.tensor import Array
 
 if TYPE_CHECKING:
     from driftc.codegen.plan.call import Call
 
 
-SUMS = Mix.of(load=0.285, chained=0.154, accumulate=0.336, long=0.005, used=0.13, taken=0.04, pair=0.38)
-DEPTHWISE = Mix.of(
-    store=0.015, load=0.214, chained=0.211, accumulate=0.146, long=0.012, used=0.111, taken=0.07, pair=0.303
-)
-
-
 class Default(Kernel):
     """templates/OPERATOR/portable.c.j2."""
 
     name = "portable"
-    mix = Mix.of(store=0.019, load=0.099, chained=0.014, long=0.034, used=0.033, taken=0.087, pair=0.332)
 
     def serves(self, call: Call) -> bool:
         return True
@@ -35,21 +27,19 @@ class Default(Kernel):
         return f"{call.computed.template}/portable.c.j2"
 
     def constants(self, operator: Operator) -> dict[str, Array]:
-        return operator.constants()
+        return loops_of(type(operator)).constants(operator)
 
     def walk(self, operator: Operator, backward: bool = False) -> Walk | None:
-        return operator.walk(backward)
+        return loops_of(type(operator)).walk(operator, backward)
 
     def reverses(self, operator: Operator) -> bool:
-        return operator.reversible
+        return loops_of(type(operator)).reverses(operator)
 
     def cost(self, call: Call) -> float:
-        return portable(call)
+        return loops_of(type(call.computed)).cost(call)
 
     def mix_of(self, call: Call) -> Mix:
-        if type(self).mix is Default.mix and isinstance(call.computed, Weighted):
-            return DEPTHWISE if call.computed.kind == "DEPTHWISE_CONV_2D" else SUMS
-        return self.mix
+        return loops_of(type(call.computed)).mix
 
 
 PORTABLE = Default()

@@ -9,9 +9,10 @@ import numpy as np
 from driftc.boards.timing import Mix
 from driftc.codegen.kernels.kernel import Kernel
 from driftc.codegen.kernels.planes import plane_rows, plane_walk, plane_width, strip_of
+from driftc.codegen.kernels.portable.default import PORTABLE
+from driftc.codegen.kernels.walk import Walk
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
-from driftc.codegen.operators.walk import Walk
 from driftc.codegen.tensor import Array
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class DepthwisePlane(Kernel):
     def constants(self, operator: Operator) -> dict[str, Array]:
         """`weights` [channels, kernel rows, kernel pixels]."""
         assert isinstance(operator, DepthwiseConv2D)
-        found = operator.constants()
+        found = PORTABLE.constants(operator)
         return found | {"weights": np.ascontiguousarray(found["weights"][0].transpose(2, 0, 1))}
 
     def scratch(self, call: Call) -> int:

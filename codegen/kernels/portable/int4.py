@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from driftc.codegen.kernels.cost import portable
 from driftc.codegen.kernels.kernel import Shared
 from driftc.codegen.kernels.portable.default import Default
 from driftc.codegen.kernels.portable.pointwise import Pointwise
@@ -43,7 +42,7 @@ class Int4(Default):
         return () if depthwise or _whole_bytes(call) else (Shared("driftc_int4_dot", "int4/dot.c.j2"),)
 
     def constants(self, operator: Operator) -> dict[str, Array]:
-        found = operator.constants()
+        found = super().constants(operator)
         return found | {"weights": pack(found["weights"])}
 
     def cost(self, call: Call) -> float:
@@ -51,7 +50,7 @@ class Int4(Default):
         share = call.rows.count * call.channels.count / (height * channels)
         share *= call.reduce.count / call.inputs[0].shape[2] if call.reduce else 1.0
         halves = DEPTHWISE_HALVES if isinstance(call.computed, DepthwiseConv2D) else HALVES
-        return portable(call) + call.computed.macs * share * (BYTES if _whole_bytes(call) else halves)
+        return super().cost(call) + call.computed.macs * share * (BYTES if _whole_bytes(call) else halves)
 
 
 def pack(values: Array) -> Array:

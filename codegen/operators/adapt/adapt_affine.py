@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from driftc.codegen.operators.adapt.adapt_kernel import OUTPUT_FRACTION
 from driftc.codegen.operators.adapt.live import PRECISIONS
 from driftc.codegen.operators.base import Box, Operator, Tiling, cut
-from driftc.codegen.operators.walk import Walk, broadcast
 from driftc.codegen.tensor import Array, Shape, Tensor
 
 
@@ -54,9 +53,6 @@ class AdaptAffine(Operator):
         """The shift of every channel, where they have one."""
         return None if self.shift is None or np.ptp(self.shift) > 0 else int(self.shift[0])
 
-    def constants(self) -> dict[str, Array]:
-        return {} if self.shift is None or self.one_shift is not None else {"shift": self.shift}
-
     def infer(self) -> tuple[Shape, ...]:
         return (self.inputs[0].shape,)
 
@@ -67,9 +63,6 @@ class AdaptAffine(Operator):
         values, multiplier, offset = (np.asarray(value, np.int64) for value in inputs)
         product = values * multiplier if self.shift is None else values * multiplier >> self.shift.astype(np.int64)
         return (np.clip((product + offset) >> OUTPUT_FRACTION, *self.bounds).astype(np.int8),)
-
-    def walk(self, backward: bool = False) -> Walk | None:
-        return broadcast(self.outputs[0].shape, [tensor.shape for tensor in self.inputs])
 
     def needs(self, box: Box, reduce: range | None = None) -> tuple[Box, ...]:
         channels = Box(0, 1, box.channel0, box.channel1)

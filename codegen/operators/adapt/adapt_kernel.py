@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import Int64
 from driftc.codegen.operators.base import Box, Operator, Tiling
-from driftc.codegen.operators.walk import Walk
-from driftc.codegen.tensor import Array, Shape, Tensor
+from driftc.codegen.tensor import Shape, Tensor
 
 LIMIT = 1 << 30  # of the offset, and of what moves a mean
 LARGEST_MULTIPLIER = 1 << 23
@@ -57,18 +56,8 @@ class AdaptKernel(Operator):
     def largest_moved(self) -> int:
         return self.largest_sum * int(np.abs(self.column("gain")).max(initial=0))
 
-    def constants(self) -> dict[str, Array]:
-        return {"table": self.table}
-
     def infer(self) -> tuple[Shape, ...]:
         return (self.inputs[0].shape, self.inputs[0].shape)
-
-    def walk(self, backward: bool = False) -> Walk | None:
-        """Channel by channel."""
-        steps = np.arange(self.inputs[0].size).reshape(1, 1, -1)
-        last = steps.size - 1 if self.reads_all else -1
-        whole = (np.full((1, 1, tensor.size), last, np.int64) for tensor in self.inputs[2:])
-        return Walk((steps, steps, *whole), (steps, steps))
 
     def needs(self, box: Box, reduce: range | None = None) -> tuple[Box, ...]:
         return (box, box, *(Box(0, 1, 0, tensor.size) for tensor in self.inputs[2:]))

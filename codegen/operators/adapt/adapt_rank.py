@@ -75,9 +75,6 @@ class AdaptRank(Operator):
     def column(self, name: str) -> Int64:
         return self.table[:, COLUMNS.index(name)].astype(np.int64)
 
-    def constants(self) -> dict[str, Array]:
-        return {"table": self.table, "down": self.down, "start": self.start}
-
     def infer(self) -> tuple[Shape, ...]:
         return ((self.rank,),)
 

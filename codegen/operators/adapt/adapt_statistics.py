@@ -78,9 +78,6 @@ class AdaptStatistics(AdaptKernel):
     def floors(self) -> Int64:
         return self.column("decay") & FLOOR
 
-    def constants(self) -> dict[str, Array]:
-        return super().constants() if self.up is None else {**super().constants(), "up": self.up}
-
     def part(self, box: Box, reduce: range | None = None) -> Self:
         made = super().part(box, reduce)
         return made if self.up is None else replace(made, up=self.up[box.channel0 : box.channel1])

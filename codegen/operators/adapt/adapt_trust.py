@@ -58,9 +58,6 @@ class AdaptTrust(Operator):
     def int8_tensors(self) -> tuple[Tensor, ...]:
         return ()
 
-    def constants(self) -> dict[str, Array]:
-        return {"table": self.table}
-
     def infer(self) -> tuple[Shape, ...]:
         return ((1,),)
 

@@ -21,7 +21,6 @@ from driftc.codegen.operators.convolution.conv_2d import Conv2D
 from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
 from driftc.codegen.operators.convolution.fully_connected import FullyConnected
 from driftc.codegen.operators.convolution.weighted import Int64, Weighted
-from driftc.codegen.operators.walk import Walk
 from driftc.codegen.tensor import Array, Quantization, Shape, Tensor
 
 PRECISIONS = ("int8", "int16", "int32")  # of the values before normalisation
@@ -60,9 +59,6 @@ class Live(Weighted):
             return {"multiplier": self.factor.astype(np.int32)}
         return {} if self.outputs[0].dtype == np.int32 else super().scale_constants()
 
-    def constants(self) -> dict[str, Array]:
-        return super().constants() | (self.scale_constants() if self.in_int8 else {})
-
     @property
     def zero_out(self) -> int:
         return 0
@@ -100,14 +96,6 @@ class Live(Weighted):
             self.refuse("would have to scale its sums up")
         if sums.dtype != sums_type(self) or squares.dtype != np.int64:
             self.refuse(f"statistics are {sums.dtype.name} and {squares.dtype.name}")
-
-    def walk(self, backward: bool = False) -> Walk | None:
-        """As the convolution's; the statistics are cleared before its first step."""
-        whole = super().walk(backward)
-        if whole is None:
-            return None
-        cleared = np.full((1, 1, self.channels), -1, np.int64)
-        return Walk(whole.read, (*whole.written, cleared, cleared))
 
     def summary(self) -> str:
         return f"{super().summary()} and the statistics of its sums"

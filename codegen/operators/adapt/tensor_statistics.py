@@ -8,13 +8,12 @@ included: a variance does not see it, and the mean's constants hold it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from driftc.codegen.operators.adapt.live import statistics
 from driftc.codegen.operators.base import Operator
-from driftc.codegen.operators.walk import NEVER, Walk, row_major
 from driftc.codegen.tensor import Array, Shape, Tensor
 
 LARGEST_VALUE = 128
@@ -52,12 +51,6 @@ class TensorStatistics(Operator):
     def infer(self) -> tuple[Shape, ...]:
         channels = self.inputs[0].hwc[2]
         return ((channels,), (channels,))
-
-    def walk(self, backward: bool = False) -> Walk | None:
-        """Both are cleared before the first pixel is read."""
-        height, width, channels = self.inputs[0].hwc
-        cleared: Any = np.full((1, 1, channels), NEVER, np.int64)
-        return Walk((row_major((height, width, channels)),), (cleared, cleared))
 
     def summary(self) -> str:
         return f"statistics of each channel over {self.pixels} pixels"

@@ -105,9 +105,6 @@ class Quantize(Lookup):
             return super().spec(*inputs)
         return (np.clip(nearest(np.asarray(inputs[0], np.float32), self.outputs[0]), -128, 127).astype(np.int8),)
 
-    def constants(self) -> dict[str, Array]:
-        return {} if self.real else super().constants()
-
 
 def nearest(x: Array, tensor: Tensor) -> Int64:
     """The raw values of float32 `x` in `tensor`, before they saturate."""

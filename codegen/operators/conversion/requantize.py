@@ -11,7 +11,6 @@ import numpy as np
 from driftc.codegen.arithmetic import Multiplier
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.quantised import requantiser, require_quantised
-from driftc.codegen.operators.walk import Walk, broadcast
 from driftc.codegen.tensor import Array, Shape, Tensor
 
 if TYPE_CHECKING:
@@ -67,10 +66,6 @@ class Requantize(Operator):
 
     def summary(self) -> str:
         return f"{self.inputs[0].dtype.name} to {self.outputs[0].dtype.name}"
-
-    def walk(self, backward: bool = False) -> Walk | None:
-        """Element by element."""
-        return broadcast(self.outputs[0].shape, [self.inputs[0].shape])
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         y = self.outputs[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import gcd
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -11,7 +10,6 @@ from numpy.typing import NDArray
 
 from driftc.codegen.operators.base import Box, Stored, Tiling, cut
 from driftc.codegen.operators.convolution.weighted import Bools, Weighted
-from driftc.codegen.operators.walk import FILTERS_AT_ONCE, NEVER, Walk
 from driftc.codegen.operators.windowed import Windowed
 from driftc.codegen.tensor import Array, Shape
 
@@ -135,17 +133,6 @@ class Conv2D(Windowed, Weighted):
             raise ValueError(f"{self.name}: channels of a grouped convolution are not cut")
         assert self.weights.data is not None
         return np.ascontiguousarray(self.weights.data[made][..., there])
-
-    def walk(self, backward: bool = False) -> Walk | None:
-        """Pixel by pixel, a few filters at a time, each pass over the whole window of its group of channels."""
-        computed, last = self.visits(backward)
-        share, channels = self.channels // self.groups, np.arange(self.channels)
-        at_once = FILTERS_AT_ONCE if self.groups == 1 else gcd(share, FILTERS_AT_ONCE)
-        passes = channels // at_once
-        group = np.arange(self.inputs[0].shape[3]) // self.weights.shape[3]
-        final = passes[(group + 1) * share - 1]
-        read = np.where(last[..., None] == NEVER, NEVER, last[..., None] * (passes[-1] + 1) + final)
-        return Walk((read,), (computed[..., None] * (passes[-1] + 1) + passes,))
 
     def needs(self, box: Box, reduce: range | None = None) -> tuple[Box, ...]:
         first, last, _, _ = self.input_rows(box.row0, box.row1)

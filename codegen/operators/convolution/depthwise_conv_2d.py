@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from driftc.codegen.operators.base import Box, Stored, Tiling, cut
 from driftc.codegen.operators.convolution.weighted import Bools, Weighted
-from driftc.codegen.operators.walk import NEVER, Walk
 from driftc.codegen.operators.windowed import Windowed
 from driftc.codegen.tensor import Array, Shape
 
@@ -129,14 +128,6 @@ class DepthwiseConv2D(Windowed, Weighted):
     def cut_weights(self, there: Bools, made: Bools) -> Array:
         assert self.weights.data is not None
         return np.ascontiguousarray(self.weights.data[..., made])
-
-    def walk(self, backward: bool = False) -> Walk | None:
-        """Pixel by pixel, output channel by output channel."""
-        computed, last = self.visits(backward)
-        channels = np.arange(self.channels)
-        final = channels[self.multiplicity - 1 :: self.multiplicity]
-        read = np.where(last[..., None] == NEVER, NEVER, last[..., None] * self.channels + final)
-        return Walk((read,), (computed[..., None] * self.channels + channels,))
 
     def needs(self, box: Box, reduce: range | None = None) -> tuple[Box, ...]:
         first, last, _, _ = self.input_rows(box.row0, box.row1)

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from driftc.codegen.arithmetic import INT32_MAX, exact_pair, scale_exactly
 from driftc.codegen.operators.base import Box, Stored, Tiling, batched
 from driftc.codegen.operators.convolution.weighted import Bools, Weighted
-from driftc.codegen.operators.walk import FILTERS_AT_ONCE, Walk
 from driftc.codegen.tensor import Array, Shape
 
 if TYPE_CHECKING:
@@ -125,14 +124,6 @@ class FullyConnected(Weighted):
         assert self.weights.data is not None
         pixels = self.weights.shape[1] // len(there)
         return np.ascontiguousarray(self.weights.data[made][:, np.tile(there, pixels)])
-
-    def walk(self, backward: bool = False) -> Walk | None:
-        """Row by row of `weights.shape[1]` inputs, a few filters at a time, each pass over the whole row."""
-        passes = np.arange(self.channels) // FILTERS_AT_ONCE
-        count = int(passes[-1]) + 1
-        x, y = self.inputs[0], self.outputs[0]
-        read = np.arange(x.size) // self.weights.shape[1] * count + count - 1
-        return Walk((read.reshape(x.hwc),), ((np.arange(self.rows)[:, None] * count + passes).reshape(y.hwc),))
 
     def needs(self, box: Box, reduce: range | None = None) -> tuple[Box, ...]:
         rows, _, channels = self.inputs[0].hwc

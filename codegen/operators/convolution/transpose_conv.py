@@ -10,7 +10,6 @@ import numpy as np
 
 from driftc.codegen.operators.base import Box, Stored, Tiling, cut
 from driftc.codegen.operators.convolution.weighted import Int64, Weighted
-from driftc.codegen.operators.walk import FILTERS_AT_ONCE, NEVER, Steps, Walk
 from driftc.codegen.tensor import Array, Shape
 
 if TYPE_CHECKING:
@@ -134,10 +133,6 @@ class TransposeConv(Weighted):
                 found[row, pixel] = self.raw_bias - self.inputs[0].zero_point * taps.sum(axis=(1, 2, 3))
         return found
 
-    def constants(self) -> dict[str, Array]:
-        zero = np.full(self.weights.shape[3], self.inputs[0].zero_point, np.int8)
-        return super().constants() | {"bias": self.phased_bias.astype(np.int32), "outside": zero}
-
     # --- semantics ---
 
     def accumulate(self, x: Array) -> Int64:
@@ -163,25 +158,6 @@ class TransposeConv(Weighted):
                 into += x @ weights[:, ky, kx].T
         y0, x0 = top + margin[0], left + margin[1]
         return canvas[:, y0 : y0 + self.size[0], x0 : x0 + self.size[1]]
-
-    def walk(self, backward: bool = False) -> Walk | None:
-        """Pixel by pixel, a few filters at a time, each pass over all of its taps."""
-        height, width = self.size
-        row, pixel = self._last_use(0), self._last_use(1)
-        last = row[:, None] * width + pixel[None, :]
-        last[(row == NEVER)[:, None] | (pixel == NEVER)[None, :]] = NEVER
-        passes = np.arange(self.channels) // FILTERS_AT_ONCE
-        each = int(passes[-1]) + 1
-        read = np.where(last == NEVER, NEVER, last * each + each - 1)
-        order = np.arange(height * width).reshape(height, width, 1)
-        depth = self.inputs[0].shape[3]
-        return Walk((np.repeat(read[..., None], depth, axis=2),), (order * each + passes,))
-
-    def _last_use(self, axis: int) -> Steps:
-        """For each input row (axis 0) or pixel (axis 1): the last of the output that it takes part in."""
-        first = np.arange(self.inputs[0].hwc[axis]) * self.stride[axis] - self.padding[axis]
-        last = np.minimum(first + self.kernel[axis], self.size[axis]) - 1
-        return np.where(last >= np.maximum(first, 0), last, NEVER)
 
     # --- in parts ---
 

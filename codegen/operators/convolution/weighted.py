@@ -109,15 +109,6 @@ class Weighted(Operator):
         axes = tuple(axis for axis in range(data.ndim) if axis != self.channel_axis)
         return np.asarray(data.sum(axis=axes), np.int64)
 
-    def constants(self) -> dict[str, Array]:
-        assert self.weights.data is not None
-        found: dict[str, Array] = {
-            "weights": self.weights.data,
-            "bias": self.folded_bias.astype(np.int32),
-        }
-        scale = self.scale_constants()
-        return found | {key: data for key, data in scale.items() if np.ptp(data) > 0}
-
     def scale_constants(self) -> dict[str, Array]:
         """`multiplier` and right `shift` per channel, as driftc.h takes them; a single value becomes a literal."""
         return {

@@ -8,7 +8,6 @@ from typing import ClassVar, Self
 import numpy as np
 
 from driftc.codegen.operators.base import Box, Operator, Tiling, cut
-from driftc.codegen.operators.walk import Walk, broadcast
 from driftc.codegen.tensor import Shape, Tensor
 
 
@@ -28,9 +27,6 @@ class Broadcast(Operator):
             return (np.broadcast_shapes(*shapes),)
         except ValueError:
             self.refuse(f"shapes {listed} do not fit each other")
-
-    def walk(self, backward: bool = False) -> Walk | None:
-        return broadcast(self.outputs[0].shape, [tensor.shape for tensor in self.inputs])
 
     def needs(self, box: Box, reduce: range | None = None) -> tuple[Box, ...]:
         height, _, channels = self.outputs[0].hwc

@@ -57,9 +57,6 @@ class Div(Elementwise):
         """1 / x in Q0.31 for x = 1, 1 + 1/128, ... 2 - 1/128; then what 0 has."""
         return np.append(fixed_point.one_over_one_plus(np.arange(128, dtype=np.int64) << 24), OF_ZERO)
 
-    def constants(self) -> dict[str, Array]:
-        return {"reciprocals": self.reciprocals.astype(np.int32)}
-
     @property
     def furthest(self) -> int:
         """The largest shift back of any quotient."""

@@ -14,7 +14,6 @@ from driftc.codegen.operators.base import Box, Operator, Stored, Tiling, cut
 from driftc.codegen.operators.channelwise import channelwise
 from driftc.codegen.operators.quantised import require_quantised
 from driftc.codegen.operators.ranges import Ranges
-from driftc.codegen.operators.walk import Walk, broadcast
 from driftc.codegen.tensor import Array, Shape
 
 if TYPE_CHECKING:
@@ -58,9 +57,6 @@ class Lookup(Operator):
         low, high = self.inputs[0].limits
         return self.values(np.arange(low, high + 1, dtype=np.int64))
 
-    def constants(self) -> dict[str, Array]:
-        return {"table": self.table}
-
     def values(self, x: Int64) -> Array:
         return np.clip(self.function(x), *self.outputs[0].limits).astype(self.outputs[0].dtype)
 
@@ -82,9 +78,6 @@ class Lookup(Operator):
 
     def float_spec(self, *inputs: Array) -> tuple[Array, ...]:
         return (np.asarray(self.on_reals(inputs[0]), np.float32),)
-
-    def walk(self, backward: bool = False) -> Walk | None:
-        return broadcast(self.outputs[0].shape, [self.inputs[0].shape])
 
     def needs(self, box: Box, reduce: range | None = None) -> tuple[Box, ...]:
         return (box,)

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from driftc.codegen.arithmetic import Int64
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.learn.trained_dense import COMPARED
-from driftc.codegen.operators.walk import Walk, unordered
 from driftc.codegen.tensor import Array, Shape, Tensor
 
 OCTAVE = 256  # steps of a logit in which its exponential doubles
@@ -58,15 +57,8 @@ class CrossEntropy(Operator):
     def int8_tensors(self) -> tuple[Tensor, ...]:
         return ()
 
-    def constants(self) -> dict[str, Array]:
-        found: dict[str, Array] = {"scale": self.scale} if np.ptp(self.scale) else {}
-        return found
-
     def infer(self) -> tuple[Shape, ...]:
         return (self.inputs[0].shape, (1,))
-
-    def walk(self, backward: bool = False) -> Walk | None:
-        return unordered([tensor.hwc for tensor in self.inputs], [tensor.hwc for tensor in self.outputs])
 
     def summary(self) -> str:
         return "gradient of the cross-entropy"

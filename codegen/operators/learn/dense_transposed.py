@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.learn.trained_dense import COMPARED
-from driftc.codegen.operators.walk import Walk, unordered
 from driftc.codegen.tensor import Array, Shape, Tensor
 
 MOST = (1 << 31 - 14 - 7) - 1  # classes: of so many products within 2^7 * 2^14 the sum is an int32
@@ -40,14 +39,8 @@ class DenseTransposed(Operator):
     def macs(self) -> int:
         return self.weights.size
 
-    def constants(self) -> dict[str, Array]:
-        return {"weights": self.weights}
-
     def infer(self) -> tuple[Shape, ...]:
         return ((1, self.weights.shape[1]),)
-
-    def walk(self, backward: bool = False) -> Walk | None:
-        return unordered([self.inputs[0].hwc], [self.outputs[0].hwc])
 
     def summary(self) -> str:
         return "through the frozen layer"

@@ -11,7 +11,6 @@ from driftc.codegen.arithmetic import Int64
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.learn.master_sums import LARGEST_BIAS_MASTER, LARGEST_MASTER
 from driftc.codegen.operators.learn.trained_dense import COMPARED
-from driftc.codegen.operators.walk import Walk, as_rows, row_major
 from driftc.codegen.tensor import Array, Shape, Tensor
 
 STEP_FRACTION = 4  # bits of an input's share of the step below a unit of the master
@@ -68,21 +67,8 @@ class DenseUpdate(Operator):
                 "the learning rate is out of any sensible range for the layer's scales; --learn-rate decides it"
             )
 
-    def constants(self) -> dict[str, Array]:
-        found: dict[str, Array] = {"rate": self.rate, "bias_rate": self.bias_rate}
-        return {key: data for key, data in found.items() if np.ptp(data)}
-
     def infer(self) -> tuple[Shape, ...]:
         return (self.inputs[0].shape, self.inputs[1].shape)
-
-    def walk(self, backward: bool = False) -> Walk | None:
-        """Row by row; of each the gradient and the bias first."""
-        masters, bias, x, gradient = self.inputs
-        steps = as_rows(row_major(masters.shape))
-        first = np.arange(bias.size, dtype=np.int64) * self.length
-        last = (np.arange(x.size, dtype=np.int64) + masters.size - self.length).reshape(x.hwc)
-        rows = first.reshape(bias.hwc)
-        return Walk((steps, rows, last, first.reshape(gradient.hwc)), (steps, rows))
 
     def summary(self) -> str:
         return "a step against the gradient"

@@ -17,7 +17,6 @@ from driftc.codegen.operators.elementwise.powers import bit_length, log2
 from driftc.codegen.operators.learn.cross_entropy import FARTHEST, OCTAVE, ONE, halving
 from driftc.codegen.operators.learn.meta import rounded
 from driftc.codegen.operators.learn.trained_dense import COMPARED
-from driftc.codegen.operators.walk import Walk, as_rows, row_major
 from driftc.codegen.tensor import Array, Shape, Tensor
 
 FULL = ONE - 1  # a share of 1, Q.15
@@ -75,21 +74,8 @@ class EntropyGradient(Operator):
         if not fits or self.scale.dtype != np.int32 or not 0 < int(self.scale.min()) <= int(self.scale.max()) <= ONE:
             self.refuse("the scales of its logits are out of any sensible range")
 
-    def constants(self) -> dict[str, Array]:
-        found: dict[str, Array] = {"scale": self.scale} if np.ptp(self.scale) else {}
-        return found
-
     def infer(self) -> tuple[Shape, ...]:
         return ((1, self.classes), (2,), self.inputs[1].shape, self.inputs[2].shape)
-
-    def walk(self, backward: bool = False) -> Walk | None:
-        """The means lie where they were; all else is read before."""
-        steps = as_rows(row_major((self.classes,)))
-        none = np.zeros(self.outputs[0].hwc, np.int64)
-        return Walk(
-            (np.full(self.inputs[0].hwc, self.classes, np.int64), steps, steps),
-            (none, np.zeros(self.outputs[1].hwc, np.int64), steps, steps),
-        )
 
     def summary(self) -> str:
         return "gradient of the entropy, where it is to be learnt from"

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from driftc.codegen.arithmetic import Int64
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.learn.trained_dense import COMPARED, LARGEST_BIAS
-from driftc.codegen.operators.walk import Walk, unordered
 from driftc.codegen.tensor import Array, Shape, Tensor
 
 FRACTION = 16  # bits of a master weight below one step of the int8 weight
@@ -55,9 +54,6 @@ class MasterSums(Operator):
 
     def infer(self) -> tuple[Shape, ...]:
         return ((1, self.inputs[1].shape[0]),)
-
-    def walk(self, backward: bool = False) -> Walk | None:
-        return unordered([tensor.hwc for tensor in self.inputs], [tensor.hwc for tensor in self.outputs])
 
     def summary(self) -> str:
         return "sums of the layer that is learnt"

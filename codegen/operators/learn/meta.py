@@ -15,7 +15,6 @@ from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.learn.trained_dense import COMPARED
 from driftc.codegen.operators.reduction.average_pool_2d import AveragePool2D
 from driftc.codegen.operators.reduction.mean import Mean
-from driftc.codegen.operators.walk import Walk, as_rows, row_major, unordered
 from driftc.codegen.tensor import Array, Shape, Tensor
 
 GAIN_FRACTION, OFFSET_FRACTION = 24, 20
@@ -57,9 +56,6 @@ class PoolSums(Operator):
         if self.outputs[0].dtype != sums_type(self.pixels) or self.pixels >= 1 << 23:
             self.refuse(f"sums {self.pixels} values into {self.outputs[0].dtype.name}")
 
-    def walk(self, backward: bool = False) -> Walk | None:
-        return unordered([self.inputs[0].hwc], [self.outputs[0].hwc])
-
     def summary(self) -> str:
         return f"sums of {self.pixels} values"
 
@@ -93,10 +89,6 @@ class MetaAffine(Operator):
 
     def infer(self) -> tuple[Shape, ...]:
         return (self.inputs[0].shape,)
-
-    def walk(self, backward: bool = False) -> Walk | None:
-        steps = as_rows(row_major(self.outputs[0].shape))
-        return Walk((steps, steps, steps), (steps,))
 
     def summary(self) -> str:
         return "what was learnt of each channel"
@@ -141,10 +133,6 @@ class PoolFinish(Operator):
 
     def infer(self) -> tuple[Shape, ...]:
         return self.pool.infer()
-
-    def walk(self, backward: bool = False) -> Walk | None:
-        steps = row_major((self.inputs[0].size,))
-        return Walk((steps.reshape(self.inputs[0].hwc),), (steps.reshape(self.outputs[0].hwc),))
 
     def summary(self) -> str:
         return f"the rounding of the pool, {self.pool.kind}"

@@ -17,7 +17,6 @@ from driftc.codegen.operators.elementwise.powers import ONE, exp2, log2
 from driftc.codegen.operators.learn.entropy import MIXED
 from driftc.codegen.operators.learn.meta import rounded
 from driftc.codegen.operators.learn.trained_dense import COMPARED
-from driftc.codegen.operators.walk import Walk, as_rows, row_major, unordered
 from driftc.codegen.tensor import Array, Shape, Tensor
 
 CENTRE_FRACTION, SPREAD_FRACTION = 16, 12  # of means, in steps of the map, and of variances
@@ -62,9 +61,6 @@ class PoolSquares(Operator):
         if 255**2 * self.pixels > INT32_MAX:
             self.refuse(f"--adapt-running adds up the squares of {self.pixels} values, which can overflow int32")
 
-    def walk(self, backward: bool = False) -> Walk | None:
-        return unordered([self.inputs[0].hwc], [self.outputs[0].hwc])
-
     def summary(self) -> str:
         return f"sums of {self.pixels} squares"
 
@@ -99,15 +95,8 @@ class MetaNorm(Operator):
     def int8_tensors(self) -> tuple[Tensor, ...]:
         return ()
 
-    def constants(self) -> dict[str, Array]:
-        return {"source": self.source, "level": self.level}
-
     def infer(self) -> tuple[Shape, ...]:
         return (self.inputs[0].shape,)
-
-    def walk(self, backward: bool = False) -> Walk | None:
-        steps = as_rows(row_major(self.outputs[0].shape))
-        return Walk((steps, steps, steps), (steps,))
 
     def summary(self) -> str:
         return "the statistics of late in place of the source's"
@@ -160,11 +149,6 @@ class MetaStatistics(Operator):
 
     def infer(self) -> tuple[Shape, ...]:
         return (self.inputs[2].shape, self.inputs[3].shape)
-
-    def walk(self, backward: bool = False) -> Walk | None:
-        """Channel by channel, once the largest share is found."""
-        steps = as_rows(row_major(self.inputs[2].shape))
-        return Walk((steps, steps, steps, steps, np.zeros(self.inputs[4].hwc, np.int64)), (steps, steps))
 
     def summary(self) -> str:
         return f"a step of 1/{1 << self.bits} towards the sample's statistics"

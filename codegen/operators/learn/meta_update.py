@@ -10,7 +10,6 @@ from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.learn.entropy import exponent_of
 from driftc.codegen.operators.learn.meta import OFFSET_FRACTION, UNITY, rounded
 from driftc.codegen.operators.learn.trained_dense import COMPARED
-from driftc.codegen.operators.walk import Walk, as_rows, row_major
 from driftc.codegen.tensor import Array, Shape, Tensor
 
 LARGEST_GAIN = 2 * UNITY
@@ -59,11 +58,6 @@ class MetaUpdate(Operator):
 
     def infer(self) -> tuple[Shape, ...]:
         return (self.inputs[0].shape, self.inputs[1].shape)
-
-    def walk(self, backward: bool = False) -> Walk | None:
-        """Channel by channel, once the largest gradient is found."""
-        steps = as_rows(row_major(self.inputs[0].shape))
-        return Walk((steps, steps, steps, steps, np.full((1, 1, 2), steps.size - 1, np.int64)), (steps, steps))
 
     def summary(self) -> str:
         return "a step against the gradient, held near the frozen network"

@@ -9,7 +9,6 @@ import numpy as np
 
 from driftc.codegen.arithmetic import INT32_MAX, Int64, Multiplier
 from driftc.codegen.operators.base import Operator
-from driftc.codegen.operators.walk import Walk, unordered
 from driftc.codegen.tensor import Array, Shape, Tensor
 
 LARGEST_BIAS = 1 << 26  # in steps of the accumulator
@@ -67,21 +66,11 @@ class TrainedDense(Operator):
         if int(lowest.max()) + self.outputs[0].zero_point > self.bounds[0]:
             self.refuse("its scales leave too little room below for classes that are not there yet")
 
-    def constants(self) -> dict[str, Array]:
-        found: dict[str, Array] = {
-            "multiplier": self.multiplier.value.astype(np.int32),
-            "shift": (-self.multiplier.shift).astype(np.int8),
-        }
-        return {key: data for key, data in found.items() if np.ptp(data) > 0}
-
     @cached_property
     def alike(self) -> tuple[int | None, int | None]:
         """Multiplier and right shift, where all rows have the same one."""
         value, shift = self.multiplier.value, -self.multiplier.shift
         return (None if np.ptp(value) else int(value[0]), None if np.ptp(shift) else int(shift[0]))
-
-    def walk(self, backward: bool = False) -> Walk | None:
-        return unordered([tensor.hwc for tensor in self.inputs], [tensor.hwc for tensor in self.outputs])
 
     def summary(self) -> str:
         return "fully connected, learnt on the device"

@@ -15,7 +15,6 @@ from driftc.codegen.operators.movement.move import Loop, Move, Nest
 from driftc.codegen.operators.movement.pieces import along
 from driftc.codegen.operators.quantised import require_same
 from driftc.codegen.operators.reduction.axes import normalised
-from driftc.codegen.operators.walk import Walk, unordered
 from driftc.codegen.tensor import Array, Shape
 
 if TYPE_CHECKING:
@@ -99,12 +98,6 @@ class Concatenation(Move):
             axis=4 - len(self.inputs[0].shape) + self.axis,
             rows=True,
         )
-
-    def walk(self, backward: bool = False) -> Walk | None:
-        """Input after input; of some rows in an order of their own."""
-        if self.rows:
-            return unordered([tensor.hwc for tensor in self.inputs], [self.outputs[0].hwc])
-        return super().walk(backward)
 
     def row_nests(self, read: Sequence[Sequence[int]], write: Sequence[int]) -> Sequence[Nest]:
         """The copies within a row; pixels and channels of each input, and of the output, are so many bytes apart."""

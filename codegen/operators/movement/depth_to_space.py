@@ -10,7 +10,6 @@ import numpy as np
 from driftc.codegen.operators.base import Box
 from driftc.codegen.operators.movement.blocks import Blocks
 from driftc.codegen.operators.movement.move import Loop, Nest
-from driftc.codegen.operators.walk import Walk, unordered
 from driftc.codegen.tensor import Array, Shape
 
 
@@ -46,11 +45,6 @@ class DepthToSpace(Blocks):
         found = super().part(box, reduce)
         first = box.row0 % self.block
         return found if found is self else replace(found, rows=range(first, first + box.row1 - box.row0))
-
-    def walk(self, backward: bool = False) -> Walk | None:
-        if self.rows is None:
-            return super().walk(backward)
-        return unordered([self.inputs[0].hwc], [self.outputs[0].hwc])
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         x, b = np.asarray(inputs[0]), self.block

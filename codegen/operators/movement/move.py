@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.operators.base import Operator
-from driftc.codegen.operators.walk import NEVER, Walk
 from driftc.codegen.tensor import Tensor
 
 Indices = NDArray[np.int64]
@@ -134,38 +133,6 @@ class Move(Operator):
     def check_float(self) -> None:
         """Indices and truth values are moved in float models too."""
         (super().check_float if self.outputs[0].dtype == np.float32 else self.check)()
-
-    def table(self, key: str) -> Indices:
-        """The constant `key`, which loops name."""
-        return np.asarray(self.constants()[key], np.int64)
-
-    def walk(self, backward: bool = False) -> Walk | None:
-        """A run is read before it is written; runs follow each other."""
-        read = [np.full(tensor.size, NEVER, np.int64) for tensor in self.inputs]
-        late = np.iinfo(np.int64).max
-        written = [np.full(tensor.size, late if self.fill is None else 0, np.int64) for tensor in self.outputs]
-        step = 1
-        for nest in self.nests():
-            where, into = self._places(nest)
-            together = nest.at_once(self.outputs[nest.target].dtype.itemsize)
-            count = where.size // together
-            steps = np.repeat(step + np.arange(count), together)
-            np.maximum.at(read[nest.source], where, steps)
-            np.minimum.at(written[nest.target], into, steps)
-            step += count
-        shapes = [tensor.hwc for tensor in (*self.inputs, *self.outputs)]
-        folded = [steps.reshape(shape) for steps, shape in zip([*read, *written], shapes, strict=True)]
-        return Walk(tuple(folded[: len(read)]), tuple(np.minimum(steps, step) for steps in folded[len(read) :]))
-
-    def _places(self, nest: Nest) -> tuple[Indices, Indices]:
-        """The elements that `nest` reads and writes, in order."""
-        where, into = np.array(nest.read), np.array(nest.written)
-        for loop in nest.loops:
-            turns = np.arange(loop.count)
-            ahead = self.table(loop.table) if loop.table else turns
-            where = np.add.outer(where, loop.read * (turns if loop.scatters else ahead))
-            into = np.add.outer(into, loop.write * (ahead if loop.scatters else turns))
-        return where.reshape(-1), into.reshape(-1)
 
 
 def dense(shape: Sequence[int]) -> tuple[int, ...]:

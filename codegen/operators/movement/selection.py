@@ -13,7 +13,6 @@ import numpy as np
 
 from driftc.codegen.operators.base import Box, Tiling, cut
 from driftc.codegen.operators.movement.move import Indices, Loop, Move, Nest, dense
-from driftc.codegen.operators.walk import Walk, unordered
 from driftc.codegen.tensor import Array, Shape
 
 MOST_NESTS = 9  # beyond, an axis goes by a table
@@ -68,13 +67,6 @@ class Selection(Move):
             longest = max(range(len(found)), key=lambda axis: len(found[axis]))
             found[longest] = (by_table(self.counts[longest], f"axis{longest}"),)
         return tuple(found)
-
-    def constants(self) -> dict[str, Array]:
-        return {
-            f"axis{number}": axis.astype(smallest(axis))
-            for number, axis in enumerate(self.indices)
-            if any(loop.table for stretch in self.stretches[number] for loop in stretch.loops)
-        }
 
     def nests(self) -> Sequence[Nest]:
         return self.nests_of(range(len(self.indices)), dense(self.source), dense(self.counts))
@@ -151,12 +143,6 @@ class Selection(Move):
             outputs=(cut(self.outputs[0], box),),
             pieces=(np.zeros(1, np.int64), *pieces),
         )
-
-    def walk(self, backward: bool = False) -> Walk | None:
-        """Of a part, which goes row by row: all is read last, as the planner takes it."""
-        if self.pieces is None:
-            return super().walk(backward)
-        return unordered([self.inputs[0].hwc], [self.outputs[0].hwc])
 
     # --- semantics ---
 

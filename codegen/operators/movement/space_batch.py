@@ -12,7 +12,7 @@ import numpy as np
 
 from driftc.codegen.operators.base import Stored
 from driftc.codegen.operators.movement.move import Indices, Loop, Move, Nest
-from driftc.codegen.operators.movement.selection import Stretch, by_table, smallest, stretches
+from driftc.codegen.operators.movement.selection import Stretch, by_table, stretches
 from driftc.codegen.operators.reduction.axes import int32s
 from driftc.codegen.tensor import Array, Shape, Tensor
 
@@ -87,14 +87,6 @@ class SpaceBatch(Move):
                 for axis, (one, places) in enumerate(zip(found, self.places(), strict=True))
             ]
         return found
-
-    def constants(self) -> dict[str, Array]:
-        tables = zip(self.places(), self.axes(), strict=True)
-        return {
-            f"axis{axis}": places.astype(smallest(places))
-            for axis, (places, found) in enumerate(tables)
-            if any(loop.table for stretch in found for loop in stretch.loops)
-        }
 
     def copies(self, scatters: bool) -> Sequence[Nest]:
         """Image by image, row by row of the space; `scatters`: from there."""

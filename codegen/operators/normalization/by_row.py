@@ -10,7 +10,6 @@ import numpy as np
 from driftc.codegen.arithmetic import Int64
 from driftc.codegen.operators.base import Box, Operator, Tiling, cut
 from driftc.codegen.operators.quantised import require_quantised
-from driftc.codegen.operators.walk import Walk, as_rows, row_major
 from driftc.codegen.tensor import Array, Quantization, Shape
 
 if TYPE_CHECKING:
@@ -59,11 +58,6 @@ class ByRow(Operator):
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         found = self.of_rows(np.asarray(inputs[0], np.int64).reshape(-1, self.depth))
         return (np.clip(found, -128, 127).astype(np.int8).reshape(self.outputs[0].shape),)
-
-    def walk(self, backward: bool = False) -> Walk | None:
-        """Row by row; the last of the passes over a row also writes it."""
-        steps = as_rows(row_major(self.outputs[0].shape))
-        return Walk((steps,), (steps,))
 
     def summary(self) -> str:
         return f"{super().summary()} of {self.depth}"

@@ -71,9 +71,6 @@ class LogSoftmax(ByRow):
         value, left = self.scale
         return multiply_high(-steps << left, value)
 
-    def constants(self) -> dict[str, Array]:
-        return {"exp": self.exponentials.astype(np.int32)}
-
     def of_rows(self, rows: Int64) -> Int64:
         steps = rows.max(axis=1, keepdims=True) - rows
         table = np.zeros(256, np.int64)

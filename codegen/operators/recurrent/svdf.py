@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from driftc.codegen.arithmetic import INT32_MAX, Multiplier
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.quantised import float32, requantiser, require_quantised
-from driftc.codegen.operators.walk import Walk
 from driftc.codegen.tensor import Array, Shape, Tensor
 
 if TYPE_CHECKING:
@@ -139,16 +138,6 @@ class Svdf(Operator):
         assert tensor.data is not None
         return tensor.data.astype(np.int64)
 
-    def constants(self) -> dict[str, Array]:
-        assert self.feature.data is not None
-        assert self.time.data is not None
-        return {
-            "weights": self.feature.data,
-            "offset": self.folded_feature.astype(np.int32),
-            "time": self.time.data,
-            "bias": self.folded_bias.astype(np.int32),
-        }
-
     def check(self) -> None:
         x, state = self.inputs
         if self.feature.shape[1] != x.shape[1] or self.time.shape[0] != self.filters:
@@ -175,14 +164,6 @@ class Svdf(Operator):
     def summary(self) -> str:
         return f"SVDF, {self.units} units of rank {self.rank} over {self.memory} steps"
 
-    def walk(self, backward: bool = False) -> Walk | None:
-        """Filter by filter: its part of the state moves on; after the last of a unit its output is written."""
-        steps = np.arange(self.batch * self.filters).reshape(self.batch, self.filters)
-        last = np.repeat(steps[:, -1:], self.inputs[0].shape[1], axis=1)
-        state = np.repeat(steps, self.memory, axis=1)
-        units = steps[:, self.rank - 1 :: self.rank]
-        return Walk((_rows(last), _rows(state)), (_rows(units), _rows(state)))
-
     # --- specification ---
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
@@ -195,8 +176,3 @@ class Svdf(Operator):
         sums = over_time.reshape(self.batch, self.units, -1).sum(axis=2) + self._bias
         y = np.clip(self.result.apply(sums) + self.outputs[0].zero_point, -128, 127)
         return y.astype(np.int8), after.reshape(self.outputs[1].shape)
-
-
-def _rows(steps: Int64) -> Int64:
-    """[batch, n] as rows x pixels x channels, as `Tensor.hwc` has two axes."""
-    return steps[None]

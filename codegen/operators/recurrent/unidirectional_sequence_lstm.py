@@ -13,7 +13,6 @@ from driftc.codegen.arithmetic import INT32_MAX, Multiplier
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.quantised import requantiser, require_quantised
 from driftc.codegen.operators.recurrent.sigmoid_table import sigmoid, tanh
-from driftc.codegen.operators.walk import Steps, Walk
 from driftc.codegen.tensor import Array, Shape, Tensor
 
 if TYPE_CHECKING:
@@ -175,19 +174,6 @@ class UnidirectionalSequenceLstm(Operator):
     def _power(self) -> int:
         return int(np.log2(self.inputs[2].scale))
 
-    def constants(self) -> dict[str, Array]:
-        """Unit by unit, of each the four gates."""
-        x, hidden, _ = self.inputs
-        weights = np.stack([_values(tensor) for tensor in self.weights], axis=1)
-        recurrent = np.stack([_values(tensor) for tensor in self.recurrent], axis=1)
-        biases = np.stack([_values(tensor) for tensor in self.biases], axis=1)
-        return {
-            "weights": weights.astype(np.int8),
-            "recurrent": recurrent.astype(np.int8),
-            "bias": (biases - x.zero_point * weights.sum(axis=2)).astype(np.int32),
-            "offset": (-hidden.zero_point * recurrent.sum(axis=2)).astype(np.int32),
-        }
-
     def check(self) -> None:
         super().check()
         x, hidden, cell = self.inputs
@@ -221,16 +207,6 @@ class UnidirectionalSequenceLstm(Operator):
 
     def summary(self) -> str:
         return f"LSTM, {self.units} units over {self.steps} steps"
-
-    def walk(self, backward: bool = False) -> Walk | None:
-        """The cell state moves to its place first; the hidden state is written last, when all else has been read."""
-
-        def at(tensor: Tensor, step: int) -> Steps:
-            return np.full(tensor.hwc, step, np.int64)
-
-        (x, hidden, cell), (y, hidden_after, cell_after) = self.inputs, self.outputs
-        read = (at(x, 2), at(hidden, 2), at(cell, 0))
-        return Walk(read, (at(y, 1), at(hidden_after, 3), at(cell_after, 0)))
 
     # --- specification ---
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from driftc.codegen.operators.base import Operator, Stored
 from driftc.codegen.operators.reduction.axes import int32s, normalised
-from driftc.codegen.operators.walk import Walk, as_rows, row_major
 from driftc.codegen.tensor import Array, Shape, Tensor
 
 if TYPE_CHECKING:
@@ -76,9 +75,3 @@ class ArgExtreme(Operator):
 
     def float_spec(self, *inputs: Array) -> tuple[Array, ...]:
         return self.spec(*inputs)
-
-    def walk(self, backward: bool = False) -> Walk | None:
-        """Result by result, each from all the values it is made of."""
-        shape = self.inputs[0].shape
-        steps = row_major(tuple(1 if axis == self.axis else extent for axis, extent in enumerate(shape)))
-        return Walk((as_rows(np.broadcast_to(steps, shape)),), (steps.reshape(self.outputs[0].hwc),))

@@ -13,7 +13,6 @@ from driftc.codegen.arithmetic import Multiplier, wrap
 from driftc.codegen.operators.base import Operator, Stored
 from driftc.codegen.operators.quantised import requantiser, require_quantised
 from driftc.codegen.operators.reduction.axes import int32s, normalised
-from driftc.codegen.operators.walk import Walk, as_rows
 from driftc.codegen.tensor import Array, Shape
 
 if TYPE_CHECKING:
@@ -81,13 +80,6 @@ class Cumsum(Operator):
 
     def summary(self) -> str:
         return f"cumulative sum along axis {self.axis}"
-
-    def walk(self, backward: bool = False) -> Walk | None:
-        """Line by line along the axis."""
-        before, along, behind = self.extents
-        steps = np.arange(before * along * behind).reshape(before, behind, along).transpose(0, 2, 1)
-        steps = as_rows(np.ascontiguousarray(steps[:, :: -1 if self.reverse else 1]).reshape(self.inputs[0].shape))
-        return Walk((steps,), (steps,))
 
     def float_spec(self, *inputs: Array) -> tuple[Array, ...]:
         if self.axis == 0:

@@ -14,7 +14,6 @@ from driftc.codegen.operators.base import Box, Stored, Tiling, cut
 from driftc.codegen.operators.channelwise import at_corners
 from driftc.codegen.operators.quantised import Clamped
 from driftc.codegen.operators.ranges import Ranges
-from driftc.codegen.operators.walk import NEVER, Walk
 from driftc.codegen.operators.windowed import Windowed
 from driftc.codegen.tensor import Array, Shape
 
@@ -112,14 +111,6 @@ class Pool(Windowed, Clamped):
 
     def channel_ranges(self, inputs: Sequence[Ranges]) -> Ranges | None:
         return at_corners(self, inputs)
-
-    def walk(self, backward: bool = False) -> Walk | None:
-        """Pixel by pixel, channel by channel."""
-        computed, last = self.visits(backward)
-        count = self.inputs[0].shape[3]
-        channels = np.arange(count)
-        read = np.where(last[..., None] == NEVER, NEVER, last[..., None] * count + channels)
-        return Walk((read,), (computed[..., None] * count + channels,))
 
     def needs(self, box: Box, reduce: range | None = None) -> tuple[Box, ...]:
         first, last, _, _ = self.input_rows(box.row0, box.row1)

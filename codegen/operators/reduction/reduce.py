@@ -11,7 +11,6 @@ import numpy as np
 from driftc.codegen.operators.base import Box, Operator, Stored, Tiling, cut
 from driftc.codegen.operators.quantised import require_quantised
 from driftc.codegen.operators.reduction.axes import normalised
-from driftc.codegen.operators.walk import Walk, as_rows, row_major
 from driftc.codegen.tensor import Shape
 
 if TYPE_CHECKING:
@@ -72,12 +71,6 @@ class Reduce(Operator):
         super().check_float()
         if 0 in self.axes:
             self.refuse("reduces the batch axis, of which driftc has one sample")
-
-    def walk(self, backward: bool = False) -> Walk | None:
-        """Result by result, each from all the values it is made of."""
-        shape = self.inputs[0].shape
-        steps = row_major(tuple(1 if axis in self.axes else extent for axis, extent in enumerate(shape)))
-        return Walk((as_rows(np.broadcast_to(steps, shape)),), (steps.reshape(self.outputs[0].hwc),))
 
     def needs(self, box: Box, reduce: range | None = None) -> tuple[Box, ...]:
         height, _, channels = self.inputs[0].hwc

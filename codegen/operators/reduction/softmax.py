@@ -12,7 +12,6 @@ from driftc.codegen.arithmetic import INT32_MAX, Int64, multiply_high, shift_rig
 from driftc.codegen.operators import fixed_point
 from driftc.codegen.operators.base import Operator, Stored
 from driftc.codegen.operators.quantised import require_quantised
-from driftc.codegen.operators.walk import Walk, as_rows, row_major
 from driftc.codegen.tensor import Array, Quantization, Shape, Tensor
 
 if TYPE_CHECKING:
@@ -98,14 +97,6 @@ class Softmax(Operator):
     def float_spec(self, *inputs: Array) -> tuple[Array, ...]:
         powers = np.exp(self.beta * (inputs[0] - inputs[0].max(axis=-1, keepdims=True)))
         return (np.asarray(powers / powers.sum(axis=-1, keepdims=True), np.float32),)
-
-    def constants(self) -> dict[str, Array]:
-        return {"exp": self.exponentials.astype(np.int32)}
-
-    def walk(self, backward: bool = False) -> Walk | None:
-        """Row by row; the last of three passes over a row also writes it."""
-        steps = as_rows(row_major(self.outputs[0].shape))
-        return Walk((steps,), (steps,))
 
     def summary(self) -> str:
         return f"softmax of {self.depth}"

@@ -11,7 +11,6 @@ import numpy as np
 from driftc.codegen.arithmetic import Int64
 from driftc.codegen.operators.base import Box, Tiling, cut
 from driftc.codegen.operators.resize.resize import Resize
-from driftc.codegen.operators.walk import NEVER, Steps, Walk, row_major
 from driftc.codegen.tensor import Array
 
 ONE = 1 << 10  # a row, or a pixel, as the weights count them
@@ -100,17 +99,6 @@ class ResizeBilinear(Resize):
         before = places.astype(np.int64)
         return before, np.minimum(before + 1, size - 1), (places - before).astype(np.float32)
 
-    def walk(self, backward: bool = False) -> Walk | None:
-        """Pixel by pixel, channel by channel."""
-        if self.inputs[0].shape[0] != 1:
-            return None
-        height, width, channels = self.inputs[0].hwc
-        row, pixel = _last(self.grid[0], height), _last(self.grid[1], width)
-        last = (row[:, None] * self.outputs[0].hwc[1] + pixel) * channels
-        last[(row == NEVER)[:, None] | (pixel == NEVER)] = NEVER
-        read = np.where(last[..., None] == NEVER, NEVER, last[..., None] + np.arange(channels))
-        return Walk((read,), (row_major(self.outputs[0].hwc),))
-
     @property
     def divisible(self) -> Tiling:
         return self.tiling if self.inputs[0].shape[0] == 1 else Tiling.NONE
@@ -137,11 +125,3 @@ class ResizeBilinear(Resize):
             size=(box.row1 - box.row0, self.size[1]),
             part_rows=(above - need.row0, below - need.row0, down),
         )
-
-
-def _last(axis: tuple[Int64, Int64, Int64], size: int) -> Steps:
-    """For each index of the input the last of the output that reads it."""
-    found = np.full(size, NEVER, np.int64)
-    for indices in axis[:2]:
-        np.maximum.at(found, indices, np.arange(len(indices)))
-    return found

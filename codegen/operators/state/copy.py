@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from driftc.codegen.operators.base import Operator
-from driftc.codegen.operators.walk import Walk, as_rows, row_major
 from driftc.codegen.tensor import Array, Shape
 
 DTYPES = ("int8", "int16", "int32")
@@ -33,11 +32,6 @@ class Copy(Operator):
             self.refuse(f"turns {x.dtype.name} {list(x.shape)} into {y.dtype.name} {list(y.shape)}")
         if x.dtype.name not in DTYPES:
             self.refuse(f"holds {x.dtype.name}; driftc compiles {', '.join(DTYPES)} here")
-
-    def walk(self, backward: bool = False) -> Walk | None:
-        """Element by element."""
-        steps = as_rows(row_major(self.outputs[0].shape))
-        return Walk((steps,), (steps,))
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         return (np.array(inputs[0]).reshape(self.outputs[0].shape),)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from driftc.codegen.operators.base import Operator
-from driftc.codegen.operators.walk import NEVER, Walk, as_rows, row_major
 from driftc.codegen.tensor import Array, Shape
 
 
@@ -30,17 +29,6 @@ class ShiftState(Operator):
 
     def summary(self) -> str:
         return f"state moved on by {self.inputs[1].size} of {self.inputs[0].size}"
-
-    def walk(self, backward: bool = False) -> Walk | None:
-        """The elements that stay, the first first, then the new ones."""
-        old, new = self.inputs
-        steps = row_major(self.outputs[0].shape).reshape(-1)
-        read = np.full(old.size, NEVER, np.int64)
-        read[new.size :] = steps[: old.size - new.size]
-        behind = steps[old.size - new.size :]
-        shapes = (old.shape, new.shape, self.outputs[0].shape)
-        rows = [as_rows(part.reshape(shape)) for part, shape in zip((read, behind, steps), shapes, strict=True)]
-        return Walk((rows[0], rows[1]), (rows[2],))
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         old, new = (np.asarray(part).reshape(-1) for part in inputs)

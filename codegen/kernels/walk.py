@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from driftc.codegen.operators.windowed import Windowed
 from driftc.codegen.tensor import Shape
 
 Steps = NDArray[np.int64]  # a step number for each element, rows x pixels x channels
 
 NEVER = -1
-FILTERS_AT_ONCE = 4  # output channels that one pass over a window computes: templates/lib.c.j2, filters
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,3 +55,28 @@ def as_rows(steps: Steps) -> Steps:
     if steps.ndim <= 1:
         return steps.reshape(1, 1, -1)
     return steps.reshape(-1, *steps.shape[-2:])
+
+
+def visits(op: Windowed, backward: bool) -> tuple[Steps, Steps]:
+    """When output pixels are computed, and when each input pixel is last in a window (NEVER: in none).
+
+    Pixels are counted in the order in which they are computed: [out rows, out pixels], [in rows, in pixels].
+    """
+    height, width, _ = op.outputs[0].hwc
+    row, pixel = _last_use(op, 0, backward), _last_use(op, 1, backward)
+    last = row[:, None] * width + pixel[None, :]
+    last[(row == NEVER)[:, None] | (pixel == NEVER)[None, :]] = NEVER
+    order = np.arange(height * width, dtype=np.int64).reshape(height, width)
+    return order[::-1, ::-1] if backward else order, last
+
+
+def _last_use(op: Windowed, axis: int, backward: bool) -> Steps:
+    """For each input row (axis 0) or pixel (axis 1): the last window it is in, counted as they are computed."""
+    size, count = op.inputs[0].hwc[axis], op.outputs[0].hwc[axis]
+    last = np.full(size, NEVER, np.int64)
+    for turn in range(count):
+        window = count - 1 - turn if backward else turn
+        first = window * op.stride[axis] - op.padding[2 * axis]
+        reads = first + np.arange(op.kernel[axis]) * op.dilation[axis]
+        last[reads[(reads >= 0) & (reads < size)]] = turn
+    return last
