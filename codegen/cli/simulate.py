@@ -13,6 +13,7 @@ from driftc.codegen.cli.folder import load
 from driftc.codegen.cli.options import hardware_option, json_option, sample_options, target_options
 from driftc.codegen.cli.progress import progress_bar
 from driftc.codegen.errors import UsageError
+from driftc.codegen.report.plot import check_plot, plot_adapted, plot_taught
 
 
 @click.command()
@@ -40,6 +41,12 @@ from driftc.codegen.errors import UsageError
     help="Adapt to these samples in their order, without their labels (--learn ecotta); labels are for the score.",
 )
 @click.option("--stream-block", type=click.IntRange(1), metavar="N", help="With --stream: accuracy of every N (100).")
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="With --learn or --stream: draw accuracy into this .svg, .png or .pdf.",
+)
 @hardware_option
 @target_options
 @json_option
@@ -56,6 +63,7 @@ def simulate(
     learn_every: int | None,
     stream: Path | None,
     stream_block: int | None,
+    plot: Path | None,
     on: str | None,
     core: str | None,
     cc: str | None,
@@ -74,6 +82,10 @@ def simulate(
         raise UsageError("--learn-every belongs to --learn")
     if stream_block is not None and stream is None:
         raise UsageError("--stream-block belongs to --stream")
+    if plot is not None:
+        if lessons is None and stream is None:
+            raise UsageError("--plot belongs to --learn or --stream")
+        check_plot(plot)
     if lessons is not None or stream is not None:
         option = "--learn" if stream is None else "--stream"
         if random is not None or sample is not None or restart is not None or labels is not None:
@@ -86,9 +98,13 @@ def simulate(
 
         if stream is not None:
             adapted = compiled.adapt(stream, block=stream_block, engine=engine, input_divisor=input_divisor)
+            if plot is not None:
+                plot_adapted(adapted, plot)
             _show(adapted, print_adapted, as_json)
         elif lessons is not None:
             taught = compiled.teach(lessons, data, every=learn_every, engine=engine, input_divisor=input_divisor)
+            if plot is not None:
+                plot_taught(taught, plot)
             _show(taught, print_taught, as_json)
         return
     with progress_bar("simulate", as_json) as progress:
