@@ -11,7 +11,7 @@ enum {
     DRIFTC_LEARN_FULL = -2,      /* the store is full, and holds no sample of that class that could go */
     DRIFTC_LEARN_BUSY = -3,      /* an inference or learning is under way */
     DRIFTC_LEARN_NO_SAMPLE = -4, /* no inference since NAME_init, NAME_reset or NAME_learn_load */
-    DRIFTC_LEARN_FEW = -5,       /* fewer than two new samples */
+    DRIFTC_LEARN_FEW = -5,       /* fewer than two new samples; none, for class means */
     DRIFTC_LEARN_ONE_CLASS = -6  /* all samples are of one class, and none of another is known: it would forget */
 };
 

@@ -20,6 +20,7 @@ typedef struct {
     int length;             /* of a sample: features */
     int slots, keep;        /* samples in RAM; of each class after learning */
     int passes, guard;
+    int trains;             /* by gradient descent; else class means, which forget nothing and need no references */
     uint32_t seed;
     int references;         /* samples that come with the model: `samples` [references][length], `labels` */
     const int8_t *samples, *labels;
@@ -78,6 +79,15 @@ DRIFTC_APART int driftc_drop_oldest(const driftc_lesson_t *lesson, const driftc_
     if (at < counters[DRIFTC_LEARNT])
         counters[DRIFTC_LEARNT]--;
     return 1;
+}
+
+/* Numbers of added classes at the end of which nothing is left are free again; in the middle they stay. */
+static inline void driftc_fewer_classes(const driftc_lesson_t *lesson, const driftc_learnt_t *state)
+{
+    int32_t *const classes = state->counters + DRIFTC_CLASSES;
+
+    while (*classes > lesson->known && state->bias[*classes - 1] == DRIFTC_ABSENT && driftc_count_of(state, 0, *classes - 1) == 0)
+        --*classes;
 }
 
 static inline int driftc_learn_add(const driftc_lesson_t *lesson, const driftc_learnt_t *state, int label)
@@ -141,7 +151,7 @@ static inline int driftc_learn_begin(const driftc_lesson_t *lesson, const driftc
     const int32_t references = lesson->references + learnt;
     int32_t old = 0, fresh = 0, all = 0, trained = 0, held = 0;
 
-    if (count - learnt < 2)
+    if (count - learnt < 1 + lesson->trains)
         return DRIFTC_LEARN_FEW;
     for (int32_t c = 0; c < state->counters[DRIFTC_CLASSES]; c++) {
         const int seen = driftc_seen(lesson, state, c);
@@ -150,7 +160,7 @@ static inline int driftc_learn_begin(const driftc_lesson_t *lesson, const driftc
         fresh += seen >> 1;
         all += seen != 0;
     }
-    if (all < 2)
+    if (lesson->trains && all < 2)
         return DRIFTC_LEARN_ONE_CLASS;
     for (int32_t i = learnt; i < count; i++)
         if (!driftc_held(lesson, state, i))
@@ -163,7 +173,7 @@ static inline int driftc_learn_begin(const driftc_lesson_t *lesson, const driftc
     session->report.held = held;
     session->report.references = references;
     session->checked = lesson->guard ? held + references : 0;
-    session->replays = references == 0 ? 0 : driftc_clamp((old + fresh) / (2 * fresh), 1, 4);
+    session->replays = references == 0 || !lesson->trains ? 0 : driftc_clamp((old + fresh) / (2 * fresh), 1, 4);
     session->turn = 0;
     session->turns = 2 * session->checked + lesson->passes * trained * (1 + session->replays);
     session->random = lesson->seed + (uint32_t)state->counters[DRIFTC_ROUNDS]++ * 0x9E3779B9u;
@@ -207,7 +217,7 @@ static inline void driftc_learn_end(const driftc_lesson_t *lesson, const driftc_
                         (report->references_before - report->references_after) * 20 <= report->references;
     const int32_t weights = lesson->classes * lesson->length;
 
-    for (int32_t i = 0; i < weights; i++)
+    for (int32_t i = 0; lesson->trains && i < weights; i++)
         report->saturated += state->masters[i] == DRIFTC_LARGEST_MASTER || state->masters[i] == -DRIFTC_LARGEST_MASTER;
     report->kept = !lesson->guard || better || as_good;
     if (report->kept) {

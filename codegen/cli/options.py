@@ -227,7 +227,8 @@ def learning_options(command: Command) -> Command:
             is_flag=False,
             flag_value="classifier",
             metavar="[METHOD]",
-            help="Learn on the device: classifier (the last dense layer; needs labels in --calibrate), or ecotta "
+            help="Learn on the device: classifier (the last dense layer) or mean (nearest class means, not "
+            "trained), which need labels in --calibrate, or ecotta "
             "(without labels, from its own decisions).",
         ),
     )

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from driftc.codegen.errors import UsageError
 from driftc.codegen.graph import Graph, State
+from driftc.codegen.learning.fixed import mantissas
 from driftc.codegen.learning.lesson import Lesson
 from driftc.codegen.learning.trainable import row_scales
 from driftc.codegen.operators.convolution.fully_connected import FullyConnected
@@ -81,18 +82,3 @@ def rates(layer: FullyConnected, classes: int, rate: float) -> tuple[NDArray[np.
 def fastest(layer: FullyConnected, classes: int) -> float:
     """The largest learning rate that DENSE_UPDATE admits: a gradient of 1 moves a weight by 2^22 / 2^20 of it."""
     return 0.99 * 4 * float(row_scales(layer, classes).min()) / float(layer.inputs[0].scale)
-
-
-def mantissas(real: NDArray[np.float64], most: int) -> tuple[NDArray[np.int32], int]:
-    """Positive numbers as int32 below 2^15 with one right shift, 1 to `most`. Raises ValueError out of range."""
-    shift = 15 - int(np.frexp(real.max())[1])
-    if not shift >= 1:
-        raise ValueError(f"{real.max():g} is too large")
-    shift = min(shift, most)
-    found = np.rint(real * 2.0**shift)
-    if found.max() >= 1 << 15:
-        shift -= 1
-        found = np.rint(real * 2.0**shift)
-    if found.min() < 1 or shift < 1:
-        raise ValueError(f"{real.min():g} is too small")
-    return found.astype(np.int32), shift

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.graph import Graph, State
-from driftc.codegen.learning.backward import mantissas
+from driftc.codegen.learning.fixed import mantissas
 from driftc.codegen.learning.learner import NO_SAMPLE, OK
 from driftc.codegen.learning.lesson import Meta
 from driftc.codegen.learning.trainable import learnable, part

@@ -11,7 +11,8 @@ from driftc.codegen.graph import Graph
 from driftc.codegen.learning.backward import backward
 from driftc.codegen.learning.ecotta import MetaLearner, adaptive, meta_step, place_of
 from driftc.codegen.learning.learner import Learner
-from driftc.codegen.learning.lesson import Lesson, Meta
+from driftc.codegen.learning.lesson import Lesson, Means, Meta
+from driftc.codegen.learning.mean_step import mean_step
 from driftc.codegen.learning.trainable import learnable, trainable
 from driftc.codegen.plan.plan import Plan
 
@@ -26,8 +27,11 @@ def prepared(model: Graph, lesson: Lesson | Meta) -> tuple[Graph, Graph]:
     layer = learnable(model)
     length = layer.weights.shape[1]
     fits = lesson.known == layer.channels and (not lesson.labels.size or lesson.references.shape[1] == length)
+    fits = fits and (not isinstance(lesson, Means) or lesson.means.shape[1] == length)
     _check_same(model, lesson, layer.name, fits)
     made = trainable(model, lesson)
+    if isinstance(lesson, Means):
+        return made, mean_step(made)
     return made, backward(made, layer, lesson)
 
 

@@ -27,7 +27,7 @@ REASONS = {
     FULL: "the store is full, and holds no sample of that class that could go",
     BUSY: "an inference or learning is under way",
     NO_SAMPLE: "no inference since the state was reset or loaded",
-    FEW: "fewer than two new samples",
+    FEW: "too few new samples: two are needed, or one for a class mean",
     ONE_CLASS: "all samples are of one class, and none of another is known: it would forget",
 }
 GOLDEN = 0x9E3779B9
@@ -55,6 +55,7 @@ class Learner:
         """`graph` is the backward one."""
         self.lesson = lesson
         self.step_operators = graph.operators
+        self._graph = graph
         self._initial = {part(state.tensor): state.initial for state in graph.states}
         self.report = Report()
         self.reset()
@@ -109,9 +110,13 @@ class Learner:
             pass
         for name in ("weights", "bias"):
             self.values[name][label] = self._initial[name][label]
-        if label >= self.lesson.known and label == self._counter("classes") - 1:
+        while self._counter("classes") > self.lesson.known and self._is_free(self._counter("classes") - 1):
             self._count("classes", -1)
         return OK
+
+    def _is_free(self, label: int) -> bool:
+        """Nothing is left of an added class."""
+        return bool(self.values["bias"][label] == ABSENT and label not in self._labels)
 
     def move(self) -> int:
         """NAME_learn_save, NAME_reset and NAME_learn_load: all is as it was, but no sample is there to be added."""
@@ -142,11 +147,11 @@ class Learner:
     def _begin(self) -> int:
         learnt, count = self._counter("references"), self._counter("count")
         labels = self._labels[learnt:count]
-        if len(labels) < 2:
+        if len(labels) < (2 if self.lesson.trains else 1):
             return FEW
         known = set(self.lesson.labels.tolist()) | set(self._labels[:learnt].tolist())
         fresh = set(labels.tolist())
-        if len(fresh) == 1 and known <= fresh:
+        if self.lesson.trains and len(fresh) == 1 and known <= fresh:
             return ONE_CLASS
         held = [self._is_held(number, learnt) for number in range(learnt, count)]
         numbers = list(range(learnt, count))
@@ -156,7 +161,7 @@ class Learner:
         self.report = Report(trained=len(labels) - len(apart), held=len(apart), references=references)
         self._checked = len(apart) + references if self.lesson.guard else 0
         ratio = (len(known) + len(fresh)) // (2 * len(fresh))
-        self._replays = min(max(ratio, 1), 4) if references else 0
+        self._replays = min(max(ratio, 1), 4) if references and self.lesson.trains else 0
         self._turn = 0
         self._turns = 2 * self._checked + self.lesson.passes * self.report.trained * (1 + self._replays)
         self._random = (self.lesson.seed + self._counter("rounds") * GOLDEN) % 2**32 or 1
@@ -192,7 +197,8 @@ class Learner:
     def _end(self) -> None:
         found = self.report
         masters = self.values["masters"]
-        found.saturated = int(np.count_nonzero(np.abs(masters.astype(np.int64)) == LARGEST_MASTER))
+        if self.lesson.trains:
+            found.saturated = int(np.count_nonzero(np.abs(masters.astype(np.int64)) == LARGEST_MASTER))
         lost = found.references_before - found.references_after
         as_good = found.held_after == found.held_before and lost * 20 <= found.references
         found.kept = int(not self.lesson.guard or found.held_after > found.held_before or as_good)
@@ -214,13 +220,15 @@ class Learner:
 
     def backward(self, sample: Array, label: int) -> int:
         """A step of the backward Graph; gives the class decided."""
-        sums, gradient, update = self.step_operators
-        masters, bias = self.values["masters"], self.values["bias masters"]
-        x = sample.reshape(1, -1)
-        (total,) = sums.spec(x, masters, bias)
-        slope, decided = gradient.spec(total, np.array([label], np.int32))
-        masters[...], bias[...] = update.spec(masters, bias, x, slope)
-        return int(decided[0])
+        features, given = self._graph.inputs
+        values = {features.name: sample.reshape(1, -1), given.name: np.array([label], np.int32)}
+        values |= {state.tensor.name: self.values[part(state.tensor)] for state in self._graph.states}
+        for operator in self._graph.operators:
+            found = operator.spec(*(values[tensor.name] for tensor in operator.inputs))
+            values |= dict(zip((tensor.name for tensor in operator.outputs), found, strict=True))
+        for state in self._graph.states:
+            self.values[part(state.tensor)][...] = values[state.next]
+        return int(values[self._graph.outputs[0].name][0])
 
     # --- the store ---
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,8 @@ FORMAT = 1
 LARGEST_CLASSES = 127
 LARGEST_STORE = 4096  # samples
 LARGEST_RATE = 1000.0
-METHODS = ("classifier", "ecotta")
+TRAINED = ("classifier",)  # by gradient descent, from labelled samples
+METHODS = (*TRAINED, "mean", "ecotta")
 FARTHEST_CENTRE, LARGEST_SPREAD = 255 << 16, 255**2 << 12  # of an int8 map, Q.16 and Q.12
 NUMBERS = {"known": (1, LARGEST_CLASSES), "classes": (2, LARGEST_CLASSES), "slots": (2, LARGEST_STORE),
            "keep": (1, LARGEST_STORE), "passes": (1, 1000), "seed": (1, 2**32 - 1)}  # fmt: skip
@@ -51,7 +52,7 @@ class Lesson:
             value = getattr(self, name)
             if type(value) is not int or not least <= value <= most:
                 raise ValueError(f"'{name}' must be a whole number from {least} to {most}")
-        if self.method != "classifier" or self.known > self.classes or type(self.guard) is not bool:
+        if (self.method in TRAINED) != self.trains or self.known > self.classes or type(self.guard) is not bool:
             raise ValueError("method, classes or guard are none that driftc has")
         if not 0 < float(self.rate) < LARGEST_RATE:
             raise ValueError("'rate' must be above 0 and below 1000")
@@ -61,25 +62,71 @@ class Lesson:
             raise ValueError("'labels' must be classes that the model has")
 
     @property
+    def trains(self) -> bool:
+        """By gradient descent: more than once through the samples, and references between them."""
+        return True
+
+    @property
     def constant_bytes(self) -> int:
         """Of the references, in flash."""
         return self.references.nbytes + self.labels.nbytes
 
-    def as_text(self) -> str:
+    def as_data(self) -> dict[str, Any]:
+        """What `of` takes."""
         numbers = ("method", "sha256", "layer", *NUMBERS, "rate", "guard")
         found: dict[str, Any] = {"format": FORMAT} | {name: getattr(self, name) for name in numbers}
         rows = self.references.tolist()
-        return json.dumps(found | {"labels": self.labels.tolist(), "references": rows}) + "\n"
+        return found | {"labels": self.labels.tolist(), "references": rows}
+
+    def as_text(self) -> str:
+        return json.dumps(self.as_data()) + "\n"
 
     @classmethod
-    def of(cls, data: dict[str, Any]) -> Lesson:
+    def of(cls, data: dict[str, Any], **more: Any) -> Self:
         """Raises KeyError for what is missing, ValueError or TypeError for what does not fit."""
         given = {name: data[name] for name in ("method", "sha256", "layer", *NUMBERS, "rate", "guard")}
         if not all(isinstance(given[name], str) for name in ("method", "sha256", "layer")):
             raise ValueError("names must be strings")
         if isinstance(given["rate"], bool) or not isinstance(given["rate"], int | float):
             raise ValueError("'rate' must be a number")
-        return cls(**given, references=_bytes(data["references"], 2), labels=_bytes(data["labels"], 1))
+        return cls(**given, references=_bytes(data["references"], 2), labels=_bytes(data["labels"], 1), **more)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Means(Lesson):
+    """`--learn mean`: `means` int8 [known, F] of the features of each class; `counts` of those with samples, else 0.
+
+    `slope`: logits for each squared step of the distance to a mean. `passes` and `rate` are 1: there is nothing to
+    decide.
+    """
+
+    means: NDArray[np.int8]
+    counts: NDArray[np.int8]
+    slope: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.means.shape[0] != self.known or self.counts.shape != (self.known,) or self.passes != 1:
+            raise ValueError("'means', 'counts' and 'passes' do not belong together")
+        if self.references.size and self.references.shape[1] != self.means.shape[1]:
+            raise ValueError("'references' and 'means' do not belong together")
+        if not 0 < float(self.slope) < LARGEST_RATE:
+            raise ValueError("'slope' must be above 0 and below 1000")
+
+    @property
+    def trains(self) -> bool:
+        return False
+
+    def as_data(self) -> dict[str, Any]:
+        own = {"means": self.means.tolist(), "counts": self.counts.tolist(), "slope": self.slope}
+        return super().as_data() | own
+
+    @classmethod
+    def of(cls, data: dict[str, Any], **more: Any) -> Self:
+        if isinstance(data["slope"], bool) or not isinstance(data["slope"], int | float):
+            raise ValueError("'slope' must be a number")
+        own = {"means": _bytes(data["means"], 2), "counts": _bytes(data["counts"], 1), "slope": data["slope"]}
+        return super().of(data, **own, **more)
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +184,7 @@ def read_lesson(path: Path) -> Lesson | Meta:
             raise ValueError(f"is not of format {FORMAT}")
         if data.get("method") == "ecotta":
             return Meta.of(data)
-        return Lesson.of(data)
+        return Means.of(data) if data.get("method") == "mean" else Lesson.of(data)
     except (OSError, KeyError, ValueError, TypeError, OverflowError) as problem:
         what = f"'{problem.args[0]}' is missing" if isinstance(problem, KeyError) else str(problem)
         raise DataError(f"{path.name}: {what}; compile the model again with --learn") from None

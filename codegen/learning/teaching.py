@@ -14,7 +14,17 @@ from driftc.codegen.graph import Graph
 from driftc.codegen.inference import AT_ONCE, infer
 from driftc.codegen.learning.backward import fastest
 from driftc.codegen.learning.ecotta import place_of
-from driftc.codegen.learning.lesson import LARGEST_CLASSES, LARGEST_RATE, LARGEST_STORE, METHODS, Lesson, Meta
+from driftc.codegen.learning.lesson import (
+    LARGEST_CLASSES,
+    LARGEST_RATE,
+    LARGEST_STORE,
+    METHODS,
+    TRAINED,
+    Lesson,
+    Means,
+    Meta,
+)
+from driftc.codegen.learning.means import class_means, slope_of
 from driftc.codegen.learning.trainable import learnable
 from driftc.codegen.operators.convolution.fully_connected import FullyConnected
 from driftc.codegen.operators.learn.meta_running import CENTRE_FRACTION, FEWEST_BITS, MOST_BITS, SPREAD_FRACTION
@@ -58,6 +68,8 @@ class Teaching:
             raise UsageError(
                 "--learn ecotta learns from no labels: of its options it has --learn-rate and --adapt-running alone"
             )
+        if self.method == "mean" and (self.rate is not None or self.passes != PASSES):
+            raise UsageError("--learn mean takes each sample once into its class's mean: it has no rate and no passes")
         if self.running is not None and self.method != "ecotta":
             raise UsageError("--adapt-running belongs to --learn ecotta")
         if self.running is not None and not FEWEST_BITS <= self.running <= MOST_BITS:
@@ -81,7 +93,7 @@ class Teaching:
         if self.method == "ecotta":
             return self._meta(model, data, labels, divisor, progress), []
         layer = learnable(model)
-        if layer.litert:
+        if layer.litert and self.method in TRAINED:
             layer.refuse(f"--learn {self.method} rounds as TFLite Micro does; --match litert cannot be kept")
         if data is None:
             raise UsageError(
@@ -104,6 +116,8 @@ class Teaching:
             )
         features = features_of(model, layer, samples.quantized, progress)
         chosen = _references(given, known, self.keep)
+        if self.method == "mean":
+            return self._means(model, layer, classes, slots, features, given, chosen), _absent(layer, given, known)
         real = (features.astype(np.float64) - layer.inputs[0].zero_point) * layer.inputs[0].scale
         power = float((real**2).sum(axis=1).mean())
         rate = self.rate if self.rate is not None else STEP / max(power, 1e-12)
@@ -116,6 +130,20 @@ class Teaching:
             self.guard, SEED, features[chosen], given[chosen].astype(np.int8),
         )  # fmt: skip
         return lesson, _notes(layer, given, known)
+
+    def _means(
+        self, model: Graph, layer: FullyConnected, classes: int, slots: int, features: NDArray[np.int8],
+        given: NDArray[np.int64], chosen: NDArray[np.int64],
+    ) -> Means:  # fmt: skip
+        known = layer.channels
+        means = class_means(features, given, known)
+        counts = np.where(np.bincount(given, minlength=known) > 0, min(self.keep, 127), 0).astype(np.int8)
+        apart = chosen if self.guard else chosen[:0]  # references serve the check alone
+        return Means(
+            "mean", model.sha256, layer.name, known, classes, slots, self.keep, 1.0, 1, self.guard, SEED,
+            features[apart], given[apart].astype(np.int8), means=means, counts=counts,
+            slope=slope_of(features, given, means),
+        )  # fmt: skip
 
     def _meta(
         self, model: Graph, data: str | Path | None, labels: str | None, divisor: float, progress: Progress | None
@@ -158,6 +186,18 @@ def _labels(samples: Samples, known: int) -> NDArray[np.int64]:
     if given.size == 0 or int(given.min()) < 0 or int(given.max()) >= known:
         raise DataError(f"{samples.described}: labels must be classes of the model, 0 to {known - 1}")
     return given
+
+
+def _absent(layer: FullyConnected, given: NDArray[np.int64], known: int) -> list[str]:
+    """Of class means: which there are none of."""
+    absent = sorted(set(range(known)) - set(given.tolist()))
+    if not absent:
+        return []
+    listed = ", ".join(map(str, absent[:8]))
+    return [
+        f"learning, layer '{layer.label or layer.name}': no sample of class {listed}, which is decided for only once "
+        "it is learnt"
+    ]
 
 
 def _notes(layer: FullyConnected, given: NDArray[np.int64], known: int) -> list[str]:

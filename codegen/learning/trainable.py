@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from driftc.codegen.arithmetic import Multiplier
 from driftc.codegen.errors import ModelError
 from driftc.codegen.graph import Graph, State
-from driftc.codegen.learning.lesson import Lesson
+from driftc.codegen.learning.lesson import Lesson, Means
+from driftc.codegen.learning.means import initial_means, nearest
 from driftc.codegen.operators.attributes import Activation
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.conversion.dequantize import Dequantize
@@ -63,7 +64,8 @@ def trainable(graph: Graph, lesson: Lesson) -> Graph:
     """`graph` with its last dense layer on weights that lie in the state, and room for more classes.
 
     The states, in order: weights int8 [C, F], bias int32 [C], features int8 [1, F] (of the last inference), masters
-    int32 [C, F], bias masters int32 [C], store int8 [S, F], store labels int8 [S], counters int32 [4] (COUNTERS).
+    int32 [C, F], bias masters int32 [C], store int8 [S, F], store labels int8 [S], counters int32 [4] (COUNTERS). Of
+    class means the weights are these, and the bias how many samples they are of.
     """
     layer = learnable(graph)
     length, classes = layer.weights.shape[1], lesson.classes
@@ -74,16 +76,20 @@ def trainable(graph: Graph, lesson: Lesson) -> Graph:
         name = f"{layer.name}/{what}"
         return Tensor(name, shape, np.dtype(dtype), like.quantization if like else None, label=f"{label}/{what}")
 
-    weights, bias = initial(layer, classes)
+    weights, bias = initial_means(lesson) if isinstance(lesson, Means) else initial(layer, classes)
     w = tensor("weights", weights.shape, np.int8)
     b = tensor("bias", bias.shape, np.int32)
     features = tensor("features", (1, length), np.int8, x)
     given = replace(features, name=f"{layer.name}/features given", label=f"{label}/features")
     out = replace(layer.outputs[0], shape=(1, classes))
-    dense = TrainedDense(
-        name=layer.name, label=layer.label, index=layer.index, inputs=(given, w, b), outputs=(out,),
-        multiplier=scaled_rows(layer, classes), bounds=layer.range,
-    )  # fmt: skip
+    dense: Operator
+    if isinstance(lesson, Means):
+        dense = nearest(layer, lesson, (given, w, b), out)
+    else:
+        dense = TrainedDense(
+            name=layer.name, label=layer.label, index=layer.index, inputs=(given, w, b), outputs=(out,),
+            multiplier=scaled_rows(layer, classes), bounds=layer.range,
+        )  # fmt: skip
     dense.check()
     keep = Copy(name=f"{layer.name}_features", label=layer.label, inputs=(_row(x, length),), outputs=(given,))
     states: list[tuple[Tensor, Array]] = [

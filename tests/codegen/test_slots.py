@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from commands import ROOT, driftc, run_c
 from learning_models import learning
+from learnt import STRICT
 
 from driftc.simulator.toolchain import host_compiler
 
-STRICT = ("-O2", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wpedantic", "-Werror")
 SANITIZED = ("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 INCLUDED = f"-I{ROOT / 'firmware'}"
 

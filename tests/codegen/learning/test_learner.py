@@ -13,6 +13,7 @@ import pytest
 from commands import ROOT, driftc_json
 from commands import driftc as command
 from learning_models import classifier, learning, samples
+from learnt import accuracy, events
 from models import ModelBuilder
 from numpy.typing import NDArray
 from shared_data import shared_file
@@ -29,17 +30,6 @@ from driftc.codegen.operators.learn.master_sums import BIAS_FRACTION, FRACTION, 
 from driftc.codegen.sources import LESSON
 from driftc.simulator.engines import engine
 from driftc.simulator.learning import MANY, Event, Kind, Specification, run
-
-
-def events(count: int, classes: int, first: int) -> list[Event]:
-    given = samples(count, classes, first=first)
-    return [Event(Kind.ADD, int(y), (x.reshape(1, 8),)) for x, y in zip(given["x"], given["y"], strict=True)]
-
-
-def accuracy(specification: Specification, classes: int, first: int) -> float:
-    given = samples(40, classes, seed=77, first=first)
-    decided = [int(np.argmax(specification(Event(Kind.INFER, 0, (x.reshape(1, 8),))).outputs[0])) for x in given["x"]]
-    return float(np.mean(np.array(decided) == given["y"]))
 
 
 def test_new_classes_are_learnt_and_old_ones_held(tmp_path: Path) -> None:

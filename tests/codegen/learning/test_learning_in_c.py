@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from commands import driftc, run_c
 from learning_models import classifier, learning, samples
+from learnt import STRICT
 
 from driftc.simulator.toolchain import host_compiler
 
-STRICT = ("-O2", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wpedantic", "-Werror")
 SANITIZED = ("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
 PROGRAM = """

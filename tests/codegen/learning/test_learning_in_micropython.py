@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 from commands import driftc
 from exported import tools
 from learning_models import learning, samples
@@ -55,16 +57,17 @@ def expected(found: Compiled, taught: dict[str, np.ndarray]) -> str:
     out = specification(Event(Kind.INFER, 0, (taught["x"][:1],))).outputs[0].reshape(-1).tolist()
     assert specification(Event(Kind.STEP, MANY)).status < 0
     return (
-        "learn: no inference yet\nlearn: fewer than two new samples\n"
+        "learn: no inference yet\nlearn: too few new samples\n"
         "learn: no class of that number, nor room for it\n"
         "learn: an inference or learning is under way\nlearn: an inference or learning is under way\n"
         f"{steps} {tuple(report)}\n{out}\n{out}\n"
     )
 
 
-def test_native_module(tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [{"learn_passes": 3}, {"learn": "mean"}], ids=["classifier", "mean"])
+def test_native_module(tmp_path: Path, options: dict[str, Any]) -> None:
     tree = tools() / "micropython"
-    found = learning(tmp_path, learn_passes=3, core="cortex-m3")
+    found = learning(tmp_path, core="cortex-m3", **options)
     found.write(tmp_path / "net")
     driftc(
         "export", "net", "--to", "mpy", "-o", "package", "--micropython", tree, "--arch", "x64", "--arch", "armv7m",

@@ -10,26 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from learning_models import classifier, learning, samples
+from learnt import compared
 from models import keyword_model
 
 import driftc
 from driftc.codegen.compiled import Compiled
 from driftc.simulator.engines import engine
-from driftc.simulator.learning import Event, Kind, Specification, every_event, run, verify_learning
+from driftc.simulator.learning import Event, Kind, Specification, run
 
 CORES = ("cortex-m0plus", "cortex-m4", "cortex-m33", "cortex-m55", "rv32imc")
-
-
-def compared(found: Compiled, name: str, **options: Any) -> int:
-    """The events that were compared; fails at the first byte that differs."""
-    chosen = engine(name, **options)
-    program = found.program()
-    if absent := chosen.missing_for(program.target.core):
-        pytest.skip(f"engine {name}: {absent}")
-    events = every_event(found.lowered, found.samples(random=3))
-    count, difference = verify_learning(found.lowered, program, [chosen], events)
-    assert difference is None, str(difference)
-    return count
 
 
 @pytest.mark.parametrize("guard", [True, False])

@@ -14,9 +14,11 @@ from driftc.codegen.operators.learn.dense_transposed import DenseTransposed
 from driftc.codegen.operators.learn.dense_update import DenseUpdate
 from driftc.codegen.operators.learn.entropy import EntropyGradient
 from driftc.codegen.operators.learn.master_sums import MasterSums
+from driftc.codegen.operators.learn.mean_update import MeanUpdate
 from driftc.codegen.operators.learn.meta import MetaAffine, PoolFinish, PoolSums
 from driftc.codegen.operators.learn.meta_running import MetaNorm, MetaStatistics, PoolSquares
 from driftc.codegen.operators.learn.meta_update import MetaUpdate
+from driftc.codegen.operators.learn.nearest_mean import NearestMean
 from driftc.codegen.operators.learn.trained_dense import TrainedDense
 from driftc.codegen.tensor import Array
 
@@ -32,7 +34,7 @@ ADDED = 2.6  # instructions of a value of POOL_SUMS
 class UnorderedLoops(Loops[Kind]):
     """All is read before anything is written, as far as the planner may know."""
 
-    operators: ClassVar[Operators] = (MasterSums, PoolSquares)
+    operators: ClassVar[Operators] = (MasterSums, NearestMean, PoolSquares)
 
     def walk(self, op: Kind, backward: bool = False) -> Walk | None:
         return unordered([tensor.hwc for tensor in op.inputs], [tensor.hwc for tensor in op.outputs])
@@ -73,6 +75,22 @@ class PoolSumsLoops(UnorderedLoops[PoolSums]):
 
     def work(self, op: PoolSums, call: Call) -> float:
         return op.inputs[0].size * ADDED + results_of(call) * SIMPLE
+
+
+class MeanUpdateLoops(Loops[MeanUpdate]):
+    """Once the class is decided row by row, of each the count first; x and the label are read for the last row."""
+
+    operators = (MeanUpdate,)
+
+    def walk(self, op: MeanUpdate, backward: bool = False) -> Walk | None:
+        masters, counts, x, label = op.inputs
+        steps = as_rows(row_major(masters.shape))
+        rows = (np.arange(counts.size, dtype=np.int64) * op.length).reshape(counts.hwc)
+        last = masters.size - 1
+        return Walk(
+            (steps, rows, np.full(x.hwc, last, np.int64), np.full(label.hwc, last, np.int64)),
+            (np.zeros(op.outputs[0].hwc, np.int64), steps, rows),
+        )
 
 
 class DenseUpdateLoops(Loops[DenseUpdate]):
