@@ -9,10 +9,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from driftc.boards.board import Board
 from driftc.boards.timing import Timing, timing_of
 from driftc.codegen.errors import UsageError
 
 FOLDER = Path(__file__).parent / "cores"
+TABLE_BYTES = 1024  # kept for the vector table
+STACK_BYTES = 16384  # as in firmware/ports/*.ld; less where RAM is short
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class Core:
     port: str  # firmware/ports/port_PORT.c and PORT.ld
     features: frozenset[str]  # what kernels may need (dsp, mve) or prefer (low-and-high-registers)
     timing: Timing | None  # None: too little is known of it
+    parts: tuple[int, ...]  # PartNo in CPUID of the Arm cores that run its code and go by its name
     flags: dict[str, tuple[str, ...]]  # compiler kind (gcc, clang, zig) -> what selects the core
     vectors: Region | None  # where the vector table must be, when that is not the start of `code`
     code: Region
@@ -81,6 +85,7 @@ def load_core(name: str) -> Core:
         port=facts["port"],
         features=frozenset(facts.get("features", ())),
         timing=timing_of(facts["cycles"]) if "cycles" in facts else None,
+        parts=tuple(facts.get("parts", ())),
         flags={kind: tuple(facts[kind]) for kind in ("gcc", "clang", "zig")},
         vectors=_region(memory["vectors"]) if "vectors" in memory else None,
         code=_region(memory["code"]),
@@ -100,11 +105,31 @@ def _region(fact: dict[str, Any]) -> Region:
 
 
 def memory_script(core: Core) -> str:
-    """`memory.ld`, which the port's linker script includes: this core's MEMORY block."""
-    table = core.vectors or Region(core.code.base, 1024)
-    code = core.code if core.vectors else Region(core.code.base + 1024, core.code.bytes - 1024)
+    """`memory.ld`, which the port's linker script includes: the memories of the core's emulated machine."""
+    table = core.vectors or Region(core.code.base, TABLE_BYTES)
+    code = core.code if core.vectors else _behind(core.code, TABLE_BYTES)
     regions = {"vectors (rx)": table, "code (rx)": code, "ram (rwx)": core.ram}
     if core.port == "riscv":  # has no table; execution starts at the first byte of `code`
         regions = {"code (rx)": core.code, "ram (rwx)": core.ram}
+    return _script(core.name, regions)
+
+
+def board_script(board: Board, core: Core) -> str:
+    """As `memory_script`, of a board's own memories: the start of its flash, and its largest RAM."""
+    flash = Region(board.flash.base, board.flash.bytes)
+    ram = Region(board.largest.base, board.largest.bytes)
+    regions = {"code (rx)": flash, "ram (rwx)": ram}
+    if core.port == "cortex_m":
+        regions = {"vectors (rx)": Region(flash.base, TABLE_BYTES), "code (rx)": _behind(flash, TABLE_BYTES)}
+        regions["ram (rwx)"] = ram
+    stack = min(STACK_BYTES, board.largest.bytes // 8 & ~7)
+    return _script(board.name, regions) + f"port_stack_bytes = {stack};\n"
+
+
+def _behind(region: Region, count: int) -> Region:
+    return Region(region.base + count, region.bytes - count)
+
+
+def _script(name: str, regions: dict[str, Region]) -> str:
     lines = [f"  {name} : ORIGIN = {r.base:#010x}, LENGTH = {r.bytes:#x}" for name, r in regions.items()]
-    return f"/* {core.name}; made by driftc. */\nMEMORY\n{{\n" + "\n".join(lines) + "\n}\n"
+    return f"/* {name}; made by driftc. */\nMEMORY\n{{\n" + "\n".join(lines) + "\n}\n"

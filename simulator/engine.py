@@ -42,6 +42,7 @@ class Target:
     core: str = "cortex-m4"  # a file name in boards/cores/ without its suffix
     cc: str | None = None  # gcc, clang, zig or a path; None takes the first that is present
     optimize: str = "2"  # 2, 3 or s
+    board: str | None = None  # whose memories the program has where it runs on the chip itself
 
 
 @dataclass(frozen=True)

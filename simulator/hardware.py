@@ -11,6 +11,7 @@ from driftc.simulator.engine import Engine
 
 # Scheme -> module and function that makes the engine of an address, imported when asked for.
 SCHEMES = {
+    "gdb": ("driftc.simulator.gdb.engine", "GdbEngine"),
     "serial": ("driftc.simulator.serial_engine", "serial_engine"),
 }
 

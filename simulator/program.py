@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from driftc.boards.cores import Core, Uart, load_core, memory_script
+from driftc.boards import Board
+from driftc.boards.cores import Core, Uart, board_script, load_core, memory_script
 from driftc.codegen.errors import ToolError, UsageError
 from driftc.simulator.cache import cached, digest
 from driftc.simulator.engine import Program
@@ -75,8 +76,10 @@ def build_host(program: Program, *, trace: bool, sanitize: bool = False) -> Path
     return cached(key, name, link, executable=True)
 
 
-def build_firmware(program: Program, *, trace: bool, defines: Sequence[str] = (), line: Uart | None = None) -> Firmware:
-    """The ELF for the program's core: the same file for every emulator.
+def build_firmware(
+    program: Program, *, trace: bool, defines: Sequence[str] = (), line: Uart | None = None, board: Board | None = None
+) -> Firmware:
+    """The ELF for the program's core: the same file for every emulator; with `board`, in that board's memories.
 
     With `trace` it shows every layer, else it measures. Over the serial `line` it does both, as it is asked.
     """
@@ -87,21 +90,22 @@ def build_firmware(program: Program, *, trace: bool, defines: Sequence[str] = ()
     include = ("-isystem", "simulator/freestanding")
     if core.qemu is None:
         raise ToolError(f"{core.id}: there is no emulator for it, nor a linker script: nothing can be measured")
+    memories = memory_script(core) if board is None else board_script(board, core)
     ports = [Path("simulator/main.c"), Path(f"simulator/port_{core.port}.c"), Path("simulator/memory.c")]
     if line is not None:
         ports.append(Path(f"simulator/uart_{line.driver}.c"))
         defines = [*defines, "PORT_SERIAL", f"UART_BASE={line.base:#x}u"]
-    measuring = () if trace else ("-DPORT_MEASURES", *(f"-D{define}" for define in defines))
+    measuring = (*(() if trace else ("-DPORT_MEASURES",)), *(f"-D{define}" for define in defines))
     flags = [*base, *hook, *include, STACK_SIZES[compiler.kind]]
     with ThreadPoolExecutor(2) as pool:
         model = pool.submit(_compile, compiler, program.folder, model_sources(program), flags)
         port = pool.submit(_compile, compiler, program.folder, ports, [*flags, *measuring])
         model_objects, port_objects = tuple(model.result()), tuple(port.result())
-    elf = _link(program, core, compiler, [*model_objects, *port_objects])
+    elf = _link(program, core, compiler, [*model_objects, *port_objects], memories)
     return Firmware(elf, model_objects, port_objects, compiler, base, core)
 
 
-def _link(program: Program, core: Core, compiler: Compiler, objects: list[Path]) -> Path:
+def _link(program: Program, core: Core, compiler: Compiler, objects: list[Path], memories: str) -> Path:
     linker = compiler.linker or compiler
     script = (program.folder / "simulator" / f"{core.port}.ld").read_text()
     # The start-up files of a C library are not wanted. gcc needs its own library named then, zig adds its own.
@@ -109,10 +113,10 @@ def _link(program: Program, core: Core, compiler: Compiler, objects: list[Path])
     # NAME_invoke and NAME_step stay, whichever of them the harness calls: the stack bound is for both.
     kept = (f"-Wl,-u,{entry}" for entry in program.entries)
     flags = [*core.flags[linker.kind], "-Wl,--build-id=none", "-Wl,--gc-sections", "-Wl,--entry=port_reset", *kept]
-    key = digest(["elf", _identity(linker), script, memory_script(core), *map(str, objects), *flags])
+    key = digest(["elf", _identity(linker), script, memories, *map(str, objects), *flags])
 
     def link(folder: Path) -> None:
-        (folder / "memory.ld").write_text(memory_script(core))
+        (folder / "memory.ld").write_text(memories)
         (folder / "port.ld").write_text(script)
         last = libraries[linker.kind]
         linker.run([*flags, "-T", "port.ld", *map(str, objects), *last, "-o", str(folder / "model.elf")], folder)

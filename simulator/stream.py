@@ -71,6 +71,25 @@ def encode_sample(program: Program, sample: Sequence[Array], begin: int = GO_ON,
     return b"".join(parts)
 
 
+class Feed:
+    """A batch as the harness reads it: encoded piece by piece, when it is asked for."""
+
+    def __init__(self, program: Program, batch: Batch) -> None:
+        self._program = program
+        self._resets = batch.resets
+        self._samples = iter(enumerate(batch.samples))
+        self._encoded = bytearray(struct.pack("<i", len(batch.samples)))
+
+    def take(self, size: int) -> bytes:
+        """The next `size` bytes; fewer at the end."""
+        while len(self._encoded) < size and (sample := next(self._samples, None)) is not None:
+            begin = RESET if sample[0] in self._resets else GO_ON
+            self._encoded += encode_sample(self._program, sample[1], begin)
+        part = bytes(self._encoded[:size])
+        del self._encoded[:size]
+        return part
+
+
 @dataclass
 class Run:
     """A sample as the harness reports it; `ticks` are the port's own, one per step."""

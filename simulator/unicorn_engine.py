@@ -15,7 +15,7 @@ from driftc.simulator.elf import Elf
 from driftc.simulator.engine import FIRST, Array, Engine, Program, Sample, Starts
 from driftc.simulator.instructions import Profile, profile
 from driftc.simulator.program import build_firmware
-from driftc.simulator.stream import GO_ON, RESET, Batch, Decoder, Run, encode_sample, ended
+from driftc.simulator.stream import Batch, Decoder, Feed, Run, ended
 
 if TYPE_CHECKING:
     from driftc.simulator.block_counts import Step
@@ -110,9 +110,7 @@ class _Machine:
         self.elf = elf
         self._program = program
         self._arm = arm
-        self._input = bytearray(struct.pack("<i", len(batch.samples)))
-        self._samples = iter(enumerate(batch.samples))
-        self._resets = batch.resets
+        self._feed = Feed(program, batch)
         self._decoder = Decoder(program, trace=trace)
         self._done: list[Run] = []
         self._status: int | None = None
@@ -172,11 +170,7 @@ class _Machine:
             return 2 if words[1] & 4 else 1
         if operation == READ:
             _, address, size = words
-            while len(self._input) < size and (sample := next(self._samples, None)) is not None:
-                begin = RESET if sample[0] in self._resets else GO_ON
-                self._input += encode_sample(self._program, sample[1], begin)
-            part = bytes(self._input[:size])
-            del self._input[:size]
+            part = self._feed.take(size)
             self._uc.mem_write(address, part)
             return size - len(part)
         if operation == WRITE:

@@ -236,7 +236,9 @@ def learning_options(command: Command) -> Command:
 
 def hardware_option(command: Command) -> Command:
     return click.option(
-        "--on", metavar="ADDRESS", help="On a board that runs FOLDER: serial:///dev/ttyACM0?baud=115200&timeout=30."
+        "--on",
+        metavar="ADDRESS",
+        help="On a board: gdb://HOST:PORT, or one that runs FOLDER, serial:///dev/ttyACM0?baud=115200&timeout=30.",
     )(command)
 
 

@@ -1,8 +1,12 @@
-/* port_cortex_m.c: any Arm Cortex-M, from reset to semihosting, or to a serial line where PORT_SERIAL is defined. Time is
- * SysTick, 24 bits wide; an interrupt counts its wraps. */
+/* port_cortex_m.c: any Arm Cortex-M, from reset to semihosting, or to a serial line or a debugger where PORT_SERIAL or
+ * PORT_DEBUGGER is defined. Time is SysTick, 24 bits wide; an interrupt counts its wraps. With PORT_CYCLES it is the cycle
+ * counter of the DWT, which a chip has and emulators have not; Armv6-M keeps SysTick.
+ */
 #include "bare_metal.h"
-#ifdef PORT_SERIAL
+#if defined(PORT_SERIAL)
 #include "serial.h"
+#elif defined(PORT_DEBUGGER)
+#include "debugger.h"
 #else
 #include "semihosting.h"
 #endif
@@ -12,7 +16,7 @@ int main(void);
 #define STRINGIFY(x) STRINGIFY_(x)
 #define STRINGIFY_(x) #x
 
-#ifndef PORT_SERIAL
+#if !defined(PORT_SERIAL) && !defined(PORT_DEBUGGER)
 
 static intptr_t semihosting_call(intptr_t operation, const void *arguments)
 {
@@ -45,7 +49,7 @@ _Noreturn void port_reset(void)
     port_exit(main());
 }
 
-#ifdef PORT_SERIAL
+#if defined(PORT_SERIAL)
 
 static _Noreturn void serial_restart(void)
 {
@@ -67,6 +71,10 @@ __attribute__((naked)) static void fault(void)
             ".ltorg");
 }
 
+#elif defined(PORT_DEBUGGER)
+
+#define fault port_debugger_fault
+
 #else
 
 static _Noreturn void fault(void)
@@ -77,6 +85,42 @@ static _Noreturn void fault(void)
 #endif
 
 #ifdef PORT_MEASURES
+
+#if defined(PORT_CYCLES) && !defined(__ARM_ARCH_6M__)
+
+/* Arm DDI 0403E (Armv7-M Architecture Reference Manual), C1.6.5 DEMCR, C1.8 DWT; Armv8-M has the same. */
+#define DEMCR REGISTER(0xE000EDFCu)
+#define DEMCR_TRACE (1u << 24)
+#define DWT_CTRL REGISTER(0xE0001000u)
+#define DWT_COUNTS 1u
+#define DWT_CYCCNT REGISTER(0xE0001004u)
+#define systick fault
+
+static uint32_t started, stopped;
+
+void port_timer_reset(void)
+{
+    DEMCR |= DEMCR_TRACE;
+    DWT_CTRL |= DWT_COUNTS;
+}
+
+void port_timer_start(void)
+{
+    started = DWT_CYCCNT;
+}
+
+void port_timer_stop(void)
+{
+    stopped = DWT_CYCCNT;
+}
+
+/* 32 bits: a step may take as long as they last, 17 s at 250 MHz. */
+uint64_t port_timer_ticks(void)
+{
+    return stopped - started;
+}
+
+#else
 
 #ifndef PORT_SYSTICK_PERIOD
 #define PORT_SYSTICK_PERIOD 0x1000000u /* ticks from wrap to wrap: all 24 bits */
@@ -116,6 +160,8 @@ uint64_t port_timer_ticks(void)
         left = PORT_SYSTICK_PERIOD;
     return ((uint64_t)wraps + 1) * PORT_SYSTICK_PERIOD - left;
 }
+
+#endif
 
 int port_idle(void *model)
 {

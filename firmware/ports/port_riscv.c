@@ -1,8 +1,10 @@
-/* port_riscv.c: any 32-bit RISC-V in machine mode, from reset to semihosting, or to a serial line where PORT_SERIAL is
- * defined. Time is the number of instructions retired. */
+/* port_riscv.c: any 32-bit RISC-V in machine mode, from reset to semihosting, or to a serial line or a debugger where
+ * PORT_SERIAL or PORT_DEBUGGER is defined. Time is the number of instructions retired; with PORT_CYCLES that of cycles. */
 #include "bare_metal.h"
-#ifdef PORT_SERIAL
+#if defined(PORT_SERIAL)
 #include "serial.h"
+#elif defined(PORT_DEBUGGER)
+#include "debugger.h"
 #else
 #include "semihosting.h"
 #endif
@@ -14,7 +16,7 @@ void port_trap(void);
 #define STRINGIFY(x) STRINGIFY_(x)
 #define STRINGIFY_(x) #x
 
-#ifdef PORT_SERIAL
+#if defined(PORT_SERIAL)
 
 _Noreturn void port_reset(void);
 
@@ -23,7 +25,7 @@ static _Noreturn void serial_restart(void)
     port_reset();
 }
 
-#else
+#elif !defined(PORT_DEBUGGER)
 
 /* The three instructions mark the trap as semihosting; uncompressed, and in one page (RISC-V Semihosting, 1.0). */
 static intptr_t semihosting_call(intptr_t operation, const void *arguments)
@@ -79,26 +81,39 @@ __attribute__((aligned(4), naked)) void port_trap(void)
 
 __attribute__((aligned(4))) void port_trap(void)
 {
+#ifdef PORT_DEBUGGER
+    port_debugger_fault();
+#else
     semihosting_fault();
+#endif
 }
 
 #endif
 
 #ifdef PORT_MEASURES
 
-#define READ_CSR(name, value) __asm__ volatile("csrr %0, " #name : "=r"(value)::"memory")
+#define READ_CSR(name, value) READ_CSR_(name, value)
+#define READ_CSR_(name, value) __asm__ volatile("csrr %0, " #name : "=r"(value)::"memory")
+
+#ifdef PORT_CYCLES
+#define COUNTER mcycle
+#else
+#define COUNTER minstret
+#endif
+#define HIGH_HALF(counter) HIGH_HALF_(counter)
+#define HIGH_HALF_(counter) counter##h
 
 static uint64_t started, stopped;
 
 /* The halves are read one after the other: again, if the low one wrapped meanwhile. */
-static inline uint64_t instructions_retired(void)
+static inline uint64_t count(void)
 {
     uint32_t high, low, high_after;
 
     do {
-        READ_CSR(minstreth, high);
-        READ_CSR(minstret, low);
-        READ_CSR(minstreth, high_after);
+        READ_CSR(HIGH_HALF(COUNTER), high);
+        READ_CSR(COUNTER, low);
+        READ_CSR(HIGH_HALF(COUNTER), high_after);
     } while (high != high_after);
     return (uint64_t)high << 32 | low;
 }
@@ -110,12 +125,12 @@ void port_timer_reset(void)
 
 void port_timer_start(void)
 {
-    started = instructions_retired();
+    started = count();
 }
 
 void port_timer_stop(void)
 {
-    stopped = instructions_retired();
+    stopped = count();
 }
 
 uint64_t port_timer_ticks(void)

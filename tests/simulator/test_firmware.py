@@ -23,6 +23,7 @@ EMULATED = [name for name in core_names() if load_core(name).qemu is not None]  
 FLAVOURS = {
     "measure": ["-DPORT_MEASURES"],
     "trace": ["-DMODEL_HOOK", "-DTOY_HOOK"],
+    "debugger": ["-DPORT_DEBUGGER", "-DPORT_CYCLES", "-DPORT_MEASURES"],
     "serial": ["-DPORT_SERIAL", "-DPORT_MEASURES", "-DMODEL_HOOK", "-DTOY_HOOK", "-DUART_BASE=0x40004000u"],
 }
 UARTS = sorted(path.name for path in port_files().glob("uart_*.c"))
