@@ -48,7 +48,9 @@ class Chip:
         known = [load_core(name) for name in core_names()]
         found = next((other for other in known if part in other.parts), None)
         if found is not None and LADDER.index(core.architecture) > LADDER.index(found.architecture):
-            raise ToolError(f"{self._client.name}: the chip has a {found.id}, the program is for {core.id}: {_ELSEWHERE}")
+            raise ToolError(
+                f"{self._client.name}: the chip has a {found.id}, the program is for {core.id}: {_ELSEWHERE}"
+            )
 
     def reset(self) -> None:
         """Reset the chip, and keep it at the first instruction that it runs."""
@@ -100,7 +102,9 @@ class Chip:
         if answer != b"OK":
             step = packet.partition(b":")[0].decode()
             said = answer.decode("latin-1") or "not supported"
-            raise ToolError(f"{self._client.name}: flash could not be written: {step} gave {said} {self._client.console}")
+            raise ToolError(
+                f"{self._client.name}: flash could not be written: {step} gave {said} {self._client.console}"
+            )
 
 
 _ELSEWHERE = "compile the model for the board that is connected (--board), or for its core (--core)"

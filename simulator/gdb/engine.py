@@ -120,7 +120,9 @@ class _Session:
             operation, data, size, back = self._stop()
             runs: list[Run] = []
             if operation == OPEN and opened:
-                raise self._failed(f"the board was reset within sample {done}; is its power, or a watchdog, the reason?")
+                raise self._failed(
+                    f"the board was reset within sample {done}; is its power, or a watchdog, the reason?"
+                )
             if operation == EXIT:
                 break
             if operation not in (OPEN, READ, WRITE) or size > LARGEST or not (opened or operation == OPEN):

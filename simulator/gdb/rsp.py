@@ -31,7 +31,9 @@ class RspClient:
             self._socket = socket.create_connection((host, port), ANSWER_SECONDS)
         except OSError as error:
             reason = error.strerror or error
-            raise ToolError(f"{self.name}: no GDB server answers there ({reason}); start one, or name its port") from error
+            raise ToolError(
+                f"{self.name}: no GDB server answers there ({reason}); start one, or name its port"
+            ) from error
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             self._greet()
@@ -103,7 +105,9 @@ class RspClient:
             if not whole:
                 damaged += 1
                 if not self._acknowledges or damaged > RETRIES:
-                    raise ToolError(f"{self.name}: a packet with a wrong checksum ({_shown(body)}); is it a GDB server?")
+                    raise ToolError(
+                        f"{self.name}: a packet with a wrong checksum ({_shown(body)}); is it a GDB server?"
+                    )
                 self._write(b"-")
                 continue
             if self._acknowledges:
@@ -138,7 +142,9 @@ class RspClient:
             self._socket.settimeout(left)
             data = self._socket.recv(1 << 16)
         except TimeoutError:
-            raise NoAnswer(f"{self.name}: waited {seconds:g} s for {waiting_for}; is another debugger connected?") from None
+            raise NoAnswer(
+                f"{self.name}: waited {seconds:g} s for {waiting_for}; is another debugger connected?"
+            ) from None
         except OSError as error:
             raise self._closed() from error
         if not data:

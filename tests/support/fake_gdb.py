@@ -1,4 +1,4 @@
-"""A GDB server with the habits of real ones, each to be switched on: a chip of plain memory that runs a Python program."""
+"""A GDB server with the habits of real ones, each to be switched on: plain memory, and a program in Python."""
 
 from __future__ import annotations
 

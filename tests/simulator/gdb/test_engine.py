@@ -71,7 +71,10 @@ def test_entry(tmp_path: Path, core: str) -> None:
 
 def test_another_core(tmp_path: Path) -> None:
     program = toy(tmp_path, "cortex-m4")
-    with qemu_stub("cortex-m3") as port, pytest.raises(ToolError, match="has a cortex-m3, the program is for cortex-m4"):
+    with (
+        qemu_stub("cortex-m3") as port,
+        pytest.raises(ToolError, match="has a cortex-m3, the program is for cortex-m4"),
+    ):
         check(engine(port), program, trace=True)
     with qemu_stub("rv32imc") as port, pytest.raises(ToolError, match="the chip is riscv, the program for cortex-m4"):
         check(engine(port), program, trace=True)
@@ -149,7 +152,7 @@ def harness(server: FakeServer) -> Iterator[Stop | bytes]:
     ids=["console", "openocd", "small", "st-util"],
 )
 def test_board(tmp_path: Path, habits: Habits) -> None:
-    """Traps a, c, d and h, f together; and b: it never goes on at the breakpoint, where nothing would be stepped over."""
+    """Traps a, c, d, f and h together; and b: it never goes on at the breakpoint, where it would stop again."""
     with FakeServer(habits, harness) as server:
         check(engine(server.port), toy(tmp_path), trace=False)
         assert server.stops_again == 0
@@ -182,7 +185,7 @@ def nonsense(server: FakeServer) -> Iterator[Stop | bytes]:
 
 def garbage(server: FakeServer) -> Iterator[Stop | bytes]:
     yield (OPEN, 0, 0)
-    yield from write(server, b"\x55" * 64)
+    yield from write(server, b"\xaa" * 64)
 
 
 def too_few(server: FakeServer) -> Iterator[Stop | bytes]:

@@ -76,7 +76,10 @@ def test_x_only_where_the_server_has_it() -> None:
 
 def test_what_was_acknowledged_is_read_back() -> None:
     """Trap i: OpenOCD says OK before it has written."""
-    with connected(Habits(has_x=True, forgets_x=True)) as (_, client), pytest.raises(ToolError, match="do not read back"):
+    with (
+        connected(Habits(has_x=True, forgets_x=True)) as (_, client),
+        pytest.raises(ToolError, match="do not read back"),
+    ):
         client.write(0, b"abc")
 
 
@@ -124,7 +127,9 @@ def test_another_debugger_holds_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RspClient.ask, "__defaults__", (0.3,))
     with socket.create_server(("127.0.0.1", 0)) as busy:
         started = time.monotonic()
-        with pytest.raises(ToolError, match=r"waited 0.3 s for the answer to 'qSupported.*is another debugger connected"):
+        with pytest.raises(
+            ToolError, match=r"waited 0.3 s for the answer to 'qSupported.*is another debugger connected"
+        ):
             RspClient("127.0.0.1", busy.getsockname()[1])
         assert time.monotonic() - started < 2
 
