@@ -132,15 +132,19 @@ class Compiled:
     def target(self) -> Target:
         from driftc.simulator.engine import Target
 
-        return Target(self.core, self.options.cc, self.options.optimize)
+        board = self._board
+        return Target(self.core, self.options.cc, self.options.optimize, board.key if board else None)
+
+    @property
+    def _board(self) -> Board | None:
+        """The board, where the C is made for its core."""
+        board = board_named(self.options.board)
+        return board if board is not None and board.core == self.core else None
 
     @property
     def _access(self) -> Access | None:
         """How the board's flash is read, where the C is made for the board's core."""
-        from driftc.boards import load
-
-        board = load(self.options.board) if self.options.board else None
-        return board.access if board is not None and board.core == self.core else None
+        return self._board.access if self._board else None
 
     @cached_property
     def sources(self) -> dict[str, str | bytes]:
@@ -266,13 +270,15 @@ class Compiled:
         sanitize: bool = False,
         learn: bool = False,
         on: str | None = None,
+        outputs: bool = False,
         progress: Callable[[int, int], None] | None = None,
     ) -> Verification:
         """Compare every tensor on every engine (default: all that are present) with the NumPy specification.
 
         Samples as in `samples`. `save_tensors` keeps each compared tensor in an .npz; `sanitize` runs the host engine
         under ASan and UBSan; `learn` also compares learning, and what it leaves in the state, step by step;
-        `on` is the address of a board (docs/hardware.md) that takes part in place of what is present.
+        `on` is the address of a board (docs/hardware.md) that takes part in place of what is present; with `outputs` it
+        shows its outputs and states alone, not every tensor.
         `progress(done, total)` is called after each sample.
         """
         from driftc.simulator.session import verify_subject
@@ -280,7 +286,7 @@ class Compiled:
         samples = self.samples(
             data, random=random, labels=labels, input_divisor=input_divisor, sample=sample, restart=restart
         )
-        found = verify_subject(self._subject(), samples, engines, save_tensors, sanitize, learn, progress, on)
+        found = verify_subject(self._subject(), samples, engines, save_tensors, sanitize, learn, progress, on, outputs)
         if self._folder is not None and sample is None:
             difference = None if found.first_difference is None else str(found.first_difference)
             kept = {**found.as_json(), "core": self.core, "difference": difference}

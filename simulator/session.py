@@ -105,11 +105,15 @@ def verify_subject(
     learn: bool,
     progress: Progress | None,
     on: str | None = None,
+    outputs: bool = False,
 ) -> Verification:
     """Compare everything that `names` lists (None: all that are present); with `learn` learning too, event by event.
 
-    `on`: the address of hardware, which then takes part beside what is named and nothing else.
+    `on`: the address of hardware, which then takes part beside what is named and nothing else; with `outputs` of its
+    tensors the outputs and states alone.
     """
+    if outputs and on is None:
+        raise UsageError("--outputs belongs to --on: on this machine every tensor is compared")
     if learn:
         require_learning(subject)
         if on is not None:
@@ -150,6 +154,7 @@ def verify_subject(
         edited=subject.edited(),
         keep=keeper,
         float_io=_float_io(subject, program, engines),
+        outputs=outputs,
     )
     found.notes = notes + found.notes
     if keeper is not None and save is not None:
@@ -225,13 +230,26 @@ def simulate_subject(
     if on is not None:
         if name is not None:
             raise UsageError(f"simulate runs one engine: either --on {on} or --engine {name}")
-        return simulate(program, present(hardware(on), program), samples, _counter(progress, len(samples)), class_names)
+        board = present(hardware(on), program)
+        found = simulate(program, board, samples, _counter(progress, len(samples)), class_names)
+        if found.instructions is None and (counter := _counting_engine(program.target.core)) is not None:
+            found.instructions = _counted(program, counter, samples, found.sample)
+        return found
     candidates = [_any_engine(subject, n) for n in ([name] if name else ["unicorn", "qemu", "host"])]
     chosen = next((c for c in candidates if c.missing_for(program.target.core) is None), None)
     if chosen is None:
         reasons = (f"engine {c.name}: {c.missing_for(program.target.core)}" for c in candidates)
         raise ToolError("; ".join(reasons))
     return simulate(program, chosen, samples, _counter(progress, len(samples)), class_names)
+
+
+def _counted(program: Program, counter: Engine, samples: Samples, number: int) -> tuple[int, ...] | None:
+    """Instructions of one sample, after those before it where the model keeps a state."""
+    before = number if program.state_bytes else 0
+    part = samples.quantized[number - before : number + 1]
+    starts = {start - number + before for start in samples.starts} if before else (0,)
+    *_, last = counter.run(program, part, trace=False, starts=starts)
+    return last.instructions
 
 
 def _any_engine(subject: Subject, name: str) -> Engine:

@@ -36,6 +36,7 @@ class Simulation:
     per_class: tuple[ClassScore, ...] = ()  # where the classes have names
     instructions: tuple[int, ...] | None = None  # by step, of the sample with the median total
     cycles: tuple[int, ...] | None = None  # of a chip's own clock, likewise
+    sample: int = 0  # whose cycles these are
     steps: tuple[str, ...] = ()
     stack_peak_bytes: int | None = None  # the worst of all samples
 
@@ -76,6 +77,7 @@ def simulate(
             found.stack_peak_bytes = max(sample.stack_peak, found.stack_peak_bytes or 0)
         progress()
     found.instructions, found.cycles = _median(counted), _median(timed)
+    found.sample = timed.index(found.cycles) if found.cycles is not None else 0
     found.accuracy = accuracy(found.outputs, samples.labels)
     if found.accuracy is not None:
         found.per_class = _per_class(_decisions(found.outputs), np.asarray(samples.labels), names)

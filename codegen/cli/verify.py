@@ -27,6 +27,7 @@ from driftc.codegen.cli.progress import progress_bar
 @click.option("--learn", is_flag=True, help="Also compare learning on the device, after each of its steps.")
 @click.option("--save-tensors", type=click.Path(path_type=Path), metavar="FILE.npz", help="Keep each compared tensor.")
 @hardware_option
+@click.option("--outputs", is_flag=True, help="With --on: the board shows its outputs and states alone.")
 @target_options
 @json_option
 def verify(
@@ -42,6 +43,7 @@ def verify(
     sample: int | None,
     restart: str | None,
     on: str | None,
+    outputs: bool,
     core: str | None,
     cc: str | None,
     optimize: str | None,
@@ -66,6 +68,7 @@ def verify(
             sanitize=sanitize,
             learn=learn,
             on=on,
+            outputs=outputs,
             progress=progress,
         )
     if as_json:
