@@ -47,6 +47,7 @@ class Keywords(TypedDict, total=False):
     feed: str | None
     keep_constant: bool
     class_names: str | Path | Sequence[str] | None
+    updatable: str | None
     adapt: str | None
     adapt_layers: str
     adapt_budget: float | None
@@ -100,6 +101,9 @@ def compile(
     "int32" (None: that of `adapt_constants`, else "int8"). `adapt_rank`, 1 to 16, gives "calibrated" a term of that
     rank, by which what all channels of a layer say together moves each of them (None: without). `adapt_clean` weighs
     what it loses where nothing is shifted against what it gains where something is (None: its own).
+
+    `updatable` makes the gains and offsets of layers ("all", or names with commas between) parameters that a server's
+    signed packets change (NAME_update.h).
 
     `learn` names a method ("classifier"): the last dense layer then learns on the device, from samples labelled there
     and from `learn_keep` references of each class out of the labelled samples in `calibrate`. `learn_classes` makes

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import driftc
 from driftc.codegen.adaptation.constants import Adaptation
+from driftc.codegen.elastic.coding import Codes
 from driftc.codegen.emit.ports import interface
 from driftc.codegen.emit.program import step_names
 from driftc.codegen.errors import DataError, ToolError, UsageError
@@ -271,6 +272,7 @@ class Compiled:
         learn: bool = False,
         on: str | None = None,
         outputs: bool = False,
+        update: str | Path | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Verification:
         """Compare every tensor on every engine (default: all that are present) with the NumPy specification.
@@ -279,6 +281,7 @@ class Compiled:
         under ASan and UBSan; `learn` also compares learning, and what it leaves in the state, step by step;
         `on` is the address of a board (docs/hardware.md) that takes part in place of what is present; with `outputs` it
         shows its outputs and states alone, not every tensor.
+        `update` is a packet: everything is compared with its parameters, whoever signed it.
         `progress(done, total)` is called after each sample.
         """
         from driftc.simulator.session import verify_subject
@@ -286,12 +289,28 @@ class Compiled:
         samples = self.samples(
             data, random=random, labels=labels, input_divisor=input_divisor, sample=sample, restart=restart
         )
-        found = verify_subject(self._subject(), samples, engines, save_tensors, sanitize, learn, progress, on, outputs)
-        if self._folder is not None and sample is None:
+        codes = None if update is None else self.update(update)
+        found = verify_subject(
+            self._subject(), samples, engines, save_tensors, sanitize, learn, progress, on, outputs, codes
+        )
+        if self._folder is not None and sample is None and update is None:
             difference = None if found.first_difference is None else str(found.first_difference)
             kept = {**found.as_json(), "core": self.core, "difference": difference}
             stored.keep_verification(self._folder, kept)
         return found
+
+    def update(self, path: str | Path) -> Sequence[Codes]:
+        """What the packet in the file `path` changes, whoever signed it.
+
+        Raises UsageError where the model takes no updates, DataError where this is no packet of it.
+        """
+        from driftc.simulator.updated import read_update
+
+        try:
+            packet = Path(path).read_bytes()
+        except OSError as problem:
+            raise DataError(f"{path}: cannot be read: {problem.strerror}") from None
+        return read_update(self.lowered, packet, str(path))
 
     def simulate(
         self,

@@ -10,6 +10,7 @@ import numpy as np
 
 from driftc.codegen.adaptation.adapt import adapt
 from driftc.codegen.adaptation.constants import Adaptation
+from driftc.codegen.elastic.parameters import Parameters, updatable
 from driftc.codegen.errors import ModelError, UsageError
 from driftc.codegen.frontends import refuse_other_files
 from driftc.codegen.graph import Graph
@@ -29,7 +30,7 @@ STACK = 512  # bytes of a board's RAM that are kept for the stack before it is k
 SUFFIXES = (".tflite",)
 CORE = "cortex-m4"  # where neither a core nor a board is named
 FLOAT_STAGES = ("import", "fold", "activate", "quantize")  # of a float model, before it is lowered
-STAGES = ("frontend", "match", "adapt", "learn", *PASSES, "plan", "backward")
+STAGES = ("frontend", "match", "adapt", "learn", *PASSES, "updatable", "plan", "backward")
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +49,7 @@ class Lowered:
     adaptation: Adaptation | None = None
     choice: Choice | None = None
     learned: Learned | None = None
+    parameters: Parameters | None = None  # that a server's packets change
 
     @property
     def real_inputs(self) -> set[str]:
@@ -104,6 +106,12 @@ def lower(
             graph = transform(graph)
             graph.check()
             see(name, graph)
+        known: Parameters | None = None
+        if options.updatable is not None:
+            if lesson is not None:
+                raise UsageError(f"{title}: --updatable does not go with --learn: what learnt would not fit any more")
+            graph, known = updatable(graph, options.updatable)
+            see("updatable", graph)
     except ModelError as error:
         raise error.within(title) from None
     if not any(not operator.view for operator in graph.operators):
@@ -111,6 +119,7 @@ def lower(
     memories = memories_of(options.board)
     whole, fed_input = planned(graph, options)
     states = sum(aligned(state.tensor.bytes) for state in graph.states)
+    states += 0 if known is None else known.ram_bytes
     goal = goal_of(options, memories, states)
     choice = choose(whole, options.planner, goal, memories, core_of(options))
     if fed_input is not None:
@@ -124,7 +133,7 @@ def lower(
         see("backward", plan)
         learned = Learned(lesson, step, plan)
         choice = replace(choice, point=replace(choice.point, plan=with_room(choice.point.plan, plan.arena_bytes)))
-    return Lowered(source, model, graph, choice.point.plan, adaptation, choice, learned)
+    return Lowered(source, model, graph, choice.point.plan, adaptation, choice, learned, known)
 
 
 def with_room(plan: Plan, bytes: int) -> Plan:

@@ -25,7 +25,7 @@ CORES = (
 @dataclass(frozen=True)
 class Options:
     """Options that decide the C (`name`, `match`, `float_io`, `planner`, `ram`, `minimize`, `overhead`, `feed`, `board`
-    by its RAMs, `flash_for_speed`) and those that measuring uses."""
+    by its RAMs, `flash_for_speed`, `updatable`) and those that measuring uses."""
 
     name: str | None = None  # C prefix; None takes the model file's
     board: str | None = None  # a file name in boards/; None checks nothing for fit
@@ -42,6 +42,7 @@ class Options:
     feed: str | None = None  # rows: the input arrives row by row
     keep_constant: bool = False  # also compute channels that are the same for every input
     class_names: tuple[str, ...] | None = None  # of the output's values, in their order
+    updatable: str | None = None  # layers whose parameters a server's packets change: all, or names
 
     def __post_init__(self) -> None:
         for field in fields(self):

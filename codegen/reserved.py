@@ -49,12 +49,15 @@ _MACROS = _words("in out near far interrupt linux unix arm i386 null arena scrat
 # What the templates call their own variables: a layer of that name would be shadowed, or shadow it.
 _TEMPLATES = _words(
     """a acc b c channel column count data element end entry error expected expected_layers first from hash head hook
-    in0 in1 index inside kx ky largest last layer layers length memory model next o oc outside pixel product
+    in0 in1 index inside kx ky largest last layer layers length memory model next o oc outside parameters pixel product
     quantize quantized real rest restore row s scale segment segments shapes share shift source state state_id steps sum
     sums t tail tap trace user value weight weights whole window x y zero add_to_hash"""
 )
 # What else the templates call what a model's prefix would be a parameter beside.
-_BESIDE = _words("adapt backward buffer busy bytes fill labels learn learnt lesson offset references refused shared")
+_BESIDE = _words(
+    """about active adapt backward buffer busy bytes config fill labels learn learnt lesson offset references refused
+    shared slots taken updatable update"""
+)
 _NUMBERED = re.compile(r"(acc|channel|i|in|input|k|line|out|pixel|ram|row)\d+")
 
 

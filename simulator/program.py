@@ -45,11 +45,11 @@ def port_files() -> Path:
 
 
 def model_sources(program: Program) -> list[Path]:
-    """The C files of the model itself, relative to its folder: NAME.c, and what it learns with."""
+    """The C files of the model itself, relative to its folder: NAME.c, and what it learns and is updated with."""
     main = Path(f"{program.name}.c")
     if not (program.folder / main).is_file():
         raise UsageError(f"{program.folder}: holds no {main}; is it a folder that driftc compile wrote?")
-    more = (Path(f"{program.name}{suffix}.c") for suffix in ("_backward", "_learn", "_meta", "_adapt"))
+    more = (Path(f"{program.name}{suffix}.c") for suffix in ("_backward", "_learn", "_meta", "_adapt", "_update"))
     return [main, *(path for path in more if (program.folder / path).is_file())]
 
 
@@ -146,7 +146,8 @@ def _compile(compiler: Compiler, folder: Path, sources: Sequence[Path], flags: S
 
 def _hook_flags(program: Program, trace: bool) -> tuple[str, ...]:
     hook = ("-DMODEL_HOOK", f"-D{program.name.upper()}_HOOK") if trace else ()
-    return (*hook, "-DMODEL_LEARNS") if program.learns else hook
+    harness = (*["-DMODEL_LEARNS"] * program.learns, *["-DMODEL_UPDATED"] * program.updated)
+    return (*hook, *harness)
 
 
 def _identity(compiler: Compiler) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from driftc.boards.cores import load_core
 from driftc.boards.timing import Access
+from driftc.codegen.elastic.coding import Codes
 from driftc.codegen.emit.ports import port_names
 from driftc.codegen.errors import ToolError, UsageError
 from driftc.codegen.files import write_file
@@ -33,6 +34,7 @@ from driftc.simulator.model_engines import NumpyEngine, ReferenceEngine
 from driftc.simulator.simulate import Simulation, simulate
 from driftc.simulator.teach import Taught, teach
 from driftc.simulator.unicorn_engine import UnicornEngine
+from driftc.simulator.updated import as_updated, known_of, updated
 from driftc.simulator.verify import Verification, verify
 
 Progress = Callable[[int, int], None]
@@ -106,11 +108,13 @@ def verify_subject(
     progress: Progress | None,
     on: str | None = None,
     outputs: bool = False,
+    update: Sequence[Codes] | None = None,
 ) -> Verification:
     """Compare everything that `names` lists (None: all that are present); with `learn` learning too, event by event.
 
     `on`: the address of hardware, which then takes part beside what is named and nothing else; with `outputs` of its
-    tensors the outputs and states alone.
+    tensors the outputs and states alone. With `update` the model has its parameters, and the C takes it as a packet;
+    references know no such model.
     """
     if outputs and on is None:
         raise UsageError("--outputs belongs to --on: on this machine every tensor is compared")
@@ -118,6 +122,13 @@ def verify_subject(
         require_learning(subject)
         if on is not None:
             raise UsageError("--learn: learning is not compared on hardware; leave out --on")
+    if update is not None:
+        if any(name in REFERENCES for name in names or ()):
+            raise UsageError(f"{' and '.join(REFERENCES)} know the model as it was compiled, not one that is updated")
+        made = updated(subject.lowered, update)
+        with as_updated(subject.program, known_of(subject.lowered), update) as program:
+            given = replace(subject, lowered=made, program=program)
+            return verify_subject(given, samples, names, save, sanitize, learn, progress, on, outputs)
     for name in names or ():
         if name not in KNOWN:
             raise UsageError(f"engine '{name}' is unknown; driftc has {', '.join(KNOWN)}")
@@ -132,7 +143,7 @@ def verify_subject(
         absent = candidate.missing_for(program.target.core)
         if _wanted(name, names, absent, notes):
             engines.append(candidate)
-    for name in REFERENCES:
+    for name in REFERENCES if not program.updated else ():
         other = reference(name)
         if _wanted(name, names, other.missing(), notes):
             references.append(other)
@@ -168,10 +179,8 @@ def verify_subject(
 def teach_subject(subject: Subject, stream: Samples, tests: Samples, every: int | None, name: str | None) -> Taught:
     """Learn `stream` on `name`, or on this machine, as `teach` does."""
     require_learning(subject)
-    assert subject.lowered.learned is not None
-    fewest = 2 if subject.lowered.learned.classifier.trains else 1
-    if every is not None and (type(every) is not int or every < fewest):
-        raise UsageError(f"--learn-every {every}: needs to be a whole number of {fewest} or more samples")
+    if every is not None and every < 2:
+        raise UsageError(f"--learn-every {every}: needs 2 samples or more")
     chosen, counter = _learning_engines(subject, name)
     return teach(subject.lowered, subject.program, chosen, counter, stream, tests, every)
 

@@ -12,6 +12,7 @@ import click
 from driftc.codegen.cli.options import (
     adaptation_options,
     calibration_options,
+    elastic_options,
     json_option,
     learning_options,
     planning_options,
@@ -43,6 +44,7 @@ from driftc.codegen.errors import UsageError
     "--pareto", is_flag=True, help="Also list the plans that trade RAM for instructions, each with its --ram."
 )
 @learning_options
+@elastic_options
 @adaptation_options
 @click.option("--float-io", is_flag=True, help="Also write NAME_invoke_float, which takes and gives real values.")
 @click.option(
@@ -73,6 +75,7 @@ def compile(
     pareto: bool,
     adaptation: dict[str, Any],
     learning: dict[str, Any],
+    elastic: dict[str, Any],
     float_io: bool,
     measure: bool | None,
     calibrate: Path | None,
@@ -112,6 +115,7 @@ def compile(
             settings=Settings(**settings),
             watch=watch,
             **adaptation,
+            **elastic,
             **learning | {"learn_guard": learning["learn_guard"] == "on"},
             progress=progress,
         )

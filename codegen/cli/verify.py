@@ -25,6 +25,12 @@ from driftc.codegen.cli.progress import progress_bar
 )
 @click.option("--sanitize", is_flag=True, help="Build the host engine with ASan and UBSan.")
 @click.option("--learn", is_flag=True, help="Also compare learning on the device, after each of its steps.")
+@click.option(
+    "--update",
+    type=click.Path(path_type=Path),
+    metavar="FILE.bin",
+    help="With the parameters of a server's packet, whoever signed it.",
+)
 @click.option("--save-tensors", type=click.Path(path_type=Path), metavar="FILE.npz", help="Keep each compared tensor.")
 @hardware_option
 @click.option("--outputs", is_flag=True, help="With --on: the board shows its outputs and states alone.")
@@ -35,6 +41,7 @@ def verify(
     engines: tuple[str, ...],
     sanitize: bool,
     learn: bool,
+    update: Path | None,
     save_tensors: Path | None,
     data: Path | None,
     random: int | None,
@@ -69,6 +76,7 @@ def verify(
             learn=learn,
             on=on,
             outputs=outputs,
+            update=update,
             progress=progress,
         )
     if as_json:

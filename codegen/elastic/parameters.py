@@ -45,6 +45,11 @@ class Parameters:
         """Header and tag included."""
         return 64 + sum(layer_bytes(layer) for layer in self.layers)
 
+    @property
+    def ram_bytes(self) -> int:
+        """Of the parameters, about: a kernel may pad them."""
+        return sum(9 * la.channels if isinstance(la, Folded) else la.table.nbytes for la in self.layers)
+
     def unchanged(self) -> tuple[Codes, ...]:
         """The update that changes nothing."""
         return tuple(layer.unchanged() for layer in self.layers)
@@ -74,6 +79,19 @@ def parameters(graph: Graph, wanted: str = ALL) -> Parameters:
     return Parameters(layers, sha256(described).digest()[:ID_BYTES])
 
 
+def updatable(graph: Graph, wanted: str = ALL) -> tuple[Graph, Parameters]:
+    """`graph` with the layers marked whose constants lie in RAM, and what can be updated. Raises as `parameters`."""
+    known = parameters(graph, wanted)
+    names = {operator_of(layer) for layer in known.layers}
+    made = [replace(op, updatable=True) if op.name in names else op for op in graph.operators]
+    return graph.with_operators(made), known
+
+
+def operator_of(layer: UpdatableLayer) -> str:
+    """The name of the operator whose constants change."""
+    return layer.name if isinstance(layer, Folded) else layer.statistics
+
+
 def apply(graph: Graph, known: Parameters, codes: Sequence[Codes]) -> Graph:
     """The int8 specification with an update's parameters. `graph` is as compiled, not one that was updated before.
 
@@ -87,7 +105,7 @@ def changed(operators: Sequence[Operator], known: Parameters, codes: Sequence[Co
     made: dict[str, Codes] = {}
     layers: dict[str, UpdatableLayer] = {}
     for layer, coded in zip(known.layers, codes, strict=True):
-        name = layer.name if isinstance(layer, Folded) else layer.statistics
+        name = operator_of(layer)
         layers[name], made[name] = layer, coded
     return [op if op.name not in layers else _changed(op, layers[op.name], made[op.name]) for op in operators]
 

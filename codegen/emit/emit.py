@@ -27,7 +27,7 @@ from driftc.codegen.operators.base import Tiling
 from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.operators.quantised import Clamped
 from driftc.codegen.operators.windowed import Windowed
-from driftc.codegen.plan.buffer import CONSTANTS
+from driftc.codegen.plan.buffer import CONSTANTS, PARAMETERS
 from driftc.codegen.plan.call import static_calls
 from driftc.codegen.plan.check import PlanError
 from driftc.codegen.plan.plan import Plan
@@ -67,6 +67,12 @@ class Model:
     state_id: str  # of the model and the layout of its states, as C initialisers
     guest: bool = False  # it works on the states of another, which resets and saves them
     learns: tuple[str, ...] = ()  # C files beside it, with which it learns
+    updatable: bool = False  # NAME_update.c is beside it
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """C files that belong to it."""
+        return (*self.learns, *([f"{self.name}_update.c"] if self.updatable else []))
 
     @property
     def keeps(self) -> bool:
@@ -210,7 +216,10 @@ def constants(functions: Functions, guest: bool = False) -> list[text.ConstantAr
     outside: dict[str, tuple[str, Array]] = {}
     for function in functions:
         owner = function.op.name
+        kept = {array.key for array in function.kept}
         for key, data in function.constants.items():
+            if key in kept:
+                continue
             layout = " x ".join(str(n) for n in data.shape) if data.ndim > 1 else ""
             found.setdefault(f"{owner}_{key}", text.constant_array(f"{owner}_{key}", data, owner, layout))
         for buffer in function.inputs:
@@ -265,7 +274,7 @@ def _model(
     class_names: Sequence[str] = (),
 ) -> Model:
     major, minor, patch = (int(part) for part in driftc.__version__.split(".")[:3])
-    used = {b.region for b in plan.buffers() if b.region != CONSTANTS}
+    used = {b.region for b in plan.buffers() if b.region != CONSTANTS} | ({PARAMETERS} if plan.kept else set())
     return Model(
         name=plan.name,
         version=driftc.__version__,
@@ -286,6 +295,7 @@ def _model(
         layers=tuple(tensor.dtype.itemsize for tensor in plan.layers),
         class_names=", ".join(text.c_string(name) for name in class_names),
         states=initial_states(plan.states),
+        updatable=bool(plan.kept),
         state_id=", ".join(f"0x{byte:02X}" for byte in state_id(plan, sha256)),
     )
 
@@ -310,8 +320,22 @@ def _function(function: Function) -> str:
     for name in function.origins:
         if not re.search(rf"\b{name}\b", rest):  # each row is where the one before it was
             rest = f"    (void){name};\n{rest}"
-    body = head + opened + rest
+    body = _with_kept(head + opened + rest, function)
     return str(environment().get_template("layer.c.j2").render(fn=function, **_about(function))) + body
+
+
+def _with_kept(body: str, function: Function) -> str:
+    """Each C function that is given the parameters in RAM knows those that it reads by their names."""
+    if not function.kept:
+        return body
+    given = re.compile(rf"^([^\n]*\b{PARAMETERS}[^\n]*\)\n\{{\n)(.*?)^\}}", re.MULTILINE | re.DOTALL)
+
+    def declared(match: re.Match[str]) -> str:
+        lines = [f"    {line}\n" for name, line in function.pointers.items() if re.search(rf"\b{name}\b", match[2])]
+        unused = f"    (void){PARAMETERS};\n" if not lines and PARAMETERS not in match[2] else ""
+        return f"{match[1]}{''.join(lines)}{unused}{match[2]}}}"
+
+    return given.sub(declared, body)
 
 
 def _shared(piece: Shared) -> str:

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from driftc.codegen.emit.access import Range, c_type, inside
+from driftc.codegen.emit.access import C_TYPES, Range, c_type, inside
 from driftc.codegen.kernels.kernel import Kernel
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.movement.row_input import RowInput
 from driftc.codegen.operators.windowed import Windowed
-from driftc.codegen.plan.buffer import Buffer, Span
+from driftc.codegen.plan.buffer import PARAMETERS, Buffer, Span
 from driftc.codegen.plan.call import Call, static_calls
+from driftc.codegen.plan.changing import Kept
 from driftc.codegen.plan.plan import Plan, StateBuffer
 from driftc.codegen.tensor import Array
 
@@ -29,6 +30,7 @@ class Function:
     rows: Range
     channels: Range
     reduce: Range | None
+    kept: tuple[Kept, ...] = ()  # of its constants, those in RAM, where an update changes them
 
     @property
     def op(self) -> Operator:
@@ -57,6 +59,11 @@ class Function:
     @property
     def outputs(self) -> tuple[Buffer, ...]:
         return self.call.outputs
+
+    @property
+    def static(self) -> str:
+        """`static `, where a struct of the layer's constants is itself constant."""
+        return "static " if self.channels.literal and not self.kept else ""
 
     @property
     def sums(self) -> Buffer | None:
@@ -127,7 +134,26 @@ class Function:
         texts += [f"{c_type(b)} *{apart}{n}" for b, n in zip(self.outputs, outs, strict=False)]
         if self.call.scratch is not None:
             texts.append(f"{c_type(self.call.scratch)} *restrict scratch")
+        texts += [f"const int8_t *{PARAMETERS}"] if self.kept else []
         return ", ".join([*texts, *(f"int {name}" for name in self.origins)])
+
+    @property
+    def kept_parameter(self) -> str:
+        """What a part of the layer's function, in a function of its own, takes last; `kept_argument` is given there."""
+        return f", const int8_t *{PARAMETERS}" if self.kept else ""
+
+    @property
+    def kept_argument(self) -> str:
+        return f", {PARAMETERS}" if self.kept else ""
+
+    @property
+    def pointers(self) -> dict[str, str]:
+        """The names that constants in flash have, of what is kept in RAM -> their declarations."""
+        return {
+            f"{self.op.name}_{array.key}": f"const {C_TYPES[array.dtype.name]} *const {self.op.name}_{array.key} = "
+            f"(const {C_TYPES[array.dtype.name]} *)(const void *)({PARAMETERS} + {array.offset});"
+            for array in self.kept
+        }
 
     @property
     def origins(self) -> list[str]:
@@ -143,6 +169,7 @@ class Function:
             texts += [pointer[id(buffer)] for buffer in call.outputs]
         if call.scratch is not None:
             texts.append(pointer[id(call.scratch)])
+        texts += [PARAMETERS] if self.kept else []
         spans = (call.rows, call.channels, call.reduce)
         ranges = (self.rows, self.channels, self.reduce)
         pairs = zip(spans, ranges, strict=True)
@@ -180,6 +207,7 @@ def functions(plan: Plan) -> Functions:
     for calls in groups.values():
         parts[calls[0].operator.name] = parts.get(calls[0].operator.name, 0) + 1
     found: dict[Kind, Function] = {}
+    kept = {layer.operator.name: layer.arrays for layer in plan.kept}
     number: dict[str, int] = {}
     for kind, calls in groups.items():
         stem = calls[0].operator.name
@@ -192,6 +220,7 @@ def functions(plan: Plan) -> Functions:
             _range([call.rows for call in calls], "row0"),
             _range([call.channels for call in calls], "channel0"),
             _range([call.reduce for call in calls if call.reduce], "from") if call.reduce else None,
+            kept.get(call.operator.name, ()),
         )
     return Functions(found, plan.states)
 

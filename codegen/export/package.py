@@ -137,8 +137,14 @@ class Package:
     @property
     def public(self) -> list[str]:
         """The headers that a program includes, itself or through one of them."""
-        own = (f"{self.name}{part}.h" for part in ("", "_float_io", "_learn", "_backward", "_adapt", "_meta"))
-        return [name for name in (*own, "driftc_state.h", "driftc_slots.h", "driftc_learned.h") if name in self.c]
+        own = (
+            f"{self.name}{part}.h" for part in ("", "_float_io", "_learn", "_backward", "_adapt", "_meta", "_update")
+        )
+        return [
+            name
+            for name in (*own, "driftc_state.h", "driftc_slots.h", "driftc_learned.h", "driftc_updated.h")
+            if name in self.c
+        ]
 
     @property
     def learns(self) -> bool:

@@ -25,6 +25,21 @@ class Shared:
     values: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
+@dataclass(frozen=True)
+class Changing:
+    """Which of a kernel's `constants` lie in RAM where the layer is updatable, and how they hold a channel's numbers.
+
+    `layout` is driftc_put_LAYOUT of firmware/driftc_update.h, which writes them; with "_apart" behind it where channels
+    that fill no four are at the end of the last.
+    """
+
+    layout: str
+    keys: tuple[str, ...]
+
+
+PLAIN = Changing("plain", ("bias", "multiplier", "shift"))
+
+
 class Kernel:
     """Derived classes are found by their module's being in a folder of codegen/kernels, and set `name`.
 
@@ -52,7 +67,9 @@ class Kernel:
         """`serves`, the weights lie in flash as it reads them, and it is there for this layer."""
         if self.layers is not None and call.operator.name not in self.layers:
             return False
-        return self.unpacks == call.computed.packed and self.serves(call)
+        if self.unpacks != call.computed.packed or not self.serves(call):
+            return False
+        return not call.operator.updatable or self.changing(call.operator) is not None
 
     def template(self, call: Call) -> str:
         """The file in driftc.templates with the layer's function; it sees `fn` and, as `k`, `values(call)`."""
@@ -69,6 +86,10 @@ class Kernel:
     def constants(self, operator: Operator) -> dict[str, Array]:
         """Arrays in flash, in the layout and order in which it reads them. Equal keys mean equal data."""
         return {}
+
+    def changing(self, operator: Operator) -> Changing | None:
+        """Of its constants, those that an update changes; None: it computes no layer that is updatable."""
+        return None
 
     def scratch(self, call: Call) -> int:
         """Bytes of RAM that it needs while the call runs, aligned to words; nothing is kept in them."""

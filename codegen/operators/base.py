@@ -76,6 +76,7 @@ class Operator:
     label: str = ""  # the model's own name, for comments and messages
     index: int | None = None  # the operator's index in the model file
     litert: bool = False  # compute as LiteRT's reference kernel does, where it departs from TFLite Micro's
+    updatable: bool = False  # some of its constants lie in RAM, where an update changes them (codegen/elastic)
 
     # --- to be defined by each operator ---
 

@@ -14,6 +14,7 @@ from driftc.codegen.tensor import Array, Tensor
 
 CONSTANTS = "constants"  # the region of read-only buffers: flash
 STATE = "state"  # the region of what outlives an inference
+PARAMETERS = "parameters"  # the region of constants that an update changes
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
-from driftc.codegen.plan.buffer import STATE, Buffer
+from driftc.codegen.plan.buffer import PARAMETERS, STATE, Buffer
 from driftc.codegen.plan.call import Call, Statement, static_calls, unrolled
+from driftc.codegen.plan.changing import KeptLayer, kept_layers
 from driftc.codegen.plan.place import aligned
 from driftc.codegen.tensor import Array, Tensor
 
@@ -52,7 +54,7 @@ class Plan:
     """`layers[i]` is the tensor whose rows the hook shows as layer i; `views` are other names for the same bytes.
 
     `fed` is the number of the input that arrives row by row (codegen/plan/feed.py); its buffer is where rows are kept.
-    `regions` are the arena, which only an inference needs; `states` lie in a region of their own.
+    `regions` are the arena, which only an inference needs; `states` lie in a region of their own, `kept` in another.
     `planner` placed the buffers; no placement of them, with their lifetimes, needs fewer than `bound` bytes.
     """
 
@@ -73,8 +75,19 @@ class Plan:
 
     @property
     def memory(self) -> tuple[Region, ...]:
-        """All RAM that the caller gives: the arena's regions, and that of the states where there are any."""
-        return (*self.regions, Region(STATE, self.state_bytes)) if self.states else self.regions
+        """All RAM that the caller gives: the arena's regions, and those of states and of what updates change."""
+        states = [Region(STATE, self.state_bytes)] if self.states else []
+        kept = [Region(PARAMETERS, self.parameter_bytes)] if self.kept else []
+        return (*self.regions, *states, *kept)
+
+    @cached_property
+    def kept(self) -> tuple[KeptLayer, ...]:
+        """The layers whose constants lie in RAM, where an update changes them."""
+        return kept_layers(self.program)
+
+    @property
+    def parameter_bytes(self) -> int:
+        return max((array.end for layer in self.kept for array in layer.arrays), default=0)
 
     @property
     def state_bytes(self) -> int:

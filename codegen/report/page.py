@@ -116,6 +116,7 @@ def _fits(report: Json) -> list[Fit]:
 
 def _fit(board: Board, report: Json) -> Fit:
     ram = report["arena_bytes"] + report["state_bytes"] + (report["stack_bytes"] or 0)
+    ram += report["updates"]["parameter_bytes"] if report["updates"] else 0
     flash = report["flash"]["constants"] + (report["flash"]["code"] or 0)
     over = [
         f"{what} {needed:,} B of {there:,} B"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from driftc.codegen.emit.emit import constant_bytes
 from driftc.codegen.emit.function import functions
 from driftc.codegen.emit.program import step_name
+from driftc.codegen.emit.update import update_constant_bytes
 from driftc.codegen.errors import FitError
 from driftc.codegen.learning.lesson import Lesson
 from driftc.codegen.learning.trainable import part
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from driftc.boards import Board
 
 Json = dict[str, Any]
+SLOT_UNIT = 32  # bytes, of firmware/driftc_slots.h
 
 
 def report(lowered: Lowered, options: Options, measured: Measured | None) -> Json:
@@ -39,6 +41,7 @@ def report(lowered: Lowered, options: Options, measured: Measured | None) -> Jso
     time = estimate(plan, core_of(options), options, measured)
     by_operator = constant_bytes(functions(plan))
     constants = sum(by_operator.values()) + (lowered.learned.constant_bytes if lowered.learned else 0)
+    constants += update_constant_bytes(lowered.parameters) if lowered.parameters else 0
     code = measured.code_bytes if measured else None
     units = _units(plan, measured.instructions if measured else None, time.steps if time else None)
     alone = {unit["layers"][0]: unit for unit in units if len(unit["layers"]) == 1}
@@ -66,6 +69,7 @@ def report(lowered: Lowered, options: Options, measured: Measured | None) -> Jso
             for state, given in zip(plan.states, lowered.graph.states, strict=True)
         ],
         "learning": _learning(lowered),
+        "updates": _updates(lowered),
         "placement": {
             "planner": plan.planner,
             "bound_bytes": plan.bound,
@@ -110,6 +114,22 @@ def report(lowered: Lowered, options: Options, measured: Measured | None) -> Jso
             }
             for index, operator in enumerate(_operators(plan))
         ],
+    }
+
+
+def _updates(lowered: Lowered) -> Json | None:
+    """What a server's packets change, and what that takes."""
+    known = lowered.parameters
+    if known is None:
+        return None
+    return {
+        "layers": len(known.layers),
+        "channels": sum(layer.channels for layer in known.layers),
+        "model_id": known.model_id.hex(),
+        "packet_bytes": known.packet_bytes,
+        "parameter_bytes": lowered.plan.parameter_bytes,
+        "slot_bytes": SLOT_UNIT + -(-known.packet_bytes // SLOT_UNIT) * SLOT_UNIT,
+        "constant_bytes": update_constant_bytes(known),
     }
 
 
@@ -231,9 +251,10 @@ def check_fit(found: Json, lowered: Lowered, board: Board) -> None:
     plan, choice = lowered.plan, lowered.choice
     problems: list[str] = []
     room = board.largest
-    arena, stack, state = found["arena_bytes"], found["stack_bytes"], found["state_bytes"]
+    arena, stack, state = found["arena_bytes"], found["stack_bytes"], found["state_bytes"] + plan.parameter_bytes
     needed = arena + state + (stack or 0)
-    kept = f"state {state:,} B and " if state else ""
+    name = "state" if not plan.parameter_bytes else "state and parameters" if plan.states else "parameters"
+    kept = f"{name} {state:,} B and " if state else ""
     if len(plan.regions) > 1:  # each lies within its RAM; the stack takes what is left of one
         used = {region.memory: region.bytes for region in plan.regions}
         room = max(board.ram, key=lambda ram: ram.bytes - used.get(ram.name, 0))
@@ -244,8 +265,8 @@ def check_fit(found: Json, lowered: Lowered, board: Board) -> None:
                 f"{kept}stack {stack or 0:,} B {verb} the {left:,} B that the arena leaves of {board.key}'s {room.name}"
             )
     elif needed > room.bytes:
-        sizes = {"arena": arena, "state": state, "stack": stack}
-        what = " and ".join(f"{name} {size:,} B" for name, size in sizes.items() if size)
+        sizes = {"arena": arena, name: state, "stack": stack}
+        what = " and ".join(f"{part} {size:,} B" for part, size in sizes.items() if size)
         tiled = choice is not None and not choice.met and arena < choice.untiled_bytes
         least = f"; tiled already, from {choice.untiled_bytes:,} B" if choice is not None and tiled else ""
         problems.append(

@@ -118,11 +118,17 @@ def _totals(compiled: Compiled, report: dict[str, Any]) -> list[str]:
         room = " in " + ", ".join(f"{part['memory']} {part['bytes']:,} B" for part in report["regions"])
     store = f" of {board.flash.bytes:,} B" if board else ""
     beside = f"state {report['state_bytes']:,} B, " if report["state_bytes"] else ""
+    updates = report["updates"]
+    beside += f"parameters {updates['parameter_bytes']:,} B, " if updates else ""
     beside += f"stack {_number(report['stack_bytes'])} B"
     lines = [
         f"RAM    arena {report['arena_bytes']:,} B{room} ({_proof(report)}), {beside}",
         f"flash  {used:,} B{store}: constants {flash['constants']:,} B, code {_number(flash['code'])} B",
     ]
+    if updates:
+        channels = f"{updates['layers']} layers, {updates['channels']:,} channels of model {updates['model_id']}"
+        room = f"packets of {updates['packet_bytes']:,} B, which a buffer and each of two slots hold"
+        lines.append(f"update {channels}; {room}")
     if report["cycles"]:
         lines += _time(report["cycles"], board)
     speed = report["flash_for_speed"]

@@ -9,7 +9,7 @@ import numpy as np
 from driftc.boards.timing import Mix
 from driftc.codegen.kernels.depthwise import ByTaps, interior
 from driftc.codegen.kernels.dsp.matrix import bytes_of, starts_at
-from driftc.codegen.kernels.kernel import Shared
+from driftc.codegen.kernels.kernel import Changing, Shared
 from driftc.codegen.kernels.portable.default import PORTABLE
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
@@ -62,6 +62,9 @@ class Depthwise(ByTaps):
             "scales": rest_last(np.stack([scales.twice, scales.multiplier], axis=1)),
             "shifts": rest_last(scales.shift),
         }
+
+    def changing(self, operator: Operator) -> Changing | None:
+        return Changing("pairs_apart", ("scales", "shifts"))
 
     def values(self, call: Call) -> dict[str, Any]:
         op = call.computed

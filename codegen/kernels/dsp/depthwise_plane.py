@@ -9,7 +9,7 @@ import numpy as np
 from driftc.boards.timing import Mix
 from driftc.codegen.kernels.depthwise import plain
 from driftc.codegen.kernels.dsp.scales import scales_of
-from driftc.codegen.kernels.kernel import Kernel, Shared
+from driftc.codegen.kernels.kernel import Changing, Kernel, Shared
 from driftc.codegen.kernels.planes import plane_walk
 from driftc.codegen.kernels.walk import Walk
 from driftc.codegen.operators.base import Operator
@@ -72,6 +72,9 @@ class DepthwisePlane(Kernel):
         assert scales is not None
         weights = np.where(scales.idle, 0, operator.weights.data[0]).astype(np.int8)  # [3, 3, channels]
         return {"windows": np.ascontiguousarray(weights.transpose(2, 0, 1))} | scales.constants()
+
+    def changing(self, operator: Operator) -> Changing | None:
+        return Changing("pairs", ("scales", "shifts"))
 
     def scratch(self, call: Call) -> int:
         op = call.computed

@@ -10,7 +10,7 @@ import numpy as np
 from driftc.boards.timing import Mix
 from driftc.codegen.kernels.dsp.scales import SHORT, Scales, apart, in_fours, others_of, scales_of
 from driftc.codegen.kernels.dsp.twins import alone, heavy, order_of, pairs_of, rows_of, twins
-from driftc.codegen.kernels.kernel import Kernel, Shared
+from driftc.codegen.kernels.kernel import Changing, Kernel, Shared
 from driftc.codegen.kernels.portable.default import PORTABLE
 from driftc.codegen.kernels.walk import Walk
 from driftc.codegen.operators.base import Operator
@@ -134,6 +134,9 @@ class Matrix(Kernel):
 
     def reverses(self, operator: Operator) -> bool:
         return PORTABLE.reverses(operator)
+
+    def changing(self, operator: Operator) -> Changing | None:
+        return Changing("pairs", ("scales", "shifts"))
 
     def scratch(self, call: Call) -> int:
         pixels = 2 if self.paired(call) else 1

@@ -48,6 +48,7 @@ class Scales:
     zero: int
     low: int
     high: int
+    updatable: bool = False  # bias, multiplier and shift can change
 
     @property
     def twice(self) -> NDArray[np.int32]:
@@ -67,7 +68,8 @@ class Scales:
     @property
     def uniform(self) -> bool:
         """All channels that depend on the input share multiplier and shift, and there is no other."""
-        return not self.idle.any() and bool(np.ptp(self.multiplier) == 0 and np.ptp(self.shift) == 0)
+        alike = not self.updatable and not self.idle.any()
+        return alike and bool(np.ptp(self.multiplier) == 0 and np.ptp(self.shift) == 0)
 
     def constants(self) -> dict[str, Array]:
         """`scales`, twice the bias and multiplier, and `shifts`; of channels in fours."""
@@ -88,11 +90,11 @@ def scales_of(op: Weighted, limits: Limits = SHORT, others: int = 0, heavy: tupl
     shift = np.broadcast_to(-op.multiplier.shift, (op.channels,)).copy()
     least, most = op.requantise(bottom).astype(np.int64), op.requantise(top).astype(np.int64)
     unwrapped = np.maximum(np.abs(bottom), np.abs(top)) << np.maximum(-shift, 0) < 1 << 31  # and so monotone
-    idle = (least == most) & unwrapped
+    idle = (least == most) & unwrapped & (not op.updatable)
     fits = (np.maximum(np.abs(bottom), np.abs(top)) < limits.sum) & (shift >= SHIFTS[0]) & (shift <= limits.shift)
     fits[list(heavy)] = False
     apart = ~(fits | idle)
-    if idle.all() or apart.sum() > others:
+    if idle.all() or apart.sum() > (0 if op.updatable else others):
         return None  # what is the same for every input, the compiler knows better
     bias = op.folded_bias.astype(np.int64)
     bias[idle] = 4 * (least[idle] - op.zero_out)  # times 1/2, shifted by 1: the value itself
@@ -100,7 +102,7 @@ def scales_of(op: Weighted, limits: Limits = SHORT, others: int = 0, heavy: tupl
     multiplier[idle], shift[idle] = 1 << 30, 1
     less_one = (shift - 1).astype(np.uint8)
     numbers = tuple(np.flatnonzero(apart).tolist())
-    return Scales(bias, multiplier.astype(np.int32), less_one, idle, numbers, op.zero_out, low, high)
+    return Scales(bias, multiplier.astype(np.int32), less_one, idle, numbers, op.zero_out, low, high, op.updatable)
 
 
 def others_of(op: Weighted) -> int:

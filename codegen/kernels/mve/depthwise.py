@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from driftc.boards.timing import Mix
 from driftc.codegen.kernels.depthwise import ByTaps, interior
 from driftc.codegen.kernels.dsp.matrix import starts_at
-from driftc.codegen.kernels.kernel import Shared
+from driftc.codegen.kernels.kernel import Changing, Shared
 from driftc.codegen.kernels.mve.matrix import GATHERED
 from driftc.codegen.kernels.mve.vectors import BYTES, SIXTEEN, WIDE, lanes_of_sixteen, vectors
 from driftc.codegen.kernels.portable.default import PORTABLE
@@ -69,6 +69,10 @@ class Depthwise(ByTaps):
         weights = np.where(scales.idle, 0, _taps(operator)).astype(np.int8)
         found: dict[str, Array] = {"vectors": _by_sixteen(weights)}
         return found | {"lanes": sources(operator, lanes_of_sixteen(scales))} | super().constants(operator)
+
+    def changing(self, operator: Operator) -> Changing | None:
+        assert isinstance(operator, DepthwiseConv2D)
+        return Changing("sixteens", ("lanes",)) if operator.multiplicity == 1 else None
 
     def values(self, call: Call) -> dict[str, Any]:
         op = call.computed

@@ -10,7 +10,7 @@ import numpy as np
 from driftc.boards.timing import Mix
 from driftc.codegen.kernels.dsp.matrix import starts_at
 from driftc.codegen.kernels.dsp.scales import Scales, apart, in_fours, others_of, scales_of
-from driftc.codegen.kernels.kernel import Kernel, Shared
+from driftc.codegen.kernels.kernel import Changing, Kernel, Shared
 from driftc.codegen.kernels.mve.vectors import BYTES, WIDE, lanes, packed, rows_of, vectors, wrapped
 from driftc.codegen.kernels.portable.default import PORTABLE
 from driftc.codegen.operators.base import Operator
@@ -76,6 +76,9 @@ class Matrix(Kernel):
             found["other_vectors"] = packed(rows_of(operator)[others], runs)
             found["other_starts"] = in_fours(operator.folded_bias[others].astype(np.int32))
         return found | ({"biases": in_fours(wrapped(scales.bias))} if scales.uniform else {"lanes": lanes(scales)})
+
+    def changing(self, operator: Operator) -> Changing | None:
+        return Changing("fours", ("lanes",))
 
     def scratch(self, call: Call) -> int:
         """For the sums of two pixels."""

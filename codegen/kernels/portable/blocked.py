@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from driftc.boards.timing import Mix
-from driftc.codegen.kernels.kernel import Kernel
+from driftc.codegen.kernels.kernel import PLAIN, Changing, Kernel
 from driftc.codegen.kernels.portable.default import PORTABLE
 from driftc.codegen.kernels.walk import NEVER, Walk, visits
 from driftc.codegen.operators.base import Operator
@@ -76,6 +76,9 @@ class Blocked(Kernel):
         found = PORTABLE.constants(operator)
         filters = found["weights"].reshape(operator.channels // FILTERS, FILTERS, -1)
         return found | {"weights": np.ascontiguousarray(filters.transpose(0, 2, 1))}
+
+    def changing(self, operator: Operator) -> Changing | None:
+        return PLAIN
 
     def scratch(self, call: Call) -> int:
         op = call.computed

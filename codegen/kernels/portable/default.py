@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from driftc.boards.timing import Mix
-from driftc.codegen.kernels.kernel import Kernel
+from driftc.codegen.kernels.kernel import PLAIN, Changing, Kernel
 from driftc.codegen.kernels.portable.loops import loops_of
 from driftc.codegen.kernels.walk import Walk
 from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.tensor import Array
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ class Default(Kernel):
 
     def constants(self, operator: Operator) -> dict[str, Array]:
         return loops_of(type(operator)).constants(operator)
+
+    def changing(self, operator: Operator) -> Changing | None:
+        return PLAIN if isinstance(operator, Weighted) else Changing("table", ("table",))
 
     def walk(self, operator: Operator, backward: bool = False) -> Walk | None:
         return loops_of(type(operator)).walk(operator, backward)

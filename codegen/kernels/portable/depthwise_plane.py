@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from driftc.boards.timing import Mix
-from driftc.codegen.kernels.kernel import Kernel
+from driftc.codegen.kernels.kernel import PLAIN, Changing, Kernel
 from driftc.codegen.kernels.planes import plane_rows, plane_walk, plane_width, strip_of
 from driftc.codegen.kernels.portable.default import PORTABLE
 from driftc.codegen.kernels.walk import Walk
@@ -77,6 +77,9 @@ class DepthwisePlane(Kernel):
         assert isinstance(operator, DepthwiseConv2D)
         found = PORTABLE.constants(operator)
         return found | {"weights": np.ascontiguousarray(found["weights"][0].transpose(2, 0, 1))}
+
+    def changing(self, operator: Operator) -> Changing | None:
+        return PLAIN
 
     def scratch(self, call: Call) -> int:
         op = call.computed

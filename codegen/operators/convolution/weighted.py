@@ -111,14 +111,19 @@ class Weighted(Operator):
 
     def scale_constants(self) -> dict[str, Array]:
         """`multiplier` and right `shift` per channel, as driftc.h takes them; a single value becomes a literal."""
-        return {
+        found: dict[str, Array] = {
             "multiplier": self.multiplier.value.astype(np.int32),
             "shift": (-self.multiplier.shift).astype(np.int8),
         }
+        if self.updatable:
+            return {key: np.broadcast_to(data, (self.channels,)).copy() for key, data in found.items()}
+        return found
 
     @property
     def scaler(self) -> str:
-        """The function of driftc.h that does it: the short one wherever the sums and shifts allow."""
+        """The function of driftc.h that does it: the short one wherever the sums and shifts allow, as updates must."""
+        if self.updatable:
+            return "driftc_to_int8"
         shift = -self.multiplier.shift
         short = self.largest_sum < 2**29 and shift.min() >= 1 and shift.max() <= 30
         return "driftc_to_int8" if short else "driftc_to_int8_any"

@@ -48,7 +48,7 @@ class WeightedLoops(Loops[Layer]):
         """`weights` and `bias`, and of the scales what differs from channel to channel."""
         assert op.weights.data is not None
         found: dict[str, Array] = {"weights": op.weights.data, "bias": op.folded_bias.astype(np.int32)}
-        return found | {key: data for key, data in op.scale_constants().items() if np.ptp(data) > 0}
+        return found | {key: data for key, data in op.scale_constants().items() if op.updatable or np.ptp(data) > 0}
 
     def work(self, op: Layer, call: Call) -> float:
         macs, filters = macs_of(op, call), call.channels.count
