@@ -9,7 +9,7 @@ enum {
     DRIFTC_LEARN_OK = 0,
     DRIFTC_LEARN_LABEL = -1,     /* no class of that number, nor room for it */
     DRIFTC_LEARN_FULL = -2,      /* the store is full, and holds no sample of that class that could go */
-    DRIFTC_LEARN_BUSY = -3,      /* an inference or learning is under way */
+    DRIFTC_LEARN_BUSY = -3,      /* an inference, learning or a step of it is under way */
     DRIFTC_LEARN_NO_SAMPLE = -4, /* no inference since NAME_init, NAME_reset or NAME_learn_load */
     DRIFTC_LEARN_FEW = -5,       /* fewer than two new samples; none, for class means */
     DRIFTC_LEARN_ONE_CLASS = -6  /* all samples are of one class, and none of another is known: it would forget */
@@ -32,6 +32,7 @@ typedef struct {
     int32_t checked;      /* samples that are looked at before, and again after */
     int32_t replays;      /* references after each new sample */
     uint32_t random;
+    volatile int inside;  /* a step is being made: no call that comes in between, of an interrupt's, does anything */
     driftc_learn_report_t report;
 } driftc_session_t;
 

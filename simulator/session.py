@@ -179,8 +179,10 @@ def verify_subject(
 def teach_subject(subject: Subject, stream: Samples, tests: Samples, every: int | None, name: str | None) -> Taught:
     """Learn `stream` on `name`, or on this machine, as `teach` does."""
     require_learning(subject)
-    if every is not None and every < 2:
-        raise UsageError(f"--learn-every {every}: needs 2 samples or more")
+    assert subject.lowered.learned is not None
+    fewest = 2 if subject.lowered.learned.classifier.trains else 1
+    if every is not None and (type(every) is not int or every < fewest):
+        raise UsageError(f"--learn-every {every}: needs to be a whole number of {fewest} or more samples")
     chosen, counter = _learning_engines(subject, name)
     return teach(subject.lowered, subject.program, chosen, counter, stream, tests, every)
 

@@ -33,6 +33,7 @@ from typing import Any
 import numpy as np
 
 from driftc.codegen.adaptation import fixed
+from driftc.codegen.adaptation.adam import Adam, cosine
 from driftc.codegen.adaptation.augment import Shifts
 from driftc.codegen.adaptation.calibration import Source
 from driftc.codegen.adaptation.constants import Constants, Rank
@@ -110,26 +111,21 @@ class Fitting:
         tf = self._tf
         still = () if GAINS else (0, 2)
         variables = [v for group in self._learnt.values() for number, v in enumerate(group) if number not in still]
-        moments = [(tf.Variable(tf.zeros_like(v)), tf.Variable(tf.zeros_like(v))) for v in variables]
+        adam = Adam(variables)
 
         @tf.function  # type: ignore[untyped-decorator]
         def step(both: Any, rate: Any, number: Any) -> None:
             with tf.GradientTape() as tape:
                 loss = self._loss(both, self._sources) + self._learnt_square() / HELD
-            gradients = tape.gradient(loss, variables)
-            for variable, gradient, (first, second) in zip(variables, gradients, moments, strict=True):
-                first.assign(0.9 * first + 0.1 * gradient)
-                second.assign(0.999 * second + 0.001 * gradient**2)
-                scaled = first / (1 - 0.9**number) / (tf.sqrt(second / (1 - 0.999**number)) + 1e-8)
-                variable.assign_sub(rate * scaled)
+            adam.apply(tape.gradient(loss, variables), rate, number)
 
         random = np.random.default_rng(SEED)
         for number in range(steps):
             if number % self._batches == 0:
                 order = random.permutation(self._shifts.count)
             both = self._pairs(order[number % self._batches * BATCH :][:BATCH], random)
-            rate = RATE * 0.5 * (1 + np.cos(np.pi * number / steps))
-            step(both, tf.constant(rate, tf.float32), tf.constant(number + 1.0, tf.float32))
+            rate = tf.constant(cosine(RATE, number, steps), tf.float32)
+            step(both, rate, tf.constant(number + 1.0, tf.float32))
             if progress is not None:
                 progress(number + 1, steps)
 

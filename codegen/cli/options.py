@@ -72,6 +72,48 @@ def calibration_options(command: Command) -> Command:
     )
 
 
+def teaching_options(command: Command) -> Command:
+    """What teaches a model: given to the command as one dict, `key` besides the keyword arguments of `rounds_of`."""
+    return _packed(
+        command,
+        "teaching",
+        click.option(
+            "--one-environment",
+            is_flag=True,
+            help="All uploads are from one: folded layers take its statistics, at a cost everywhere else.",
+        ),
+        click.option(
+            "--input-divisor",
+            "divisor",
+            type=float,
+            default=1.0,
+            metavar="D",
+            help="Divide uint8 samples by D first (255).",
+        ),
+        click.option(
+            "--key",
+            type=click.Path(path_type=Path),
+            required=True,
+            metavar="FILE",
+            help="What packets are signed with: 16 bytes or more.",
+        ),
+        click.option(
+            "--clean",
+            type=click.Path(path_type=Path),
+            required=True,
+            metavar="FILE.npz",
+            help="Samples of what the model was made for; with labels 'y' they are the measure of what is lost.",
+        ),
+        click.option(
+            "--teacher",
+            type=click.Path(path_type=Path),
+            required=True,
+            metavar="MODEL",
+            help="A stronger float model of the same inputs and classes: .keras, SavedModel, .onnx, .pt2.",
+        ),
+    )
+
+
 def planning_options(command: Command) -> Command:
     """How buffers and layers in parts are planned: given to the command as the keyword arguments of `api.compile`."""
     return _packed(

@@ -11,13 +11,12 @@ from dataclasses import dataclass, replace
 from typing import NoReturn
 
 import numpy as np
-from numpy.typing import NDArray
 
 from driftc.codegen.graph import Graph, State
 from driftc.codegen.learning.fixed import mantissas
 from driftc.codegen.learning.learner import NO_SAMPLE, OK
 from driftc.codegen.learning.lesson import Meta
-from driftc.codegen.learning.trainable import learnable, part
+from driftc.codegen.learning.trainable import learnable, part, row_scales
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.fully_connected import FullyConnected
 from driftc.codegen.operators.learn.cross_entropy import OCTAVE, ONE
@@ -186,7 +185,7 @@ def meta_step(graph: Graph, place: Place, lesson: Meta) -> Graph:
     read = {"sums", "logits", "squares"}
     after = {name: replace(t, name=f"{t.name} next") for name, t in at.items() if name not in read}
     scale = float(dense.outputs[0].scale)
-    rows = _rows(dense)
+    rows = row_scales(dense, dense.channels)
     gradient = Tensor("gradient", (1, classes), INT16, label="gradient")
     info = Tensor("info", (2,), INT32, label="info")
     operators: list[Operator] = []
@@ -222,11 +221,6 @@ def meta_step(graph: Graph, place: Place, lesson: Meta) -> Graph:
     return made
 
 
-def _rows(dense: FullyConnected) -> NDArray[np.float64]:
-    """Scale of each row's weights."""
-    return np.broadcast_to(dense.quantization.scale.astype(np.float64), (dense.channels,))
-
-
 def _update(
     place: Place, lesson: Meta, slope: tuple[Tensor, Tensor], at: dict[str, Tensor], after: dict[str, Tensor]
 ) -> list[Operator]:
@@ -236,7 +230,7 @@ def _update(
     unit = float(place.pool.inputs[0].scale)
     through = Tensor("through", (1, features), INT32, label="through")
     assert dense.weights.data is not None
-    step = lesson.rate * float(_rows(dense).max()) / 2.0**27
+    step = lesson.rate * float(row_scales(dense, dense.channels).max()) / 2.0**27
     return [
         DenseTransposed(
             name="transposed", label="transposed", inputs=(gradient,), outputs=(through,), weights=dense.weights.data

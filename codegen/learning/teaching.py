@@ -38,6 +38,10 @@ PASSES = 30
 STEP = 3.0  # learning rate times the mean of the features' squared length
 SEED = 1
 META_RATE = 2e-3  # of ecotta
+TYPES: dict[str, type | tuple[type, ...]] = {
+    "method": str, "classes": int, "store": int, "keep": int, "rate": (int, float), "passes": int, "guard": bool,
+    "running": int,
+}  # fmt: skip
 STATISTICS = 1000  # samples from which those of the source are taken
 Progress = Callable[[int, int], None]
 
@@ -56,6 +60,12 @@ class Teaching:
     running: int | None = None  # of ecotta: statistics run at 2^-running
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            fits = isinstance(value, TYPES[field.name]) and isinstance(value, bool) == (field.name == "guard")
+            if not fits and not (value is None and field.default is None):
+                name = {"method": "learn", "running": "adapt_running"}.get(field.name, f"learn_{field.name}")
+                raise UsageError(f"option {name}: a {type(value).__name__} is of the wrong type")
         if self.method is not None and self.method not in METHODS:
             raise UsageError(f"--learn {self.method}: unknown method; driftc has {', '.join(METHODS)}")
         given = any(getattr(self, field.name) != field.default for field in fields(self))

@@ -42,7 +42,7 @@ def learnable(graph: Graph) -> FullyConnected:
         maker.refuse("learning needs a dense layer that gives one row of two or more classes, without an activation")
     if len(readers.get(maker.outputs[0].name, [])) > 1 or len(readers[maker.inputs[0].name]) > 1:
         maker.refuse("learning needs a layer that nothing else is computed beside")
-    if np.abs(maker.raw_bias).max() >= LARGEST_BIAS:
+    if np.abs(bias_steps(maker)).max() >= LARGEST_BIAS:
         maker.refuse("its bias is too large in steps of the accumulator to be learnt")
     if graph.states:
         kept = graph.states[0].tensor.label
@@ -130,14 +130,24 @@ def initial(layer: FullyConnected, classes: int) -> tuple[NDArray[np.int8], NDAr
     weights = np.zeros((classes, length), np.int8)
     weights[:known] = np.clip(layer.weights.data, -127, 127)
     bias = np.full(classes, ABSENT, np.int32)
-    bias[:known] = layer.raw_bias
+    bias[:known] = bias_steps(layer)
     return weights, bias
 
 
 def row_scales(layer: FullyConnected, classes: int) -> NDArray[np.float64]:
-    """Real value of a step of each row's weights; new rows have the coarsest, so that they have room."""
-    own = np.broadcast_to(layer.quantization.scale.astype(np.float64), (layer.channels,))
+    """Real value of a step of each row's weights; new rows have the coarsest, so that they have room, and so have rows
+    of zeros, whose own says nothing."""
+    assert layer.weights.data is not None
+    own = np.array(np.broadcast_to(layer.quantization.scale.astype(np.float64), (layer.channels,)))
+    there = layer.weights.data.any(axis=1)
+    own[~there] = own[there].max() if there.any() else own.max()
     return np.concatenate([own, np.full(classes - own.size, own.max())])
+
+
+def bias_steps(layer: FullyConnected) -> NDArray[np.int64]:
+    """The layer's bias in steps of the accumulator, as `row_scales` has them."""
+    own = np.broadcast_to(layer.quantization.scale.astype(np.float64), (layer.channels,))
+    return np.rint(layer.raw_bias * (own / row_scales(layer, layer.channels))).astype(np.int64)
 
 
 def scaled_rows(layer: FullyConnected, classes: int) -> Multiplier:

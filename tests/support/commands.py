@@ -41,9 +41,14 @@ def driftc_json(*arguments: str | Path, cwd: Path, code: int = 0) -> Any:
     """The object that the command prints with --json, checked against its schema in docs/schemas."""
     done = driftc(*arguments, "--json", cwd=cwd, code=code)
     found = json.loads(done.stdout)
-    schema = json.loads((ROOT / "docs" / "schemas" / f"{arguments[0]}.json").read_text(encoding="utf-8"))
-    jsonschema.validate(found, schema, cls=jsonschema.Draft202012Validator)
+    check_schema(found, str(arguments[0]))
     return found
+
+
+def check_schema(found: Any, name: str) -> None:
+    """Fail unless the object is as docs/schemas says."""
+    schema = json.loads((ROOT / "docs" / "schemas" / f"{name}.json").read_text(encoding="utf-8"))
+    jsonschema.validate(found, schema, cls=jsonschema.Draft202012Validator)
 
 
 def compiled_keyword_model(folder: Path) -> Path:

@@ -22,8 +22,17 @@ Array = NDArray[Any]
 
 def needs(module: str, extra: str) -> pytest.MarkDecorator:
     """A mark for tests of a framework, which may be absent unless DRIFTC_REQUIRE_EXTRAS names its extra."""
-    required = extra in os.environ.get("DRIFTC_REQUIRE_EXTRAS", "").split(",")
-    return pytest.mark.skipif(find_spec(module) is None and not required, reason=f"extra absent: {extra}")
+    return pytest.mark.skipif(_absent(module, extra), reason=f"extra absent: {extra}")
+
+
+def skip_without(module: str, extra: str) -> None:
+    """The same for a whole module of tests, called before it imports what needs the extra."""
+    if _absent(module, extra):
+        pytest.skip(f"extra absent: {extra}", allow_module_level=True)
+
+
+def _absent(module: str, extra: str) -> bool:
+    return find_spec(module) is None and extra not in os.environ.get("DRIFTC_REQUIRE_EXTRAS", "").split(",")
 
 
 class Net(FloatBuilder):

@@ -17,9 +17,12 @@ CLUSTERS = 6  # of the samples; a model knows the first `known`
 def classifier(
     known: int = 4, length: int = 12, seed: int = 3, *, per_row: bool = False, softmax: bool = True, zero: int = -128,
     weight_scale: float = 0.01, feature_scale: float = 0.03, out_scale: float = 0.08, lowest: bool = False,
-    border: str = "int8",
+    border: str = "int8", idle: int | None = None,
 ) -> bytes:  # fmt: skip
-    """A dense layer with ReLU on 8 values, and one on its `length` features that decides; `border`: what it takes."""
+    """A dense layer with ReLU on 8 values, and one on its `length` features that decides; `border`: what it takes.
+
+    `idle`: a class whose row is 0, on a scale that says nothing.
+    """
     random = np.random.default_rng(seed)
     m = ModelBuilder()
     if border == "int8":
@@ -37,7 +40,9 @@ def classifier(
     second = random.integers(-127, 128, (known, length), dtype=np.int8)
     if lowest:
         second[0] = -128
-    scale: Any = np.linspace(0.004, 0.02, known) if per_row else weight_scale
+    scale: Any = np.linspace(0.004, 0.02, known) if per_row or idle is not None else weight_scale
+    if idle is not None:
+        second[idle], scale[idle] = 0, 1e-9
     y = m.fully_connected(
         features, second, random.integers(-300, 300, known), weight_scale=scale, out_scale=out_scale, name="decides"
     )

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from driftc.codegen.operators.base import Operator
-from driftc.codegen.operators.learn.entropy import exponent_of
+from driftc.codegen.operators.learn.entropy import MANTISSA, exponent_of
 from driftc.codegen.operators.learn.meta import OFFSET_FRACTION, UNITY, rounded
 from driftc.codegen.operators.learn.trained_dense import COMPARED
 from driftc.codegen.tensor import Array, Shape, Tensor
 
 LARGEST_GAIN = 2 * UNITY
+LARGEST_EXPONENT = 42  # of a gradient: 25 of ENTROPY_GRADIENT, whose products are below 2^39, and 17 of an int32
 Factor = tuple[int, int]  # a mantissa below 2^15 and a right shift
 
 
@@ -54,6 +55,12 @@ class MetaUpdate(Operator):
         if not fits or not least or not 0 <= self.hold_offset < 1 << 30 or not 0 < self.bound < 1 << 31:
             self.refuse(
                 "the learning rate is out of any sensible range for the layer's scales; --learn-rate decides it"
+            )
+        left = max(LARGEST_EXPONENT - self.gain[1], 0)
+        if 255 * self.pixels * self.gain[0] << MANTISSA + left >= 1 << 62:
+            self.refuse(
+                f"with a map of {self.pixels} values and so high a learning rate a step can overflow int64; "
+                "--learn-rate decides it"
             )
 
     def infer(self) -> tuple[Shape, ...]:

@@ -40,6 +40,7 @@ def test_boards_operators_and_doctor(tmp_path: Path) -> None:
         ("quantize", f"--calibrate --output --float-io {CALIBRATION} --json"),
         ("verify", f"{SAMPLES} --save-tensors --sanitize {TARGET}"),
         ("simulate", f"{SAMPLES} {TARGET}"),
+        ("update", "--uploads --teacher --clean --key --output --active --sequence --device --dry-run --json"),
         ("report", "--output"),
         ("boards", "--json"),
         ("operators", "--json"),

@@ -13,7 +13,7 @@ import pytest
 from commands import ROOT, driftc_json
 from commands import driftc as command
 from learning_models import classifier, learning, samples
-from learnt import accuracy, events
+from learnt import accuracy, compared, events
 from models import ModelBuilder
 from numpy.typing import NDArray
 from shared_data import shared_file
@@ -30,6 +30,7 @@ from driftc.codegen.operators.learn.master_sums import BIAS_FRACTION, FRACTION, 
 from driftc.codegen.sources import LESSON
 from driftc.simulator.engines import engine
 from driftc.simulator.learning import MANY, Event, Kind, Specification, run
+from driftc.simulator.reference import run_graph
 
 
 def test_new_classes_are_learnt_and_old_ones_held(tmp_path: Path) -> None:
@@ -187,6 +188,50 @@ def test_forgetting_a_class(tmp_path: Path) -> None:
     assert not np.isin(outcome.states["store labels"][: outcome.states["counters"][1]], (1, 5)).any()
     outcome = specification(Event(Kind.FORGET, -1))
     assert all(np.array_equal(outcome.states[name], value) for name, value in as_compiled.items())
+
+
+@pytest.mark.parametrize("method", ["classifier", "mean"])
+def test_a_class_of_zeros_is_learnt(tmp_path: Path, method: str) -> None:
+    """A spare row that the training left at 0 has no scale of its own: it is learnt on that of the coarsest."""
+    found = learning(tmp_path, classifier(idle=3), learn=method, learn_guard=False)
+    specification = Specification(found.lowered)
+    for event in [*events(24, 4, 0), Event(Kind.STEP, MANY)]:
+        outcome = specification(event)
+    assert np.any(outcome.states["weights"][3]) and accuracy(specification, 1, 3) >= 0.9
+    compared(found, "host")
+
+
+def test_its_bias_stays_what_it_is(tmp_path: Path) -> None:
+    """In steps of the accumulator on the other scale; what is decided as compiled differs by a step at most."""
+    found = learning(tmp_path, classifier(idle=3, softmax=False), learn_classes=4)
+    (tmp_path / "plain.tflite").write_bytes(classifier(idle=3, softmax=False))
+    plain = driftc.compile(tmp_path / "plain.tflite", measure=False)
+    for x in samples(20, 4)["x"].reshape(20, 1, 8):
+        (one,), (other,) = (run_graph_of(compiled, x) for compiled in (found, plain))
+        assert np.abs(one.astype(int) - other.astype(int)).max() <= 1
+
+
+def run_graph_of(found: Compiled, x: NDArray[np.int8]) -> list[NDArray[Any]]:
+    """The outputs, as compiled."""
+    graph = found.lowered.graph
+    values = run_graph(graph, (x,))
+    return [values[tensor.name] for tensor in graph.outputs]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"learn": 3}, {"learn_classes": "6"}, {"learn_classes": True}, {"learn_store": 520.0}, {"learn_keep": None},
+        {"learn_rate": "fast"}, {"learn_rate": True}, {"learn_passes": [30]}, {"learn_guard": "on"}, {"learn_guard": 1},
+        {"adapt_running": "7"},
+    ],
+)  # fmt: skip
+def test_options_of_the_wrong_type(tmp_path: Path, options: dict[str, Any]) -> None:
+    (name,) = options
+    with pytest.raises(UsageError, match=f"option {name}: a .* is of the wrong type"):
+        learning(tmp_path, **options)
+    with pytest.raises(UsageError, match=r"--learn-every 3\.0"):
+        learning(tmp_path).teach(tmp_path / "known.npz", every=3.0)  # type: ignore[arg-type]
 
 
 def test_a_folder_remembers(tmp_path: Path) -> None:

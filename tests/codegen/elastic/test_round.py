@@ -1,0 +1,138 @@
+"""A round on a small model: what is learnt helps, what does not is refused, and codes mean what floats did."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from elastic_models import random_codes
+from fleet_models import CLASSES, SHAPE, compiled, images, labels, raw, shifted, teacher_graph
+from float_models import needs
+
+from driftc.codegen.elastic.distil import Distillation, changes
+from driftc.codegen.elastic.round import POINT, Clean, Outcome, Rounds, Shares, refusal
+from driftc.codegen.elastic.student import Student
+from driftc.codegen.elastic.teacher import Teacher, even
+from driftc.codegen.errors import DataError, UsageError
+
+pytestmark = needs("tensorflow", "keras")
+
+
+@pytest.fixture(scope="module")
+def student(tmp_path_factory: pytest.TempPathFactory) -> Student:
+    return Student.of(compiled(tmp_path_factory.mktemp("model")).lowered)
+
+
+@pytest.fixture(scope="module")
+def folded(tmp_path_factory: pytest.TempPathFactory) -> Student:
+    return Student.of(compiled(tmp_path_factory.mktemp("model"), live=False).lowered)
+
+
+def teacher() -> Teacher:
+    return Teacher(teacher_graph(), SHAPE, CLASSES)
+
+
+def clean_of(student: Student, labelled: bool = True) -> Clean:
+    samples = images(300, seed=3)
+    return Clean(raw(student, samples), labels(samples) if labelled else None)
+
+
+def test_a_teacher_by_the_statistics_of_the_batch_sees_through_the_shift() -> None:
+    samples = images(256, seed=4)
+    truth, taught = labels(samples), teacher()
+    assert np.mean(taught.probabilities(shifted(samples)).argmax(-1) == truth) > 0.9
+    assert np.mean(taught.probabilities(shifted(samples), shifted=False).argmax(-1) == truth) < 0.75
+    assert (taught.probabilities(samples, shifted=False).argmax(-1) == truth).all()
+
+
+def test_batches_are_even() -> None:
+    assert [even(count, 128) for count in (1, 128, 129, 256, 300)] == [1, 128, 65, 128, 100]
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_a_round_brings_the_model_near_the_teacher_and_holds_it_on_clean_samples(
+    student: Student, labelled: bool
+) -> None:
+    rounds = Rounds(student, teacher(), clean_of(student, labelled))
+    outcome = rounds.run(raw(student, shifted(images(256, seed=5))))
+    assert outcome.accepted, outcome.reason
+    assert outcome.clean_by == ("labels" if labelled else "teacher")
+    assert outcome.codes is not None
+    fresh = images(300, seed=6)
+    truth = labels(fresh)
+    before = np.mean(student.decisions(raw(student, shifted(fresh))) == truth)
+    after = np.mean(student.decisions(raw(student, shifted(fresh)), outcome.codes) == truth)
+    assert after > before + 0.03
+    clean = np.mean(student.decisions(raw(student, fresh)) == truth)
+    assert np.mean(student.decisions(raw(student, fresh), outcome.codes) == truth) > clean - 0.05
+    again = rounds.run(raw(student, shifted(images(256, seed=5))), outcome.codes)
+    assert again.uploads.before == outcome.uploads.after
+
+
+def test_the_same_seed_gives_the_same_codes(student: Student) -> None:
+    uploads = raw(student, shifted(images(96, seed=5)))
+    first, second = (Rounds(student, teacher(), clean_of(student)).run(uploads, seed=3) for _ in range(2))
+    assert first.codes is not None and second.codes is not None
+    for a, b in zip(first.codes, second.codes, strict=True):
+        assert a.exponents == b.exponents and (a.gain == b.gain).all()
+        assert all((x == y).all() for x, y in zip(a.offsets, b.offsets, strict=True))
+
+
+def test_folded_layers_need_to_be_asked_for_and_take_the_environment(folded: Student) -> None:
+    with pytest.raises(UsageError, match="--one-environment"):
+        Rounds(folded, teacher(), clean_of(folded))
+    uploads = raw(folded, shifted(images(256, seed=5)))
+    distillation = Distillation(folded, one_environment=True)
+    wanted = teacher().probabilities(folded.real(uploads))
+    found = distillation.teach(uploads, wanted, clean_of(folded).samples, folded.parameters.unchanged())
+    layers = folded.parameters.layers
+    codes = [change.codes(layer) for change, layer in zip(found, layers, strict=True)]
+    fresh = images(300, seed=6)
+    before = np.mean(folded.decisions(raw(folded, shifted(fresh))) == labels(fresh))
+    after = np.mean(folded.decisions(raw(folded, shifted(fresh)), codes) == labels(fresh))
+    assert after > before + 0.1
+
+
+@pytest.mark.parametrize("kind", ["live", "folded"])
+def test_what_codes_stand_for_gives_the_codes_again(kind: str, student: Student, folded: Student) -> None:
+    known = (student if kind == "live" else folded).parameters
+    for seed in range(5):
+        codes = random_codes(known, seed)
+        for layer, one, change in zip(known.layers, codes, changes(known.layers, codes), strict=True):
+            again = change.codes(layer)
+            for was, now in zip(layer.updated(one), layer.updated(again), strict=True):
+                assert np.abs(was - now).max() <= max(np.abs(was).max() * 2.0**-7, 2.0**14)
+
+
+def test_few_samples_and_other_teachers_are_refused(student: Student) -> None:
+    rounds = Rounds(student, teacher(), clean_of(student))
+    with pytest.raises(DataError, match="19 uploads"):
+        rounds.run(raw(student, images(19)))
+    with pytest.raises(DataError, match="63 clean samples"):
+        Rounds(student, teacher(), Clean(raw(student, images(63))))
+    with pytest.raises(UsageError, match=r"takes \[8, 8, 3\], the compiled model \[9, 8, 3\]"):
+        Teacher(teacher_graph(), (9, 8, 3), CLASSES)
+    with pytest.raises(UsageError, match="has 4 outputs, the compiled model 5"):
+        Teacher(teacher_graph(), SHAPE, 5)
+
+
+@pytest.mark.parametrize(
+    ("uploads", "clean", "why"),
+    [
+        ((50.0, 50.0), (90.0, 90.0), "does not rise"),
+        ((50.0, 49.0), (90.0, 95.0), "does not rise"),
+        ((50.0, 60.0), (90.0, 90.0 - POINT - 0.01), "more than 1 point less"),
+        ((50.0, 50.1), (90.0, 89.0), None),
+    ],
+)
+def test_what_is_refused(uploads: tuple[float, float], clean: tuple[float, float], why: str | None) -> None:
+    outcome = Outcome((), "", Shares(50, *uploads), Shares(100, *clean), "labels", 95.0, 1.0, 1.0)
+    found = refusal(outcome)
+    assert found is None if why is None else found is not None and why in found
+
+
+def test_useless_uploads_make_no_packet(student: Student) -> None:
+    noise = np.random.default_rng(0).integers(-128, 128, (64, *SHAPE)).astype(np.int8)
+    samples = clean_of(student)
+    wrong = Clean(samples.samples, student.decisions(samples.samples))
+    outcome = Rounds(student, teacher(), wrong).run(np.repeat(noise[:1], 64, axis=0))
+    assert not outcome.accepted and outcome.reason
