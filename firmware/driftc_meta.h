@@ -138,17 +138,36 @@ static inline void driftc_entropy_gradient(const driftc_entropy_t *layer, const 
     info[1] = open;
 }
 
+/* What the map adds to a sum, Q.24. */
+DRIFTC_INLINE int64_t driftc_meta_apart(int32_t gain, int32_t offset, int32_t sum, int32_t pixels)
+{
+    return (int64_t)(gain - (1 << 24)) * sum + (int64_t)offset * (pixels * 16);
+}
+
+/* Of sums that add up to `size`, moved by `apart`, Q.24: how far, Q.15. */
+static inline int32_t driftc_meta_distance(int64_t apart, uint64_t size)
+{
+    const uint64_t moved = (uint64_t)apart >> 24;
+    int down = 0;
+
+    if (moved >= size)
+        return moved != 0 ? 1 << 15 : 0;
+    while (size >> down >= 1 << 16)
+        down++;
+    return (int32_t)(((uint32_t)(moved >> down) << 15) / (uint32_t)(size >> down));
+}
+
 typedef struct {
     int channels, pixels;
     int gain, gain_shift, hold, hold_shift, offset, offset_shift; /* factors: mantissa / 2^shift */
     int32_t hold_offset, bound;
 } driftc_update_t;
 
-/* Gains and offsets after a step, in their place or not. */
-DRIFTC_INLINE void driftc_meta_step(const driftc_update_t *layer, int32_t gain, int32_t offset, int32_t sum, int32_t slope,
+/* Gains and offsets after a step, in their place or not; gives how far the sum was moved before it. */
+DRIFTC_INLINE int64_t driftc_meta_step(const driftc_update_t *layer, int32_t gain, int32_t offset, int32_t sum, int32_t slope,
                                     int exponent, int32_t *next_gain, int32_t *next_offset)
 {
-    const int64_t apart = (int64_t)(gain - (1 << 24)) * sum + (int64_t)offset * layer->pixels * 16;
+    const int64_t apart = driftc_meta_apart(gain, offset, sum, layer->pixels);
     const int side = (apart > 0) - (apart < 0);
     const int64_t moved = driftc_rounded_wide((int64_t)slope * sum * layer->gain, layer->gain_shift - exponent) +
                           driftc_rounded_wide((int64_t)side * sum * layer->hold, layer->hold_shift);
@@ -157,6 +176,7 @@ DRIFTC_INLINE void driftc_meta_step(const driftc_update_t *layer, int32_t gain, 
 
     *next_gain = driftc_within(gain - moved, -(1 << 25), (1 << 25) - 1);
     *next_offset = driftc_within(offset - shifted, -layer->bound, layer->bound);
+    return driftc_magnitude(apart);
 }
 
 /* x * mantissa / 2^shift, halves upwards, by the high word alone; mantissa below 2^15, shift above 16. */
@@ -169,10 +189,10 @@ DRIFTC_INLINE int32_t driftc_factored(int32_t x, int mantissa, int shift)
 }
 
 /* The same where up to 512 pixels keep |slope * sum| below 2^31; the shift of gains above 16, that of offsets above 0. */
-DRIFTC_INLINE void driftc_meta_step_short(const driftc_update_t *layer, int32_t gain, int32_t offset, int32_t sum, int32_t slope,
+DRIFTC_INLINE int64_t driftc_meta_step_short(const driftc_update_t *layer, int32_t gain, int32_t offset, int32_t sum, int32_t slope,
                                           int gain_shift, int offset_shift, int32_t *next_gain, int32_t *next_offset)
 {
-    const int64_t apart = (int64_t)(gain - (1 << 24)) * sum + (int64_t)offset * (layer->pixels * 16);
+    const int64_t apart = driftc_meta_apart(gain, offset, sum, layer->pixels);
     const int side = (apart > 0) - (apart < 0);
     const int32_t moved = driftc_factored(slope * sum, layer->gain, gain_shift) +
                           driftc_factored(side * sum, layer->hold, layer->hold_shift);
@@ -181,6 +201,7 @@ DRIFTC_INLINE void driftc_meta_step_short(const driftc_update_t *layer, int32_t 
 
     *next_gain = driftc_clamp(gain - moved, -(1 << 25), (1 << 25) - 1);
     *next_offset = driftc_within((int64_t)offset - shifted, -layer->bound, layer->bound);
+    return driftc_magnitude(apart);
 }
 
 #endif

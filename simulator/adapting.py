@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from driftc.codegen.errors import UsageError
 from driftc.codegen.lower import Lowered
+from driftc.codegen.operators.learn.meta_update import LEARNT, RETURNED
 from driftc.codegen.samples import Samples
 from driftc.simulator.engine import Engine, Program
 from driftc.simulator.learning import Event, Kind, Outcome, run
@@ -22,12 +23,13 @@ BLOCK = 100
 
 @dataclass(frozen=True)
 class Block:
-    """Samples in a row: shares that are decided right, and how many were learnt from."""
+    """Samples in a row: shares that are decided right, how many were learnt from, and returns to what was compiled."""
 
     samples: int
     adapted: float
     plain: float  # by the same network, which does not learn
     learnt: int
+    returned: int
 
 
 @dataclass(frozen=True)
@@ -74,11 +76,13 @@ def adapt(
     outcomes = [outcome for outcome, _ in run(engine, program, lowered, events)]
     plain, adapting = outcomes[: len(infers)], outcomes[len(infers) + 1 :]
     right = _decided(adapting[::2]) == labels, _decided(plain) == labels
-    learnt = np.array([outcome.status for outcome in adapting[1::2]]) == 1
+    status = np.array([outcome.status for outcome in adapting[1::2]])
+    learnt, returned = status == LEARNT, status == RETURNED
 
     def part(first: int, last: int) -> Block:
         adapted, before = (float(found[first:last].mean()) for found in right)
-        return Block(min(last, len(labels)) - first, adapted, before, int(learnt[first:last].sum()))
+        counts = (int(found[first:last].sum()) for found in (learnt, returned))
+        return Block(min(last, len(labels)) - first, adapted, before, *counts)
 
     cost = None if counter is None else _instructions(lowered, program, counter, stream.quantized, learnt)
     return Adapted(

@@ -103,7 +103,8 @@ def adaptive(graph: Graph, lesson: Meta) -> Graph:
 
     The states, in order: means int16 [C] and shares int16 [C] (Q.15), sums int16 or int32 [1, F] and logits int8 [1, C]
     of the last inference; where statistics run, centres int32 [F] (Q.16), spreads int32 [F] (Q.12) and squares int32
-    [1, F] of the last inference; and, but for a rate of 0, gains int32 [F] (Q.24) and offsets int32 [F] (Q.20).
+    [1, F] of the last inference; and, but for a rate of 0, gains int32 [F] (Q.24), offsets int32 [F] (Q.20) and
+    distance int16 [1] (Q.15), how far these have been from the frozen network of late.
     """
     place = place_of(graph)
     pool, dense = place.pool, place.dense
@@ -144,6 +145,7 @@ def adaptive(graph: Graph, lesson: Meta) -> Graph:
         ]
     if lesson.rate:
         gains, offsets = tensor("gains", (features,), INT32), tensor("offsets", (features,), INT32)
+        distance = tensor("distance", (1,), INT16)
         inputs, moved = (moved, gains, offsets), tensor("moved", (1, features), INT32)
         forward.append(
             MetaAffine(name=f"{pool.name}_meta", label=pool.label, inputs=inputs, outputs=(moved,), pixels=place.pixels)
@@ -151,6 +153,7 @@ def adaptive(graph: Graph, lesson: Meta) -> Graph:
         states += [
             State(gains, np.full(features, UNITY, np.int32), gains.name),
             State(offsets, np.zeros(features, np.int32), offsets.name),
+            State(distance, np.zeros(1, np.int16), distance.name),
         ]
     finish = PoolFinish(
         name=pool.name, label=pool.label, index=pool.index, inputs=(moved,), outputs=pool.outputs, pool=pool
@@ -176,7 +179,8 @@ def _norm(lesson: Meta, place: Place, name: str, inputs: tuple[Tensor, ...], nor
 def meta_step(graph: Graph, place: Place, lesson: Meta) -> Graph:
     """One step of learning from what the last inference left in the states of `graph`, as `adaptive` made it.
 
-    Output: int32 [2], the gradient's exponent and whether it was learnt from. Raises ModelError.
+    Output: int32 [2], the gradient's exponent and what became of the sample: 0 (nothing changed), 1 (learnt from) or 2
+    (returned to the frozen network). Raises ModelError.
     """
     states = {part(state.tensor): state for state in graph.states}
     dense = place.dense
@@ -210,23 +214,25 @@ def meta_step(graph: Graph, place: Place, lesson: Meta) -> Graph:
             scale=np.rint(rows / rows.max() * ONE).astype(np.int32),
         )
     )  # fmt: skip
+    told = info
     if lesson.rate:
-        operators += _update(place, lesson, (gradient, info), at | {"sums": sums}, after)
+        told = replace(info, name="told", label="told")
+        operators += _update(place, lesson, (gradient, info, told), at | {"sums": sums}, after)
     for operator in operators:
         operator.check()
     following = {at[name].name: tensor.name for name, tensor in after.items()}
     kept = tuple(State(s.tensor, s.initial, following.get(s.tensor.name, s.tensor.name)) for s in graph.states)
-    made = Graph(f"{graph.name}{SUFFIX}", tuple(operators), (), (info,), graph.source, graph.sha256, states=kept)
+    made = Graph(f"{graph.name}{SUFFIX}", tuple(operators), (), (told,), graph.source, graph.sha256, states=kept)
     made.check()
     return made
 
 
 def _update(
-    place: Place, lesson: Meta, slope: tuple[Tensor, Tensor], at: dict[str, Tensor], after: dict[str, Tensor]
+    place: Place, lesson: Meta, slope: tuple[Tensor, Tensor, Tensor], at: dict[str, Tensor], after: dict[str, Tensor]
 ) -> list[Operator]:
-    """Of gains and offsets, by the gradient of the logits and its exponent."""
+    """Of gains and offsets, by the gradient of the logits and its exponent; the last of `slope` says what was done."""
     dense, features = place.dense, place.features
-    gradient, info = slope
+    gradient, info, told = slope
     unit = float(place.pool.inputs[0].scale)
     through = Tensor("through", (1, features), INT32, label="through")
     assert dense.weights.data is not None
@@ -236,8 +242,9 @@ def _update(
             name="transposed", label="transposed", inputs=(gradient,), outputs=(through,), weights=dense.weights.data
         ),
         MetaUpdate(
-            name="update", label="update", inputs=(at["gains"], at["offsets"], at["sums"], through, info),
-            outputs=(after["gains"], after["offsets"]), pixels=place.pixels,
+            name="update", label="update",
+            inputs=(at["gains"], at["offsets"], at["sums"], through, info, at["distance"]),
+            outputs=(after["gains"], after["offsets"], told, after["distance"]), pixels=place.pixels,
             gain=_factor(dense, step * unit / place.pixels * 2.0**GAIN_FRACTION),
             hold_gain=_factor(dense, lesson.rate * HOLD * unit / place.pixels / features * 2.0**GAIN_FRACTION),
             offset=_factor(dense, step / unit * 2.0**OFFSET_FRACTION),
@@ -275,7 +282,7 @@ class MetaLearner:
         self.inferred = True
 
     def adapt(self) -> int:
-        """NAME_adapt: 1 where the sample was learnt from, else 0."""
+        """NAME_adapt: 1 where the sample was learnt from, 2 where it returned to the frozen network, else 0."""
         if not self.inferred:
             return NO_SAMPLE
         self.inferred = False
@@ -285,7 +292,7 @@ class MetaLearner:
             found |= dict(zip((t.name for t in operator.outputs), operator.spec(*arguments), strict=True))
         for state in self._graph.states:
             self.values[part(state.tensor)] = np.array(found[state.next])
-        return int(found["info"][1])
+        return int(found[self._graph.outputs[0].name][1])
 
     def move(self) -> int:
         """Saved, reset, loaded."""

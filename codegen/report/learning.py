@@ -39,6 +39,8 @@ def print_adapted(found: Adapted) -> None:
         rows.append((name, f"{block.adapted:.1%}", f"{block.plain:.1%}", learnt))
         first += block.samples
     print_rows(("samples", "adapting", "without", "learnt from"), rows)
+    if found.whole.returned:
+        click.echo(f"went too far from the model as compiled, and returned to it: {found.whole.returned} times")
     click.echo(f"state  {found.state_bytes:,} B")
     if found.adapt_instructions is not None:
         share = "" if found.share is None else f", {found.share:.2%} of an inference"

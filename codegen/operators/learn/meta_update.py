@@ -6,21 +6,29 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from driftc.codegen.arithmetic import Int64
 from driftc.codegen.operators.base import Operator
-from driftc.codegen.operators.learn.entropy import MANTISSA, exponent_of
+from driftc.codegen.operators.learn.cross_entropy import ONE
+from driftc.codegen.operators.learn.entropy import AVERAGE_RATE, MANTISSA, exponent_of
 from driftc.codegen.operators.learn.meta import OFFSET_FRACTION, UNITY, rounded
 from driftc.codegen.operators.learn.trained_dense import COMPARED
 from driftc.codegen.tensor import Array, Shape, Tensor
 
 LARGEST_GAIN = 2 * UNITY
 LARGEST_EXPONENT = 42  # of a gradient: 25 of ENTROPY_GRADIENT, whose products are below 2^39, and 17 of an int32
+FARTHEST = 3277  # 0.1, Q.15: how far the map may be from the frozen network on average
+FAR_RATE = AVERAGE_RATE  # of that average, Q.16
+CLOSED, LEARNT, RETURNED = range(3)  # what became of a sample
 Factor = tuple[int, int]  # a mantissa below 2^15 and a right shift
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class MetaUpdate(Operator):
     """Inputs: gains int32 [C] Q.24, offsets int32 [C] Q.20, sums [1, C], gradient int32 [1, C], int32 [2]: its exponent
-    and whether it is to be learnt from. Outputs: gains and offsets afterwards.
+    and whether it is to be learnt from; int16 [1], Q.15: how far the map has been from the frozen network of late.
+
+    Outputs: gains and offsets afterwards; int32 [2]: the exponent and 0 (nothing changed), 1 (learnt) or 2 (returned to
+    the frozen network); and how far, afterwards.
     """
 
     codes = ("META_UPDATE",)
@@ -30,10 +38,13 @@ class MetaUpdate(Operator):
     compared = COMPARED
     arithmetic = (
         "t is the gradient, shifted right by e bits, rounded, halves upwards, so that its largest is below 2^14; e "
-        "adds to its exponent. v = sign of (gain - 2^24) * S + offset * pixels * 2^4, int64: on which side of the "
-        "frozen network the channel is. A gain loses t * S * m / 2^(n - e) and v * S * m' / 2^n', an offset t * m'' "
-        "/ 2^(n'' - e) and v * hold, each in int64 and rounded, halves upwards; gains stay in [-2, 2), offsets "
-        "within their bound. Where it is not to be learnt from, nothing changes."
+        "adds to its exponent. w = (gain - 2^24) * S + offset * pixels * 2^4, int64, is what the map adds, v its sign: "
+        "on which side of the frozen network the channel is. A gain loses t * S * m / 2^(n - e) and v * S * m' / 2^n', "
+        "an offset t * m'' / 2^(n'' - e) and v * hold, each in int64 and rounded, halves upwards; gains stay in [-2, "
+        "2), offsets within their bound. Where it is not to be learnt from, nothing changes. D = sum of |w| / 2^24, "
+        "rounded down, N = sum of |S|; r = 2^15 D / N, both shifted right until N is below 2^16, rounded down, 2^15 "
+        "where D is N or more, 0 where both are 0; the distance moves by 1/50 of r - distance, rounded, halves "
+        "upwards. Where it is then 0.1 (3277) or more, gains become 1, offsets 0 and it 0 instead."
     )
 
     pixels: int
@@ -64,24 +75,44 @@ class MetaUpdate(Operator):
             )
 
     def infer(self) -> tuple[Shape, ...]:
-        return (self.inputs[0].shape, self.inputs[1].shape)
+        return (self.inputs[0].shape, self.inputs[1].shape, self.inputs[4].shape, self.inputs[5].shape)
 
     def summary(self) -> str:
         return "a step against the gradient, held near the frozen network"
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
-        gains, offsets, sums, gradient, info = (np.asarray(array, np.int64).reshape(-1) for array in inputs)
-        exponent, opened = info
+        gains, offsets, sums, gradient, info, far = (np.asarray(array, np.int64).reshape(-1) for array in inputs)
+        exponent, opened = (int(value) for value in info)
         if not opened:
-            return gains.astype(np.int32), offsets.astype(np.int32)
+            return self._found(gains, offsets, exponent, CLOSED, far)
+        apart = (gains - UNITY) * sums + ((offsets * self.pixels) << (24 - OFFSET_FRACTION))
+        far = far + rounded((distance(apart, sums) - far) * FAR_RATE, 16)
+        if far[0] >= FARTHEST:
+            return self._found(np.full_like(gains, UNITY), 0 * offsets, exponent, RETURNED, 0 * far)
         more = exponent_of(gradient)
         t = rounded(gradient, more)
-        e = int(exponent) + more
-        side = np.sign((gains - UNITY) * sums + ((offsets * self.pixels) << (24 - OFFSET_FRACTION)))
+        e = exponent + more
+        side = np.sign(apart)
         moved = rounded(t * sums * self.gain[0], self.gain[1] - e)
         moved = moved + rounded(side * sums * self.hold_gain[0], self.hold_gain[1])
         shifted = rounded(t * self.offset[0], self.offset[1] - e) + side * self.hold_offset
-        return (
-            np.clip(gains - moved, -LARGEST_GAIN, LARGEST_GAIN - 1).astype(np.int32),
-            np.clip(offsets - shifted, -self.bound, self.bound).astype(np.int32),
+        return self._found(
+            np.clip(gains - moved, -LARGEST_GAIN, LARGEST_GAIN - 1),
+            np.clip(offsets - shifted, -self.bound, self.bound),
+            exponent,
+            LEARNT,
+            far,
         )
+
+    def _found(self, gains: Int64, offsets: Int64, exponent: int, what: int, far: Int64) -> tuple[Array, ...]:
+        told = np.array([exponent, what], np.int32)
+        return gains.astype(np.int32), offsets.astype(np.int32), told, far.astype(np.int16)
+
+
+def distance(apart: Int64, sums: Int64) -> int:
+    """How far sums are moved, Q.24, of how large they are: Q.15."""
+    size, moved = int(np.abs(sums).sum()), int(np.abs(apart).sum()) >> 24
+    if moved >= size:
+        return ONE if moved else 0
+    down = max(size.bit_length() - 16, 0)
+    return ((moved >> down) << 15) // (size >> down)

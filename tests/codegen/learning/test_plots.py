@@ -31,8 +31,8 @@ def heights(svg: Path, points: int) -> list[list[float]]:
 
 @needs("matplotlib", "plot")
 def test_a_stream_without_labels(tmp_path: Path) -> None:
-    blocks = tuple(Block(100, share, 0.5, 3) for share in (0.5, 0.75, 1.0))
-    adapted = Adapted("host", "cortex-m4", Block(300, 0.75, 0.5, 9), blocks, 1, None, None)
+    blocks = tuple(Block(100, share, 0.5, 3, 0) for share in (0.5, 0.75, 1.0))
+    adapted = Adapted("host", "cortex-m4", Block(300, 0.75, 0.5, 9, 0), blocks, 1, None, None)
     plot_adapted(adapted, tmp_path / "drawn.svg")
     assert {"adapting", "without", "samples of the stream", "right, %"} <= set(words(tmp_path / "drawn.svg"))
     rising, flat = heights(tmp_path / "drawn.svg", 3)[:2]  # the legend's follow

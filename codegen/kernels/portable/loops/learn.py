@@ -167,13 +167,15 @@ class PoolFinishLoops(Loops[PoolFinish]):
 
 
 class MetaUpdateLoops(Loops[MetaUpdate]):
-    """Channel by channel, once the largest gradient is found."""
+    """Channel by channel, once the largest gradient is found; then what is told of them all."""
 
     operators = (MetaUpdate,)
 
     def walk(self, op: MetaUpdate, backward: bool = False) -> Walk | None:
         steps = as_rows(row_major(op.inputs[0].shape))
-        return Walk((steps, steps, steps, steps, np.full((1, 1, 2), steps.size - 1, np.int64)), (steps, steps))
+        first = [np.zeros(tensor.hwc, np.int64) for tensor in op.inputs[4:]]
+        last = [np.full(tensor.hwc, steps.size - 1, np.int64) for tensor in op.outputs[2:]]
+        return Walk((steps, steps, steps, steps, *first), (steps, steps, *last))
 
 
 def differing(found: dict[str, Array]) -> dict[str, Array]:
