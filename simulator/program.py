@@ -76,17 +76,33 @@ def build_host(program: Program, *, trace: bool, sanitize: bool = False) -> Path
     return cached(key, name, link, executable=True)
 
 
+def build_posix(program: Program, main: str, defines: Sequence[str]) -> Path:
+    """simulator/MAIN.c with the model as a program of this machine, whose serial line is stdin and stdout."""
+    compiler = host_compiler(program.target.cc)
+    flags = ["-std=c11", f"-O{program.target.optimize}", *defines]
+    if compiler.kind == "zig":
+        flags += ["-fno-sanitize=undefined", "-fno-slp-vectorize"]
+    sources = [*model_sources(program), Path(f"simulator/{main}.c"), Path("simulator/uart_posix.c")]
+    objects = _compile(compiler, program.folder, sources, flags)
+    key = digest(["posix", _identity(compiler), *map(str, objects)])
+    return cached(
+        key, main, lambda kept: compiler.run([*map(str, objects), "-o", str(kept / main)], kept), executable=True
+    )
+
+
 def build_firmware(
-    program: Program, *, trace: bool, defines: Sequence[str] = (), line: Uart | None = None, board: Board | None = None
-) -> Firmware:
+    program: Program, *, trace: bool, defines: Sequence[str] = (), line: Uart | None = None, text: str | None = None,
+    board: Board | None = None,
+) -> Firmware:  # fmt: skip
     """The ELF for the program's core: the same file for every emulator; with `board`, in that board's memories.
 
-    With `trace` it shows every layer, else it measures. Over the serial `line` it does both, as it is asked.
+    With `trace` it shows every layer, else it measures. Over the serial `line` it does both, as it is asked; or it is
+    another program than the harness, which talks on the line for itself: simulator/TEXT.c, with a clock.
     """
     core = load_core(program.target.core)
     compiler = firmware_compiler(core, program.target.cc)
     base = ("-std=c11", f"-O{program.target.optimize}", *core.flags[compiler.kind], *BARE[compiler.kind], *SECTIONS)
-    hook = _hook_flags(program, trace or line is not None)
+    hook = _hook_flags(program, trace or (line is not None and text is None))
     include = ("-isystem", "simulator/freestanding")
     if core.qemu is None:
         raise ToolError(f"{core.id}: there is no emulator for it, nor a linker script: nothing can be measured")
@@ -95,6 +111,10 @@ def build_firmware(
     if line is not None:
         ports.append(Path(f"simulator/uart_{line.driver}.c"))
         defines = [*defines, "PORT_SERIAL", f"UART_BASE={line.base:#x}u"]
+    if text is not None:
+        ports[0] = Path(f"simulator/{text}.c")
+        ports.append(Path("simulator/clock.c"))
+        defines = [*defines, "PORT_TEXT"]
     measuring = (*(() if trace else ("-DPORT_MEASURES",)), *(f"-D{define}" for define in defines))
     flags = [*base, *hook, *include, STACK_SIZES[compiler.kind]]
     with ThreadPoolExecutor(2) as pool:

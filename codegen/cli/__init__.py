@@ -58,6 +58,7 @@ def cli() -> None:
     driftc verify kws/ --data samples.npz                      every tensor, every engine, every byte
     driftc simulate kws/ --data samples.npz                    outputs, accuracy, instructions, stack
     driftc report kws/                                         the arena over time, as a page
+    driftc mlperf kws/ --as kws01 --host                      a device for MLPerf Tiny, and a runner
     driftc boards | driftc operators | driftc doctor           what there is
 
     Exit codes: 0 done; 1 the bytes differ or the model does not fit the board; 2 bad use,

@@ -24,6 +24,10 @@ _Noreturn void port_exit(int status);
 int port_traces(void);
 #endif
 
+/* A clock for mlperf.c, from 0 at its start; on bare metal it needs PORT_MEASURES, and PORT_CLOCK_HZ for its ticks. */
+void port_clock_start(void);
+uint64_t port_microseconds(void);
+
 #ifdef PORT_MEASURES
 
 /* Time between start and stop, in the port's own ticks: of SysTick, or instructions retired. Reset comes first. */

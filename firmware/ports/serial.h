@@ -21,6 +21,20 @@
 #ifndef SERIAL_H
 #define SERIAL_H
 
+#ifdef PORT_TEXT /* mlperf.c speaks another language on the line, and never ends: a fault starts it anew */
+
+#include "port.h"
+
+static _Noreturn void serial_restart(void);
+
+_Noreturn void port_exit(int status)
+{
+    (void)status;
+    serial_restart();
+}
+
+#else
+
 #include "model.h"
 #include "port.h"
 #include "uart.h"
@@ -299,5 +313,7 @@ _Noreturn void port_exit(int status)
             (void)serial_answered(SERIAL_HELLO);
     }
 }
+
+#endif
 
 #endif

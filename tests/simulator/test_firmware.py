@@ -26,7 +26,7 @@ FLAVOURS = {
     "debugger": ["-DPORT_DEBUGGER", "-DPORT_CYCLES", "-DPORT_MEASURES"],
     "serial": ["-DPORT_SERIAL", "-DPORT_MEASURES", "-DMODEL_HOOK", "-DTOY_HOOK", "-DUART_BASE=0x40004000u"],
 }
-UARTS = sorted(path.name for path in port_files().glob("uart_*.c"))
+UARTS = sorted(path.name for path in port_files().glob("uart_*.c") if path.stem != "uart_posix")
 
 
 def compile_strictly(compiler: Compiler, folder: Path, source: str, flags: list[str]) -> None:
@@ -57,6 +57,26 @@ def test_no_warnings_on_the_host(tmp_path: Path, cc: str, flavour: list[str]) ->
     write_toy(tmp_path)
     for source in ("simulator/main.c", "simulator/port_host.c", "toy.c"):
         compile_strictly(host_compiler(cc), tmp_path, source, flavour)
+
+
+@pytest.mark.parametrize("cc", ["gcc", "clang"])
+@pytest.mark.parametrize("form", [0, 1, 2])
+def test_mlperf_has_no_warnings(tmp_path: Path, cc: str, form: int) -> None:
+    """For the host, and bare for a core."""
+    write_toy(tmp_path)
+    flags = ['-DMLPERF_MODEL="ic01"', f"-DMLPERF_FORM={form}", "-DPORT_CLOCK_HZ=25000000u"]
+    core = load_core("cortex-m4")
+    try:
+        for source in ("mlperf.c", "uart_posix.c"):
+            compile_strictly(host_compiler(cc), tmp_path, f"simulator/{source}", flags)
+        bare = [*core.flags[cc], *BARE[cc], "-isystem", "simulator/freestanding", "-DPORT_SERIAL", "-DPORT_TEXT"]
+        for source in ("mlperf.c", "clock.c", "port_cortex_m.c"):
+            compiler = firmware_compiler(core, cc)
+            compile_strictly(compiler, tmp_path, f"simulator/{source}", [*bare, *flags, "-DPORT_MEASURES"])
+    except ToolError as error:
+        if "failed" in str(error):
+            raise
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module")

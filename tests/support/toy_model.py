@@ -166,6 +166,16 @@ typedef toy_memory_t model_memory_t;
 #endif
 #define MODEL_INPUTS(X) X(toy_input, TOY_INPUT_BYTES)
 #define MODEL_OUTPUTS(X) X(toy_output, TOY_OUTPUT_BYTES)
+#define MODEL_INPUT toy_input
+#define MODEL_INPUT_TYPE int8_t
+#define MODEL_INPUT_LEN TOY_INPUT_BYTES
+#define MODEL_INPUT_SCALE 0.5f
+#define MODEL_INPUT_ZERO (-3)
+#define MODEL_INPUT_OFFSET 128
+#define MODEL_OUTPUT toy_output
+#define MODEL_OUTPUT_LEN TOY_INPUT_BYTES /* not so: mlperf.c is only compiled with it */
+#define MODEL_OUTPUT_SCALE 0.25f
+#define MODEL_OUTPUT_ZERO 4
 static const int32_t model_elements[MODEL_LAYERS] = {1, 1, 1};
 """
 

@@ -1,0 +1,99 @@
+"""driftc mlperf."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from driftc.codegen.cli.folder import load
+from driftc.codegen.cli.options import json_option
+from driftc.codegen.cli.progress import progress_bar
+from driftc.codegen.errors import UsageError
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path), required=False)
+@click.option("--as", "name", metavar="kws01|vww01|ic01|ad01|sww01", help="The benchmark that FOLDER's model is for.")
+@click.option("--host", is_flag=True, help="Be a device on a pty of this machine, until Ctrl-C.")
+@click.option("--firmware", type=click.Path(path_type=Path), metavar="FILE.elf", help="Write the device for a board.")
+@click.option("--run", "port", metavar="PORT", help="Run the benchmark of the device on this serial port.")
+@click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="Its samples: y_labels.csv and the files.")
+@click.option(
+    "--baud", type=click.IntRange(300, 4_000_000), help="Of --run (default: 115200; ad01 921600 by the rules)."
+)
+@click.option("--mode", type=click.Choice(["accuracy", "performance"]), help="Of --run: only one of both.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Results of --run (default: mlperf-NAME.json).")
+@json_option
+def mlperf(
+    folder: Path | None,
+    name: str | None,
+    host: bool,
+    firmware: Path | None,
+    port: str | None,
+    data: Path | None,
+    baud: int | None,
+    mode: str | None,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """MLPerf Tiny: make FOLDER a device that its runner drives (--host, --firmware), or run one (--run).
+
+    With --run the accuracy over all samples is measured, then the latency: five windows of ten seconds and ten
+    inferences at least.
+    """
+    if sum((host, firmware is not None, port is not None)) != 1:
+        raise UsageError("mlperf does one of --host, --firmware FILE.elf and --run PORT")
+    if port is not None:
+        if folder is not None or name is not None:
+            raise UsageError("--run takes the benchmark from the device: no FOLDER and no --as")
+        if data is None:
+            raise UsageError("--run needs --data, the folder with y_labels.csv")
+        _run(port, data, baud, mode, output, as_json)
+        return
+    if folder is None or name is None:
+        raise UsageError("mlperf needs FOLDER, and --as with the benchmark that its model is for")
+    if data is not None or baud is not None or mode is not None or output is not None:
+        raise UsageError("--data, --baud, --mode and --output belong to --run")
+    from driftc.simulator.mlperf.benchmarks import benchmark
+
+    chosen = benchmark(name)
+    program = load(folder, None, None, None).program()
+    if host:
+        from driftc.simulator.mlperf.device import host_device
+
+        with host_device(program, chosen) as (device, wait):
+            click.echo(f"{chosen.name} on {device}; Ctrl-C ends it")
+            try:
+                wait()
+            except KeyboardInterrupt:
+                return
+    elif firmware is not None:
+        from driftc.simulator.mlperf.device import write_firmware
+
+        write_firmware(program, chosen, firmware)
+        click.echo(f"wrote {firmware}")
+
+
+def _run(port: str, data: Path, baud: int | None, mode: str | None, output: Path | None, as_json: bool) -> None:
+    from driftc.codegen.files import write_file
+    from driftc.simulator.mlperf.runner import run
+
+    with progress_bar("mlperf", as_json) as progress:
+        found = run(port, data, baud=baud or 115200, mode=mode, progress=progress)
+    text = json.dumps(found.as_json(), indent=2)
+    target = output or Path(f"mlperf-{found.benchmark}.json")
+    write_file(target, f"{text}\n".encode())
+    if as_json:
+        click.echo(text)
+        return
+    click.echo(f"{found.benchmark} on {found.vendor}, {found.samples} samples")
+    if found.score is not None:
+        wanted = f" (the target is {found.target:.3g})" if found.target else ""
+        click.echo(f"{found.metric} {found.score:.4f}{wanted}")
+    if found.throughput is not None:
+        click.echo(
+            f"median of {len(found.windows)} windows {found.throughput:,.3f} inferences/s, {found.latency_ms:,.3f} ms"
+        )
+    click.echo(f"wrote {target}")

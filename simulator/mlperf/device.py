@@ -1,0 +1,83 @@
+"""A device under test: firmware/ports/mlperf.c with the model, for this machine behind a pty, or for a board."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from driftc.boards.cores import load_core
+from driftc.codegen.errors import ToolError, UsageError
+from driftc.codegen.files import write_file
+from driftc.simulator.engine import Program
+from driftc.simulator.mlperf.benchmarks import Benchmark
+from driftc.simulator.program import build_firmware, build_posix
+
+INSTRUCTIONS_HZ = 1_000_000_000  # of RISC-V's counter where QEMU counts instructions (shift 0)
+FORMS = {"int8": 0, "uint8": 1, "float32": 2}  # MLPERF_FORM
+
+
+def flags(program: Program, benchmark: Benchmark) -> tuple[str, ...]:
+    """What mlperf.c is compiled with. Raises UsageError where the folder's model is none for this benchmark."""
+    where = f"{program.folder}: --as {benchmark.name}"
+    if len(program.inputs) != 1 or len(program.outputs) != 1:
+        raise UsageError(f"{where} needs a model with one input and one output")
+    shape, out = program.inputs[0].shape, program.outputs[0].shape
+    if _size(shape) != benchmark.values:
+        wanted = " x ".join(map(str, benchmark.shape))
+        raise UsageError(f"{where} gives {wanted} values; the model takes {' x '.join(map(str, shape[1:]))}")
+    if _size(out) != (benchmark.classes or benchmark.values):
+        raise UsageError(f"{where} wants {benchmark.classes or benchmark.values} outputs; the model has {_size(out)}")
+    if "define MODEL_INPUT_SCALE" not in (program.folder / "simulator" / "model.h").read_text(encoding="utf-8"):
+        raise UsageError(f"{where} needs a quantised input and output; the model's have no scale, or driftc was older")
+    if benchmark.form == "float32" and program.inputs[0].dtype.name != "int8":
+        raise UsageError(f"{where} needs an int8 input; the model's is {program.inputs[0].dtype}")
+    return f'-DMLPERF_MODEL="{benchmark.name}"', f"-DMLPERF_FORM={FORMS[benchmark.form]}"
+
+
+@contextmanager
+def host_device(program: Program, benchmark: Benchmark) -> Iterator[tuple[str, Callable[[], int]]]:
+    """The device on a pty of this machine: the port's name, and what waits for its end and gives the exit status."""
+    try:
+        import pty
+        import tty
+    except ImportError:
+        raise ToolError("--host: this system has no ptys; use a board (--firmware)") from None
+    executable = build_posix(program, "mlperf", flags(program, benchmark))
+    ours, theirs = pty.openpty()
+    tty.setraw(theirs)  # held open, so that runners may come and go
+    try:
+        with subprocess.Popen([executable], stdin=ours, stdout=ours) as running:
+            try:
+                yield os.ttyname(theirs), running.wait
+            finally:
+                running.kill()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def board_device(program: Program, benchmark: Benchmark) -> Path:
+    """The ELF of the device for the program's core, on the serial port of its emulated machine."""
+    core = load_core(program.target.core)
+    if core.qemu is None:
+        raise ToolError(f"--firmware: there is no linker script for {core.id}")
+    hertz = core.qemu.tick_hz or INSTRUCTIONS_HZ
+    defines = [flag.removeprefix("-D") for flag in flags(program, benchmark)]
+    return build_firmware(
+        program, trace=False, defines=[*defines, f"PORT_CLOCK_HZ={hertz}u"], line=core.qemu.uart, text="mlperf"
+    ).elf
+
+
+def write_firmware(program: Program, benchmark: Benchmark, path: Path) -> None:
+    """`board_device` as a file."""
+    write_file(path, board_device(program, benchmark).read_bytes())
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    count = 1
+    for length in shape:
+        count *= length
+    return count

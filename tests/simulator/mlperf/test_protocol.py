@@ -1,0 +1,134 @@
+"""firmware/ports/mlperf.c speaks to the letter what the runner of mlcommons/tiny expects: as raw bytes, row by row."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from mlperf_devices import device, reference
+from serial_boards import emulated
+
+from driftc.boards.cores import load_core
+from driftc.codegen.errors import ToolError
+from driftc.simulator.engine import Target
+from driftc.simulator.mlperf.benchmarks import benchmark
+from driftc.simulator.mlperf.client import Client
+from driftc.simulator.mlperf.device import board_device
+
+PROFILE = b"m-profile-[ULPMark for tinyML Firmware V0.0.1]\r\n"
+RESULTS = rb"m-results-\[\d\.\d{3}(,\d\.\d{3}){11}\]\r\n"
+LAP = rb"m-lap-us-\d+\r\n"
+
+
+class Wire:
+    """The raw line."""
+
+    def __init__(self, port: str) -> None:
+        import serial
+
+        self._serial = serial.Serial(port, 115200, timeout=5)
+
+    def until_ready(self) -> bytes:
+        """What comes up to m-ready, without it."""
+        said = self._serial.read_until(b"m-ready\r\n")
+        assert said.endswith(b"m-ready\r\n"), said
+        return bytes(said.removesuffix(b"m-ready\r\n"))
+
+    def ask(self, command: str) -> bytes:
+        self._serial.write(f"{command}%".encode())
+        return self.until_ready()
+
+    def close(self) -> None:
+        self._serial.close()
+
+
+@pytest.fixture(scope="module")
+def wire() -> Iterator[Wire]:
+    with device("kws01") as port:
+        made = Wire(port)
+        assert made.until_ready() == b"m-init-done\r\n"
+        yield made
+        made.close()
+
+
+@pytest.mark.parametrize(
+    ("command", "reply"),
+    [
+        ("name", rb"m-name-dut-\[driftc\]\r\n"),
+        ("timestamp", LAP),
+        ("profile", re.escape(PROFILE) + rb"m-model-\[kws01\]\r\n"),
+        ("db load 490", rb"m-\[Expecting 490 bytes\]\r\n"),
+        ("db load 0", rb"e-\[Command 'db load' must be >0 bytes\]\r\n"),
+        ("db load", rb"e-\[Command 'db load' requires the # of bytes\]\r\n"),
+        ("db load 491", rb"e-\[Supplied buffer size 491 exceeds maximum of kws01's input\]\r\n"),
+        ("db", rb"e-\[Command 'db' requires a subcommand\]\r\n"),
+        ("db abc", rb"e-\[Insufficent number of hex digits\]\r\n"),
+        ("db 0x", rb"e-\[Invalid hex digit '0x'\]\r\n"),
+        ("results", RESULTS),
+        ("infer 0 1", rb"e-\[Inference iterations must be >0\]\r\n"),
+        ("infer -3", rb"e-\[Inference iterations must be >0\]\r\n"),
+        ("infer 1 -1", rb"e-\[Inference warmup must be >=0\]\r\n"),
+        ("nonsense 1 2", rb"e-\[Unknown command: nonsense\]\r\n"),
+        ("", rb"e-\[Unknown command: \]\r\n"),
+        ("x" * 81, rb"e-\[Command is too long\]\r\n"),
+        ("\r\nname\r\n", rb"m-name-dut-\[driftc\]\r\n"),
+    ],
+)
+def test_a_command(wire: Wire, command: str, reply: bytes) -> None:
+    wire.ask("db load 490")
+    said = wire.ask(command)
+    assert re.fullmatch(reply, said), said
+
+
+@pytest.mark.parametrize(
+    ("command", "count", "warmups"), [("infer 3 2", 3, 2), ("infer 1 0", 1, 0), ("infer 2", 2, 10)]
+)
+def test_infer(wire: Wire, command: str, count: int, warmups: int) -> None:
+    said = wire.ask(command)
+    before = f"m-warmup-start-{warmups}\r\nm-warmup-done\r\nm-infer-start-{count}\r\n".encode()
+    assert re.fullmatch(re.escape(before) + LAP + LAP + rb"m-infer-done\r\n" + RESULTS, said), said
+    first, last = (int(lap) for lap in re.findall(rb"m-lap-us-(\d+)", said))
+    assert first < last
+    assert wire.ask("results") == said[said.index(b"m-results") :]
+
+
+def test_the_buffer_fills_and_is_printed(wire: Wire) -> None:
+    assert wire.ask("db load 20") == b"m-[Expecting 20 bytes]\r\n"
+    assert wire.ask("db 000102030405060708090A0b0c0d0e") == b""
+    assert wire.ask("db 0f101112") == b""
+    assert wire.ask("db 13ffff") == b"m-load-done\r\n"  # digits behind the last byte are ignored
+    assert wire.ask("db 55") == b""
+    assert wire.ask("db print") == (
+        b"m-buffer-00-01-02-03-04-05-06-07\r\nm-buffer-08-09-0a-0b-0c-0d-0e-0f\r\nm-buffer-10-11-12-13\r\n"
+    )
+
+
+def test_a_command_of_eighty_bytes(wire: Wire) -> None:
+    """The longest that there is: 38 bytes of hexadecimal digits."""
+    wire.ask("db load 38")
+    command = "db " + "5a" * 38
+    assert len(command) + 1 == 80
+    assert wire.ask(command) == b"m-load-done\r\n"
+
+
+@pytest.mark.parametrize("core", ["cortex-m4", "rv32imc"])
+def test_on_the_uart_of_an_emulated_board(core: str) -> None:
+    """The same C for bare metal: the same answers, and time that passes."""
+    pytest.importorskip("serial")
+    program, chosen = reference("kws01").program(Target(core)), benchmark("kws01")
+    try:
+        elf = board_device(program, chosen)
+    except ToolError as error:
+        pytest.skip(str(error))
+    sample = bytes(range(245)) * 2
+    with device("kws01") as port, Client(port, 115200) as client:
+        client.start()
+        client.load(sample)
+        expected = client.infer(1, 0).results
+    with emulated(elf, load_core(core)) as port, Client(port, 115200) as client:
+        assert client.start() == ("driftc", "kws01")
+        client.load(sample)
+        one, four = client.infer(1, 0), client.infer(4, 1)
+        assert one.results == four.results == expected
+        assert 3 * one.seconds < four.seconds < 5 * one.seconds
