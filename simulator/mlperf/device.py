@@ -15,7 +15,7 @@ from driftc.simulator.engine import Program
 from driftc.simulator.mlperf.benchmarks import Benchmark
 from driftc.simulator.program import build_firmware, build_posix
 
-INSTRUCTIONS_HZ = 1_000_000_000  # of RISC-V's counter where QEMU counts instructions (shift 0)
+CYCLES_HZ = 1_000_000_000  # of RISC-V's counter where QEMU counts an instruction as 1 ns (-icount shift=0)
 FORMS = {"int8": 0, "uint8": 1, "float32": 2}  # MLPERF_FORM
 
 
@@ -64,8 +64,10 @@ def board_device(program: Program, benchmark: Benchmark) -> Path:
     core = load_core(program.target.core)
     if core.qemu is None:
         raise ToolError(f"--firmware: there is no linker script for {core.id}")
-    hertz = core.qemu.tick_hz or INSTRUCTIONS_HZ
+    hertz = core.qemu.tick_hz or CYCLES_HZ
     defines = [flag.removeprefix("-D") for flag in flags(program, benchmark)]
+    if core.port == "riscv":
+        defines.append("PORT_CYCLES")  # instructions are no time
     return build_firmware(
         program, trace=False, defines=[*defines, f"PORT_CLOCK_HZ={hertz}u"], line=core.qemu.uart, text="mlperf"
     ).elf
