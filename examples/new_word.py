@@ -31,8 +31,9 @@ def taught(folder: Path) -> Any:
     (folder / "words.tflite").write_bytes(keyword_spotter())
     known, label = utterances(400, SEED)
     np.savez(folder / "known.npz", x=known, y=label)
-    new, label = utterances(2 * SAMPLES, SEED + 1, NEW_TRACKS)
-    np.savez(folder / "new.npz", x=new, y=label + len(WORDS))
+    new, label = utterances(4 * SAMPLES, SEED + 1, NEW_TRACKS)
+    said = np.sort(np.concatenate([np.flatnonzero(label == word)[:SAMPLES] for word in range(len(NEW))]))
+    np.savez(folder / "new.npz", x=new[said], y=label[said] + len(WORDS))
     test, label = utterances(600, SEED + 2, np.concatenate([TRACKS, NEW_TRACKS]))
     np.savez(folder / "test.npz", x=test, y=label)
     compiled = driftc.compile(
