@@ -163,11 +163,10 @@ static inline int driftc_learn_begin(const driftc_lesson_t *lesson, const driftc
     if (lesson->trains && all < 2)
         return DRIFTC_LEARN_ONE_CLASS;
     for (int32_t i = learnt; i < count; i++)
-        if (!driftc_held(lesson, state, i))
-            order[trained++] = (uint16_t)i;
-    for (int32_t i = learnt; i < count; i++)
         if (driftc_held(lesson, state, i))
-            order[trained + held++] = (uint16_t)i;
+            order[count - learnt - ++held] = (uint16_t)i; /* the last first */
+        else
+            order[trained++] = (uint16_t)i;
     memset(&session->report, 0, sizeof session->report);
     session->report.trained = trained;
     session->report.held = held;

@@ -156,7 +156,7 @@ class Learner:
         held = [self._is_held(number, learnt) for number in range(learnt, count)]
         numbers = list(range(learnt, count))
         apart = [number for number, away in zip(numbers, held, strict=True) if away]
-        self._order = [number for number, away in zip(numbers, held, strict=True) if not away] + apart
+        self._order = [number for number, away in zip(numbers, held, strict=True) if not away] + apart[::-1]
         references = len(self.lesson.labels) + learnt
         self.report = Report(trained=len(labels) - len(apart), held=len(apart), references=references)
         self._checked = len(apart) + references if self.lesson.guard else 0
