@@ -1,14 +1,15 @@
 """Learning on the device: what it gains, loses and costs, over several draws of the samples.
 
-    python benchmarks/learning [--task words|speakers|streams] [--draws 4] [--rows before,classifier,...]
-                               [--samples 500] [--out build/learning]
+    python benchmarks/learning [--task words|speakers|resnet8|resnet20|published] [--draws 4]
+                               [--rows before,classifier,...] [--samples 500] [--out build/learning]
 
 `words`: a keyword spotter of eight spoken digits learns two more, 20 samples each; `speakers`: one of ten digits meets
 a speaker that it was not trained on, 3 samples a digit. Rows are those of rows.py: `classifier` is --learn as compiled,
 `unchecked` the same with --learn-guard off, `tinyol` without references; each is what the integers of the device
-compute, but for `unchecked-float`. `streams`: ResNet-8 with live layers meets --samples images of six corruptions each,
-one by one and without labels; its rows are those of streams.py. Models are trained once and kept in --out, with a CSV
-of the table. Needs the extra keras, and DRIFTC_DATA.
+compute, but for `unchecked-float`. `resnet8`, `resnet20`: with live layers they meet --samples images of each of six
+corruptions, one by one and without labels; rows are those of streams.py. `published`: ResNet-8 in float meets the same
+by TENT and by EcoTTA as it was published (published.py). Models are trained once and kept in --out, with a CSV of each
+table, and of streams a plot. Needs the extras keras and benchmarks, `resnet20` onnx, `published` torch; DRIFTC_DATA.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from rows import ROWS, Row
 from streams import COLUMNS, run_streams
 from tasks import TASKS, Task
 
-KNOWN = [*sorted(TASKS), "streams"]
+STREAMS = ("resnet8", "resnet20")
 Scores = list[tuple[float, float]]
 
 
@@ -57,7 +58,11 @@ def show(name: str, described: str, columns: Sequence[str], lines: Sequence[Sequ
 
 @click.command()
 @click.option(
-    "--task", "names", type=click.Choice([*sorted(TASKS), "streams"]), multiple=True, default=("words", "speakers")
+    "--task",
+    "names",
+    type=click.Choice([*sorted(TASKS), *STREAMS, "published"]),
+    multiple=True,
+    default=("words", "speakers"),
 )
 @click.option("--draws", default=4, show_default=True)
 @click.option("--rows", default=",".join(ROWS), show_default=True)
@@ -66,8 +71,13 @@ def show(name: str, described: str, columns: Sequence[str], lines: Sequence[Sequ
 def main(names: tuple[str, ...], draws: int, rows: str, samples: int, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     for name in names:
-        if name == "streams":
-            show(name, f"{samples} a kind", COLUMNS, run_streams(out, samples, draws), out)
+        if name in STREAMS:
+            show(name, f"{samples} a kind", COLUMNS, run_streams(name, out, samples, draws), out)
+            continue
+        if name == "published":
+            import published
+
+            show(name, f"{samples} a kind", published.COLUMNS, published.run_published(out, samples, draws), out)
             continue
         task = TASKS[name](out)
         lines = []

@@ -1,52 +1,107 @@
-"""Streams of corrupted images, learnt from without labels: ResNet-8 with live layers, --learn ecotta.
+"""Streams of corrupted images, learnt from without labels: a network with live layers, --learn ecotta.
 
-What lies before the pool does not learn, so its sums are taken once, from the C on this machine, and each stream is
-learnt from them by what NAME_adapt.c does, in NumPy: the device's integers, which `checked` holds to the specification.
+Kinds come one after the other, 500 of each, as the study of the method has its `continual` streams; their classes in
+random order or in blocks of 50. Beside it the kinds shuffled, clean images, and samples that nobody meant.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+from network import Device, Images, Labels, Network, Set, images
 from numpy.typing import NDArray
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "robustness"))
-
-import images
-
-import driftc
-from driftc.codegen.errors import UsageError
-from driftc.codegen.learning.ecotta import MetaLearner
-from driftc.codegen.learning.learned import Learned
-from driftc.codegen.lower import lower
-from driftc.codegen.operators.convolution.fully_connected import FullyConnected
-from driftc.codegen.operators.learn.meta import MetaAffine, PoolFinish
-from driftc.codegen.samples import load
-from driftc.simulator.engines import engine
-from driftc.simulator.learning import Event, Kind, MetaSpecification, run
+from driftc.codegen.learning.ecotta import ENTROPY
+from driftc.codegen.operators.learn.entropy import BALANCE, LEAST, MIXED
 
 STREAMED = ("fog", "pixelate", "contrast", "glass_blur", "impulse_noise", "gaussian_noise")
-SEVERITY, IN_A_ROW, CALIBRATION, CHECKED = 5, 50, 500, 6
-LONG = 20_000
-RATES = (1e-3, 2e-3, 4e-3)
-Labels = NDArray[np.int64]
+SEVERITY, IN_A_ROW, CLEAN_IN_A_ROW = 5, 50, 100
+LONG, HOSTILE = 20_000, 0.1
+COLUMNS = (
+    "order", "row", "right", "error reduction", "gain", "learnt %", "clean", "clean gain", "first quarter",
+    "last quarter",
+)  # fmt: skip
 
 
-@dataclass(frozen=True, eq=False)
-class Set:
-    """Samples as the frozen network has them in front of the pool's rounding: sums [n, F]; labels."""
+class Learner(Protocol):
+    """Decides a sample, and then learns from it: 1 where it did."""
 
-    sums: NDArray[Any]
-    labels: Labels
+    def decide(self, given: Set, n: int) -> int: ...
 
-    def __getitem__(self, order: Labels) -> Set:
-        return Set(self.sums[order], self.labels[order])
+    def learn(self) -> int: ...
+
+
+class Still:
+    """The network with live layers, which learns nothing."""
+
+    def __init__(self, network: Network) -> None:
+        self.device = Device(network, 0.002, 0)
+
+    def decide(self, given: Set, n: int) -> int:
+        return self.device.decide(given, n)
+
+    def learn(self) -> int:
+        return 0
+
+
+class InFloat:
+    """What follows the sums in float64, but for the dequantised weights: as the device learns, or by another loss."""
+
+    def __init__(self, network: Network, rate: float, hold: float, balance: float = BALANCE) -> None:
+        dense, pool = network.place.dense, network.place.pool
+        assert dense.weights.data is not None
+        rows = np.broadcast_to(dense.quantization.scale.astype(np.float64), (dense.channels,))
+        self.weights = dense.weights.data * rows[:, None]
+        self.bias = dense.raw_bias * rows * float(dense.inputs[0].scale)
+        self.unit = float(pool.inputs[0].scale) / network.place.pixels
+        self.rate, self.hold, self.balance = rate, hold, balance
+        classes, features = self.weights.shape
+        self.a, self.b = np.ones(features), np.zeros(features)
+        self.mean, self.share = np.full(classes, 1 / classes), np.full(classes, 1 / classes)
+
+    def decide(self, given: Set, n: int) -> int:
+        self.f = given.sums[n] * self.unit
+        self.z = self.weights @ (self.a * self.f + self.b) + self.bias
+        return int(np.argmax(self.z))
+
+    def learn(self) -> int:
+        classes, features = self.weights.shape
+        x = self.z.max() - self.z
+        p = np.exp(-x)
+        p /= p.sum()
+        most = self.share.max()
+        self.share += ((np.arange(classes) == np.argmax(self.z)) - self.share) / 20
+        middle = p @ x
+        entropy = middle + np.log(np.exp(-x).sum())
+        logs = np.log(self.mean + LEAST / 32768)
+        g = p * (x - middle) + self.balance * p * (logs - p @ logs)
+        self.mean += (p - self.mean) / 50
+        if most >= MIXED / 32768 or entropy >= ENTROPY * np.log(classes):
+            return 0
+        through = self.weights.T @ g
+        side = self.hold / features * np.sign((self.a - 1) * self.f + self.b)
+        self.a = np.clip(self.a - self.rate * (through + side) * self.f, -2, 2)
+        self.b = np.clip(self.b - self.rate * (through + side), -2, 2)
+        return 1
+
+
+ROWS: dict[str, Callable[[Network], Learner]] = {
+    "calibrated": Still,
+    "ecotta 0.001": lambda network: Device(network, 0.001, 0),
+    "ecotta 0.002": lambda network: Device(network, 0.002, 0),
+    "ecotta 0.004": lambda network: Device(network, 0.004, 0),
+    "ecotta 0.01": lambda network: Device(network, 0.01, 0),
+    "ecotta 0.002, no L1": lambda network: Device(network, 0.002, 0, held=False),
+    "ecotta 0.002 in float": lambda network: InFloat(network, 0.002, 8.0),
+    "0.002 in float, L1 of 0.5, no balance": lambda network: InFloat(network, 0.002, 0.5, 0.0),
+    "running 2^-6 alone": lambda network: Device(network, 0, 6),
+    "running 2^-7 alone": lambda network: Device(network, 0, 7),
+    "ecotta 0.002, running 2^-7": lambda network: Device(network, 0.002, 7),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,169 +113,144 @@ class Score:
     clean: NDArray[np.bool_]
 
 
-class Network:
-    """The compiled model, and what follows its pool."""
-
-    def __init__(self, out: Path) -> None:
-        place = out / "resnet8"
-        if not place.is_dir():
-            task = images.load(images.resnet8(out), "dev", 1)
-            np.savez(out / "calibration.npz", x=task.calibration[:CALIBRATION])
-            how: dict[str, Any] = {"adapt": "calibrated", "augment": "image", "learn": "ecotta", "measure": False}
-            driftc.compile(task.model, calibrate=out / "calibration.npz", name="model", planner="greedy", **how).write(
-                place
-            )
-        self.compiled = driftc.Compiled.load(place)
-        self.out = out
-        self._rates: dict[float, Learned] = {}
-
-    @cached_property
-    def _behind(self) -> tuple[MetaAffine, PoolFinish, FullyConnected]:
-        operators = self.compiled.lowered.graph.operators
-        affine = next(op for op in operators if isinstance(op, MetaAffine))
-        finish = next(op for op in operators if isinstance(op, PoolFinish))
-        return affine, finish, next(op for op in operators if isinstance(op, FullyConnected))
-
-    def _learned(self, rate: float) -> Learned:
-        """As it would be compiled with another --learn-rate."""
-        lowered = self.compiled.lowered
-        assert lowered.learned is not None
-        lesson = replace(lowered.learned.lesson, rate=rate)
-        model, adaptation = self.compiled.model_file, lowered.adaptation
-        found = lower(model, self.compiled.options, title="model", adaptation=adaptation, lesson=lesson).learned
-        assert found is not None
-        return found
-
-    def learner(self, rate: float) -> MetaLearner:
-        if rate not in self._rates:
-            self._rates[rate] = self._learned(rate)
-        return self._rates[rate].meta_learner()
-
-    def logits(self, sums: NDArray[Any], learner: MetaLearner) -> NDArray[Any]:
-        """int8 [1, C] of sums [1, F]."""
-        affine, finish, dense = self._behind
-        (moved,) = affine.spec(sums, learner.values["gains"], learner.values["offsets"])
-        (pooled,) = finish.spec(moved)
-        (found,) = dense.spec(pooled.reshape(dense.inputs[0].shape))
-        return np.asarray(found, np.int8).reshape(1, -1)
-
-    def sums(self, name: str, x: NDArray[np.uint8], labels: Labels) -> Set:
-        """Kept in the folder, as the C of this machine left them in the state."""
-        path = self.out / f"{name}_{len(x)}.npy"
-        if not path.is_file():
-            np.savez(self.out / "asked.npz", x=x)
-            lowered = self.compiled.lowered
-            given = load(self.out / "asked.npz", lowered.graph.inputs).quantized
-            events = [Event(Kind.INFER, 0, sample) for sample in given]
-            found = run(engine("host"), self.compiled.program(), lowered, events)
-            np.save(path, np.concatenate([outcome.states["sums"] for outcome, _ in found]))
-        return Set(np.load(path), labels)
-
-    def checked(self, x: NDArray[np.uint8], found: Set) -> None:
-        """That learning from the sums leaves the states of the whole specification. Raises UsageError where not."""
-        np.savez(self.out / "asked.npz", x=x[:CHECKED])
-        lowered = self.compiled.lowered
-        whole, learner = MetaSpecification(lowered), lowered.learned.meta_learner()  # type: ignore[union-attr]
-        for n, sample in enumerate(load(self.out / "asked.npz", lowered.graph.inputs).quantized):
-            expected = whole(Event(Kind.ADD, 0, sample)).states
-            learner.infer(sums=found.sums[n : n + 1], logits=self.logits(found.sums[n : n + 1], learner))
-            learner.adapt()
-            for name, value in expected.items():
-                if not np.array_equal(value, learner.values[name]):
-                    raise UsageError(f"sample {n}: {name} of the stored sums are not the specification's")
-
-    def stream(self, given: Set, rate: float, clean: Set) -> Score:
-        """Decide each sample, then learn from it; a rate of 0 does not learn."""
-        learner = self.learner(rate or RATES[0])
-        right, learnt = [], 0
-        for n, label in enumerate(given.labels):
-            logits = self.logits(given.sums[n : n + 1], learner)
-            right.append(int(np.argmax(logits)) == label)
-            if rate:
-                learner.infer(sums=given.sums[n : n + 1], logits=logits)
-                learnt += learner.adapt()
-        return Score(np.array(right), learnt, self.decided(clean, learner) == clean.labels)
-
-    def decided(self, given: Set, learner: MetaLearner) -> Labels:
-        rows = range(len(given.labels))
-        return np.array([int(np.argmax(self.logits(given.sums[n : n + 1], learner))) for n in rows])
+def streamed(learner: Learner, given: Set, clean: Set) -> Score:
+    decided, learnt = [], 0
+    for n in range(len(given.labels)):
+        decided.append(learner.decide(given, n))
+        learnt += learner.learn()
+    after = np.array([learner.decide(clean, n) for n in range(len(clean.labels))])
+    return Score((np.array(decided) == given.labels)[given.labels >= 0], learnt, after == clean.labels)
 
 
-def orders(labels: Labels, kinds: int, draws: int) -> Iterator[tuple[str, Labels]]:
-    """Of samples that lie kind by kind, `draws` times each.
-
-    random: one kind after the other, in random order; blocks: one kind after the other, in blocks of 50 of a class;
-    shuffled: the kinds too, at random. And long, once: 20,000 shuffled samples, each several times.
-    """
-    for draw in range(draws):
-        random = np.random.default_rng(draw)
-        parts = [random.permutation(part) for part in np.split(np.arange(len(labels)), kinds)]
-        yield "random", np.concatenate(parts)
-        yield "blocks", np.concatenate([_in_blocks(part, labels, random) for part in parts])
-        yield "shuffled", random.permutation(len(labels))
-    random = np.random.default_rng(draws)
-    passes = -(-LONG // len(labels))
-    yield "long", np.concatenate([random.permutation(len(labels)) for _ in range(passes)])[:LONG]
-
-
-def _in_blocks(part: Labels, labels: Labels, random: np.random.Generator) -> Labels:
+def in_blocks(part: Labels, labels: Labels, random: np.random.Generator, size: int) -> Labels:
+    """The samples `part`, `size` of a class in a row, the blocks at random."""
     blocks = []
-    for label in np.unique(labels):
-        of = part[labels[part] == label]
-        blocks += [of[first : first + IN_A_ROW] for first in range(0, len(of), IN_A_ROW)]
+    for label in np.unique(labels[part]):
+        of = random.permutation(part[labels[part] == label])
+        blocks += [of[first : first + size] for first in range(0, len(of), size)]
     return np.concatenate([blocks[n] for n in random.permutation(len(blocks))])
 
 
-def run_streams(out: Path, count: int, draws: int) -> list[tuple[str, ...]]:
-    """A row for each order and rate. Gains are paired: by sample, then over draws.
+def orders(labels: Labels, kinds: int, draws: int) -> Iterator[tuple[str, Labels]]:
+    """Of samples that lie kind by kind, `draws` times each, by their numbers.
 
-    `clean` and `sorted` are streams of the clean images, at random and one class after the other.
+    random: one kind after the other, in random order; blocks: one kind after the other, in blocks of 50 of a class;
+    shuffled: the kinds too, at random; shuffled blocks: the kinds at random, in blocks of 50 of a class.
     """
-    network = Network(out)
-    task = images.load(images.resnet8(out), "table", count)
-    labels = task.clean["jpeg"][1]
-    kinds = []
-    for kind in STREAMED:
-        kept = out / f"{kind}_{count}.npy"
-        x = np.zeros((count, 0), np.uint8) if kept.is_file() else task.shifted(kind, SEVERITY)
-        kinds.append(network.sums(kind, x, labels))
-    clean = network.sums("jpeg", *task.clean["jpeg"])
-    network.checked(task.clean["jpeg"][0], clean)
-    whole = Set(np.concatenate([kind.sums for kind in kinds]), np.tile(labels, len(kinds)))
-    rows: dict[tuple[str, float], list[Score]] = {}
-    streams = [(name, whole[order]) for name, order in orders(whole.labels, len(kinds), draws)]
     for draw in range(draws):
-        mixed = np.random.default_rng(draw).permutation(count)
-        streams += [("clean", clean[mixed]), ("sorted", clean[mixed[np.argsort(labels[mixed], kind="stable")]])]
-    for name, given in streams:
-        for rate in (0.0, *RATES):
-            rows.setdefault((name, rate), []).append(network.stream(given, rate, clean))
-    lines = []
-    for (name, rate), scores in rows.items():
-        before = rows[name, 0.0]
-        gains = [after.right.mean() - plain.right.mean() for after, plain in zip(scores, before, strict=True)]
-        cleaner = [after.clean.mean() - plain.clean.mean() for after, plain in zip(scores, before, strict=True)]
-        quarters = [np.array_split(score.right, 4) for score in scores]
-        lines.append(
-            (
-                name,
-                f"ecotta {rate:g}" if rate else "calibrated",
-                f"{100 * np.mean([score.right.mean() for score in scores]):.1f}",
-                paired(gains, [a.right.astype(int) - b.right for a, b in zip(scores, before, strict=True)]),
-                f"{100 * np.mean([score.learnt / len(score.right) for score in scores]):.0f}",
-                f"{100 * np.mean([score.clean.mean() for score in scores]):.1f}",
-                paired(cleaner, [a.clean.astype(int) - b.clean for a, b in zip(scores, before, strict=True)]),
-                f"{100 * np.mean([part[0].mean() for part in quarters]):.1f}",
-                f"{100 * np.mean([part[-1].mean() for part in quarters]):.1f}",
-            )
-        )
+        random = np.random.default_rng(draw)
+        parts = np.split(np.arange(len(labels)), kinds)
+        yield "random", np.concatenate([random.permutation(part) for part in parts])
+        yield "blocks", np.concatenate([in_blocks(part, labels, random, IN_A_ROW) for part in parts])
+        yield "shuffled", random.permutation(len(labels))
+        yield "shuffled blocks", in_blocks(np.arange(len(labels)), labels, random, IN_A_ROW)
+
+
+def hostile(count: int, shape: tuple[int, ...]) -> Images:
+    """A third each: of one colour, black or white in halves, and noise."""
+    random = np.random.default_rng(0)
+    part = -(-count // 3)
+    constant = np.broadcast_to(random.integers(0, 256, (part, 1, 1, 1)), (part, *shape))
+    saturated = np.where(np.arange(part)[:, None, None, None] % 2, 255, 0) * np.ones((1, *shape), np.int64)
+    return np.concatenate([constant, saturated, random.integers(0, 256, (part, *shape))])[:count].astype(np.uint8)
+
+
+def every_stream(network: Network, count: int, draws: int) -> tuple[list[tuple[str, Set]], Set]:
+    """The streams by name, and the clean images."""
+    whole = images.load(network.path, "table", 2 * count)
+    x, labels = whole.clean["jpeg"]
+    task = images.load(network.path, "table", count)
+
+    def shifted(kind: str) -> Callable[[], Images]:
+        return lambda: task.shifted(kind, SEVERITY)
+
+    kinds = Set.of([network.seen(kind, shifted(kind), labels[:count]) for kind in STREAMED])
+    clean = network.seen("jpeg", lambda: x, labels)
+    lossless = network.seen("lossless", lambda: whole.clean["lossless"][0], whole.clean["lossless"][1])
+    network.checked(x, clean)
+    streams = [(name, kinds[order]) for name, order in orders(kinds.labels, len(STREAMED), draws)]
+    for draw in range(draws):
+        random = np.random.default_rng(draw)
+        for name, given in (("jpeg", clean), ("lossless", lossless)):
+            every = np.arange(len(given.labels))
+            streams.append((f"clean {name}", given[random.permutation(every)]))
+            streams.append((f"clean {name} blocks", given[in_blocks(every, given.labels, random, CLEAN_IN_A_ROW)]))
+    random = np.random.default_rng(draws)
+    passes = -(-LONG // len(kinds.labels))
+    long = np.concatenate([random.permutation(len(kinds.labels)) for _ in range(passes)])[:LONG]
+    streams.append(("long", kinds[long]))
+    foes = network.seen("hostile", lambda: hostile(count, x.shape[1:]), np.full(count, -1))
+    among = np.concatenate([long, len(kinds.labels) + random.integers(0, count, int(HOSTILE * LONG))])
+    mixed = np.insert(long, random.integers(0, LONG, len(among) - LONG), among[LONG:])
+    streams.append(("long, hostile", Set.of([kinds, foes])[mixed]))
+    return streams, clean
+
+
+def run_streams(name: str, out: Path, count: int, draws: int) -> list[tuple[str, ...]]:
+    """A line for each order and row. Gains on `calibrated` are paired: by sample, then over draws."""
+    network = Network(name, out)
+    streams, clean = every_stream(network, count, draws)
+    scores: dict[tuple[str, str], list[Score]] = {}
+    sources: dict[str, list[float]] = {}
+    for order, given in streams:
+        scored = given.labels >= 0
+        sources.setdefault(order, []).append(float((given.source == given.labels)[scored].mean()))
+        for row, made in ROWS.items():
+            scores.setdefault((order, row), []).append(streamed(made(network), given, clean))
+    plot(scores, out / f"{name}.svg")
+    lines: list[tuple[str, ...]] = []
+    for (order, row), found in scores.items():
+        if row == "calibrated":
+            lines.append((order, "none", percent(sources[order]), *[""] * 7))
+        lines.append((order, row, *_told(found, scores[order, "calibrated"], float(np.mean(sources[order])))))
     return lines
 
 
-def paired(gains: Sequence[float], differences: Sequence[NDArray[Any]]) -> str:
+def _told(found: list[Score], before: list[Score], source: float) -> tuple[str, ...]:
+    pairs = list(zip(found, before, strict=True))
+    right = float(np.mean([score.right.mean() for score in found]))
+    quarters = [np.array_split(score.right, 4) for score in found]
+    return (
+        percent([right]),
+        f"{100 * (1 - (1 - right) / (1 - source)):.1f}",
+        paired([after.right.astype(int) - plain.right for after, plain in pairs]),
+        percent([score.learnt / len(score.right) for score in found]),
+        percent([float(score.clean.mean()) for score in found]),
+        paired([after.clean.astype(int) - plain.clean for after, plain in pairs]),
+        percent([float(part[0].mean()) for part in quarters]),
+        percent([float(part[-1].mean()) for part in quarters]),
+    )
+
+
+def percent(values: Sequence[float]) -> str:
+    """Mean of shares."""
+    return f"{100 * np.mean(values):.1f}"
+
+
+def paired(differences: Sequence[NDArray[Any]]) -> str:
     """Mean over draws, and the standard error of one draw's: the draws have their samples in common."""
     errors = [float(found.std(ddof=1)) / np.sqrt(len(found)) for found in differences]
-    return f"{100 * np.mean(gains):+.1f} +- {100 * np.mean(errors):.1f}"
+    return f"{100 * np.mean([found.mean() for found in differences]):+.1f} +- {100 * np.mean(errors):.1f}"
 
 
-COLUMNS = ("order", "row", "right", "gain", "learnt %", "clean", "clean gain", "first quarter", "last quarter")
+def plot(scores: dict[tuple[str, str], list[Score]], path: Path) -> None:
+    """Accuracy along the streams that come kind by kind."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, 2, figsize=(11, 4), sharey=True)
+    for axis, order in zip(axes, ("random", "blocks"), strict=True):
+        for row in ("calibrated", "ecotta 0.002", "ecotta 0.01", "running 2^-7 alone"):
+            parts = [np.array_split(score.right, 24) for score in scores[order, row]]
+            means = np.mean([[part.mean() for part in of] for of in parts], axis=0)
+            count = len(scores[order, row][0].right)
+            axis.plot((np.arange(len(means)) + 0.5) * count / len(means), 100 * means, label=row)
+        axis.set(title=", ".join(STREAMED) if order == "random" else "in blocks of 50 of a class", xlabel="sample")
+    axes[0].set(ylabel="right, %")
+    axes[0].title.set_size("small")
+    axes[0].legend()
+    figure.tight_layout()
+    figure.savefig(path)
+    pyplot.close(figure)
