@@ -56,9 +56,10 @@ def pack(kind: int, number: int = 0, payload: bytes = b"") -> bytes:
 
 
 class Unpacker:
-    """Finds packets among bytes; `strange` counts those that belong to none."""
+    """Finds packets of up to `largest` bytes among bytes; `strange` counts those that belong to none."""
 
-    def __init__(self) -> None:
+    def __init__(self, largest: int = PAYLOAD) -> None:
+        self._largest = largest
         self._buffer = bytearray()
         self.strange = 0
         self.sample = b""  # the first of the strange bytes
@@ -72,7 +73,7 @@ class Unpacker:
             if len(self._buffer) < HEADER:
                 return found
             _, kind, number, length = struct.unpack_from("<BBBH", self._buffer)
-            if reduce(xor, self._buffer[:HEADER]) != 0 or length > PAYLOAD:
+            if reduce(xor, self._buffer[:HEADER]) != 0 or length > self._largest:
                 self._skip(1)
                 continue
             end = HEADER + length + CRC

@@ -114,6 +114,29 @@ def teaching_options(command: Command) -> Command:
     )
 
 
+def broker_options(command: Command) -> Command:
+    """An MQTT broker: given to the command as the fields of Broker, `password` as a file."""
+    path = click.Path(path_type=Path)
+    return _packed(
+        command,
+        "broker",
+        click.option(
+            "--broker-key", "certificate_key", type=path, metavar="FILE", help="Of --broker-certificate (PEM)."
+        ),
+        click.option(
+            "--broker-certificate", "certificate", type=path, metavar="FILE", help="By which the broker knows us (PEM)."
+        ),
+        click.option(
+            "--broker-ca", "authority", type=path, metavar="FILE", help="Whose certificates are believed (PEM); TLS."
+        ),
+        click.option("--broker-tls", "tls", is_flag=True, help="TLS, by the system's authorities."),
+        click.option("--broker-password", "password", type=path, metavar="FILE", help="Its first line."),
+        click.option("--broker-user", "user", metavar="NAME"),
+        click.option("--mqtt", "version", type=click.Choice(["3.1.1", "5"]), default="3.1.1", show_default=True),
+        click.option("--broker", "host", metavar="HOST[:PORT]", help="An MQTT broker."),
+    )
+
+
 def planning_options(command: Command) -> Command:
     """How buffers and layers in parts are planned: given to the command as the keyword arguments of `api.compile`."""
     return _packed(

@@ -63,6 +63,7 @@ def update(
     from driftc.codegen.compiled import Compiled
     from driftc.codegen.elastic import packet
     from driftc.codegen.elastic.given import key_of, rounds_of, uploads_of
+    from driftc.codegen.elastic.student import Student
     from driftc.codegen.elastic.wire import device_bytes
     from driftc.codegen.files import write_file
 
@@ -73,7 +74,7 @@ def update(
     except ValueError as problem:
         raise UsageError(f"--device: {problem}") from None
     key = key_of(teaching.pop("key"))
-    student, rounds = rounds_of(Compiled.load(folder), **teaching)
+    student = Student.of(Compiled.load(folder).lowered)
     before, codes = 0, None
     if active is not None:
         try:
@@ -86,6 +87,7 @@ def update(
     number = before + 1 if sequence is None else sequence
     if number <= before:
         raise UsageError(f"--sequence {number}: must be above that of --active, {before}")
+    rounds = rounds_of(student, **teaching)
     samples = uploads_of(uploads, student, teaching["divisor"])
     with progress_bar("update", as_json) as progress:
         outcome = rounds.run(samples, codes, seed, progress)

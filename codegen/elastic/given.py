@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from driftc.codegen.adaptation.network import tensorflow
-from driftc.codegen.compiled import Compiled
 from driftc.codegen.elastic.packet import LEAST_KEY
 from driftc.codegen.elastic.round import Clean, Rounds
 from driftc.codegen.elastic.student import Raw, Student
@@ -19,11 +18,10 @@ LONGEST_KEY = 1 << 16  # bytes
 
 
 def rounds_of(
-    compiled: Compiled, teacher: Path, clean: Path, *, divisor: float = 1.0, one_environment: bool = False
-) -> tuple[Student, Rounds]:
+    student: Student, teacher: Path, clean: Path, *, divisor: float = 1.0, one_environment: bool = False
+) -> Rounds:
     """Raises UsageError, ModelError, DataError or ToolError, before anything is computed."""
     tensorflow()
-    student = Student.of(compiled.lowered)
     samples = load(clean, student.graph.inputs, divisor=divisor)
     taught = Teacher.load(teacher, student.shape, student.classes)
     labels = None if samples.labels is None else samples.labels.astype(np.int64)
@@ -32,7 +30,7 @@ def rounds_of(
             f"{clean.name}: 'y' has labels from {labels.min()} to {labels.max()}, not 0 to {student.classes - 1}"
         )
     try:
-        return student, Rounds(student, taught, Clean(raw(samples, student), labels), one_environment)
+        return Rounds(student, taught, Clean(raw(samples, student), labels), one_environment)
     except DataError as problem:
         raise DataError(f"{clean.name}: {problem}") from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -15,8 +16,12 @@ from numpy.typing import NDArray
 from driftc.codegen.compiled import Compiled
 from driftc.codegen.elastic.student import Raw, Student
 from driftc.codegen.evaluate import evaluate, trace
+from driftc.codegen.frontends.extras import load_extra
 from driftc.codegen.graph import Graph
 from driftc.codegen.lower import lower
+from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.convolution.fully_connected import FullyConnected
+from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.operators.normalization.batch_normalization import BatchNormalization
 from driftc.codegen.options import Options
 from driftc.codegen.quantize import calibration
@@ -77,3 +82,44 @@ def compiled(folder: Path, *, live: bool = True, options: Options | None = None)
 
 def raw(student: Student, samples: Reals) -> Raw:
     return np.asarray(quantize(samples, student.graph.inputs[0]), np.int8)
+
+
+def write_teacher(path: Path) -> None:
+    """`teacher_graph` as Keras has it."""
+    keras = load_extra("keras", "keras", "tests")
+
+    layers: list[Any] = [keras.Input((8, 8, 3))]
+    arrays: list[list[Any]] = []
+    operator: Operator
+    for operator in teacher_graph().operators:
+        if isinstance(operator, BatchNormalization):
+            layers.append(keras.layers.BatchNormalization(epsilon=operator.epsilon))
+            arrays.append([operator.gamma, operator.beta, operator.mean, operator.variance])
+        elif isinstance(operator, Weighted):
+            assert operator.weights.data is not None
+            bias = np.zeros(operator.channels) if operator.bias is None else operator.bias.data
+            if isinstance(operator, FullyConnected):
+                layers += [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(operator.channels)]
+                arrays += [[], [operator.weights.data.T, bias]]
+            else:
+                layers.append(keras.layers.Conv2D(operator.channels, 3))
+                arrays.append([operator.weights.data.transpose(1, 2, 3, 0), bias])
+        elif operator.kind == "RELU":
+            layers.append(keras.layers.ReLU())
+            arrays.append([])
+    model = keras.Sequential(layers)
+    for layer, values in zip(model.layers, arrays, strict=True):
+        layer.set_weights(values)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Keras's own, of NumPy 2
+        model.save(path)
+
+
+def given(folder: Path) -> Path:
+    """What the commands are given: blocks/, teacher.keras, clean.npz and key."""
+    compiled(folder).write(folder / "blocks")
+    write_teacher(folder / "teacher.keras")
+    clean = images(300, seed=3)
+    np.savez(folder / "clean.npz", x=clean, y=labels(clean))
+    (folder / "key").write_bytes(bytes(range(32)))
+    return folder

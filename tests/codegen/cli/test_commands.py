@@ -41,6 +41,7 @@ def test_boards_operators_and_doctor(tmp_path: Path) -> None:
         ("verify", f"{SAMPLES} --save-tensors --sanitize {TARGET}"),
         ("simulate", f"{SAMPLES} {TARGET}"),
         ("update", "--uploads --teacher --clean --key --output --active --sequence --device --dry-run --json"),
+        ("serve", "--teacher --clean --key --broker --folder --serial --database --round --budget --per-device --http"),
         ("report", "--output"),
         ("boards", "--json"),
         ("operators", "--json"),

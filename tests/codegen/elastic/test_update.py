@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import warnings
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from commands import check_schema
-from fleet_models import compiled, images, labels, shifted, teacher_graph
+from fleet_models import given, images, shifted
 from float_models import needs
 
 from driftc.codegen.cli import cli
@@ -19,55 +17,14 @@ from driftc.codegen.compiled import Compiled
 from driftc.codegen.elastic.packet import Reason, check, header
 from driftc.codegen.elastic.student import Student
 from driftc.codegen.errors import DriftcError
-from driftc.codegen.frontends.extras import load_extra
-from driftc.codegen.operators.base import Operator
-from driftc.codegen.operators.convolution.fully_connected import FullyConnected
-from driftc.codegen.operators.convolution.weighted import Weighted
-from driftc.codegen.operators.normalization.batch_normalization import BatchNormalization
 
 pytestmark = needs("tensorflow", "keras")
 
 
-def write_teacher(path: Path) -> None:
-    """`teacher_graph` as Keras has it."""
-    keras = load_extra("keras", "keras", "tests")
-
-    layers: list[Any] = [keras.Input((8, 8, 3))]
-    arrays: list[list[Any]] = []
-    operator: Operator
-    for operator in teacher_graph().operators:
-        if isinstance(operator, BatchNormalization):
-            layers.append(keras.layers.BatchNormalization(epsilon=operator.epsilon))
-            arrays.append([operator.gamma, operator.beta, operator.mean, operator.variance])
-        elif isinstance(operator, Weighted):
-            assert operator.weights.data is not None
-            bias = np.zeros(operator.channels) if operator.bias is None else operator.bias.data
-            if isinstance(operator, FullyConnected):
-                layers += [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(operator.channels)]
-                arrays += [[], [operator.weights.data.T, bias]]
-            else:
-                layers.append(keras.layers.Conv2D(operator.channels, 3))
-                arrays.append([operator.weights.data.transpose(1, 2, 3, 0), bias])
-        elif operator.kind == "RELU":
-            layers.append(keras.layers.ReLU())
-            arrays.append([])
-    model = keras.Sequential(layers)
-    for layer, values in zip(model.layers, arrays, strict=True):
-        layer.set_weights(values)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # Keras's own, of NumPy 2
-        model.save(path)
-
-
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("update")
-    compiled(folder).write(folder / "blocks")
-    write_teacher(folder / "teacher.keras")
-    clean = images(300, seed=3)
-    np.savez(folder / "clean.npz", x=clean, y=labels(clean))
+    folder = given(tmp_path_factory.mktemp("update"))
     np.savez(folder / "up.npz", x=shifted(images(256, seed=5)))
-    (folder / "key").write_bytes(bytes(range(32)))
     return folder
 
 

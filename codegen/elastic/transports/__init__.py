@@ -1,0 +1,1 @@
+"""How uploads and packets travel: a way a file, each a Transport."""
