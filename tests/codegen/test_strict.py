@@ -1,4 +1,4 @@
-"""Generated C without a warning: every kernel and what live layers add, on each compiler, for this machine and cores.
+"""Generated C without a warning: every kernel, live layers and what learns, by each compiler, here and on cores.
 
 gcc gets the warnings that the project promises to be clean of, clang and zig all that they have but a few.
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from forced_kernels import forced, layers
+from learning_models import adapts, learning, pooled
 from models import residual_model
 
 import driftc
@@ -46,7 +47,7 @@ def core(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def folders(core: str, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Models of every kernel that the core has, and of live layers by their kernels."""
+    """Models of every kernel that the core has, of live layers by their kernels, and of what learns."""
     base = tmp_path_factory.mktemp("strict")
     able = [kernel for kernel in kernels(core) if kernel.needs] or list(kernels())[:1]
     options = Options(core=core, planner="greedy")
@@ -76,6 +77,15 @@ def folders(core: str, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         assert any(name.endswith("_sums") for name in used) == (core != "cortex-m0plus"), used
         made.append(base / f"live_{method}")
         live.write(made[-1])
+    learnt = {
+        "classifier": learning(base, core=core),
+        "ecotta": adapts(base, core=core),
+        "running": adapts(base, pooled(size=(16, 17), mean=False), core=core, adapt_running=6),
+        "running_alone": adapts(base, core=core, adapt_running=6, learn_rate=0),
+    }
+    for name, compiled in learnt.items():
+        made.append(base / name)
+        compiled.write(made[-1])
     return made
 
 
