@@ -7,7 +7,7 @@ wants bytes or has some (firmware/ports/debugger.h); nothing else halts it, so t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import ClassVar
 from urllib.parse import SplitResult, parse_qsl
 
@@ -69,12 +69,17 @@ class GdbEngine(Engine):
                 chip.reset()
             elif not chip.holds(elf):
                 raise ToolError(f"{client.name}: {self._stranger(client, elf, program)}")
-            client.set_breakpoint(elf.address("port_debugger"), 2 if core.port == "cortex_m" else 4)
-            session = _Session(client, core, elf, program, Batch(samples, starts), trace, self._seconds)
-            for run in session.runs():
-                cycles = run.ticks if run.ticks and any(run.ticks) and not chip.is_qemu else None
-                run.sample.cycles = cycles
-                yield run.sample
+            breakpoint = elf.address("port_debugger"), 2 if core.port == "cortex_m" else 4
+            client.set_breakpoint(*breakpoint)
+            try:
+                session = _Session(client, core, elf, program, Batch(samples, starts), trace, self._seconds)
+                for run in session.runs():
+                    cycles = run.ticks if run.ticks and any(run.ticks) and not chip.is_qemu else None
+                    run.sample.cycles = cycles
+                    yield run.sample
+            finally:
+                with suppress(ToolError):  # what failed before is what counts
+                    client.remove_breakpoint(*breakpoint)
 
     def _stranger(self, client: RspClient, elf: Elf, program: Program) -> str:
         """What the chip has in place of the program."""

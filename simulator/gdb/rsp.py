@@ -172,9 +172,15 @@ class RspClient:
                 return text.decode("utf-8", errors="replace")
 
     def monitor(self, command: str, seconds: float = ANSWER_SECONDS) -> str | None:
-        """Have the server run a command of its own; what it prints, None where it refuses."""
+        """Have the server run a command of its own; what it prints, None where it refuses.
+
+        pyOCD gives in the answer what others print before it, complaints too.
+        """
         answer = self.ask(b"qRcmd," + command.encode().hex().encode(), seconds)
-        return self.console if answer == b"OK" else None
+        if answer == b"OK":
+            return self.console
+        printed = (_hex(answer) or b"").decode(errors="replace")
+        return None if not printed or re.match(r"\w* ?\w*(error|failed):", printed, re.IGNORECASE) else printed
 
     def read(self, address: int, size: int) -> bytes:
         """Memory. A server may give fewer bytes than it was asked for."""
@@ -232,6 +238,11 @@ class RspClient:
                 return
             answers.append(_shown(answer))
         raise ToolError(f"{self.name}: no breakpoint can be set at {address:#010x} ({', '.join(answers)})")
+
+    def remove_breakpoint(self, address: int, size: int) -> None:
+        """Of both kinds; a server keeps it when the connection ends (pyOCD, OpenOCD)."""
+        for kind in (1, 0):
+            self.ask(f"z{kind},{address:x},{size:x}".encode())
 
     def interrupt(self) -> None:
         """Have a running program stop."""

@@ -25,6 +25,7 @@ class Habits:
     no_z1: bool = False
     reads_at_most: int = 1 << 20  # bytes of one m
     console: bool = False  # prints before each answer to qRcmd and c
+    prints_in_answer: str = ""  # to qRcmd, as pyOCD does
     damages: int = 0  # so many answers come with a wrong checksum first
     asks_again: int = 0  # so many packets are said to have come damaged
     notifies: bool = False  # a notification before each answer
@@ -143,7 +144,7 @@ class FakeServer:
             if bytes.fromhex(text[6:]) != b"reset halt":
                 return ""
             self._running = None
-            return "OK"
+            return "OK" if not habits.prints_in_answer else habits.prints_in_answer.encode().hex()
         if text[0] in "mMX":
             return self._memory(text)
         if text == "g":

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,22 @@ import pytest
 from driftc.boards.cores import load_core
 
 START_SECONDS = 30
+SUPPORT = Path(__file__).parent
+# What stands in for a board's probe; the rest of the command is OpenOCD's own for the chip. The events set a clock that
+# the driver has not.
+BITBANG = """\
+adapter driver remote_bitbang
+remote_bitbang host 127.0.0.1
+remote_bitbang port {port}
+transport select jtag
+reset_config none
+proc init_targets {{}} {{
+    foreach name [target names] {{
+        $name configure -event reset-start {{ echo "" }}
+        $name configure -event reset-init {{ echo "" }}
+    }}
+}}
+"""
 
 
 def free_port() -> int:
@@ -24,13 +43,17 @@ def free_port() -> int:
         return port
 
 
+PYOCD_TARGET = "stm32f412xe"  # of those that pyOCD has without a pack; its flash is the simulated one's
+
+
 @contextmanager
 def running(
-    command: Sequence[str | Path], log: Path, ready: str, environment: Mapping[str, str] | None = None
+    command: Sequence[object], log: Path, ready: str, environment: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """The command, once what it printed matches `ready`."""
+    words = [str(part) for part in command]
     with log.open("wb") as output, subprocess.Popen(
-        list(command), stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment
+        words, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment
     ) as process:  # fmt: skip
         try:
             deadline = time.monotonic() + START_SECONDS
@@ -68,3 +91,59 @@ def qemu_stub(core: str) -> Iterator[int]:
             yield port
         finally:
             process.kill()
+
+
+def _simulated_environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")])}
+
+
+@contextmanager
+def simulated_probe(folder: Path, flash: bytes = b"") -> Iterator[Path]:
+    """The simulated chip, which has `flash`, behind JTAG wires: OpenOCD's configuration of the way to it."""
+    if find_spec("unicorn") is None:
+        pytest.skip("unicorn is not installed")
+    image = folder / "flash.bin"
+    image.write_bytes(flash)
+    command = [sys.executable, "-m", "simulated.bitbang", image]
+    log = folder / "bitbang.log"
+    with running(command, log, r"port \d+\n", _simulated_environment()):
+        config = folder / "simulated.cfg"
+        config.write_text(BITBANG.format(port=log.read_text().split()[1]))
+        yield config
+
+
+def openocd() -> str:
+    """The command; the test skips where there is none."""
+    found = shutil.which("openocd")
+    if found is None:
+        pytest.skip("openocd is not installed")
+    return found
+
+
+@contextmanager
+def openocd_server(folder: Path, flash: bytes = b"") -> Iterator[int]:
+    """OpenOCD's GDB server, an STM32F446 behind it that has `flash`."""
+    port = free_port()
+    with simulated_probe(folder, flash) as config:
+        ports = f"gdb_port {port}; telnet_port disabled; tcl_port disabled"
+        command = [openocd(), "-f", config, "-c", ports, "-f", "target/stm32f4x.cfg"]
+        with running(command, folder / "openocd.log", "Listening on port"):
+            yield port
+
+
+@contextmanager
+def pyocd_server(folder: Path) -> Iterator[int]:
+    """pyOCD's GDB server, the same chip behind a probe of a plugin."""
+    if find_spec("pyocd") is None:
+        pytest.skip("pyocd is not installed")
+    port = free_port()
+    plugin = folder / "simulated_probe-1.dist-info"
+    plugin.mkdir()
+    (plugin / "METADATA").write_text("Metadata-Version: 2.1\nName: simulated-probe\nVersion: 1\n")
+    (plugin / "entry_points.txt").write_text("[pyocd.probe]\nsimulated = simulated.pyocd_probe:SimulatedPlugin\n")
+    environment = _simulated_environment()
+    environment["PYTHONPATH"] = f"{folder}{os.pathsep}{environment['PYTHONPATH']}"
+    command = [sys.executable, "-m", "pyocd", "gdbserver", "--no-config", "--port", str(port), "--telnet-port", "0",
+               "--persist", "--target", PYOCD_TARGET, "--uid", "simulated"]  # fmt: skip
+    with running(command, folder / "pyocd.log", "GDB server (started|listening)", environment):
+        yield port

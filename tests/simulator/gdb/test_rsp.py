@@ -57,6 +57,15 @@ def test_console_packets_are_not_answers() -> None:
         assert client.monitor("reset halt") == "halted due to debug-request\n"
 
 
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [("Resetting target\n", "Resetting target\n"), ("Error: no such command\n", None), ("Transfer failed: x\n", None)],
+)
+def test_what_a_command_prints_may_be_the_answer(said: str, found: str | None) -> None:
+    with connected(Habits(prints_in_answer=said)) as (_, client):
+        assert client.monitor("reset halt") == found
+
+
 def test_ok_is_no_console_packet() -> None:
     with connected(Habits()) as (_, client):
         assert client.ask(b"P0=01000000") == b"OK"
