@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from driftc.codegen.adaptation.constants import Constants
 from driftc.codegen.elastic.coding import Codes
-from driftc.codegen.elastic.parameters import Parameters, apply, parameters
+from driftc.codegen.elastic.parameters import Parameters, apply
 from driftc.codegen.errors import UsageError
 from driftc.codegen.graph import Graph
 from driftc.codegen.inference import AT_ONCE, infer
@@ -38,14 +38,16 @@ class Student:
             raise UsageError(f"{title}: updates are learnt for models with one int8 input and one output")
         if self.graph.states:
             raise UsageError(f"{title}: keeps '{self.graph.states[0].tensor.label}' between inferences; not learnt yet")
-        if self.classes < 2 or isinstance(self.graph.operators[-1], Logistic):
+        if self.classes < 2 or isinstance(self.graph.producers()[self.graph.outputs[0].name], Logistic):
             raise UsageError(f"{title}: updates are learnt for models that decide between two classes or more")
 
     @classmethod
     def of(cls, lowered: Lowered) -> Student:
-        """Raises UsageError or ModelError where nothing of the model can be updated."""
+        """Raises UsageError where the model takes no updates."""
+        if lowered.parameters is None:
+            raise UsageError(f"{lowered.graph.source}: takes no updates; compile it with --updatable")
         live = lowered.adaptation.layers if lowered.adaptation is not None else {}
-        return cls(lowered.graph, border(lowered.source), parameters(lowered.graph), dict(live))
+        return cls(lowered.graph, border(lowered.source), lowered.parameters, dict(live))
 
     @property
     def model_id(self) -> bytes:

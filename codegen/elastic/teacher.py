@@ -61,7 +61,7 @@ class Teacher:
             raise UsageError(f"{graph.source}: the teacher has {gives.size} outputs, the compiled model {classes}")
         self._plain, self.classes = graph, classes
         self._by_batch = graph.with_operators([_by_batch(operator) for operator in graph.operators])
-        self._ends_in_softmax = isinstance(graph.operators[-1], Softmax)
+        self._ends_in_softmax = isinstance(graph.producers()[gives.name], Softmax)
 
     @classmethod
     def load(cls, path: Path, shape: Shape, classes: int) -> Teacher:

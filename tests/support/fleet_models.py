@@ -76,7 +76,7 @@ def compiled(folder: Path, *, live: bool = True, options: Options | None = None)
     content = quantize_graph(teacher_graph(), given, Settings()).model
     path = folder / "blocks.tflite"
     path.write_bytes(content)
-    options = options or Options(planner="greedy")
+    options = options or Options(planner="greedy", updatable="all")
     return Compiled(content, options, lower(path, options, adaptation=adaptation(path, 0.3) if live else None))
 
 

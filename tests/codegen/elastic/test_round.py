@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from elastic_models import random_codes
@@ -13,6 +15,7 @@ from driftc.codegen.elastic.round import POINT, Clean, Outcome, Rounds, Shares, 
 from driftc.codegen.elastic.student import Student
 from driftc.codegen.elastic.teacher import Teacher, even
 from driftc.codegen.errors import DataError, UsageError
+from driftc.codegen.options import Options
 
 pytestmark = needs("tensorflow", "keras")
 
@@ -136,3 +139,8 @@ def test_useless_uploads_make_no_packet(student: Student) -> None:
     wrong = Clean(samples.samples, student.decisions(samples.samples))
     outcome = Rounds(student, teacher(), wrong).run(np.repeat(noise[:1], 64, axis=0))
     assert not outcome.accepted and outcome.reason
+
+
+def test_a_model_that_takes_no_updates_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--updatable"):
+        Student.of(compiled(tmp_path, options=Options()).lowered)
