@@ -72,6 +72,7 @@ class MicroPython(Target):
                 *(["feed", "restart"] if rows else ["invoke", "step"]),
                 *(["reset", "save_state", "load_state"] if package.state else []),
                 *(["learn_add", "learn_step", "learn_result", "learn_forget"] if package.learns else []),
+                *(["adapt"] if package.adapts else []),
             ],
             "functions": [name for name, there in zip(("quantize", "dequantize"), quantized, strict=True) if there],
             "quantized_inputs": quantized[0],

@@ -152,6 +152,11 @@ class Package:
         return f"{self.name}_learn.h" in self.c
 
     @property
+    def adapts(self) -> bool:
+        """On the device, from its own decisions."""
+        return f"{self.name}_adapt.h" in self.c
+
+    @property
     def extension(self) -> str | None:
         """What the C's kernels are for, of those that a core may lack; elsewhere twins in plain C take their place."""
         return next((name for name in ("mve", "dsp") if f"driftc_{name}.h" in self.c), None)

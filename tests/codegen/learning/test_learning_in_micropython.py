@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from commands import driftc
 from exported import tools
-from learning_models import learning, samples
+from learning_models import adapts, learning, samples
 from micropython import ARM, on_board, on_this_machine
 
 from driftc.codegen.compiled import Compiled
-from driftc.simulator.learning import MANY, Event, Kind, Specification
+from driftc.simulator.learning import MANY, Event, Kind, MetaSpecification, Specification
 
 SCRIPT = """
 import net
@@ -64,22 +64,64 @@ def expected(found: Compiled, taught: dict[str, np.ndarray]) -> str:
     )
 
 
-@pytest.mark.parametrize("options", [{"learn_passes": 3}, {"learn": "mean"}], ids=["classifier", "mean"])
-def test_native_module(tmp_path: Path, options: dict[str, Any]) -> None:
+ADAPTS = """
+import net
+n = net.Network()
+try:
+    n.adapt()
+except ValueError as problem:
+    print(problem)
+for x in GIVEN:
+    out = list(n.invoke(x))
+    print(out, n.adapt())
+saved = n.save_state()
+n.reset()
+print(list(n.invoke(GIVEN[0])))
+n.load_state(saved)
+print(list(n.invoke(GIVEN[0])))
+"""
+
+
+def printed_by(tmp_path: Path, found: Compiled, script: str) -> tuple[str, str]:
+    """On this machine, and on an emulated board."""
     tree = tools() / "micropython"
-    found = learning(tmp_path, core="cortex-m3", **options)
     found.write(tmp_path / "net")
     driftc(
         "export", "net", "--to", "mpy", "-o", "package", "--micropython", tree, "--arch", "x64", "--arch", "armv7m",
         cwd=tmp_path,
     )  # fmt: skip
-    taught = samples(24, 6)
-    pairs = [(bytes(x.tobytes()), int(y)) for x, y in zip(taught["x"], taught["y"], strict=True)]
-    script = f"TAUGHT = {pairs!r}\n{SCRIPT}"
-    printed = expected(found, taught)
     program = tools() / "micropython-unix" / "micropython"
-    assert on_this_machine(program, tmp_path / "package" / "x64_6.3", script) == printed
+    here = on_this_machine(program, tmp_path / "package" / "x64_6.3", script)
     files = tmp_path / "files"
     files.mkdir()
     shutil.copy(tmp_path / "package" / "armv7m_6.3" / "net.mpy", files)
-    assert on_board(ARM, files, script) == printed
+    return here, on_board(ARM, files, script)
+
+
+@pytest.mark.parametrize("options", [{"learn_passes": 3}, {"learn": "mean"}], ids=["classifier", "mean"])
+def test_native_module(tmp_path: Path, options: dict[str, Any]) -> None:
+    found = learning(tmp_path, core="cortex-m3", **options)
+    taught = samples(24, 6)
+    pairs = [(bytes(x.tobytes()), int(y)) for x, y in zip(taught["x"], taught["y"], strict=True)]
+    printed = expected(found, taught)
+    assert printed_by(tmp_path, found, f"TAUGHT = {pairs!r}\n{SCRIPT}") == (printed, printed)
+
+
+def test_it_adapts(tmp_path: Path) -> None:
+    """Each decision and what became of it, by the specification; reset, saved and loaded."""
+    found = adapts(tmp_path, core="cortex-m3", learn_rate=0.05)
+    random = np.random.default_rng(0)
+    x = random.integers(-128, 128, (60, 1, 1, 3)) + random.integers(-20, 21, (60, 4, 5, 3))
+    given = np.clip(x, -128, 127).astype(np.int8)
+    specification, lines = MetaSpecification(found.lowered), ["adapt: no inference yet"]
+    for sample in given:
+        out = specification(Event(Kind.INFER, 0, (sample[None],))).outputs[0].reshape(-1).tolist()
+        lines.append(f"{out} {specification(Event(Kind.AGAIN)).status}")
+    assert any(line.endswith("] 1") for line in lines)
+    first = Event(Kind.INFER, 0, (given[:1],))
+    fresh, learnt = (part(first).outputs[0].reshape(-1) for part in (MetaSpecification(found.lowered), specification))
+    assert not np.array_equal(fresh, learnt)
+    lines += [str(fresh.tolist()), str(learnt.tolist())]
+    printed = "\n".join(lines) + "\n"
+    script = f"GIVEN = {[bytes(sample.tobytes()) for sample in given]!r}\n{ADAPTS}"
+    assert printed_by(tmp_path, found, script) == (printed, printed)
