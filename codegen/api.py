@@ -110,6 +110,7 @@ def compile(
     room for that many classes (None: those that there are), `learn_store` for so many bytes of samples (None: 40 of
     them). `learn_rate` is the learning rate of real weights (None: by the features' mean square), `learn_passes` how
     often each new sample is seen, and with `learn_guard` nothing is kept that samples held apart do not bear out.
+    "last" trains the last convolution too; samples are then stored as what it reads, or inputs where they are smaller.
     "mean" decides for the nearest class mean of that layer's input, and trains nothing: it has neither rate nor passes.
     "ecotta" learns without labels; `adapt_running` E also lets the statistics before the last pool run over the stream,
     at a rate of 2^-E, from those that the samples in `calibrate` have.
@@ -141,7 +142,7 @@ def compile(
             source = read(file, options, path.name)[1]
             source = source if adaptation is None else adapt_graph(source, adaptation)
             try:
-                lesson, more = teaching.find(source, calibrate, None, divisor, progress)
+                lesson, more = teaching.find(source, calibrate, None, divisor, progress, options.feed is not None)
             except ModelError as error:
                 raise error.within(path.name) from None
             notes += more

@@ -14,7 +14,7 @@ from driftc.codegen.elastic.parameters import Parameters, updatable
 from driftc.codegen.errors import ModelError, UsageError
 from driftc.codegen.frontends import refuse_other_files
 from driftc.codegen.graph import Graph
-from driftc.codegen.learning.learned import Learned, prepared
+from driftc.codegen.learning.learned import Learned, lent, prepared
 from driftc.codegen.learning.lesson import Lesson, Meta
 from driftc.codegen.names import model_name
 from driftc.codegen.options import Options
@@ -99,13 +99,8 @@ def lower(
         if lesson is not None:
             model, step = prepared(model, lesson)
             see("learn", model)
-        graph = model
-        for name, transform in PASSES.items():
-            if name == "constant" and options.keep_constant:
-                continue
-            graph = transform(graph)
-            graph.check()
-            see(name, graph)
+        graph = passed(model, options, see)
+        step = passed(step, options, lambda stage, result: None) if step is not None else None
         known: Parameters | None = None
         if options.updatable is not None:
             if lesson is not None:
@@ -131,9 +126,20 @@ def lower(
         plan = choose(step, options.planner, Goal(None, False, "instructions", 0.0), [], core_of(options)).point.plan
         check(plan)
         see("backward", plan)
-        learned = Learned(lesson, step, plan)
+        learned = Learned(lesson, step, plan, lent(choice.point.plan, plan))
         choice = replace(choice, point=replace(choice.point, plan=with_room(choice.point.plan, plan.arena_bytes)))
     return Lowered(source, model, graph, choice.point.plan, adaptation, choice, learned, known)
+
+
+def passed(graph: Graph, options: Options, see: Callable[[str, Graph | Plan], None]) -> Graph:
+    """`graph` after all passes; `see` is shown what each of them leaves."""
+    for name, transform in PASSES.items():
+        if name == "constant" and options.keep_constant:
+            continue
+        graph = transform(graph)
+        graph.check()
+        see(name, graph)
+    return graph
 
 
 def with_room(plan: Plan, bytes: int) -> Plan:

@@ -87,4 +87,22 @@ DRIFTC_INLINE int32_t driftc_bias_step(int32_t master, int32_t gradient, int32_t
     return next > 1 << 30 ? 1 << 30 : next < -(1 << 30) ? -(1 << 30) : (int32_t)next;
 }
 
+/* The sum of a column of masters' weights, rows `length` apart, times `factor`. */
+static inline int32_t driftc_column(const int32_t *master, const int32_t *factor, int rows, int length)
+{
+    int32_t sum = 0;
+
+    for (int c = 0; c < rows; c++)
+        sum += factor[c] * ((master[c * length] + 0x8000) >> 16);
+    return sum;
+}
+
+/* A master after a step of sum * rate / 2^shift, halves upwards, within +-bound; shift 1 to 62. */
+DRIFTC_INLINE int32_t driftc_learnt(int32_t master, int64_t sum, int32_t rate, int shift, int32_t bound)
+{
+    const int64_t next = master - ((sum * rate + ((int64_t)1 << (shift - 1))) >> shift);
+
+    return next > bound ? bound : next < -bound ? -bound : (int32_t)next;
+}
+
 #endif

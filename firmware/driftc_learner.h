@@ -14,10 +14,18 @@
 #define DRIFTC_APART static
 #endif
 
+/* A layer that learns: where in the model's state its weights and biases and the masters of both lie, and how many. */
+typedef struct {
+    int32_t weights, bias, masters, bias_masters;
+    int32_t count, biases;
+} driftc_trained_t;
+
 /* A model's own, decided when compiling. */
 typedef struct {
+    const driftc_trained_t *trained; /* the layer that decides first */
+    int layers;
     int known, classes;     /* when compiled, and room for */
-    int length;             /* of a sample: features */
+    int length;             /* of a sample, as it is stored */
     int slots, keep;        /* samples in RAM; of each class after learning */
     int passes, guard;
     int trains;             /* by gradient descent; else class means, which forget nothing and need no references */
@@ -28,11 +36,8 @@ typedef struct {
 
 /* Where they lie in the model's state. */
 typedef struct {
-    int8_t *weights;   /* [classes][length] */
-    int32_t *bias;     /* [classes] */
-    const int8_t *features; /* of the last inference */
-    int32_t *masters;  /* as weights and bias, while learning */
-    int32_t *bias_masters;
+    int8_t *base;      /* of the state */
+    const int8_t *features; /* of the last inference's sample */
     int8_t *store;     /* [slots][length], the oldest first */
     int8_t *labels;    /* [slots] */
     int32_t *counters; /* classes there are, samples in the store, of those learnt already, times learnt */
@@ -49,6 +54,12 @@ DRIFTC_APART uint32_t driftc_random(uint32_t *state) /* xorshift32 */
     *state ^= *state >> 17;
     *state ^= *state << 5;
     return *state;
+}
+
+/* What begins at byte `at` of the state. */
+DRIFTC_INLINE int32_t *driftc_words(const driftc_learnt_t *state, int32_t at)
+{
+    return (int32_t *)(void *)(state->base + at);
 }
 
 /* Samples [from, count) of the store with this label. */
@@ -84,9 +95,10 @@ DRIFTC_APART int driftc_drop_oldest(const driftc_lesson_t *lesson, const driftc_
 /* Numbers of added classes at the end of which nothing is left are free again; in the middle they stay. */
 static inline void driftc_fewer_classes(const driftc_lesson_t *lesson, const driftc_learnt_t *state)
 {
+    const int32_t *const bias = driftc_words(state, lesson->trained->bias);
     int32_t *const classes = state->counters + DRIFTC_CLASSES;
 
-    while (*classes > lesson->known && state->bias[*classes - 1] == DRIFTC_ABSENT && driftc_count_of(state, 0, *classes - 1) == 0)
+    while (*classes > lesson->known && bias[*classes - 1] == DRIFTC_ABSENT && driftc_count_of(state, 0, *classes - 1) == 0)
         --*classes;
 }
 
@@ -178,19 +190,25 @@ static inline int driftc_learn_begin(const driftc_lesson_t *lesson, const driftc
     session->random = lesson->seed + (uint32_t)state->counters[DRIFTC_ROUNDS]++ * 0x9E3779B9u;
     if (session->random == 0)
         session->random = 1;
-    for (int32_t i = 0; i < lesson->classes * lesson->length; i++)
-        state->masters[i] = state->weights[i] * (1 << 16);
-    for (int32_t c = 0; c < lesson->classes; c++)
-        state->bias_masters[c] = state->bias[c] * (1 << 4);
+    for (int l = 0; l < lesson->layers; l++) {
+        const driftc_trained_t *const layer = lesson->trained + l;
+
+        for (int32_t i = 0; i < layer->count; i++)
+            driftc_words(state, layer->masters)[i] = state->base[layer->weights + i] * (1 << 16);
+        for (int32_t i = 0; i < layer->biases; i++)
+            driftc_words(state, layer->bias_masters)[i] = driftc_words(state, layer->bias)[i] * (1 << 4);
+    }
     return DRIFTC_LEARN_OK;
 }
 
 /* The rows of classes that were never learnt begin at 0, and are decided like any other from here on. */
-static inline void driftc_first_rows(const driftc_learnt_t *state)
+static inline void driftc_first_rows(const driftc_lesson_t *lesson, const driftc_learnt_t *state)
 {
+    const int32_t *const bias = driftc_words(state, lesson->trained->bias);
+
     for (int32_t c = 0; c < state->counters[DRIFTC_CLASSES]; c++)
-        if (state->bias[c] == DRIFTC_ABSENT && driftc_count_of(state, state->counters[DRIFTC_LEARNT], c) > 0)
-            state->bias_masters[c] = 0;
+        if (bias[c] == DRIFTC_ABSENT && driftc_count_of(state, state->counters[DRIFTC_LEARNT], c) > 0)
+            driftc_words(state, lesson->trained->bias_masters)[c] = 0;
 }
 
 /* Sample `number` of those that are checked, and its class. */
@@ -214,16 +232,22 @@ static inline void driftc_learn_end(const driftc_lesson_t *lesson, const driftc_
     const int better = report->held_after > report->held_before;
     const int as_good = report->held_after == report->held_before &&
                         (report->references_before - report->references_after) * 20 <= report->references;
-    const int32_t weights = lesson->classes * lesson->length;
 
-    for (int32_t i = 0; lesson->trains && i < weights; i++)
-        report->saturated += state->masters[i] == DRIFTC_LARGEST_MASTER || state->masters[i] == -DRIFTC_LARGEST_MASTER;
     report->kept = !lesson->guard || better || as_good;
+    for (int l = 0; l < lesson->layers; l++) {
+        const driftc_trained_t *const layer = lesson->trained + l;
+        const int32_t *const masters = driftc_words(state, layer->masters);
+
+        for (int32_t i = 0; i < layer->count; i++) {
+            if (lesson->trains)
+                report->saturated += masters[i] == DRIFTC_LARGEST_MASTER || masters[i] == -DRIFTC_LARGEST_MASTER;
+            if (report->kept)
+                state->base[layer->weights + i] = (int8_t)((masters[i] + 0x8000) >> 16);
+        }
+        for (int32_t i = 0; i < layer->biases && report->kept; i++)
+            driftc_words(state, layer->bias)[i] = (driftc_words(state, layer->bias_masters)[i] + 8) >> 4;
+    }
     if (report->kept) {
-        for (int32_t i = 0; i < weights; i++)
-            state->weights[i] = (int8_t)((state->masters[i] + 0x8000) >> 16);
-        for (int32_t c = 0; c < lesson->classes; c++)
-            state->bias[c] = (state->bias_masters[c] + 8) >> 4;
         state->counters[DRIFTC_LEARNT] = state->counters[DRIFTC_COUNT];
         for (int32_t c = 0; c < state->counters[DRIFTC_CLASSES]; c++)
             while (driftc_count_of(state, 0, c) > lesson->keep)
@@ -261,7 +285,7 @@ static inline int driftc_learn_step(const driftc_lesson_t *lesson, const driftc_
         const int32_t cycle = turn % (1 + session->replays), item = turn / (1 + session->replays) % session->report.trained;
 
         if (turn == 0)
-            driftc_first_rows(state);
+            driftc_first_rows(lesson, state);
         if (cycle == 0 && item == 0) {
             for (int32_t i = session->report.trained - 1; i > 0; i--) {
                 const uint32_t other = driftc_random(&session->random) % (uint32_t)(i + 1);

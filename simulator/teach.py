@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from driftc.codegen.errors import DataError
 from driftc.codegen.learning.learner import REASONS, Report
+from driftc.codegen.learning.trainable import part, trained_parts
 from driftc.codegen.lower import Lowered
 from driftc.codegen.samples import Samples
 from driftc.simulator.engine import Engine, Program
@@ -82,9 +83,9 @@ def teach(
     test = [Event(Kind.INFER, 0, x) for x in tests.quantized]
     events, marks = [*test], []
     for first in range(0, len(stream), size):
-        part = range(first, min(first + size, len(stream)))
-        events += [Event(Kind.ADD, int(given[n]), stream.quantized[n]) for n in part]
-        marks.append((len(events), part.stop))
+        some = range(first, min(first + size, len(stream)))
+        events += [Event(Kind.ADD, int(given[n]), stream.quantized[n]) for n in some]
+        marks.append((len(events), some.stop))
         events += [Event(Kind.STEP, MANY), *test]
     outcomes = [outcome for outcome, _ in run(engine, program, lowered, events)]
     for event, outcome in zip(events, outcomes, strict=True):
@@ -95,7 +96,7 @@ def teach(
         learnt = outcomes[at]
         scores = _scores(outcomes[at + 1 : at + 1 + len(test)], wanted, lesson.known)
         rounds.append(Round(added, REASONS.get(learnt.status, ""), learnt.report, scores))
-    sizes = {state.tensor.name.rsplit("/", 1)[-1]: state.tensor.bytes for state in lowered.graph.states}
+    sizes = {part(state.tensor): state.tensor.bytes for state in lowered.graph.states}
     return Taught(
         engine.name,
         program.target.core,
@@ -103,7 +104,7 @@ def teach(
         tuple(rounds),
         sizes["store"] + sizes["store labels"],
         lesson.references.nbytes + lesson.labels.nbytes,
-        sum(sizes[name] for name in ("weights", "bias", "masters", "bias masters")),
+        sum(sizes[name] for names in trained_parts(lesson) for name in names),
         None if counter is None else _instructions(lowered, program, counter, stream.quantized, given),
     )
 

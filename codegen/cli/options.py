@@ -307,9 +307,9 @@ def learning_options(command: Command) -> Command:
             is_flag=False,
             flag_value="classifier",
             metavar="[METHOD]",
-            help="Learn on the device: classifier (the last dense layer) or mean (nearest class means, not "
-            "trained), which need labels in --calibrate, or ecotta "
-            "(without labels, from its own decisions).",
+            help="Learn on the device, with labels in --calibrate: classifier (the last dense layer), last (and the "
+            "last convolution) or mean (nearest class means, not trained); or ecotta (without labels, from its own "
+            "decisions).",
         ),
     )
 

@@ -65,7 +65,7 @@ class Model:
     class_names: str  # as an initialiser of C strings; "" where there are none
     states: tuple[InitialState, ...]
     state_id: str  # of the model and the layout of its states, as C initialisers
-    guest: bool = False  # it works on the states of another, which resets and saves them
+    guest: str = ""  # it works on the states of another of this name, which resets and saves them
     learns: tuple[str, ...] = ()  # C files beside it, with which it learns
     updatable: bool = False  # NAME_update.c is beside it
 
@@ -144,19 +144,22 @@ def emit(
     float_border: bool = False,
     float_io: bool = False,
     class_names: Sequence[str] = (),
-    guest: bool = False,
+    guest: str = "",
     learns: tuple[str, ...] = (),
+    lent: frozenset[str] = frozenset(),
 ) -> dict[str, str]:
     """File name -> text. `source` and `sha256` say which model file this is, in comments.
 
-    A `guest` works on the states of another Plan, which `learns`: it has NAME.h, NAME.c and the weights
-    alone. The float translation unit is made where the model had float at its border, or on request (`float_io`).
+    A `guest` works on the states of another Plan, of that name, which `learns`: it has NAME.h, NAME.c and the weights
+    alone, but for those that are `lent`, which it reads where the other one has them. The float translation unit is
+    made where the model had float at its border, or on request (`float_io`).
     """
     made = functions(plan)
-    arrays = constants(made, guest)
+    arrays = [replace(array, lent=array.name in lent) for array in constants(made, bool(guest))]
     model = replace(
-        _model(made, plan, source, sha256, float_border or float_io, float_io, class_names), guest=guest, learns=learns
-    )
+        _model(made, plan, source, sha256, float_border or float_io, float_io, class_names),
+        guest=guest, learns=learns, constant_bytes=sum(a.bytes for a in arrays if not (guest and a.lent)),
+    )  # fmt: skip
     template = environment().get_template
     steps = [in_step(statement, made) for statement in plan.program] if plan.fed is None else []
     layers = [_function(function) for function in made]
@@ -256,10 +259,10 @@ def headers(plan: Plan) -> list[str]:
     return [*found, *dict.fromkeys(name for name in named if name is not None)]
 
 
-def constant_bytes(functions: Functions, guest: bool = False) -> dict[str, int]:
+def constant_bytes(functions: Functions) -> dict[str, int]:
     """Bytes in flash by operator; what several share counts for the first of them."""
     sizes: dict[str, int] = {}
-    for array in constants(functions, guest):
+    for array in constants(functions):
         sizes[array.owner] = sizes.get(array.owner, 0) + array.bytes
     return sizes
 

@@ -10,6 +10,7 @@ from driftc.codegen.emit.emit import emit, environment
 from driftc.codegen.emit.program import step_names
 from driftc.codegen.learning.learned import Learned
 from driftc.codegen.learning.lesson import Lesson, Meta
+from driftc.codegen.learning.trainable import part, trained_parts
 from driftc.codegen.names import comment
 from driftc.codegen.plan.plan import Plan
 
@@ -28,8 +29,8 @@ def emit_learning(learned: Learned, plan: Plan, source: str, sha256: str) -> dic
         "steps": len(step_names(plan)),
         "row": f"{plan.name.upper()}_INPUT_ROW_LEN",
     }
-    values |= _classifier(lesson, plan) if isinstance(lesson, Lesson) else {"learns": _learns(lesson, plan)}
-    found = emit(learned.plan, source=source, sha256=sha256, guest=True)
+    values |= _trained(learned, lesson, plan) if isinstance(lesson, Lesson) else {"learns": _learns(lesson, plan)}
+    found = emit(learned.plan, source=source, sha256=sha256, guest=plan.name, lent=learned.lent)
     for suffix in ("h", "c"):
         made = environment().get_template(f"{learned.api}.{suffix}.j2").render(**values)
         found[f"{plan.name}_{learned.api}.{suffix}"] = made
@@ -52,14 +53,22 @@ def _learns(lesson: Meta, plan: Plan) -> str:
     return f"{', and '.join(each)} of each of {features} features"
 
 
-def _classifier(lesson: Lesson, plan: Plan) -> dict[str, Any]:
+def _trained(learned: Learned, lesson: Lesson, plan: Plan) -> dict[str, Any]:
     arrays: list[text.ConstantArray] = []
     if lesson.labels.size:
         shape = " x ".join(str(n) for n in lesson.references.shape)
         arrays.append(text.constant_array("references", lesson.references, "", shape))
         arrays.append(text.constant_array("labels", lesson.labels, ""))
+    at, tensors = {}, {}
+    for kept, state in zip(learned.graph.states, plan.states, strict=True):
+        at[part(kept.tensor)], tensors[part(kept.tensor)] = state.before.offset, kept.tensor
     return {
-        "length": lesson.references.shape[1],
+        "length": tensors["features"].size,
+        "width": tensors["weights"].shape[1],
         "arrays": arrays,
-        "at": {state.label.rsplit("/", 1)[-1]: state.before.offset for state in plan.states},
+        "at": at,
+        "trained": [
+            (*(at[name] for name in names), tensors[names[0]].size, tensors[names[1]].size)
+            for names in trained_parts(lesson)
+        ],
     }

@@ -18,7 +18,7 @@ LINE = 116
 
 @dataclass(frozen=True)
 class ConstantArray:
-    """One `static const` array."""
+    """One `const` array."""
 
     name: str
     type: str
@@ -27,6 +27,11 @@ class ConstantArray:
     values: str
     owner: str  # the first operator that reads it
     layout: str = ""
+    lent: bool = False  # to the C of a step of learning, which reads it there
+
+    def alike(self, other: ConstantArray) -> bool:
+        """The same values of the same type."""
+        return (self.type, self.length, self.values) == (other.type, other.length, other.values)
 
 
 def constant_array(name: str, data: Array, owner: str, layout: str = "") -> ConstantArray:

@@ -11,7 +11,11 @@ from driftc.codegen.errors import UsageError
 from driftc.codegen.graph import Graph, State
 from driftc.codegen.learning.fixed import mantissas
 from driftc.codegen.learning.lesson import Lesson
-from driftc.codegen.learning.trainable import row_scales
+from driftc.codegen.learning.tail import Tail
+from driftc.codegen.learning.through import backward_through, forward
+from driftc.codegen.learning.trainable import part, row_scales
+from driftc.codegen.names import Names
+from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.fully_connected import FullyConnected
 from driftc.codegen.operators.learn.cross_entropy import OCTAVE, ONE, CrossEntropy
 from driftc.codegen.operators.learn.dense_update import STEP_FRACTION, DenseUpdate
@@ -21,46 +25,55 @@ from driftc.codegen.tensor import Tensor
 SUFFIX = "_backward"  # of the C that it is emitted as
 
 
-def backward(graph: Graph, layer: FullyConnected, lesson: Lesson) -> Graph:
-    """Inputs: features int8 [1, F] and label int32 [1]; -1 only decides. Output: the class decided, int32 [1].
+def backward(graph: Graph, layer: FullyConnected, lesson: Lesson, tail: Tail | None = None) -> Graph:
+    """Inputs: a sample as it is stored, int8; label int32 [1], -1 only decides. Output: the class decided, int32 [1].
 
-    `graph` is what `trainable` made of that in which `layer` is; its states are this one's, of which the masters are
-    written. Raises ModelError where its scales are out of range, UsageError where the learning rate is.
+    `graph` is what `trainable` made of that in which `layer` and `tail` are; its states are this one's, of which the
+    masters are written. Raises ModelError where its scales are out of range, UsageError where the learning rate is.
     """
-    states = {state.tensor.name: state for state in graph.states}
-    names = list(states)
-    masters, bias = states[names[3]].tensor, states[names[4]].tensor
+    states = {part(state.tensor): state.tensor for state in graph.states}
+    masters, bias = states["masters"], states["bias masters"]
     classes = masters.shape[0]
-    x = replace(states[names[2]].tensor, name="features", label="features")
-    label = Tensor("label", (1,), np.dtype(np.int32), label="label")
-    sums = Tensor("sums", (1, classes), np.dtype(np.int32), label="sums")
-    gradient = Tensor("gradient", (1, classes), np.dtype(np.int16), label="gradient")
-    decided = Tensor("decided", (1,), np.dtype(np.int32), label="decided")
-    moved = replace(masters, name=f"{masters.name} next")
-    moved_bias = replace(bias, name=f"{bias.name} next")
+    sample = replace(states["features"], name=tail.sample.name if tail else "features", label="features")
+    label = Tensor("learn/label", (1,), np.dtype(np.int32), label="label")
+    sums = Tensor("learn/sums", (1, classes), np.dtype(np.int32), label="sums")
+    gradient = Tensor("learn/gradient", (1, classes), np.dtype(np.int16), label="gradient")
+    decided = Tensor("learn/decided", (1,), np.dtype(np.int32), label="decided")
+    moved = {name: replace(states[name], name=f"{states[name].name} next") for name in ("masters", "bias masters")}
     unit = float(layer.inputs[0].scale)
     try:
         scale, shift = mantissas(unit * row_scales(layer, classes) * OCTAVE / np.log(2), 46)
     except ValueError:
         layer.refuse("the scales of its input and weights are out of any range in which it could be learnt")
     rate, rate_shift, bias_rate, bias_shift = rates(layer, classes, lesson.rate)
-    operators = [
-        MasterSums(name="sums", label="sums", inputs=(x, masters, bias), outputs=(sums,)),
+    names = Names()
+    names.taken |= {operator.name for operator in (*tail.frozen, *tail.live)} if tail else set()
+    x = layer.inputs[0] if tail else sample
+    before: list[Operator] = []
+    updates: list[Operator] = []
+    if tail is not None:
+        before = [*tail.frozen, *forward(tail, states, names)]
+        updates, following = backward_through(tail, lesson, gradient, states, names)
+        moved |= following
+    operators: list[Operator] = [
+        *before,
+        MasterSums(name=names.unique("sums"), label="sums", inputs=(x, masters, bias), outputs=(sums,)),
         CrossEntropy(
-            name="gradient", label="gradient", inputs=(sums, label), outputs=(gradient, decided),
+            name=names.unique("gradient"), label="gradient", inputs=(sums, label), outputs=(gradient, decided),
             scale=scale, shift=shift,
         ),
+        *updates,
         DenseUpdate(
-            name="update", label="update", inputs=(masters, bias, x, gradient), outputs=(moved, moved_bias),
-            rate=rate, shift=rate_shift, bias_rate=bias_rate, bias_shift=bias_shift,
+            name=names.unique("update"), label="update", inputs=(masters, bias, x, gradient),
+            outputs=(moved["masters"], moved["bias masters"]), rate=rate, shift=rate_shift, bias_rate=bias_rate,
+            bias_shift=bias_shift,
         ),
     ]  # fmt: skip
     for operator in operators:
         operator.check()
-    following = {masters.name: moved.name, bias.name: moved_bias.name}
-    kept = tuple(State(s.tensor, s.initial, following.get(s.tensor.name, s.tensor.name)) for s in graph.states)
+    kept = tuple(State(s.tensor, s.initial, moved.get(part(s.tensor), s.tensor).name) for s in graph.states)
     made = Graph(
-        f"{graph.name}{SUFFIX}", tuple(operators), (x, label), (decided,), graph.source, graph.sha256, states=kept
+        f"{graph.name}{SUFFIX}", tuple(operators), (sample, label), (decided,), graph.source, graph.sha256, states=kept
     )
     made.check()
     return made

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from driftc.codegen.emit.emit import constant_bytes
+from driftc.codegen.emit.emit import constants
 from driftc.codegen.emit.function import functions
-from driftc.codegen.errors import DataError, UsageError
+from driftc.codegen.errors import DataError, ModelError, UsageError
 from driftc.codegen.graph import Graph
 from driftc.codegen.learning.backward import backward
 from driftc.codegen.learning.ecotta import MetaLearner, adaptive, meta_step, place_of
 from driftc.codegen.learning.learner import Learner
 from driftc.codegen.learning.lesson import Lesson, Means, Meta
 from driftc.codegen.learning.mean_step import mean_step
+from driftc.codegen.learning.tail import named_tail
 from driftc.codegen.learning.trainable import learnable, trainable
 from driftc.codegen.plan.plan import Plan
 
@@ -24,20 +25,36 @@ def prepared(model: Graph, lesson: Lesson | Meta) -> tuple[Graph, Graph]:
         _check_same(model, lesson, place.pool.name, not lesson.running or len(lesson.centres) == place.features)
         made = adaptive(model, lesson)
         return made, meta_step(made, place, lesson)
-    layer = learnable(model)
-    length = layer.weights.shape[1]
+    layer, tail = learnable(model), None
+    if lesson.layers:
+        try:
+            tail = named_tail(model, lesson.layers, lesson.sample)
+        except (KeyError, ModelError):
+            raise _another(model) from None
+    length = layer.weights.shape[1] if tail is None else tail.sample.size
     fits = lesson.known == layer.channels and (not lesson.labels.size or lesson.references.shape[1] == length)
     fits = fits and (not isinstance(lesson, Means) or lesson.means.shape[1] == length)
     _check_same(model, lesson, layer.name, fits)
-    made = trainable(model, lesson)
+    made = trainable(model, lesson, tail)
     if isinstance(lesson, Means):
         return made, mean_step(made)
-    return made, backward(made, layer, lesson)
+    return made, backward(made, layer, lesson, tail)
+
+
+def _another(model: Graph) -> DataError:
+    return DataError(f"{model.source}: what it is to learn with is another model's; compile it again with --learn")
 
 
 def _check_same(model: Graph, lesson: Lesson | Meta, layer: str, fits: bool) -> None:
     if lesson.sha256 != model.sha256 or lesson.layer != layer or not fits:
-        raise DataError(f"{model.source}: what it is to learn with is another model's; compile it again with --learn")
+        raise _another(model)
+
+
+def lent(plan: Plan, step: Plan) -> frozenset[str]:
+    """Arrays that the C of `step` can read where that of `plan` has them: frozen layers are in both."""
+    host = {array.name: array for array in constants(functions(plan))}
+    guest = constants(functions(step), guest=True)
+    return frozenset(a.name for a in guest if a.name in host and a.alike(host[a.name]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,11 +64,13 @@ class Learned:
     lesson: Lesson | Meta
     graph: Graph
     plan: Plan
+    lent: frozenset[str]  # arrays in flash that the step reads where the model has them
 
     @property
     def constant_bytes(self) -> int:
-        """In flash: what the step reads, and the references."""
-        return sum(constant_bytes(functions(self.plan), guest=True).values()) + self.lesson.constant_bytes
+        """In flash: what the step alone reads, and the references."""
+        own = (a.bytes for a in constants(functions(self.plan), guest=True) if a.name not in self.lent)
+        return sum(own) + self.lesson.constant_bytes
 
     @property
     def api(self) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from driftc.codegen.graph import Graph
 from driftc.codegen.learning.lesson import Lesson
-from driftc.codegen.learning.trainable import COUNTERS, part
+from driftc.codegen.learning.trainable import COUNTERS, part, trained_parts
+from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.learn.cross_entropy import NO_LABEL
 from driftc.codegen.operators.learn.master_sums import (
     BIAS_FRACTION,
@@ -18,7 +20,7 @@ from driftc.codegen.operators.learn.master_sums import (
     weights_of,
 )
 from driftc.codegen.operators.learn.trained_dense import ABSENT
-from driftc.codegen.tensor import Array
+from driftc.codegen.tensor import Array, Tensor
 
 OK, LABEL, FULL, BUSY, NO_SAMPLE, FEW, ONE_CLASS = 0, -1, -2, -3, -4, -5, -6
 STATE_BUSY = 7  # DRIFTC_STATE_BUSY
@@ -31,6 +33,18 @@ REASONS = {
     ONE_CLASS: "all samples are of one class, and none of another is known: it would forget",
 }
 GOLDEN = 0x9E3779B9
+REMEMBERED = 512  # samples whose way through the frozen layers is kept
+
+
+def run(operators: Sequence[Operator], values: dict[str, Array]) -> None:
+    """Add to `values` what can be computed from them and is not there yet."""
+    for operator in operators:
+        if operator.outputs[0].name in values:
+            continue
+        given = (values.get(tensor.name, tensor.data) for tensor in operator.inputs)
+        inputs = [value for value in given if value is not None]
+        if len(inputs) == len(operator.inputs):
+            values |= dict(zip((t.name for t in operator.outputs), operator.spec(*inputs), strict=True))
 
 
 @dataclass
@@ -56,6 +70,8 @@ class Learner:
         self.lesson = lesson
         self.step_operators = graph.operators
         self._graph = graph
+        self._trained = trained_parts(lesson)
+        self._seen: dict[bytes, dict[str, Array]] = {}
         self._initial = {part(state.tensor): state.initial for state in graph.states}
         self.report = Report()
         self.reset()
@@ -76,8 +92,8 @@ class Learner:
         return self._turns - self._turn
 
     def infer(self, features: Array) -> None:
-        """An inference ended with these int8 features of the layer that learns."""
-        self.values["features"][...] = features.reshape(1, -1)
+        """An inference ended with these int8 features of the layer that learns, or what else is stored of a sample."""
+        self.values["features"][...] = features.reshape(self.values["features"].shape)
         self.inferred = True
 
     def add(self, label: int) -> int:
@@ -91,7 +107,7 @@ class Learner:
         if self._counter("count") == self.lesson.slots and not self._drop_oldest(label):
             return FULL
         at = self._counter("count")
-        self.values["store"][at] = self.values["features"][0]
+        self.values["store"][at] = self.values["features"].reshape(-1)
         self.values["store labels"][at] = label
         self._count("count", 1)
         self._set("classes", max(self._counter("classes"), label + 1))
@@ -166,9 +182,14 @@ class Learner:
         self._turns = 2 * self._checked + self.lesson.passes * self.report.trained * (1 + self._replays)
         self._random = (self.lesson.seed + self._counter("rounds") * GOLDEN) % 2**32 or 1
         self._count("rounds", 1)
-        self.values["masters"][...] = self.values["weights"].astype(np.int32) << FRACTION
-        self.values["bias masters"][...] = self.values["bias"] << BIAS_FRACTION
+        self.load_masters()
         return OK
+
+    def load_masters(self) -> None:
+        """From the weights that the layers have."""
+        for weights, bias, masters, bias_masters in self._trained:
+            self.values[masters][...] = self.values[weights].astype(np.int32) << FRACTION
+            self.values[bias_masters][...] = self.values[bias] << BIAS_FRACTION
 
     def _check(self, number: int, when: str) -> None:
         held = self.report.held
@@ -196,15 +217,16 @@ class Learner:
 
     def _end(self) -> None:
         found = self.report
-        masters = self.values["masters"]
         if self.lesson.trains:
-            found.saturated = int(np.count_nonzero(np.abs(masters.astype(np.int64)) == LARGEST_MASTER))
+            each = (self.values[masters].astype(np.int64) for _, _, masters, _ in self._trained)
+            found.saturated = sum(int(np.count_nonzero(np.abs(masters) == LARGEST_MASTER)) for masters in each)
         lost = found.references_before - found.references_after
         as_good = found.held_after == found.held_before and lost * 20 <= found.references
         found.kept = int(not self.lesson.guard or found.held_after > found.held_before or as_good)
         if found.kept:
-            self.values["weights"][...] = weights_of(masters.astype(np.int64))
-            self.values["bias"][...] = bias_of(self.values["bias masters"].astype(np.int64))
+            for weights, bias, masters, bias_masters in self._trained:
+                self.values[weights][...] = weights_of(self.values[masters].astype(np.int64))
+                self.values[bias][...] = bias_of(self.values[bias_masters].astype(np.int64))
             self._set("references", self._counter("count"))
             for label in range(self._counter("classes")):
                 while np.count_nonzero(self._labels == label) > self.lesson.keep:
@@ -220,15 +242,29 @@ class Learner:
 
     def backward(self, sample: Array, label: int) -> int:
         """A step of the backward Graph; gives the class decided."""
-        features, given = self._graph.inputs
-        values = {features.name: sample.reshape(1, -1), given.name: np.array([label], np.int32)}
-        values |= {state.tensor.name: self.values[part(state.tensor)] for state in self._graph.states}
-        for operator in self._graph.operators:
-            found = operator.spec(*(values[tensor.name] for tensor in operator.inputs))
-            values |= dict(zip((tensor.name for tensor in operator.outputs), found, strict=True))
+        found = self.traced(sample, label)
         for state in self._graph.states:
-            self.values[part(state.tensor)][...] = values[state.next]
-        return int(values[self._graph.outputs[0].name][0])
+            self.values[part(state.tensor)][...] = found[state.next]
+        return int(found[self._graph.outputs[0].name][0])
+
+    def traced(self, sample: Array, label: int) -> dict[str, Array]:
+        """Every tensor of a step, which changes nothing yet."""
+        given, wanted = self._graph.inputs
+        found = dict(self._frozen(sample, given)) | {wanted.name: np.array([label], np.int32)}
+        found |= {state.tensor.name: self.values[part(state.tensor)] for state in self._graph.states}
+        run(self._graph.operators, found)
+        return found
+
+    def _frozen(self, sample: Array, given: Tensor) -> dict[str, Array]:
+        """What depends on the sample alone: it comes back many times, and what it meets there is the same."""
+        key = sample.tobytes()
+        if key not in self._seen:
+            found = {given.name: np.array(sample).reshape(given.shape)}
+            run(self._graph.operators, found)
+            if len(self._seen) >= REMEMBERED:
+                self._seen.clear()
+            self._seen[key] = found
+        return self._seen[key]
 
     # --- the store ---
 

@@ -17,7 +17,7 @@ FORMAT = 1
 LARGEST_CLASSES = 127
 LARGEST_STORE = 4096  # samples
 LARGEST_RATE = 1000.0
-TRAINED = ("classifier",)  # by gradient descent, from labelled samples
+TRAINED = ("classifier", "last")  # by gradient descent, from labelled samples
 METHODS = (*TRAINED, "mean", "ecotta")
 FARTHEST_CENTRE, LARGEST_SPREAD = 255 << 16, 255**2 << 12  # of an int8 map, Q.16 and Q.12
 NUMBERS = {"known": (1, LARGEST_CLASSES), "classes": (2, LARGEST_CLASSES), "slots": (2, LARGEST_STORE),
@@ -26,10 +26,12 @@ NUMBERS = {"known": (1, LARGEST_CLASSES), "classes": (2, LARGEST_CLASSES), "slot
 
 @dataclass(frozen=True, eq=False)
 class Lesson:
-    """`references`: int8 [n, F], features of samples that come with the model; `labels` their classes.
+    """`references`: int8 [n, F], what is stored of samples that come with the model; `labels` their classes.
 
     Of a model of `known` classes with room for `classes` in all. `slots` samples that are learnt lie in RAM, of which
-    `keep` of each class stay after learning. `rate` is the learning rate of real weights, per real feature.
+    `keep` of each class stay after learning. `rate` is the learning rate of real weights, per real feature. Of a tail
+    `layers` are its convolutions, `rates` their learning rates (0: not learnt), and `sample` the tensor that is stored
+    of a sample.
     """
 
     method: str
@@ -45,6 +47,9 @@ class Lesson:
     seed: int
     references: NDArray[np.int8]
     labels: NDArray[np.int8]
+    sample: str = ""
+    layers: tuple[str, ...] = ()
+    rates: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises ValueError where a number is out of range, or the arrays do not fit."""
@@ -54,8 +59,10 @@ class Lesson:
                 raise ValueError(f"'{name}' must be a whole number from {least} to {most}")
         if (self.method in TRAINED) != self.trains or self.known > self.classes or type(self.guard) is not bool:
             raise ValueError("method, classes or guard are none that driftc has")
-        if not 0 < float(self.rate) < LARGEST_RATE:
-            raise ValueError("'rate' must be above 0 and below 1000")
+        if not self.rate > 0 or not all(0 <= float(rate) < LARGEST_RATE for rate in (self.rate, *self.rates)):
+            raise ValueError("'rate' and 'rates' must be above 0 and below 1000")
+        if len(self.rates) != len(self.layers) or bool(self.layers) != (self.method == "last"):
+            raise ValueError("'layers' and 'rates' do not belong together")
         if self.references.ndim != 2 or self.labels.shape != self.references.shape[:1]:
             raise ValueError("'references' and 'labels' do not belong together")
         if self.labels.size and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < self.known:
@@ -76,6 +83,7 @@ class Lesson:
         numbers = ("method", "sha256", "layer", *NUMBERS, "rate", "guard")
         found: dict[str, Any] = {"format": FORMAT} | {name: getattr(self, name) for name in numbers}
         rows = self.references.tolist()
+        found |= {"sample": self.sample, "layers": self.layers, "rates": self.rates}
         return found | {"labels": self.labels.tolist(), "references": rows}
 
     def as_text(self) -> str:
@@ -85,11 +93,19 @@ class Lesson:
     def of(cls, data: dict[str, Any], **more: Any) -> Self:
         """Raises KeyError for what is missing, ValueError or TypeError for what does not fit."""
         given = {name: data[name] for name in ("method", "sha256", "layer", *NUMBERS, "rate", "guard")}
-        if not all(isinstance(given[name], str) for name in ("method", "sha256", "layer")):
+        sample, layers, rates = data["sample"], data["layers"], data["rates"]
+        if not isinstance(layers, list) or not isinstance(rates, list):
+            raise ValueError("'layers' and 'rates' must be lists")
+        if not all(
+            isinstance(name, str) for name in (*(given[n] for n in ("method", "sha256", "layer")), sample, *layers)
+        ):
             raise ValueError("names must be strings")
-        if isinstance(given["rate"], bool) or not isinstance(given["rate"], int | float):
-            raise ValueError("'rate' must be a number")
-        return cls(**given, references=_bytes(data["references"], 2), labels=_bytes(data["labels"], 1), **more)
+        if any(isinstance(rate, bool) or not isinstance(rate, int | float) for rate in (given["rate"], *rates)):
+            raise ValueError("'rate' and 'rates' must be numbers")
+        return cls(
+            **given, references=_bytes(data["references"], 2), labels=_bytes(data["labels"], 1), sample=sample,
+            layers=tuple(layers), rates=tuple(rates), **more,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

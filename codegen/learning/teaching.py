@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from driftc.codegen.errors import DataError, UsageError
 from driftc.codegen.graph import Graph
 from driftc.codegen.inference import AT_ONCE, infer
-from driftc.codegen.learning.backward import fastest
+from driftc.codegen.learning.backward import backward, fastest
 from driftc.codegen.learning.ecotta import place_of
+from driftc.codegen.learning.learner import Learner
 from driftc.codegen.learning.lesson import (
     LARGEST_CLASSES,
     LARGEST_RATE,
@@ -25,8 +26,11 @@ from driftc.codegen.learning.lesson import (
     Meta,
 )
 from driftc.codegen.learning.means import class_means, slope_of
-from driftc.codegen.learning.trainable import learnable
+from driftc.codegen.learning.tail import Tail, tail_of
+from driftc.codegen.learning.trainable import learnable, trainable
 from driftc.codegen.operators.convolution.fully_connected import FullyConnected
+from driftc.codegen.operators.learn.conv_update import ConvUpdate
+from driftc.codegen.operators.learn.cross_entropy import NO_LABEL, ONE
 from driftc.codegen.operators.learn.meta_running import CENTRE_FRACTION, FEWEST_BITS, MOST_BITS, SPREAD_FRACTION
 from driftc.codegen.passes.border import border
 from driftc.codegen.samples import Samples, load
@@ -43,6 +47,8 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "running": int,
 }  # fmt: skip
 STATISTICS = 1000  # samples from which those of the source are taken
+TAIL_SHARE = 1.0  # of what a step of the dense layer moves, a convolution's own
+PROBED = 48  # references by which their learning rates are decided
 Progress = Callable[[int, int], None]
 
 
@@ -96,9 +102,18 @@ class Teaching:
             raise UsageError(f"--learn-rate {self.rate:g}: needs to be above 0 and below 1000")
 
     def find(
-        self, model: Graph, data: str | Path | None, labels: str | None, divisor: float, progress: Progress | None
+        self,
+        model: Graph,
+        data: str | Path | None,
+        labels: str | None,
+        divisor: float,
+        progress: Progress | None,
+        fed: bool = False,
     ) -> tuple[Lesson | Meta, list[str]]:
-        """The Lesson for `model`, with references from the samples in `data`, and what the user should know."""
+        """The Lesson for `model`, with references from the samples in `data`, and what the user should know.
+
+        `fed`: its input arrives row by row.
+        """
         assert self.method is not None
         if self.method == "ecotta":
             return self._meta(model, data, labels, divisor, progress), []
@@ -110,7 +125,7 @@ class Teaching:
                 f"--learn {self.method}: needs --calibrate FILE.npz, labelled samples (x, y) of every class"
             )
         samples = load(Path(data), border(model).inputs, labels=labels, divisor=divisor)
-        known, length = layer.channels, layer.weights.shape[1]
+        known = layer.channels
         given = _labels(samples, known)
         classes = known if self.classes is None else self.classes
         if known > LARGEST_CLASSES:
@@ -119,12 +134,15 @@ class Teaching:
             raise UsageError(
                 f"--learn-classes {classes}: the model has {known}; room for {known} to {LARGEST_CLASSES} can be made"
             )
-        slots = SLOTS if self.store is None else self.store // (length + 1)
+        tail = tail_of(model, fed) if self.method == "last" else None
+        sample = layer.inputs[0] if tail is None else tail.sample
+        slots = SLOTS if self.store is None else self.store // (sample.size + 1)
         if not 2 <= slots <= LARGEST_STORE:
             raise UsageError(
-                f"--learn-store {self.store}: holds {slots} samples of {length} + 1 bytes; needs 2 to {LARGEST_STORE}"
+                f"--learn-store {self.store}: holds {slots} samples of {sample.size} + 1 bytes; needs 2 to "
+                f"{LARGEST_STORE}"
             )
-        features = features_of(model, layer, samples.quantized, progress)
+        features, stored = values_of(model, (layer.inputs[0], sample), samples.quantized, progress)
         chosen = _references(given, known, self.keep)
         if self.method == "mean":
             return self._means(model, layer, classes, slots, features, given, chosen), _absent(layer, given, known)
@@ -137,9 +155,12 @@ class Teaching:
             rate = min(rate, fastest(layer, classes))
         lesson = Lesson(
             self.method, model.sha256, layer.name, known, classes, slots, self.keep, float(rate), self.passes,
-            self.guard, SEED, features[chosen], given[chosen].astype(np.int8),
+            self.guard, SEED, stored[chosen], given[chosen].astype(np.int8),
+            *(() if tail is None else (tail.sample.name, tail.names, (0.0,) * len(tail.layers))),
         )  # fmt: skip
-        return lesson, _notes(layer, given, known)
+        if tail is not None:
+            lesson = with_rates(model, tail, lesson, rate * power)
+        return lesson, _notes(layer, tail, given, known)
 
     def _means(
         self, model: Graph, layer: FullyConnected, classes: int, slots: int, features: NDArray[np.int8],
@@ -210,16 +231,24 @@ def _absent(layer: FullyConnected, given: NDArray[np.int64], known: int) -> list
     ]
 
 
-def _notes(layer: FullyConnected, given: NDArray[np.int64], known: int) -> list[str]:
+def _notes(layer: FullyConnected, tail: Tail | None, given: NDArray[np.int64], known: int) -> list[str]:
     absent = sorted(set(range(known)) - set(given.tolist()))
     title, notes = f"learning, layer '{layer.label or layer.name}'", []
     if absent:
         listed = ", ".join(map(str, absent[:8]))
         notes.append(f"{title}: no sample of class {listed}, so that nothing holds it while others are learnt")
-    assert layer.weights.data is not None
-    lowest = int(np.count_nonzero(layer.weights.data == -128))
-    if lowest:
-        notes.append(f"{title}: {lowest} weights of -128 become -127, so that its outputs can differ by a step")
+    for learnt in (layer, *(tail.layers if tail else ())):
+        assert learnt.weights.data is not None
+        lowest = int(np.count_nonzero(learnt.weights.data == -128))
+        if lowest:
+            name = learnt.label or learnt.name
+            notes.append(
+                f"learning, layer '{name}': {lowest} weights of -128 become -127, so that its outputs can differ by a "
+                "step"
+            )
+    if tail is not None:
+        what = "its input" if tail.at_input else f"what '{tail.layers[0].label or tail.layers[0].name}' reads"
+        notes.append(f"learning: a sample is stored as {what}, {tail.sample.size} B")
     return notes
 
 
@@ -228,6 +257,22 @@ def _references(labels: NDArray[np.int64], known: int, keep: int) -> NDArray[np.
     order = np.random.default_rng(SEED).permutation(len(labels))
     found = [order[labels[order] == label][:keep] for label in range(known)]
     return np.concatenate(found)
+
+
+def values_of(
+    model: Graph, tensors: Sequence[Tensor], samples: Sequence[Sequence[Array]], progress: Progress | None = None
+) -> list[NDArray[np.int8]]:
+    """What each of these int8 tensors holds of each sample: [n, elements]."""
+    inner = border(model)
+    found: list[list[Array]] = [[] for _ in tensors]
+    for start in range(0, len(samples), AT_ONCE):
+        some = samples[start : start + AT_ONCE]
+        values = infer(inner, [np.stack(arrays) for arrays in zip(*some, strict=True)])
+        for parts, tensor in zip(found, tensors, strict=True):
+            parts.append(values[tensor.name].reshape(len(some), -1))
+        if progress is not None:
+            progress(start + len(some), len(samples))
+    return [np.concatenate(parts).astype(np.int8) for parts in found]
 
 
 def features_of(
@@ -241,11 +286,40 @@ def tensor_of(
     model: Graph, tensor: Tensor, samples: Sequence[Sequence[Array]], progress: Progress | None = None
 ) -> NDArray[np.int8]:
     """What `tensor` holds for each sample: int8 [n, its size]."""
-    inner, found = border(model), []
-    for start in range(0, len(samples), AT_ONCE):
-        some = samples[start : start + AT_ONCE]
-        values = infer(inner, [np.stack(arrays) for arrays in zip(*some, strict=True)])
-        found.append(values[tensor.name].reshape(len(some), -1))
-        if progress is not None:
-            progress(start + len(some), len(samples))
-    return np.concatenate(found).astype(np.int8)
+    return values_of(model, (tensor,), samples, progress)[0]
+
+
+def with_rates(model: Graph, tail: Tail, lesson: Lesson, step: float) -> Lesson:
+    """`lesson` with learning rates for the layers of `tail`, by which a step moves the logits as far as `step` says.
+
+    That is the rate times the mean squared length of the gradient of the decision by the layer's weights, the
+    gradient at the logits having length 1: what `step` is for the dense layer.
+    """
+    rates = []
+    for layer, length in zip(tail.layers, lengths(model, tail, lesson), strict=True):
+        rate = TAIL_SHARE * step / max(length, 1e-12)
+        if not 0 < rate < LARGEST_RATE:
+            layer.refuse("its inputs or weights are too near 0 to decide the learning rate")
+        rates.append(float(rate))
+    return replace(lesson, rates=tuple(rates))
+
+
+def lengths(model: Graph, tail: Tail, lesson: Lesson) -> list[float]:
+    """Of each layer of `tail`: the mean squared length of the gradient by its real weights, over some references.
+
+    Each towards a class that it does not decide, and by the squared length of the gradient at the logits.
+    """
+    learner = Learner(lesson, backward(trainable(model, lesson, tail), tail.dense, lesson, tail))
+    learner.load_masters()
+    found: list[list[float]] = [[] for _ in tail.layers]
+    for sample in lesson.references[:: -(-len(lesson.references) // PROBED)]:
+        label = (learner.backward(sample, NO_LABEL) + 1) % lesson.known
+        values = learner.traced(sample, label)
+        slope = values["learn/gradient"].astype(np.float64) / ONE
+        for parts, layer in zip(found, tail.layers, strict=True):
+            update = next(op for op in learner.step_operators if isinstance(op, ConvUpdate) and op.layer is layer)
+            _, _, x, errors, exponent, *maps = (values[tensor.name] for tensor in update.inputs)
+            sums, _ = update.sums(x, errors, tuple(maps))
+            real = sums * update.slope.reshape(-1, 1, 1, 1) * 2.0 ** int(exponent[0])
+            parts.append(float((real**2).sum() / (slope**2).sum()))
+    return [float(np.mean(parts)) for parts in found]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +19,14 @@ from driftc.codegen.operators.conversion.dequantize import Dequantize
 from driftc.codegen.operators.conversion.quantize import Quantize
 from driftc.codegen.operators.convolution.fully_connected import FullyConnected
 from driftc.codegen.operators.convolution.weighted import Weighted
+from driftc.codegen.operators.learn.trained_conv import Convolution, TrainedConv, filters_of
 from driftc.codegen.operators.learn.trained_dense import ABSENT, LARGEST_BIAS, TrainedDense
 from driftc.codegen.operators.reduction.softmax import Softmax
 from driftc.codegen.operators.state.copy import Copy
 from driftc.codegen.tensor import Array, Tensor
+
+if TYPE_CHECKING:
+    from driftc.codegen.learning.tail import Tail
 
 TAIL = (Softmax, Dequantize, Quantize)  # what may follow the layer that learns
 COUNTERS = ("classes", "count", "references", "rounds")  # of the state `counters`
@@ -60,17 +64,21 @@ def _refuse(graph: Graph, maker: Operator | None) -> NoReturn:
     )
 
 
-def trainable(graph: Graph, lesson: Lesson) -> Graph:
-    """`graph` with its last dense layer on weights that lie in the state, and room for more classes.
+def trainable(graph: Graph, lesson: Lesson, tail: Tail | None = None) -> Graph:
+    """`graph` with its last dense layer, and the convolutions of `tail`, on weights that lie in the state, and room for
+    more classes.
 
-    The states, in order: weights int8 [C, F], bias int32 [C], features int8 [1, F] (of the last inference), masters
-    int32 [C, F], bias masters int32 [C], store int8 [S, F], store labels int8 [S], counters int32 [4] (COUNTERS). Of
-    class means the weights are these, and the bias how many samples they are of.
+    The states, in order: weights int8 [C, F], bias int32 [C], features int8 (what is stored of the last inference's
+    sample, by default [1, F]), masters int32 [C, F], bias masters int32 [C], store int8 [S, size of features], store
+    labels int8 [S], counters int32 [4] (COUNTERS). Then, of each convolution, weights int8 [O, rows, pixels, D], bias
+    int32 [O], and the masters of both. Of class means the
+    weights are these, and the bias how many samples they are of.
     """
     layer = learnable(graph)
     length, classes = layer.weights.shape[1], lesson.classes
     label = layer.label or layer.name
     x = layer.inputs[0]
+    sample = replace(x, shape=(1, length)) if tail is None else tail.sample
 
     def tensor(what: str, shape: tuple[int, ...], dtype: type, like: Tensor | None = None) -> Tensor:
         name = f"{layer.name}/{what}"
@@ -79,7 +87,7 @@ def trainable(graph: Graph, lesson: Lesson) -> Graph:
     weights, bias = initial_means(lesson) if isinstance(lesson, Means) else initial(layer, classes)
     w = tensor("weights", weights.shape, np.int8)
     b = tensor("bias", bias.shape, np.int32)
-    features = tensor("features", (1, length), np.int8, x)
+    features = tensor("features", sample.shape, np.int8, sample)
     given = replace(features, name=f"{layer.name}/features given", label=f"{label}/features")
     out = replace(layer.outputs[0], shape=(1, classes))
     dense: Operator
@@ -87,26 +95,37 @@ def trainable(graph: Graph, lesson: Lesson) -> Graph:
         dense = nearest(layer, lesson, (given, w, b), out)
     else:
         dense = TrainedDense(
-            name=layer.name, label=layer.label, index=layer.index, inputs=(given, w, b), outputs=(out,),
-            multiplier=scaled_rows(layer, classes), bounds=layer.range,
+            name=layer.name, label=layer.label, index=layer.index, inputs=(given if tail is None else x, w, b),
+            outputs=(out,), multiplier=scaled_rows(layer, classes), bounds=layer.range,
         )  # fmt: skip
-    dense.check()
-    keep = Copy(name=f"{layer.name}_features", label=layer.label, inputs=(_row(x, length),), outputs=(given,))
+    keep = Copy(name=f"{layer.name}_features", label=layer.label, inputs=(sample,), outputs=(given,))
     states: list[tuple[Tensor, Array]] = [
         (w, weights),
         (b, bias),
-        (features, np.full((1, length), 0, np.int8)),
+        (features, np.full(sample.shape, 0, np.int8)),
         (tensor("masters", weights.shape, np.int32), np.zeros(weights.shape, np.int32)),
         (tensor("bias masters", bias.shape, np.int32), np.zeros(bias.shape, np.int32)),
-        (tensor("store", (lesson.slots, length), np.int8), np.zeros((lesson.slots, length), np.int8)),
+        (tensor("store", (lesson.slots, sample.size), np.int8), np.zeros((lesson.slots, sample.size), np.int8)),
         (tensor("store labels", (lesson.slots,), np.int8), np.zeros(lesson.slots, np.int8)),
         (tensor("counters", (len(COUNTERS),), np.int32), np.array([lesson.known, 0, 0, 0], np.int32)),
     ]
+    taught: dict[str, Operator] = {layer.name: dense}
+    for convolution in tail.layers if tail else ():
+        own = conv_states(convolution)
+        states += own
+        taught[convolution.name] = TrainedConv(
+            name=convolution.name, label=convolution.label, index=convolution.index, layer=convolution,
+            inputs=(convolution.inputs[0], own[0][0], own[1][0]), outputs=convolution.outputs,
+        )  # fmt: skip
+    for operator in taught.values():
+        operator.check()
     operators: list[Operator] = []
     wider: dict[str, Tensor] = {layer.outputs[0].name: out}
     for operator in graph.operators:
-        if operator is layer:
-            operators += [keep, dense]
+        if keep not in operators and any(read.name == sample.name for read in operator.inputs):
+            operators.append(keep)
+        if operator.name in taught:
+            operators.append(taught[operator.name])
         elif isinstance(operator, TAIL) and operator.inputs[0].name in wider:
             grown = replace(operator.outputs[0], shape=(1, classes))
             wider[grown.name] = grown
@@ -118,9 +137,27 @@ def trainable(graph: Graph, lesson: Lesson) -> Graph:
     return graph.with_operators(operators, outputs=outputs, states=kept)
 
 
-def _row(x: Tensor, length: int) -> Tensor:
-    """COPY gives the shape that it reads; a dense layer reads any shape of as many elements."""
-    return x if x.shape == (1, length) else replace(x, shape=(1, length))
+def conv_states(layer: Convolution) -> list[tuple[Tensor, Array]]:
+    """Weights, bias, masters and bias masters of a convolution that learns, and what they are as compiled."""
+    label, filters = layer.label or layer.name, np.clip(filters_of(layer), -127, 127).astype(np.int8)
+    bias = layer.raw_bias.astype(np.int32)
+    arrays: dict[str, Array] = {
+        "weights": filters,
+        "bias": bias,
+        "masters": np.zeros(filters.shape, np.int32),
+        "bias masters": np.zeros(bias.shape, np.int32),
+    }
+    return [
+        (Tensor(f"{layer.name}/{layer.name} {what}", data.shape, data.dtype, label=f"{label}/{what}"), data)
+        for what, data in arrays.items()
+    ]
+
+
+def trained_parts(lesson: Lesson) -> list[tuple[str, str, str, str]]:
+    """Of each layer that learns, the dense one first: what its weights, bias and the masters of both are."""
+    parts = ("weights", "bias", "masters", "bias masters")
+    found = [parts, *(tuple(f"{name} {part}" for part in parts) for name in lesson.layers)]
+    return [(w, b, m, n) for w, b, m, n in found]
 
 
 def initial(layer: FullyConnected, classes: int) -> tuple[NDArray[np.int8], NDArray[np.int32]]:

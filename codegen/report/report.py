@@ -12,7 +12,7 @@ from driftc.codegen.emit.program import step_name
 from driftc.codegen.emit.update import update_constant_bytes
 from driftc.codegen.errors import FitError
 from driftc.codegen.learning.lesson import Lesson
-from driftc.codegen.learning.trainable import part
+from driftc.codegen.learning.trainable import part, trained_parts
 from driftc.codegen.lower import Lowered, core_of
 from driftc.codegen.names import readable
 from driftc.codegen.operators.base import Operator
@@ -150,10 +150,13 @@ def _learning(lowered: Lowered) -> Json | None:
     return about | {
         "known_classes": lesson.known,
         "classes": lesson.classes,
-        "features": lesson.references.shape[1],
+        "features": sizes["features"],
+        "convolutions": [
+            next(o.label or o.name for o in lowered.model.operators if o.name == n) for n in lesson.layers
+        ],
         "samples": lesson.slots,
         "store_bytes": sizes["store"] + sizes["store labels"],
-        "weight_bytes": sum(sizes[name] for name in ("weights", "bias", "masters", "bias masters")),
+        "weight_bytes": sum(sizes[name] for names in trained_parts(lesson) for name in names),
     }
 
 

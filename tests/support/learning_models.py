@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from models import ModelBuilder
+from models import Activation, ModelBuilder
 
 import driftc
 from driftc.codegen.compiled import Compiled
@@ -106,3 +106,75 @@ def adapts(folder: Path, model: bytes | None = None, **options: Any) -> Compiled
         np.savez(folder / "known.npz", x=np.clip(np.rint(x), -128, 127).astype(np.int8))
         options["calibrate"] = folder / "known.npz"
     return driftc.compile(path, learn="ecotta", measure=False, **options)
+
+
+def images(count: int, classes: int, seed: int = 5, first: int = 0, size: tuple[int, int] = (6, 5)) -> dict[str, Any]:
+    """x int8 [count, *size, 2] in clusters, each a pattern of its own, and y: classes first, first + 1, ... in turn."""
+    random = np.random.default_rng(seed)
+    centres = np.random.default_rng(2).normal(size=(CLUSTERS, *size, 2)) * 45
+    y = first + np.arange(count) % classes
+    x = np.clip(np.rint(centres[y] + random.normal(size=(count, *size, 2)) * 20), -128, 127)
+    return {"x": x.astype(np.int8), "y": y.astype(np.int64)}
+
+
+def convolving(
+    tail: str = "pointwise", known: int = 4, channels: int = 8, seed: int = 3, *, size: tuple[int, int] = (6, 5),
+    border: str = "int8", zero: int = -128, per_row: bool = True,
+) -> bytes:  # fmt: skip
+    """A convolution of the input, a last one by `tail`, and a dense layer.
+
+    "pointwise", "strided" (3x3, stride 2, padded), "depthwise", "residual" (3x3, added to its own input) and
+    "projected" (the same behind a pointwise convolution) before a global pool, "flat" before none.
+    """
+    random = np.random.default_rng(seed)
+
+    def weights(*shape: int) -> Any:
+        return random.integers(-127, 128, shape, dtype=np.int8)
+
+    def scales(count: int, step: float) -> Any:
+        return np.linspace(0.6 * step, 1.4 * step, count) if per_row else step
+
+    m = ModelBuilder()
+    if border == "float32":
+        x = m.quantize(m.input("x", (1, *size, 2), dtype=np.float32), out_scale=0.05, out_zero_point=3, name="taken")
+    else:
+        x = m.input("x", (1, *size, 2), scale=0.05, zero_point=3)
+    x = m.conv_2d(
+        x, weights(channels, 3, 3, 2), random.integers(-500, 500, channels), weight_scale=scales(channels, 0.004),
+        out_scale=0.03, out_zero_point=zero, activation=Activation.RELU, name="frozen",
+    )  # fmt: skip
+    shown = {"weight_scale": scales(channels, 0.004), "out_scale": 0.03, "out_zero_point": zero, "name": "last"}
+    bias = random.integers(-300, 300, channels)
+    if tail == "strided":
+        y = m.conv_2d(x, weights(channels, 3, 3, channels), bias, stride=(2, 2), activation=Activation.RELU, **shown)
+    elif tail == "depthwise":
+        y = m.depthwise_conv_2d(x, weights(1, 3, 3, channels), bias, activation=Activation.RELU, **shown)
+    elif tail in ("residual", "projected"):
+        skip = x if tail == "residual" else m.conv_2d(x, weights(channels, 1, 1, channels), **shown | {"name": "skip"})
+        y = m.conv_2d(x, weights(channels, 3, 3, channels), bias, **(shown | {"out_zero_point": 4}))
+        y = m.add(skip, y, out_scale=0.04, out_zero_point=zero, activation=Activation.RELU, name="joined")
+    else:
+        y = m.conv_2d(x, weights(channels, 1, 1, channels), bias, activation=Activation.RELU, **shown)
+    if tail == "flat":
+        y = m.reshape(y, (1, size[0] * size[1] * channels), name="flat")
+        length = size[0] * size[1] * channels
+    else:
+        y = m.mean(y, (1, 2), out_scale=0.025, out_zero_point=zero, name="pool")
+        length = channels
+    y = m.fully_connected(
+        y, weights(known, length), random.integers(-300, 300, known), weight_scale=scales(known, 0.01),
+        out_scale=0.1, name="decides",
+    )  # fmt: skip
+    m.output(m.softmax(y, name="probabilities"))
+    return m.build()
+
+
+def learning_last(folder: Path, model: bytes | None = None, known: int = 4, **options: Any) -> Compiled:
+    """Compiled with --learn last, on samples of each class that it knows."""
+    (folder / "net.tflite").write_bytes(convolving() if model is None else model)
+    np.savez(folder / "known.npz", **images(24, known))
+    chosen = {
+        "learn": "last", "learn_classes": known + 2, "measure": False, "learn_keep": 2, "learn_store": 12 * 61,
+        **options,
+    }  # fmt: skip
+    return driftc.compile(folder / "net.tflite", calibrate=folder / "known.npz", **chosen)

@@ -1,0 +1,63 @@
+"""What learns on the device of convolutions."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from driftc.codegen.kernels.portable.loops import Loops
+from driftc.codegen.kernels.portable.loops.learn import UnorderedLoops, differing
+from driftc.codegen.kernels.walk import Walk, as_rows, row_major
+from driftc.codegen.operators.learn.conv_update import ConvUpdate
+from driftc.codegen.operators.learn.dense_gradient import DenseGradient
+from driftc.codegen.operators.learn.master_weights import MasterWeights
+from driftc.codegen.operators.learn.trained_conv import TrainedConv
+from driftc.codegen.tensor import Array
+
+
+class TrainedConvLoops(UnorderedLoops[TrainedConv]):
+    """Weights are state; scales are constants."""
+
+    operators = (TrainedConv,)
+
+    def constants(self, op: TrainedConv) -> dict[str, Array]:
+        shift = (-op.multiplier.shift).astype(np.int8)
+        return differing({"multiplier": op.multiplier.value.astype(np.int32), "shift": shift})
+
+
+class DenseGradientLoops(UnorderedLoops[DenseGradient]):
+    """Scales of the weights, where they differ."""
+
+    operators = (DenseGradient,)
+
+    def constants(self, op: DenseGradient) -> dict[str, Array]:
+        return differing({"scale": op.scale})
+
+
+class MasterWeightsLoops(Loops[MasterWeights]):
+    """The weights, then the biases."""
+
+    operators = (MasterWeights,)
+
+    def walk(self, op: MasterWeights, backward: bool = False) -> Walk | None:
+        weights, bias = op.inputs
+        steps = as_rows(row_major(weights.shape))
+        after = as_rows(row_major(bias.shape) + weights.size)
+        return Walk((steps, after), (steps, after))
+
+
+class ConvUpdateLoops(Loops[ConvUpdate]):
+    """Filter by filter: the bias, then each weight once its sum is there; the maps are read until the end."""
+
+    operators = (ConvUpdate,)
+
+    def constants(self, op: ConvUpdate) -> dict[str, Array]:
+        return differing({"rate": op.rate, "bias_rate": op.bias_rate})
+
+    def walk(self, op: ConvUpdate, backward: bool = False) -> Walk | None:
+        masters, bias, *maps = op.inputs
+        steps = as_rows(row_major(masters.shape))
+        first = (np.arange(bias.size, dtype=np.int64) * prod(op.filters[1:])).reshape(bias.hwc)
+        last = [np.full(tensor.hwc, masters.size - 1, np.int64) for tensor in maps]
+        return Walk((steps, first, *last), (steps, first))

@@ -1,0 +1,163 @@
+"""The tail of a Graph that learns: its last convolution, and what lies between it and the dense layer that decides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+import numpy as np
+
+from driftc.codegen.errors import ModelError
+from driftc.codegen.graph import Graph
+from driftc.codegen.learning.trainable import learnable
+from driftc.codegen.operators.attributes import Activation
+from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.conversion.quantize import Quantize
+from driftc.codegen.operators.convolution.conv_2d import Conv2D
+from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
+from driftc.codegen.operators.convolution.fully_connected import FullyConnected
+from driftc.codegen.operators.elementwise.add import Add
+from driftc.codegen.operators.learn.trained_conv import Convolution
+from driftc.codegen.operators.reduction.average_pool_2d import AveragePool2D
+from driftc.codegen.operators.reduction.mean import Mean
+from driftc.codegen.tensor import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Tail:
+    """`layers` are trained with `dense`; `live` is all that depends on them, up to `dense`, in program order.
+
+    `sample` is what is stored of a sample: the model's input, or what the tail reads; `frozen` computes the latter
+    from it.
+    """
+
+    dense: FullyConnected
+    layers: tuple[Convolution, ...]
+    live: tuple[Operator, ...]
+    sample: Tensor
+    frozen: tuple[Operator, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the layers."""
+        return tuple(layer.name for layer in self.layers)
+
+    @property
+    def at_input(self) -> bool:
+        """The model's inputs are stored."""
+        return bool(self.frozen)
+
+
+def tail_of(graph: Graph, fed: bool = False) -> Tail:
+    """The tail that begins with the last convolution; `fed`: the input arrives row by row, and cannot be stored.
+
+    Raises ModelError where there is none that could learn, with the reason.
+    """
+    dense = learnable(graph)
+    before = _ancestors(graph, [dense.inputs[0]])
+    depth: dict[str, int] = {}
+    for operator in before:
+        depth[operator.name] = 1 + max((depth[made] for made in _makers(graph, operator)), default=0)
+    found = [operator for operator in before if isinstance(operator, Conv2D | DepthwiseConv2D)]
+    if not found:
+        dense.refuse("--learn last trains the last convolution too, but there is none before it; --learn classifier is")
+    last = max(found, key=lambda operator: (depth[operator.name], before.index(operator)))
+    return _tail(graph, dense, (last,), fed)
+
+
+def named_tail(graph: Graph, names: Sequence[str], sample: str) -> Tail:
+    """The tail of these layers, on samples that are kept at the tensor `sample`. Raises ModelError, KeyError."""
+    known = {operator.name: operator for operator in graph.operators}
+    layers = [known[name] for name in names]
+    convolutions = tuple(layer for layer in layers if isinstance(layer, Conv2D | DepthwiseConv2D))
+    for fed in (False, True):
+        found = _tail(graph, learnable(graph), convolutions, fed)
+        if found.sample.name == sample and len(convolutions) == len(names):
+            return found
+    raise KeyError(sample)
+
+
+def _tail(graph: Graph, dense: FullyConnected, layers: tuple[Convolution, ...], fed: bool) -> Tail:
+    trained = {layer.name for layer in layers}
+    moved: set[str] = set()
+    live: list[Operator] = []
+    for operator in _ancestors(graph, [dense.inputs[0]]):
+        if operator.name in trained or any(tensor.name in moved for tensor in operator.inputs):
+            _check(graph, operator, moved, operator.name in trained, dense)
+            live.append(operator)
+            moved |= {tensor.name for tensor in operator.outputs}
+    read = {t.name: t for op in live for t in op.inputs if t.name not in moved and t.data is None}
+    cuts = list(read.values())
+    given = _given(graph)
+    length = sum(tensor.size for tensor in cuts)
+    if given is not None and not fed and (len(cuts) > 1 or given.size < length):
+        return Tail(dense, layers, tuple(live), given, tuple(_ancestors(graph, cuts, given)))
+    if len(cuts) != 1:
+        _refuse_samples(layers[0], fed)
+    return Tail(dense, layers, tuple(live), cuts[0], ())
+
+
+def _refuse_samples(first: Convolution, fed: bool) -> NoReturn:
+    why = "--feed rows does not keep inputs" if fed else "the model has no single int8 input"
+    first.refuse(
+        f"what is learnt with it reads several tensors, so that samples would be stored as inputs, but {why}; --learn "
+        "classifier stores what the dense layer reads"
+    )
+
+
+def _check(graph: Graph, operator: Operator, moved: set[str], trained: bool, dense: FullyConnected) -> None:
+    """Refuse what no gradient flows through here."""
+    if trained:
+        assert isinstance(operator, Conv2D | DepthwiseConv2D)
+        if np.abs(operator.raw_bias).max() >= 1 << 26:
+            operator.refuse("its bias is too large in steps of the accumulator to be learnt")
+        return
+    if operator.view:
+        return
+    if isinstance(operator, Add):
+        shapes = {tensor.shape for tensor in (*operator.inputs, *operator.outputs)}
+        if len(shapes) == 1 and sum(tensor.name in moved for tensor in operator.inputs) == 1:
+            return
+    if isinstance(operator, Mean) and operator.by_channel:
+        return
+    if isinstance(operator, AveragePool2D):
+        whole = operator.outputs[0].hwc[:2] == (1, 1) and not any(operator.padding)
+        if whole and operator.kernel == operator.inputs[0].hwc[:2] and operator.activation is Activation.NONE:
+            return
+    _refuse(graph, operator, dense)
+
+
+def _refuse(graph: Graph, operator: Operator, dense: FullyConnected) -> NoReturn:
+    raise ModelError(
+        f"{graph.source}: {operator.kind} '{operator.label or operator.name}' lies between the last convolution and "
+        f"'{dense.label or dense.name}', and --learn last has no gradient through it: it knows ADD of maps of one "
+        "shape, an average over a whole map, and changes of shape; --learn classifier needs none"
+    )
+
+
+def _given(graph: Graph) -> Tensor | None:
+    """The model's only input as int8, behind the QUANTIZE that may take it."""
+    if len(graph.inputs) != 1:
+        return None
+    found = graph.inputs[0]
+    readers = graph.consumers().get(found.name, [])
+    if len(readers) == 1 and isinstance(readers[0], Quantize):
+        found = readers[0].outputs[0]
+    return found if found.dtype == np.int8 and found.quantization is not None else None
+
+
+def _makers(graph: Graph, operator: Operator) -> list[str]:
+    made = graph.producers()
+    return [made[tensor.name].name for tensor in operator.inputs if tensor.name in made]
+
+
+def _ancestors(graph: Graph, tensors: Sequence[Tensor], start: Tensor | None = None) -> list[Operator]:
+    """What computes `tensors` (from `start`), in program order."""
+    wanted, found = {tensor.name for tensor in tensors}, []
+    for operator in reversed(graph.operators):
+        made = {tensor.name for tensor in operator.outputs}
+        if made & wanted and (start is None or start.name not in made):
+            found.append(operator)
+            wanted |= {tensor.name for tensor in operator.inputs}
+    return found[::-1]

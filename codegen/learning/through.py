@@ -1,0 +1,166 @@
+"""A step of learning in a tail: forward by the masters, and errors backward to the convolutions that learn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftc.codegen.errors import UsageError
+from driftc.codegen.learning.fixed import mantissas
+from driftc.codegen.learning.lesson import Lesson
+from driftc.codegen.learning.tail import Tail
+from driftc.codegen.learning.trainable import row_scales
+from driftc.codegen.names import Names
+from driftc.codegen.operators.attributes import Activation
+from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.convolution.conv_2d import Conv2D
+from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
+from driftc.codegen.operators.elementwise.add import Add
+from driftc.codegen.operators.learn.conv_update import LARGEST_EXPONENT, MOST_SHIFT, ConvUpdate
+from driftc.codegen.operators.learn.cross_entropy import ONE
+from driftc.codegen.operators.learn.dense_gradient import DenseGradient
+from driftc.codegen.operators.learn.master_sums import BIAS_FRACTION, FRACTION
+from driftc.codegen.operators.learn.master_weights import MasterWeights
+from driftc.codegen.operators.learn.trained_conv import Convolution, TrainedConv
+from driftc.codegen.operators.reduction.average_pool_2d import AveragePool2D
+from driftc.codegen.operators.reduction.mean import Mean
+from driftc.codegen.tensor import Tensor
+
+Parts = Mapping[str, Tensor]
+WIDEST = 1 << 14  # of a layer's rates, the largest by the smallest: a channel beyond learns more slowly
+
+
+@dataclass(frozen=True)
+class Errors:
+    """The loss by the steps of a tensor: `unit` times int16 errors times 2^exponent.
+
+    Where all of a map's pixels have the same, one each channel. An error counts where each of `maps`, of the tensor's
+    shape, is strictly within its bounds.
+    """
+
+    values: Tensor
+    exponent: Tensor
+    unit: float
+    maps: tuple[tuple[Tensor, int, int], ...] = ()
+
+    def through(self, operator: Operator, factor: float = 1.0) -> Errors:
+        """At an input of `operator`, of which a step is `factor` steps of the output, up to its clamp."""
+        assert isinstance(operator, Conv2D | DepthwiseConv2D | Add)
+        clamped = operator.activation is not Activation.NONE or operator.bounds is not None
+        more = ((operator.outputs[0], *operator.range),) if clamped else ()
+        return replace(self, unit=self.unit * factor, maps=(*self.maps, *more))
+
+
+def forward(tail: Tail, states: Parts, names: Names) -> list[Operator]:
+    """The tail, by the weights that the masters stand for."""
+    found: list[Operator] = []
+    for operator in tail.live:
+        if operator not in tail.layers:
+            found.append(operator)
+            continue
+        assert isinstance(operator, Conv2D | DepthwiseConv2D)
+        w, b = (states[f"{operator.name} {part}"] for part in ("weights", "bias"))
+        masters, bias = (states[f"{operator.name} {part}"] for part in ("masters", "bias masters"))
+        weights, biases = replace(w, name=f"{w.name} now"), replace(b, name=f"{b.name} now")
+        found += [
+            MasterWeights(
+                name=names.unique(f"{operator.name}_of_masters"), label=operator.label, inputs=(masters, bias),
+                outputs=(weights, biases),
+            ),
+            TrainedConv(
+                name=operator.name, label=operator.label, index=operator.index, layer=operator,
+                inputs=(operator.inputs[0], weights, biases), outputs=operator.outputs,
+            ),
+        ]  # fmt: skip
+    return found
+
+
+def backward_through(
+    tail: Tail, lesson: Lesson, gradient: Tensor, states: Parts, names: Names
+) -> tuple[list[Operator], dict[str, Tensor]]:
+    """From the gradient at the dense layer's sums, operators that move the masters; what each of these becomes."""
+    dense, masters = tail.dense, states["masters"]
+    classes = masters.shape[0]
+    rows = row_scales(dense, classes)
+    x = dense.inputs[0]
+    values = Tensor("learn/errors", (1, x.size), np.dtype(np.int16), label="errors")
+    exponent = Tensor("learn/exponent", (1,), np.dtype(np.int32), label="exponent")
+    operators: list[Operator] = [
+        DenseGradient(
+            name=names.unique("errors"), label="errors", inputs=(gradient, masters), outputs=(values, exponent),
+            scale=np.rint(rows / rows.max() * ONE).astype(np.int32),
+        )
+    ]  # fmt: skip
+    at = {x.name: Errors(values, exponent, float(x.scale) * float(rows.max()) / ONE)}
+    updates: list[Operator] = []
+    following: dict[str, Tensor] = {}
+    for operator in reversed(tail.live):
+        errors = at.get(operator.outputs[0].name)
+        if errors is None:
+            continue
+        source = operator.inputs[0]
+        if isinstance(operator, Conv2D | DepthwiseConv2D):
+            errors = errors.through(operator)
+            own = {part: states[f"{operator.name} {part}"] for part in ("masters", "bias masters")}
+            after = {part: replace(tensor, name=f"{tensor.name} next") for part, tensor in own.items()}
+            following |= {f"{operator.name} {part}": tensor for part, tensor in after.items()}
+            rate = lesson.rates[lesson.layers.index(operator.name)]
+            updates.append(_update(operator, errors, rate, own, after, names))
+        elif isinstance(operator, Mean | AveragePool2D):
+            height, width, _ = source.hwc
+            factor = float(source.scale) / float(operator.outputs[0].scale) / (height * width)
+            at[source.name] = replace(errors, unit=errors.unit * factor)
+        elif isinstance(operator, Add):
+            for tensor in operator.inputs:
+                at[tensor.name] = errors.through(operator, float(tensor.scale) / float(operator.outputs[0].scale))
+        else:
+            at[source.name] = errors
+    return operators + updates, following
+
+
+def _update(layer: Convolution, errors: Errors, rate: float, own: Parts, after: Parts, names: Names) -> ConvUpdate:
+    maps = [tensor for tensor, _, _ in errors.maps]
+    values = rates_of(layer, errors, rate)
+    made = ConvUpdate(
+        name=names.unique(f"{layer.name}_update"), label=layer.label,
+        inputs=(own["masters"], own["bias masters"], layer.inputs[0], errors.values, errors.exponent, *maps),
+        outputs=(after["masters"], after["bias masters"]), layer=layer,
+        live=tuple((low, high) for _, low, high in errors.maps),
+        rate=values[0], shift=values[1], bias_rate=values[2], bias_shift=values[3], slope=slopes(layer, errors),
+    )  # fmt: skip
+    made.check()
+    return made
+
+
+def slopes(layer: Convolution, errors: Errors) -> NDArray[np.float64]:
+    """What a unit of an error, times a step of the input, is of the loss by a real weight of each channel."""
+    scales = np.broadcast_to(layer.quantization.scale.astype(np.float64), (layer.channels,))
+    real = np.broadcast_to(layer.real_multiplier, (layer.channels,))
+    return np.asarray(errors.unit * real / scales, np.float64)
+
+
+def rates_of(layer: Convolution, errors: Errors, rate: float) -> tuple[NDArray[np.int32], int, NDArray[np.int32], int]:
+    """CONV_UPDATE's constants for a learning rate of real weights; of 0 nothing is learnt.
+
+    Raises UsageError where it is out of range.
+    """
+    if rate == 0:
+        none = np.zeros(layer.channels, np.int32)
+        return none, MOST_SHIFT, none, MOST_SHIFT
+    scales = np.broadcast_to(layer.quantization.scale.astype(np.float64), (layer.channels,))
+    slope, unit = slopes(layer, errors), float(layer.inputs[0].scale)
+    try:
+        weights = mantissas(_within(rate * slope / scales * 2.0**FRACTION), MOST_SHIFT)
+        biases = mantissas(_within(rate * slope / scales / unit**2 * 2.0**BIAS_FRACTION), MOST_SHIFT)
+    except ValueError:
+        weights = biases = (np.zeros(0, np.int32), 0)
+    if min(weights[1], biases[1]) <= LARGEST_EXPONENT:
+        raise UsageError(f"--learn-rate: out of range for the scales of layer '{layer.label or layer.name}'")
+    return (*weights, *biases)
+
+
+def _within(rates: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.minimum(rates, rates.min() * WIDEST), np.float64)
