@@ -1,35 +1,47 @@
 """Learning on the device: what it gains, loses and costs, over several draws of the samples.
 
-    python benchmarks/learning [--task words|speakers|resnet8|resnet20|published] [--draws 4]
-                               [--rows before,classifier,...] [--samples 500] [--out build/learning]
+    python benchmarks/learning [--task words|speakers|persons|objects|resnet8|resnet20|published] [--draws 4]
+                               [--rows before,mean,...] [--samples 500] [--out build/learning]
 
 `words`: a keyword spotter of eight spoken digits learns two more, 20 samples each; `speakers`: one of ten digits meets
-a speaker that it was not trained on, 3 samples a digit. Rows are those of rows.py: `classifier` is --learn as compiled,
-`unchecked` the same with --learn-guard off, `tinyol` without references; each is what the integers of the device
-compute, but for `unchecked-float`. `resnet8`, `resnet20`: with live layers they meet --samples images of each of six
-corruptions, one by one and without labels; rows are those of streams.py. `published`: ResNet-8 in float meets the same
-by TENT and by EcoTTA as it was published (published.py). Models are trained once and kept in --out, with a CSV of each
-table, and of streams a plot. Needs the extras keras and benchmarks, `resnet20` onnx, `published` torch; DRIFTC_DATA.
+a speaker that it was not trained on, 3 samples a digit; `persons`: a network of activities meets a person, 5 windows
+of each; `objects`: a ResNet-8 of five classes of CIFAR-10 learns the other five, 20 images each. Rows are those of
+rows.py: `classifier` and `mean` are --learn as compiled, `unchecked` and `mean-unchecked` the same with --learn-guard
+off, `tinyol` without references; each is what the integers of the device compute. In float64 are `unchecked-float`,
+`mean-float` and `joint`, the last layer trained on everything at once. `resnet8`, `resnet20`: with live layers they
+meet --samples images of each of six corruptions, one by one and without labels; rows are those of streams.py.
+`published`: ResNet-8 in float meets the same by TENT and by EcoTTA as it was published (published.py). Models are
+trained once and kept in --out, with a CSV and a plot of each table. Needs the extras keras, sim and benchmarks,
+`resnet20` onnx, `published` torch; DRIFTC_DATA.
 """
 
 from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
 import numpy as np
+from objects import new_objects
+from persons import new_persons
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
-from rows import ROWS, Row
+from rows import ROWS, Costs, Row
 from streams import COLUMNS, run_streams
-from tasks import TASKS, Task
+from tasks import Task, new_speakers, new_words
 
 STREAMS = ("resnet8", "resnet20")
+TASKS: dict[str, Callable[[Path], Task]] = {
+    "words": new_words,
+    "speakers": new_speakers,
+    "persons": new_persons,
+    "objects": new_objects,
+}
 Scores = list[tuple[float, float]]
+TITLES = ("row", "old", "new", "mean", "samples B", "weights B", "flash B", "step")
 
 
 def spread(values: Sequence[float]) -> str:
@@ -54,6 +66,36 @@ def show(name: str, described: str, columns: Sequence[str], lines: Sequence[Sequ
     Console(file=sys.stdout, width=110).print(table)
     with (out / f"{name}.csv").open("w", newline="") as file:
         csv.writer(file).writerows([columns, *lines])
+
+
+def cells(costs: Costs | None) -> tuple[str, ...]:
+    if costs is None:
+        return ("", "", "", "")
+    step = "" if costs.step is None else f"{costs.step:,}"
+    return (f"{costs.samples:,}", f"{costs.weights:,}", f"{costs.flash:,}", step)
+
+
+def plot(name: str, described: str, scores: dict[str, tuple[list[float], list[float]]], out: Path) -> None:
+    """Old and new of each row, with standard errors."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(7, 0.45 * len(scores) + 1.5))
+    places = np.arange(len(scores))
+    for number, label in enumerate(("old", "new")):
+        values = 100 * np.array([pair[number] for pair in scores.values()])
+        error = values.std(axis=1, ddof=1) / values.shape[1] ** 0.5 if values.shape[1] > 1 else None
+        axes.barh(places + 0.4 * number, values.mean(axis=1), 0.38, xerr=error, label=label)
+    axes.set_yticks(places + 0.2, list(scores))
+    axes.invert_yaxis()
+    axes.set(xlabel="% right", xlim=(0, 100))
+    axes.set_title(described, fontsize=9)
+    axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+    figure.tight_layout()
+    figure.savefig(out / f"{name}.png", dpi=120)
+    pyplot.close(figure)
 
 
 @click.command()
@@ -81,15 +123,17 @@ def main(names: tuple[str, ...], draws: int, rows: str, samples: int, out: Path)
             continue
         task = TASKS[name](out)
         lines = []
+        scores: dict[str, tuple[list[float], list[float]]] = {}
         with Progress(console=Console(stderr=True), transient=True) as progress:
             for title in progress.track(rows.split(","), description=name):
                 row = ROWS[title]
                 found = run(task, row, draws)
                 old, new = [pair[0] for pair in found], [pair[1] for pair in found]
                 mean = [(a + b) / 2 for a, b in found]
-                stored, weights = row.costs(task)
-                lines.append((title, spread(old), spread(new), spread(mean), f"{stored:,}", f"{weights:,}"))
-        show(name, task.described, ("row", "old", "new", "mean", "stored B", "trained weights"), lines, out)
+                scores[title] = (old, new)
+                lines.append((title, spread(old), spread(new), spread(mean), *cells(row.costs(task))))
+        show(name, task.described, TITLES, lines, out)
+        plot(name, task.described, scores, out)
 
 
 if __name__ == "__main__":

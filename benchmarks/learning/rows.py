@@ -9,12 +9,24 @@ from numpy.typing import NDArray
 from tasks import Draw, Int8, Labels, Task
 
 from driftc.codegen.errors import UsageError
-from driftc.codegen.learning.backward import backward
+from driftc.codegen.learning.learned import prepared
 from driftc.codegen.learning.learner import OK, Learner
 from driftc.codegen.learning.lesson import Lesson
-from driftc.codegen.learning.trainable import row_scales, trainable
+from driftc.codegen.learning.trainable import row_scales
+from driftc.codegen.operators.learn.nearest_mean import distances
 
 Floats = NDArray[np.float64]
+DECAY = 1e-4  # of the joint row's weights
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Bytes of samples in RAM; of weights and their masters; of references in flash; instructions of a step."""
+
+    samples: int
+    weights: int
+    flash: int
+    step: int | None  # None where the core's emulator is absent
 
 
 class Row:
@@ -24,29 +36,30 @@ class Row:
         """Shares of old and of new that are decided right afterwards."""
         raise NotImplementedError
 
-    def costs(self, task: Task) -> tuple[int, int]:
-        """Bytes of samples in RAM and flash, and how many weights are trained."""
-        raise NotImplementedError
+    def costs(self, task: Task) -> Costs | None:
+        """None where nothing is learnt on the device."""
+        return None
 
 
 @dataclass(frozen=True)
 class OnDevice(Row):
-    """`--learn classifier` to the bit, as compiled but for these fields of the Lesson."""
+    """`--learn METHOD` to the bit, as compiled but for these fields of the Lesson."""
 
     changes: tuple[tuple[str, object], ...] = ()
     references: bool = True
     learns: bool = True
+    method: str = "classifier"
 
     def lesson(self, task: Task) -> Lesson:
-        assert task.compiled.lowered.learned is not None
-        found = replace(task.compiled.lowered.learned.classifier, **dict(self.changes))  # type: ignore[arg-type]
+        known = task.means if self.method == "mean" else task.lesson
+        found = replace(known, **dict(self.changes))  # type: ignore[arg-type]
         if self.references:
             return found
         return replace(found, references=found.references[:0], labels=found.labels[:0])
 
     def scores(self, task: Task, draw: Draw) -> tuple[float, float]:
         lesson = self.lesson(task)
-        learner = Learner(lesson, backward(trainable(task.model, lesson), task.layer, lesson))
+        learner = Learner(lesson, prepared(task.model, lesson)[1])
         if self.learns:
             for x, y in zip(draw.x, draw.y, strict=True):
                 learner.infer(x)
@@ -56,11 +69,14 @@ class OnDevice(Row):
                 pass
         return _right(task, learner, draw.old), _right(task, learner, draw.new)
 
-    def costs(self, task: Task) -> tuple[int, int]:
-        lesson = self.lesson(task)
-        length = task.layer.weights.shape[1]
-        stored = lesson.references.nbytes + lesson.slots * length if self.learns else 0
-        return stored, lesson.classes * length if self.learns else 0
+    def costs(self, task: Task) -> Costs | None:
+        if not self.learns:
+            return None
+        lesson, length = self.lesson(task), task.layer.weights.shape[1]
+        return Costs(
+            lesson.slots * (length + 1), lesson.classes * (5 * length + 8), lesson.constant_bytes,
+            task.step_instructions(self.method),
+        )  # fmt: skip
 
 
 UNCHECKED = OnDevice((("guard", False),))
@@ -71,7 +87,7 @@ class InFloat(Row):
 
     def scores(self, task: Task, draw: Draw) -> tuple[float, float]:
         lesson = UNCHECKED.lesson(task)
-        learner = Learner(lesson, backward(trainable(task.model, lesson), task.layer, lesson))
+        learner = Learner(lesson, prepared(task.model, lesson)[1])
         scales = row_scales(task.layer, lesson.classes)
         unit, zero = float(task.layer.inputs[0].scale), task.layer.inputs[0].zero_point
         weights = learner.values["weights"].astype(np.float64) * scales[:, None]
@@ -106,12 +122,70 @@ class InFloat(Row):
 
         return right(draw.old), right(draw.new)
 
-    def costs(self, task: Task) -> tuple[int, int]:
-        return UNCHECKED.costs(task)
+
+class MeansInFloat(Row):
+    """Nearest class means in float64, each of all samples of its class: what was trained on is kept, too."""
+
+    def scores(self, task: Task, draw: Draw) -> tuple[float, float]:
+        x, y = _all(task, draw)
+        there = np.unique(y)
+        means = np.stack([x[y == label].mean(axis=0) for label in there])
+
+        def right(test: tuple[Int8, Labels]) -> float:
+            away = test[0].astype(np.float64)[:, None] - means
+            return float((there[(away**2).sum(axis=2).argmin(axis=1)] == test[1]).mean())
+
+        return right(draw.old), right(draw.new)
+
+
+class Joint(Row):
+    """The last layer trained anew in float64 on all that it was trained on and the new samples, each class as heavy as
+    another, until it gets no better: what it could be if nothing had to be learnt on the device."""
+
+    def scores(self, task: Task, draw: Draw) -> tuple[float, float]:
+        from scipy.optimize import minimize
+
+        x, y = _all(task, draw)
+        classes, middle, spread = int(y.max()) + 1, x.mean(axis=0), x.std() + 1e-9
+        counts = np.bincount(y, minlength=classes)
+        heavy = 1 / counts[y] / np.count_nonzero(counts)
+
+        def extended(features: Int8 | Floats) -> Floats:
+            return np.hstack([(features - middle) / spread, np.ones((len(features), 1))])
+
+        f = extended(x)
+
+        def loss(flat: Floats) -> tuple[float, Floats]:
+            weights = flat.reshape(classes, -1)
+            logits = f @ weights.T
+            logits -= logits.max(axis=1, keepdims=True)
+            log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+            slope = np.exp(log_p)
+            slope[np.arange(len(y)), y] -= 1
+            value = -(heavy * log_p[np.arange(len(y)), y]).sum() + DECAY / 2 * (weights**2).sum()
+            return float(value), ((slope * heavy[:, None]).T @ f + DECAY * weights).reshape(-1)
+
+        found = minimize(loss, np.zeros(classes * f.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 500})
+        weights = found.x.reshape(classes, -1)
+
+        def right(test: tuple[Int8, Labels]) -> float:
+            return float(((extended(test[0]) @ weights.T).argmax(axis=1) == test[1]).mean())
+
+        return right(draw.old), right(draw.new)
+
+
+def _all(task: Task, draw: Draw) -> tuple[Floats, Labels]:
+    """Features and labels of what was trained on, and of the draw."""
+    x, y = task.known
+    return np.concatenate([x, draw.x]).astype(np.float64), np.concatenate([y, draw.y])
 
 
 def _right(task: Task, learner: Learner, test: tuple[Int8, Labels]) -> float:
-    """By the layer's sums, which its int8 outputs order alike but for ties."""
+    """By the layer's sums, which its int8 outputs order alike but for ties, or by the nearest mean."""
+    values = learner.values
+    if not learner.lesson.trains:
+        decided = [distances(x, values["weights"].astype(np.int64), values["bias"]).argmin() for x in test[0]]
+        return float((np.array(decided) == test[1]).mean())
     values, scales = learner.values, row_scales(task.layer, learner.lesson.classes)
     x = test[0].astype(np.int64) - task.layer.inputs[0].zero_point
     sums = x @ values["weights"].astype(np.int64).T + values["bias"]
@@ -120,8 +194,12 @@ def _right(task: Task, learner: Learner, test: tuple[Int8, Labels]) -> float:
 
 ROWS: dict[str, Row] = {
     "before": OnDevice(learns=False),
+    "mean": OnDevice(method="mean"),
+    "mean-unchecked": OnDevice((("guard", False),), method="mean"),
+    "mean-float": MeansInFloat(),
     "tinyol": OnDevice((("guard", False),), references=False),
     "classifier": OnDevice(),
     "unchecked": UNCHECKED,
     "unchecked-float": InFloat(),
+    "joint": Joint(),
 }

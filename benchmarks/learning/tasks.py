@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, fields
+from functools import cache, cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ import ds_cnn_fsdd as words
 
 import driftc
 from driftc.codegen.compiled import Compiled
+from driftc.codegen.learning.lesson import Lesson, Means
+from driftc.codegen.learning.means import class_means, slope_of
 from driftc.codegen.learning.teaching import features_of
 from driftc.codegen.learning.trainable import learnable
 from driftc.codegen.lower import read
@@ -30,6 +33,7 @@ Labels = NDArray[np.int64]
 DATA = Path(os.environ.get("DRIFTC_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 NEW_WORDS, SAMPLES = (8, 9), 20
 SPOKEN, OTHERS = 3, 250
+CORE = "cortex-m4"
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,10 +48,12 @@ class Draw:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """`compiled` with --learn; `draw(n)` gives the samples of draw n."""
+    """`compiled` with --learn on the labelled `samples`, whose features are `known`; `draws(n)` gives n draws."""
 
     described: str
     compiled: Compiled
+    samples: Path
+    known: tuple[Int8, Labels]
     draws: Callable[[int], Iterator[Draw]]
 
     @cached_property
@@ -58,6 +64,35 @@ class Task:
     @cached_property
     def model(self) -> Any:
         return read(self.compiled.model_file, self.compiled.options)[1]
+
+    @cache  # noqa: B019 - a run has few tasks
+    def step_instructions(self, method: str) -> int | None:
+        """Of a step of --learn `method` on CORE; None where it cannot be counted."""
+        with TemporaryDirectory() as folder, np.load(self.samples) as file:
+            chosen = np.concatenate([np.flatnonzero(file["y"] == label)[:2] for label in range(self.lesson.known)])
+            few = Path(folder) / "few.npz"
+            np.savez(few, x=file["x"][chosen], y=file["y"][chosen])
+            found = driftc.compile(
+                self.compiled.model_file, calibrate=few, learn=method, learn_classes=self.lesson.classes, core=CORE,
+                measure=False,
+            )  # fmt: skip
+            return found.teach(few).step_instructions
+
+    @cached_property
+    def lesson(self) -> Lesson:
+        """Of --learn classifier."""
+        assert self.compiled.lowered.learned is not None
+        return self.compiled.lowered.learned.classifier
+
+    @cached_property
+    def means(self) -> Means:
+        """Of --learn mean with the same options."""
+        own = {field.name: getattr(self.lesson, field.name) for field in fields(Lesson)}
+        features, labels = self.known
+        means = class_means(features, labels, self.lesson.known)
+        counts = np.full(self.lesson.known, self.lesson.keep, np.int8)
+        own |= {"method": "mean", "rate": 1.0, "passes": 1}
+        return Means(**own, means=means, counts=counts, slope=slope_of(features, labels, means))
 
 
 def features(compiled: Compiled, x: NDArray[np.float32], out: Path) -> Int8:
@@ -71,24 +106,25 @@ def features(compiled: Compiled, x: NDArray[np.float32], out: Path) -> Int8:
     return np.asarray(np.load(out), np.int8)
 
 
-def _spotter(out: Path, digits: int) -> tuple[Compiled, words.Utterances]:
-    """A keyword spotter of the first `digits` digits, trained once, and all recordings."""
+def _spotter(out: Path, digits: int) -> tuple[Compiled, words.Utterances, tuple[Int8, Labels]]:
+    """A keyword spotter of the first `digits` digits, trained once, all recordings, and what it was trained on."""
     every = words.load(DATA / "fsdd" / "fsdd_8k_int16.npz")
     path, known = out / f"spotter{digits}.keras", words.trained_on(every)
     known = known[known.digit < digits]
-    np.savez(out / f"known{digits}.npz", x=words.logmel(known.sound), y=known.digit)
+    spectra = words.logmel(known.sound)
+    np.savez(out / f"known{digits}.npz", x=spectra, y=known.digit)
     if not path.is_file():
         words.DIGITS = digits
         words.trained(known).save(path)
     compiled = driftc.compile(
         path, calibrate=out / f"known{digits}.npz", learn="classifier", learn_classes=10, measure=False
     )
-    return compiled, every
+    return compiled, every, (features(compiled, spectra, out / f"known{digits}.npy"), known.digit)
 
 
 def new_words(out: Path) -> Task:
     """Eight digits and two more; tests are takes held out, of the speakers trained on."""
-    compiled, every = _spotter(out, 8)
+    compiled, every, known = _spotter(out, 8)
     heard = ~np.isin(every.speaker, words.UNSEEN)
     found = features(compiled, words.logmel(every.sound), out / "words.npy")
     tests, pool = heard & (every.take < words.HELD_OUT), heard & (every.take >= words.HELD_OUT)
@@ -103,12 +139,14 @@ def new_words(out: Path) -> Task:
                 found[chosen], every.digit[chosen], (found[old], every.digit[old]), (found[new], every.digit[new])
             )
 
-    return Task(f"8 digits learn {len(NEW_WORDS)} more, {SAMPLES} samples each", compiled, draws)
+    return Task(
+        f"8 digits learn {len(NEW_WORDS)} more, {SAMPLES} samples each", compiled, out / "known8.npz", known, draws
+    )
 
 
 def new_speakers(out: Path) -> Task:
     """Ten digits, and a speaker that was not trained on: three samples a digit; old are the others' takes held out."""
-    compiled, every = _spotter(out, 10)
+    compiled, every, known = _spotter(out, 10)
     found = features(compiled, words.logmel(every.sound), out / "speakers.npy")
     old = ~np.isin(every.speaker, words.UNSEEN) & (every.take < words.HELD_OUT)
 
@@ -124,7 +162,5 @@ def new_speakers(out: Path) -> Task:
                     found[chosen], every.digit[chosen], (found[old], every.digit[old]), (found[rest], every.digit[rest])
                 )
 
-    return Task(f"a new speaker, {SPOKEN} samples a digit; old: other speakers", compiled, draws)
-
-
-TASKS: dict[str, Callable[[Path], Task]] = {"words": new_words, "speakers": new_speakers}
+    described = f"a new speaker, {SPOKEN} samples a digit; old: other speakers"
+    return Task(described, compiled, out / "known10.npz", known, draws)
