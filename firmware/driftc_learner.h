@@ -9,7 +9,7 @@
 
 /* Called from several places, and never often: small before fast. */
 #if defined(__GNUC__)
-#define DRIFTC_APART static __attribute__((noinline, unused))
+#define DRIFTC_APART static __attribute__((noinline, unused, cold))
 #else
 #define DRIFTC_APART static
 #endif

@@ -11,8 +11,8 @@ off, `tinyol` without references; each is what the integers of the device comput
 `mean-float` and `joint`, the last layer trained on everything at once. `resnet8`, `resnet20`: with live layers they
 meet --samples images of each of six corruptions, one by one and without labels; rows are those of streams.py.
 `published`: ResNet-8 in float meets the same by TENT and by EcoTTA as it was published (published.py). Models are
-trained once and kept in --out, with a CSV and a plot of each table. Needs the extras keras, sim and benchmarks,
-`resnet20` onnx, `published` torch; DRIFTC_DATA.
+trained once and kept in --out, with a CSV of each table and, but for `published`, a plot. Needs the extras keras, sim
+and benchmarks, `resnet20` onnx, `published` torch; DRIFTC_DATA.
 """
 
 from __future__ import annotations

@@ -195,7 +195,7 @@ def _right(task: Task, learner: Learner, test: tuple[Int8, Labels]) -> float:
 ROWS: dict[str, Row] = {
     "before": OnDevice(learns=False),
     "mean": OnDevice(method="mean"),
-    "mean-unchecked": OnDevice((("guard", False),), method="mean"),
+    "mean-unchecked": OnDevice((("guard", False),), references=False, method="mean"),
     "mean-float": MeansInFloat(),
     "tinyol": OnDevice((("guard", False),), references=False),
     "classifier": OnDevice(),

@@ -67,7 +67,10 @@ class Task:
 
     @cache  # noqa: B019 - a run has few tasks
     def step_instructions(self, method: str) -> int | None:
-        """Of a step of --learn `method` on CORE; None where it cannot be counted."""
+        """Of a step of --learn `method` on CORE; None where it cannot be counted.
+
+        The samples are under each other's labels, so that no known class's row of the gradient is 0.
+        """
         with TemporaryDirectory() as folder, np.load(self.samples) as file:
             chosen = np.concatenate([np.flatnonzero(file["y"] == label)[:2] for label in range(self.lesson.known)])
             few = Path(folder) / "few.npz"
@@ -76,6 +79,7 @@ class Task:
                 self.compiled.model_file, calibrate=few, learn=method, learn_classes=self.lesson.classes, core=CORE,
                 measure=False,
             )  # fmt: skip
+            np.savez(few, x=file["x"][chosen], y=(file["y"][chosen] + 1) % self.lesson.known)
             return found.teach(few).step_instructions
 
     @cached_property
