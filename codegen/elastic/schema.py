@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sqlalchemy import (
+    BigInteger,
     Column,
+    Connection,
     Engine,
     Float,
     Index,
@@ -45,8 +47,8 @@ devices = Table(
     _key("device", String(NAME)),
     Column("first", Float, nullable=False),  # seconds since 1970, as every time here
     Column("last", Float, nullable=False),
-    Column("active", Integer),  # sequence, as the device says; none before it says so
-    Column("highest", Integer),
+    Column("active", BigInteger),  # sequence, as the device says; none before it says so
+    Column("highest", BigInteger),
     Column("reason", Integer),
 )
 uploads = Table(
@@ -55,7 +57,7 @@ uploads = Table(
     Column("number", Integer, primary_key=True),
     _model(),
     Column("device", String(NAME), nullable=False),
-    Column("sequence", Integer, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
     Column("entropy", Integer, nullable=False),
     Column("flags", Integer, nullable=False),
     Column("digest", String(64), nullable=False),  # SHA-256 of the sample: each counts once
@@ -80,7 +82,7 @@ packets = Table(
     "packets",
     metadata,
     _key("model", String(NAME)),
-    _key("sequence", Integer),
+    _key("sequence", BigInteger),
     Column("group", String(NAME), nullable=False),
     Column("content", LargeBinary, nullable=False),
     Column("round", Integer),  # none: some other server's
@@ -104,7 +106,10 @@ def engine_of(url: str) -> Engine:
     except (ArgumentError, NoSuchModuleError):
         raise UsageError(f"--database {url}: is no URL of SQLAlchemy's; sqlite:///server.db is one") from None
     except ModuleNotFoundError as problem:
-        raise ToolError(f"--database {_shown(url)}: needs the package {problem.name}") from None
+        raise ToolError(
+            f'--database {_shown(url)}: needs {problem.name}; pip install "driftc[postgresql]" is for '
+            "postgresql+psycopg:// URLs"
+        ) from None
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _settle)
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
@@ -137,6 +142,9 @@ def _shown(url: str) -> str:
 
 
 class Owner(Protocol):
+    def hold(self) -> None:
+        """Raises SQLAlchemyError, or UsageError where another has taken it, unless it is held still."""
+
     def close(self) -> None: ...
 
 
@@ -155,6 +163,9 @@ def owners(engine: Engine, model: str) -> Owner:
 
 
 class _Nothing:
+    def hold(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 
@@ -171,18 +182,39 @@ class _FileLock:
             os.close(self._file)
             raise busy from None
 
+    def hold(self) -> None:
+        pass
+
     def close(self) -> None:
         os.close(self._file)
 
 
 class _AdvisoryLock:
+    """Goes with its connection, and is taken anew where that was lost."""
+
     def __init__(self, engine: Engine, number: int, busy: UsageError) -> None:
-        self._connection = engine.connect()
-        taken = self._connection.execute(text("SELECT pg_try_advisory_lock(:number)"), {"number": number}).scalar_one()
-        self._connection.commit()
-        if not taken:
-            self._connection.close()
-            raise busy
+        self._engine, self._number, self._busy = engine, number, busy
+        self._connection: Connection | None = None
+        self.hold()
+
+    def hold(self) -> None:
+        try:
+            if self._connection is not None:
+                self._connection.execute(text("SELECT 1"))
+                self._connection.commit()
+                return
+            self._connection = self._engine.connect()
+            taken = text("SELECT pg_try_advisory_lock(:number)")
+            found = self._connection.execute(taken, {"number": self._number}).scalar_one()
+            self._connection.commit()
+        except SQLAlchemyError:
+            self.close()
+            raise
+        if not found:
+            self.close()
+            raise self._busy
 
     def close(self) -> None:
-        self._connection.close()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

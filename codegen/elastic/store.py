@@ -58,7 +58,11 @@ class Store:
         """Raises UsageError where the database cannot be opened or another server works with it."""
         self.model, self._budget = model_id.hex(), budget
         self._engine = engine_of(url)
-        self._owner = owners(self._engine, self.model)
+        try:
+            self._owner = owners(self._engine, self.model)
+        except BaseException:
+            self._engine.dispose()
+            raise
 
     def close(self) -> None:
         self._owner.close()
@@ -130,7 +134,14 @@ class Store:
     # --- rounds ---
 
     def begin(self, least: int, per_device: bool) -> Round | None:
-        """The round that is open, or a new one of all waiting uploads where `least` of them are there."""
+        """The round that is open, or a new one of all waiting uploads where `least` of them are there.
+
+        Raises UsageError where another server has taken the model over while the database was away.
+        """
+        try:
+            self._owner.hold()
+        except SQLAlchemyError as problem:
+            raise StoreError(_said(problem)) from None
         with self._begin() as connection:
             mine = (rounds.c.model == self.model) & (rounds.c.state == OPEN)
             row = connection.execute(select(rounds.c.number, rounds.c.group).where(mine)).first()
