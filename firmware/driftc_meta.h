@@ -188,14 +188,16 @@ DRIFTC_INLINE int32_t driftc_factored(int32_t x, int mantissa, int shift)
     return (high + (1 << rest)) >> (rest + 1);
 }
 
-/* The same where up to 512 pixels keep |slope * sum| below 2^31; the shift of gains above 16, that of offsets above 0. */
+/* The same where up to 512 pixels keep |slope * sum| below 2^31; the shift of gains above 16, that of offsets above 0; the hold's
+ * above 16, or up to 256 pixels that keep |sum * hold| below 2^31. */
 DRIFTC_INLINE int64_t driftc_meta_step_short(const driftc_update_t *layer, int32_t gain, int32_t offset, int32_t sum, int32_t slope,
                                           int gain_shift, int offset_shift, int32_t *next_gain, int32_t *next_offset)
 {
     const int64_t apart = driftc_meta_apart(gain, offset, sum, layer->pixels);
     const int side = (apart > 0) - (apart < 0);
     const int32_t moved = driftc_factored(slope * sum, layer->gain, gain_shift) +
-                          driftc_factored(side * sum, layer->hold, layer->hold_shift);
+                          (layer->hold_shift > 16 ? driftc_factored(side * sum, layer->hold, layer->hold_shift)
+                                                  : driftc_rounded(side * sum * layer->hold, layer->hold_shift));
     const int32_t shifted = driftc_rounded(slope * layer->offset, offset_shift < 30 ? offset_shift : 30) +
                             side * layer->hold_offset;
 
