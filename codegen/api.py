@@ -48,6 +48,10 @@ class Keywords(TypedDict, total=False):
     keep_constant: bool
     class_names: str | Path | Sequence[str] | None
     updatable: str | None
+    upload: str | None
+    upload_budget: int
+    upload_share: float
+    upload_copy: str | None
     adapt: str | None
     adapt_layers: str
     adapt_budget: float | None
@@ -103,7 +107,9 @@ def compile(
     what it loses where nothing is shifted against what it gains where something is (None: its own).
 
     `updatable` makes the gains and offsets of layers ("all", or names with commas between) parameters that a server's
-    signed packets change (NAME_update.h).
+    signed packets change (NAME_update.h). `upload` chooses samples that are worth sending there, by "entropy" or at
+    "random" (`upload_share` of them), at most `upload_budget` a round (NAME_upload.h); with `upload_copy`="caller" the
+    input is not kept for that. It makes all layers updatable.
 
     `learn` names a method ("classifier"): the last dense layer then learns on the device, from samples labelled there
     and from `learn_keep` references of each class out of the labelled samples in `calibrate`. `learn_classes` makes

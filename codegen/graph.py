@@ -74,6 +74,7 @@ class Graph:
     states: tuple[State, ...] = ()
     removed: dict[str, Removed] = field(default_factory=dict)  # tensor -> its channels that are not computed
     saved: Saved = Saved()  # by that
+    held: tuple[Tensor, ...] = ()  # what the caller may read after an inference, besides the outputs
     notes: tuple[str, ...] = ()  # what a reader should be told: how near an imported model is to its framework
 
     def producers(self) -> dict[str, Operator]:
@@ -122,8 +123,8 @@ class Graph:
 
     @property
     def kept(self) -> set[str]:
-        """Names of the tensors that are wanted after the last operator: outputs, and what the states become."""
-        return {tensor.name for tensor in self.outputs} | {state.next for state in self.states}
+        """Names of the tensors that are wanted after the last operator: outputs, others, and what the states become."""
+        return {tensor.name for tensor in (*self.outputs, *self.held)} | {state.next for state in self.states}
 
     def with_operators(self, operators: list[Operator], **changes: Any) -> Graph:
         return replace(self, operators=tuple(operators), **changes)

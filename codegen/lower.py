@@ -10,7 +10,8 @@ import numpy as np
 
 from driftc.codegen.adaptation.adapt import adapt
 from driftc.codegen.adaptation.constants import Adaptation
-from driftc.codegen.elastic.parameters import Parameters, updatable
+from driftc.codegen.elastic.parameters import ALL, Parameters, updatable
+from driftc.codegen.elastic.upload import Upload, holding, uploading
 from driftc.codegen.errors import ModelError, UsageError
 from driftc.codegen.frontends import refuse_other_files
 from driftc.codegen.graph import Graph
@@ -50,6 +51,7 @@ class Lowered:
     choice: Choice | None = None
     learned: Learned | None = None
     parameters: Parameters | None = None  # that a server's packets change
+    upload: Upload | None = None  # how samples are chosen that are worth sending
 
     @property
     def real_inputs(self) -> set[str]:
@@ -95,17 +97,23 @@ def lower(
         if adaptation is not None:
             model = adapt(model, adaptation)
             see("adapt", model)
+        upload: Upload | None = None
+        if options.upload is not None:
+            model, upload = uploading(model, options)
         step: Graph | None = None
         if lesson is not None:
             model, step = prepared(model, lesson)
             see("learn", model)
         graph = passed(model, options, see)
         step = passed(step, options, lambda stage, result: None) if step is not None else None
+        if upload is not None and not upload.copies:
+            graph = holding(graph)
         known: Parameters | None = None
-        if options.updatable is not None:
+        wanted = options.updatable or (ALL if upload is not None else None)
+        if wanted is not None:
             if lesson is not None:
                 raise UsageError(f"{title}: --updatable does not go with --learn: what learnt would not fit any more")
-            graph, known = updatable(graph, options.updatable)
+            graph, known = updatable(graph, wanted)
             see("updatable", graph)
     except ModelError as error:
         raise error.within(title) from None
@@ -128,7 +136,7 @@ def lower(
         see("backward", plan)
         learned = Learned(lesson, step, plan, lent(choice.point.plan, plan))
         choice = replace(choice, point=replace(choice.point, plan=with_room(choice.point.plan, plan.arena_bytes)))
-    return Lowered(source, model, graph, choice.point.plan, adaptation, choice, learned, known)
+    return Lowered(source, model, graph, choice.point.plan, adaptation, choice, learned, known, upload)
 
 
 def passed(graph: Graph, options: Options, see: Callable[[str, Graph | Plan], None]) -> Graph:

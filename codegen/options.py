@@ -14,8 +14,12 @@ TYPES: dict[str, type | tuple[type, ...]] = {  # others: str
     "ram": int,
     "flash_for_speed": int,
     "overhead": (int, float),
+    "upload_budget": int,
+    "upload_share": (int, float),
     "class_names": tuple,
 }
+UPLOADS = ("entropy", "random")
+BUDGET, SHARE = 256, 0.5
 CORES = (
     *("cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55", "cortex-m85"),
     *("rv32imc", "xtensa-lx6", "xtensa-lx7"),
@@ -25,7 +29,8 @@ CORES = (
 @dataclass(frozen=True)
 class Options:
     """Options that decide the C (`name`, `match`, `float_io`, `planner`, `ram`, `minimize`, `overhead`, `feed`, `board`
-    by its RAMs, `flash_for_speed`, `updatable`) and those that measuring uses."""
+    by its RAMs, `flash_for_speed`, `updatable`, `upload` and what
+    begins so) and those that measuring uses."""
 
     name: str | None = None  # C prefix; None takes the model file's
     board: str | None = None  # a file name in boards/; None checks nothing for fit
@@ -43,6 +48,10 @@ class Options:
     keep_constant: bool = False  # also compute channels that are the same for every input
     class_names: tuple[str, ...] | None = None  # of the output's values, in their order
     updatable: str | None = None  # layers whose parameters a server's packets change: all, or names
+    upload: str | None = None  # how samples are chosen that are worth sending: entropy or random
+    upload_budget: int = BUDGET  # of them in a round, at most
+    upload_share: float = SHARE  # of all samples, for random
+    upload_copy: str | None = None  # caller: who keeps a copy of the input, which is overwritten
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -68,9 +77,28 @@ class Options:
             raise UsageError(f"overhead {self.overhead}: needs to be 0 percent or more, and below 10^9")
         if self.optimize not in ("2", "3", "s"):
             raise UsageError(f"-O {self.optimize} is unknown; 2, 3 and s are")
+        self._check_upload()
         check_class_names(self.class_names or ())
         if self.core is not None and self.core not in CORES:
             raise UsageError(f"core '{self.core}' is unknown; driftc knows {', '.join(CORES)}")
+
+    def _check_upload(self) -> None:
+        if self.upload is None:
+            if (self.upload_budget, self.upload_share, self.upload_copy) != (BUDGET, SHARE, None):
+                raise UsageError("--upload-budget, --upload-share and --upload-copy belong to --upload")
+            return
+        if self.upload not in UPLOADS:
+            raise UsageError(f"upload '{self.upload}' is unknown; {' and '.join(UPLOADS)} choose samples")
+        if self.upload_copy not in (None, "caller"):
+            raise UsageError(f"upload_copy '{self.upload_copy}' is unknown; caller is who can keep a copy")
+        if not 1 <= self.upload_budget < 1 << 31:
+            raise UsageError(f"upload_budget {self.upload_budget}: needs to be 1 sample a round or more, below 2^31")
+        if not 0 < self.upload_share <= 1:
+            raise UsageError(f"upload_share {self.upload_share}: needs to be above 0, and at most 1")
+        if self.feed is not None:
+            raise UsageError(
+                "--upload does not go with --feed rows: the input is never whole, so that it could be sent"
+            )
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

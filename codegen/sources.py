@@ -10,6 +10,7 @@ from pathlib import Path
 from driftc.codegen.emit.emit import emit, emit_selftest, headers
 from driftc.codegen.emit.learn import emit_learning, learning_headers
 from driftc.codegen.emit.update import HEADERS, emit_update
+from driftc.codegen.emit.upload import emit_upload
 from driftc.codegen.lower import Lowered
 from driftc.codegen.options import Options
 
@@ -33,6 +34,7 @@ def sources(lowered: Lowered, options: Options, limits: dict[str, int]) -> dict[
             class_names=options.class_names or (),
             learns=() if learned is None else learned.c_files(plan.name),
             lent=frozenset() if learned is None else learned.lent,
+            uploads=lowered.upload is not None,
         )
     )
     if learned is not None:
@@ -40,12 +42,15 @@ def sources(lowered: Lowered, options: Options, limits: dict[str, int]) -> dict[
         found[LESSON] = learned.lesson.as_text()
     if lowered.parameters is not None:
         found |= emit_update(lowered.parameters, plan)
+    if lowered.upload is not None:
+        found |= emit_upload(lowered.upload, plan)
     found[f"{plan.name}_selftest.c"] = _selftest(lowered, limits)
     firmware = files("driftc").joinpath("firmware")
     needed = [*headers(plan), *(headers(learned.plan) if learned is not None else ()), *learning_headers(learned)]
     if plan.states:
         needed.append("driftc_slots.h")  # and driftc_state.h, which it includes
     needed += HEADERS if lowered.parameters is not None else ()
+    needed += ("driftc_chooser.h",) if lowered.upload is not None else ()
     for header in _with_included(needed):
         found[header] = firmware.joinpath(header).read_text(encoding="utf-8")
     if lowered.adaptation is not None:

@@ -59,6 +59,7 @@ class Program:
     fed: bool = False  # the input arrives row by row: NAME_feed in place of NAME_invoke and NAME_step
     state_bytes: int = 0  # of what outlives an inference
     learns: bool = False  # its samples are events of NAME_learn: simulator/learning.py
+    uploads: bool = False  # its last output is whether NAME_upload wants the sample: simulator/uploads.py
     updated: bool = False  # it begins with the update of simulator/packet.h in its folder: simulator/updated.py
 
     @property

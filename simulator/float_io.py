@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from driftc.simulator.cache import cached, digest
 from driftc.simulator.engine import Program
+from driftc.simulator.program import model_sources
 from driftc.simulator.toolchain import host_compiler
 
 Array = NDArray[Any]
@@ -23,7 +24,7 @@ class FloatIo:
     def __init__(self, program: Program, inputs: Sequence[str], outputs: Sequence[str]) -> None:
         compiler = host_compiler(program.target.cc)
         name = program.name
-        sources = [f"{name}_float_io.c", f"{name}.c"]
+        sources = [f"{name}_float_io.c", *map(str, model_sources(program))]
         texts = [path.read_bytes() for path in sorted(program.folder.glob("*.[ch]"))]
         flags = [
             "-std=c11",

@@ -68,9 +68,9 @@ class HostEngine(Engine):
 def _batch_size(program: Program, samples: int, trace: bool) -> int:
     """Small enough to keep all processors busy to the end, and within BATCH_BYTES.
 
-    Learning that is under way is in no state, so that its events are one batch.
+    Learning that is under way, and what chooses samples, is in no state, so that they are one batch.
     """
-    if program.learns:
+    if program.learns or program.uploads:
         return samples
     shown = [(layer.hwc, layer.dtype) for layer in program.layers] if trace else []
     shapes = [*shown, *((port.shape, port.dtype) for port in (*program.inputs, *program.outputs))]

@@ -49,7 +49,9 @@ def model_sources(program: Program) -> list[Path]:
     main = Path(f"{program.name}.c")
     if not (program.folder / main).is_file():
         raise UsageError(f"{program.folder}: holds no {main}; is it a folder that driftc compile wrote?")
-    more = (Path(f"{program.name}{suffix}.c") for suffix in ("_backward", "_learn", "_meta", "_adapt", "_update"))
+    more = (
+        Path(f"{program.name}{suffix}.c") for suffix in ("_backward", "_learn", "_meta", "_adapt", "_update", "_upload")
+    )
     return [main, *(path for path in more if (program.folder / path).is_file())]
 
 
@@ -166,7 +168,11 @@ def _compile(compiler: Compiler, folder: Path, sources: Sequence[Path], flags: S
 
 def _hook_flags(program: Program, trace: bool) -> tuple[str, ...]:
     hook = ("-DMODEL_HOOK", f"-D{program.name.upper()}_HOOK") if trace else ()
-    harness = (*["-DMODEL_LEARNS"] * program.learns, *["-DMODEL_UPDATED"] * program.updated)
+    harness = (
+        *["-DMODEL_LEARNS"] * program.learns,
+        *["-DMODEL_UPDATED"] * program.updated,
+        *["-DMODEL_UPLOADS"] * program.uploads,
+    )
     return (*hook, *harness)
 
 

@@ -72,7 +72,8 @@ class QemuEngine(Engine):
         own_period = self._period != SYSTICK_PERIOD and core.port == "cortex_m"
         defines = [f"PORT_SYSTICK_PERIOD={self._period:#x}u"] if own_period else []
         firmware = build_firmware(program, trace=trace, defines=defines)
-        at, size, state = 0, len(samples) if program.learns else 1, b""  # learning under way is in no state
+        whole = program.learns or program.uploads  # what is under way is in no state
+        at, size, state = 0, len(samples) if whole else 1, b""
         while at < len(samples):
             batch = Batch.of(samples, at, size, starts, state)
             started = time.monotonic()

@@ -35,6 +35,7 @@ from driftc.simulator.simulate import Simulation, simulate
 from driftc.simulator.teach import Taught, teach
 from driftc.simulator.unicorn_engine import UnicornEngine
 from driftc.simulator.updated import as_updated, known_of, updated
+from driftc.simulator.uploads import as_uploading
 from driftc.simulator.verify import Verification, verify
 
 Progress = Callable[[int, int], None]
@@ -253,6 +254,8 @@ def simulate_subject(
     if chosen is None:
         reasons = (f"engine {c.name}: {c.missing_for(program.target.core)}" for c in candidates)
         raise ToolError("; ".join(reasons))
+    if subject.lowered.upload is not None and chosen.name in ENGINES:
+        program = as_uploading(program)
     return simulate(program, chosen, samples, _counter(progress, len(samples)), class_names)
 
 

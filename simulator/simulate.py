@@ -39,6 +39,7 @@ class Simulation:
     sample: int = 0  # whose cycles these are
     steps: tuple[str, ...] = ()
     stack_peak_bytes: int | None = None  # the worst of all samples
+    wanted: list[bool] | None = None  # of each sample, whether it would be sent to a server
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -50,6 +51,7 @@ class Simulation:
             "instructions": self._by_layer("instructions", self.instructions),
             "cycles": self._by_layer("cycles", self.cycles),
             "stack_peak_bytes": self.stack_peak_bytes,
+            "wanted": None if self.wanted is None else sum(self.wanted),
         }
 
     def _by_layer(self, what: str, counts: tuple[int, ...] | None) -> dict[str, Any] | None:
@@ -68,7 +70,9 @@ def simulate(
     counted: list[tuple[int, ...]] = []
     timed: list[tuple[int, ...]] = []
     for sample in engine.run(program, samples.quantized, trace=False, starts=samples.starts):
-        found.outputs.append(sample.outputs)
+        found.outputs.append(sample.outputs[: len(sample.outputs) - program.uploads])
+        if program.uploads:
+            found.wanted = [*(found.wanted or ()), bool(sample.outputs[-1][0])]
         if sample.instructions is not None:
             counted.append(sample.instructions)
         if sample.cycles is not None:

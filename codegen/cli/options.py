@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from driftc.codegen.options import BUDGET, SHARE, UPLOADS
+
 CORES = "cortex-m0plus|cortex-m3|cortex-m4|cortex-m7|cortex-m33|cortex-m55|cortex-m85|rv32imc|xtensa-lx6|xtensa-lx7"
 Command = Callable[..., Any]
 _DATA_HELP = (
@@ -256,6 +258,32 @@ def elastic_options(command: Command) -> Command:
             flag_value="all",
             metavar="[all|NAME,NAME]",
             help="Layers whose gains and offsets a server's signed packets change (NAME_update.h).",
+        ),
+        click.option(
+            "--upload-copy",
+            type=click.Choice(["caller"]),
+            help="With --upload: the caller keeps a copy of the input, which is kept in RAM otherwise.",
+        ),
+        click.option(
+            "--upload-share",
+            type=float,
+            default=SHARE,
+            show_default=True,
+            metavar="SHARE",
+            help="With --upload random: of all samples.",
+        ),
+        click.option(
+            "--upload-budget",
+            type=int,
+            default=BUDGET,
+            show_default=True,
+            metavar="N",
+            help="With --upload: samples a round, at most.",
+        ),
+        click.option(
+            "--upload",
+            type=click.Choice(UPLOADS),
+            help="Choose samples worth sending to a server (NAME_upload.h); makes all layers --updatable.",
         ),
     )
 

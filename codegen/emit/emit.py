@@ -68,11 +68,18 @@ class Model:
     guest: str = ""  # it works on the states of another of this name, which resets and saves them
     learns: tuple[str, ...] = ()  # C files beside it, with which it learns
     updatable: bool = False  # NAME_update.c is beside it
+    uploads: bool = False  # and NAME_upload.c
 
     @property
     def beside(self) -> tuple[str, ...]:
         """C files that belong to it."""
-        return (*self.learns, *([f"{self.name}_update.c"] if self.updatable else []))
+        more = [f"{self.name}_update.c"] * self.updatable + [f"{self.name}_upload.c"] * self.uploads
+        return (*self.learns, *more)
+
+    @property
+    def asked(self) -> bool:
+        """After an inference, about its sample: it knows whether one has ended."""
+        return bool(self.learns) or self.uploads
 
     @property
     def keeps(self) -> bool:
@@ -147,6 +154,7 @@ def emit(
     guest: str = "",
     learns: tuple[str, ...] = (),
     lent: frozenset[str] = frozenset(),
+    uploads: bool = False,
 ) -> dict[str, str]:
     """File name -> text. `source` and `sha256` say which model file this is, in comments.
 
@@ -158,7 +166,7 @@ def emit(
     arrays = [replace(array, lent=array.name in lent) for array in constants(made, bool(guest))]
     model = replace(
         _model(made, plan, source, sha256, float_border or float_io, float_io, class_names),
-        guest=guest, learns=learns, constant_bytes=sum(a.bytes for a in arrays if not (guest and a.lent)),
+        guest=guest, learns=learns, uploads=uploads, constant_bytes=sum(a.bytes for a in arrays if not (guest and a.lent)),
     )  # fmt: skip
     template = environment().get_template
     steps = [in_step(statement, made) for statement in plan.program] if plan.fed is None else []

@@ -137,14 +137,10 @@ class Package:
     @property
     def public(self) -> list[str]:
         """The headers that a program includes, itself or through one of them."""
-        own = (
-            f"{self.name}{part}.h" for part in ("", "_float_io", "_learn", "_backward", "_adapt", "_meta", "_update")
-        )
-        return [
-            name
-            for name in (*own, "driftc_state.h", "driftc_slots.h", "driftc_learned.h", "driftc_updated.h")
-            if name in self.c
-        ]
+        parts = ("", "_float_io", "_learn", "_backward", "_adapt", "_meta", "_update", "_upload")
+        shared = ("state", "slots", "learned", "updated", "chooser")
+        own = (*(f"{self.name}{part}.h" for part in parts), *(f"driftc_{part}.h" for part in shared))
+        return [name for name in own if name in self.c]
 
     @property
     def learns(self) -> bool:

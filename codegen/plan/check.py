@@ -75,7 +75,7 @@ def check(plan: Plan) -> None:
         if call.epilogue != "accumulate":
             for output, part in zip(call.outputs, parts, strict=True):
                 write(output, part)
-    for buffer in plan.outputs:
+    for buffer in (*plan.outputs, *plan.held):
         read(buffer, _whole(buffer), "the caller")
     for state in plan.states:
         read(state.after, _whole(state.after), "the next inference")

@@ -42,7 +42,7 @@ def lives(plan: Plan) -> list[Life]:
         for call in static_calls((statement,)):
             for buffer in call.buffers:
                 touch(buffer, step)
-    for buffer in plan.outputs:
+    for buffer in (*plan.outputs, *plan.held):
         touch(buffer, len(plan.program))
     return [Life(life.buffer, life.first, last[name]) for name, life in first.items()]
 

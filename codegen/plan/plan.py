@@ -72,6 +72,7 @@ class Plan:
     pieces: tuple[Piece, ...] = ()
     fed: int | None = None
     states: tuple[StateBuffer, ...] = ()
+    held: tuple[Buffer, ...] = ()  # what the caller may read after an inference, besides the outputs
 
     @property
     def memory(self) -> tuple[Region, ...]:

@@ -93,7 +93,11 @@ def memory_of(graph: Graph, units: Sequence[Unit], views: dict[str, str]) -> Mem
     return Memory(
         sizes,
         tuple(tensor.name for tensor in graph.inputs),
-        tuple(dict.fromkeys(views.get(tensor.name, tensor.name) for tensor in graph.outputs if tensor.data is None)),
+        tuple(
+            dict.fromkeys(
+                views.get(tensor.name, tensor.name) for tensor in (*graph.outputs, *graph.held) if tensor.data is None
+            )
+        ),
         replaced_of(graph, views),
     )
 
@@ -151,6 +155,7 @@ def _plan(
         bound=placement.bound,
         pieces=tuple(pieces),
         states=_states(graph, places),
+        held=tuple(places.whole(tensor) for tensor in graph.held),
     )
 
 

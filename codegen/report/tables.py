@@ -266,6 +266,9 @@ def print_simulation(found: Simulation, names: Sequence[str] = ()) -> None:
     if found.per_class:
         rows = [(s.name, f"{s.samples:,}", f"{s.right:,}", f"{s.wrongly:,}") for s in found.per_class]
         print_rows(("class", "samples", "found", "others taken for it"), rows)
+    if found.wanted is not None:
+        share = sum(found.wanted) / len(found.wanted)
+        console.print(f"wanted {sum(found.wanted):,} of {len(found.wanted):,} samples for a server ({share:.0%})")
     if found.stack_peak_bytes is not None:
         console.print(f"stack peak {found.stack_peak_bytes:,} B")
     if len(found.outputs) == 1:
