@@ -164,10 +164,9 @@ def emit(
     """
     made = functions(plan)
     arrays = [replace(array, lent=array.name in lent) for array in constants(made, bool(guest))]
-    model = replace(
-        _model(made, plan, source, sha256, float_border or float_io, float_io, class_names),
-        guest=guest, learns=learns, uploads=uploads, constant_bytes=sum(a.bytes for a in arrays if not (guest and a.lent)),
-    )  # fmt: skip
+    known = _model(made, plan, source, sha256, float_border or float_io, float_io, class_names)
+    own = sum(array.bytes for array in arrays if not (guest and array.lent))
+    model = replace(known, guest=guest, learns=learns, uploads=uploads, constant_bytes=own)
     template = environment().get_template
     steps = [in_step(statement, made) for statement in plan.program] if plan.fed is None else []
     layers = [_function(function) for function in made]
