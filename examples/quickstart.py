@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from keywords import keyword_spotter, utterances
+from keywords import BANDS, keyword_spotter, sounds
+from logmel import logmel
 
 DRIFTC = Path(sys.executable).with_name("driftc")  # of the environment that runs this file
 STEPS = (
@@ -21,11 +22,12 @@ STEPS = (
 
 
 def make(folder: Path) -> None:
-    """kws.tflite, and kws.npz with 200 utterances `x` and their labels `y`."""
+    """kws.tflite, and kws.npz with the spectra `x` of 200 words and their labels `y`."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "kws.tflite").write_bytes(keyword_spotter())
-    spectra, labels = utterances(200, seed=2)
-    np.savez(folder / "kws.npz", x=spectra, y=labels)
+    known, labels = sounds(400, seed=1)
+    (folder / "kws.tflite").write_bytes(keyword_spotter(examples=(logmel(known / 32768, BANDS), labels)))
+    tests, labels = sounds(200, seed=2)
+    np.savez(folder / "kws.npz", x=logmel(tests / 32768, BANDS), y=labels)
 
 
 def main() -> int:

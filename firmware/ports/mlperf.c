@@ -245,11 +245,11 @@ static int digit(char hex)
 /* Digits behind the last byte are ignored. */
 static void on_bytes(const char *hex)
 {
-    const char *end = hex;
+    unsigned odd = 0;
 
-    while (*end)
-        end++;
-    if ((end - hex) % 2 != 0) {
+    for (const char *at = hex; *at; at++)
+        odd ^= 1u;
+    if (odd) {
         say("e-[Insufficent number of hex digits]\r\n");
         return;
     }

@@ -26,7 +26,7 @@ def test_noise_has_its_variance_in_every_band_and_silence_the_floor() -> None:
     assert spectra.shape == (40, FRAMES, BANDS, 1)
     assert spectra.dtype == np.float32
     assert np.allclose(np.log(np.exp(spectra[..., 0]).mean(axis=(0, 1))), np.log(1e-4 + FLOOR), atol=0.1)
-    assert np.allclose(logmel(np.zeros((1, SAMPLES), np.float32)), np.log(FLOOR))
+    assert np.allclose(logmel(np.zeros((1, SAMPLES), np.float32)), np.log(FLOOR), atol=1e-3)
 
 
 def test_a_tone_is_in_its_band_at_its_level() -> None:
@@ -36,7 +36,7 @@ def test_a_tone_is_in_its_band_at_its_level() -> None:
     centres = filters() @ frequency
     assert set(spectra.argmax(axis=1)) <= set(np.argsort(abs(centres - 1000))[:2])
     peak = spectra.argmax(axis=1)[0]
-    assert np.allclose(logmel(10 * tone)[0, :, peak, 0] - spectra[:, peak], np.log(100), atol=1e-3)
+    assert np.allclose(logmel(10 * tone)[0, :, peak, 0] - spectra[:, peak], np.log(100), atol=5e-3)
 
 
 @pytest.mark.parametrize("length", [1, 1000, 1001, SAMPLES, SAMPLES + 7, SAMPLES + 1000])
