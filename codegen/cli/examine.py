@@ -34,11 +34,12 @@ PACKAGES = {
     "pyelftools": ("elftools", "code size and stack of compiled programs"),
     "capstone": ("capstone", "classes of instructions, stack of library functions"),
 }
-# Frameworks that float models come from.
+# Frameworks that float models come from, and what reaches boards.
 EXTRAS = {
     "tensorflow": ("keras", "Keras .keras and .h5 files, SavedModel folders; fits the constants of --adapt"),
     "onnx": ("onnx", ".onnx files"),
     "torch": ("torch", ".pt2 files of torch.export"),
+    "serial": ("serial", "boards on a serial port: --on serial://, mlperf --run"),
 }
 
 
@@ -99,7 +100,7 @@ def _extras() -> list[tuple[str, ...]]:
     rows = []
     for module, (extra, gives) in EXTRAS.items():
         absent = None if find_spec(module) else f'pip install "driftc[{extra}]"'
-        found = next(filter(None, map(_version, (module, f"{module}-cpu"))), "present")
+        found = next(filter(None, map(_version, (module, f"{module}-cpu", f"py{module}"))), "present")
         rows.append(_row(module, gives, absent, found))
     return rows
 

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import random
+import shutil
 import time
 import zlib
 from collections.abc import Generator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import driftc, driftc_json
 from serial_boards import Change, Line, emulated, harness, line
+from streams import compiled, streaming
 from toy_model import SOURCE, toy_reference, toy_samples, write_toy
 
 from driftc.boards.cores import load_core
+from driftc.codegen.compiled import Compiled
 from driftc.codegen.errors import ToolError, UsageError
 from driftc.simulator.engine import Program, Sample, Target
 from driftc.simulator.hardware import hardware
+from driftc.simulator.host import HostEngine
 from driftc.simulator.program import build_firmware
 from driftc.simulator.serial_engine import SerialEngine
 from driftc.simulator.serial_link import DATA, PAYLOAD, STRANGER, Packet, Unpacker, pack
@@ -188,6 +194,40 @@ def test_a_line_that_is_pulled_out(toy: Program, board: Path) -> None:
 def test_addresses_that_make_no_sense(address: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         hardware(address)
+
+
+def test_the_command_over_a_line(kws: Path, tmp_path: Path) -> None:
+    """A whole model, as users meet it: verified, simulated, refused where another is flashed."""
+    pytest.importorskip("serial")
+    shutil.copytree(kws / "kws", tmp_path / "kws")
+    program = replace(Compiled.load(kws / "kws").program(), folder=tmp_path / "kws")
+    with line(harness(program)) as there:
+        address = f"serial://{there.device}?timeout=20"
+        found = driftc_json("verify", "kws", "--random", "1", "--on", address, cwd=kws)
+        assert found["bit_exact"] and "serial" in found["engines"] and "host" not in found["engines"]
+        simulated = driftc_json("simulate", "kws", "--random", "2", "--on", address, cwd=kws)
+        assert simulated["engine"] == "serial" and simulated["samples"] == 5
+        options = ("--no-measure", "--planner", "greedy", "--name", "kws_2", "-o", "kws_2")
+        driftc("compile", kws / "kws.tflite", *options, cwd=tmp_path)
+        done = driftc("verify", "kws_2", "--on", address, cwd=tmp_path, code=2)
+        assert "the board runs the model 'kws', not 'kws_2'" in done.stderr
+        done = driftc("simulate", "kws", "--on", address, "--engine", "host", cwd=kws, code=2)
+        assert "runs one engine" in done.stderr
+
+
+def test_a_model_with_state_keeps_it(tmp_path: Path) -> None:
+    pytest.importorskip("serial")
+    made = compiled(streaming(), tmp_path)  # its folder goes with it
+    program = made.program()
+    random = np.random.default_rng(4)
+    samples = [(random.integers(-128, 128, (1, 1, 1, 6), dtype=np.int8),) for _ in range(6)]
+    with line(harness(program)) as there:
+        for _ in range(2):  # the second session begins anew
+            found = list(SerialEngine(there.device).run(program, samples, trace=True, starts=(0, 4)))
+            expected = list(HostEngine().run(program, samples, trace=True, starts=(0, 4)))
+            for a, b in zip(found, expected, strict=True):
+                np.testing.assert_array_equal(a.outputs[0], b.outputs[0])
+                assert a.state == b.state
 
 
 def test_packets_among_anything() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import DRIFTC, driftc
+from commands import DRIFTC, driftc, driftc_json
 from mlperf_devices import device, reference, write_samples
 from shared_data import shared_file
 
@@ -166,6 +166,8 @@ def test_the_command(tmp_path: Path) -> None:
             assert "kws01 on driftc, 5 samples" in done.stdout and "top-1 0." in done.stdout
             kept = json.loads((tmp_path / "mlperf-kws01.json").read_text())
             assert kept["benchmark"] == "kws01" and kept["samples"] == 5 and kept["windows"] == []
+            options = ("--mode", "accuracy", "-o", "again.json")
+            assert driftc_json("mlperf", "--run", port, "--data", samples, *options, cwd=tmp_path) == kept
         finally:
             running.send_signal(signal.SIGINT)
         assert running.wait(timeout=10) == 0
