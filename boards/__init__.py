@@ -1,5 +1,31 @@
 """Boards: one TOML each, read from a datasheet; and the cores they carry (cores/)."""
 
-from driftc.boards.board import COLUMNS, Board, Cache, Memory, Programmer, RamRegion, load, names, parse, table
+from driftc.boards.board import (
+    COLUMNS,
+    Board,
+    Cache,
+    FlashTool,
+    Memory,
+    Programmer,
+    RamRegion,
+    Uart,
+    load,
+    names,
+    parse,
+    table,
+)
 
-__all__ = ["COLUMNS", "Board", "Cache", "Memory", "Programmer", "RamRegion", "load", "names", "parse", "table"]
+__all__ = [
+    "COLUMNS",
+    "Board",
+    "Cache",
+    "FlashTool",
+    "Memory",
+    "Programmer",
+    "RamRegion",
+    "Uart",
+    "load",
+    "names",
+    "parse",
+    "table",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ EXTENSIONS = ("dsp", "mve")
 COLUMNS = ("board", "name", "core", "clock", "flash", "RAM", "emulator")
 
 _SUFFIX = ".toml"
+_SCRIPT = re.compile(r"[\w-]+(/[\w-]+)*\.cfg")
 _ADDRESS_SPACE = 1 << 32
 
 
@@ -59,6 +61,24 @@ class Programmer:
 
 
 @dataclass(frozen=True)
+class Uart:
+    """A serial port: firmware/ports/uart_DRIVER.c, where its registers are, and what makes it ready after a reset."""
+
+    driver: str
+    base: int
+    divider: int | None = None  # what its rate register takes for 115200 baud, as the driver says; None: is not set
+    setup: tuple[tuple[int, int, int], ...] = ()  # address, bits to clear, bits to set: clocks and pins, in order
+
+
+@dataclass(frozen=True)
+class FlashTool:
+    """A tool that programs the board, by its name in simulator/flash/tools.py, and what it must know."""
+
+    name: str
+    fact: Any  # openocd: its scripts; pyocd: the target; uf2: the family; dfu: USB vendor and product; others: nothing
+
+
+@dataclass(frozen=True)
 class Board:
     """Facts of one board. Memories are those a program may use freely: no backup RAM, no RAM at address 0."""
 
@@ -74,6 +94,8 @@ class Board:
     access: Access | None  # how flash is read at `clock_hz`; None: not known, or behind a cache
     cache: Cache | None  # None: none stated
     programmer: Programmer | None
+    flash_with: tuple[FlashTool, ...]  # in order of preference
+    uart: Uart | None  # the one that reaches the user's computer; None: not known
     emulator: str  # the QEMU machine that stands in for it
     source: str  # where the numbers are from
 
@@ -125,7 +147,9 @@ def parse(key: str, text: str) -> Board:
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{key}{_SUFFIX}: {error}") from error
     at = _Table(f"{key}{_SUFFIX}", facts)
-    at.allow("name core clock_hz flash ram emulator source", "cpu fpu extensions access cache programmer")
+    at.allow(
+        "name core clock_hz flash ram emulator source", "cpu fpu extensions access cache programmer flash_with uart"
+    )
     board = Board(
         key=key,
         name=at.text("name"),
@@ -139,6 +163,8 @@ def parse(key: str, text: str) -> Board:
         access=_access(at.table("access")) if "access" in facts else None,
         cache=_cache(at.table("cache")) if "cache" in facts else None,
         programmer=_programmer(at.table("programmer")) if "programmer" in facts else None,
+        flash_with=_flash_with(at.table("flash_with")) if "flash_with" in facts else (),
+        uart=_uart(at.table("uart")) if "uart" in facts else None,
         emulator=at.text("emulator"),
         source=at.text("source"),
     )
@@ -216,6 +242,46 @@ def _cache(at: _Table) -> Cache:
 def _programmer(at: _Table) -> Programmer:
     at.allow("probe device")
     return Programmer(at.text("probe"), at.text("device"))
+
+
+def _uart(at: _Table) -> Uart:
+    at.allow("driver base", "divider setup")
+    driver = at.text("driver")
+    if not driver.isalnum():
+        raise at.error("driver", "must be the end of a file's name in firmware/ports: uart_DRIVER.c")
+    writes = at.items("setup")
+    for write in writes:
+        if not isinstance(write, list) or len(write) != 3 or not all(_is_word(number) for number in write):
+            raise at.error("setup", "must be a list of [address, bits to clear, bits to set]")
+    return Uart(
+        driver,
+        at.number("base", least=1, below=_ADDRESS_SPACE),
+        at.number("divider", least=1, below=_ADDRESS_SPACE) if "divider" in at.facts else None,
+        tuple((at_, clear, bits) for at_, clear, bits in writes),
+    )
+
+
+def _is_word(number: object) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool) and 0 <= number < _ADDRESS_SPACE
+
+
+def _flash_with(at: _Table) -> tuple[FlashTool, ...]:
+    at.allow("", "openocd pyocd st_flash dfu uf2 picotool esptool")
+    found = []
+    for key, value in at.facts.items():
+        if key == "openocd":
+            scripts = at.items(key)
+            if not scripts or not all(isinstance(name, str) and _SCRIPT.fullmatch(name) for name in scripts):
+                raise at.error(key, "must be a list of OpenOCD's scripts, such as target/stm32f4x.cfg")
+            value = tuple(scripts)
+        elif key in ("pyocd", "dfu"):
+            value = at.text(key)
+        elif key == "uf2":
+            value = at.number(key, least=1, below=_ADDRESS_SPACE)
+        elif value is not True:
+            raise at.error(key, "must be true where the tool programs the board")
+        found.append(FlashTool(key, value))
+    return tuple(found)
 
 
 class _Table:

@@ -9,11 +9,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from driftc.boards.board import Board
+from driftc.boards.board import Board, Uart
 from driftc.boards.timing import Timing, timing_of
 from driftc.codegen.errors import UsageError
 
 FOLDER = Path(__file__).parent / "cores"
+# A core runs the code of those before it; Armv8-M has what Armv7E-M has, but for its floating point.
+LADDER = ("armv6-m", "armv7-m", "armv7e-m", "armv8-m.main", "armv8.1-m.main")
 TABLE_BYTES = 1024  # kept for the vector table
 STACK_BYTES = 16384  # as in firmware/ports/*.ld; less where RAM is short
 
@@ -24,14 +26,6 @@ class Region:
 
     base: int
     bytes: int
-
-
-@dataclass(frozen=True)
-class Uart:
-    """A serial port: firmware/ports/uart_DRIVER.c, and where its registers are."""
-
-    driver: str
-    base: int
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from typing import Any
 
 from driftc.simulator.packages import package
 
+# Tag_CPU_arch (Arm IHI 0045, table "Target-related attributes") -> how far up boards/cores.py's LADDER
+ARCHITECTURES = {11: 0, 12: 0, 10: 1, 13: 2, 17: 3, 21: 4}
 SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR = 1, 2, 4
 
 
@@ -50,6 +52,20 @@ class Relocation:
     addend: int
 
 
+def _arm_architecture(elf: Any) -> int | None:
+    """Which of boards/cores.py's LADDER the program needs; None where it does not say, or is not Arm's."""
+    attributes = elf.get_section_by_name(".ARM.attributes")
+    if attributes is None or elf["e_machine"] != "EM_ARM":
+        return None
+    tags = (
+        tag.value
+        for vendor in attributes.iter_subsections()
+        for scope in vendor.iter_subsubsections()
+        for tag in scope.iter_attributes("TAG_CPU_ARCH")
+    )
+    return ARCHITECTURES.get(next(tags, -1))
+
+
 class Elf:
     """An ELF file, read whole."""
 
@@ -70,6 +86,7 @@ class Elf:
                         b"" if s["sh_type"] == "SHT_NOBITS" else s.data())
                 for s in elf.iter_sections()
             ]  # fmt: skip
+            self.arm_architecture = _arm_architecture(elf)
             table = elf.get_section_by_name(".symtab")
             self.symbols: list[Symbol] = (
                 [self._symbol(s) for s in table.iter_symbols()] if isinstance(table, symbol_table) else []

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from driftc.boards import Board
-from driftc.boards.cores import Core, Uart, board_script, load_core, memory_script
+from driftc.boards import Board, Uart
+from driftc.boards.cores import Core, board_script, load_core, memory_script
 from driftc.codegen.errors import ToolError, UsageError
 from driftc.simulator.cache import cached, digest
 from driftc.simulator.engine import Program
@@ -113,6 +113,11 @@ def build_firmware(
     if line is not None:
         ports.append(Path(f"simulator/uart_{line.driver}.c"))
         defines = [*defines, "PORT_SERIAL", f"UART_BASE={line.base:#x}u"]
+        if line.divider is not None:
+            defines.append(f"UART_DIVIDER={line.divider}u")
+        if line.setup:
+            writes = "".join(f"X({at:#x}u,{clear:#x}u,{bits:#x}u)" for at, clear, bits in line.setup)
+            defines.append(f"UART_SETUP(X)={writes}")
     if text is not None:
         ports[0] = Path(f"simulator/{text}.c")
         ports.append(Path("simulator/clock.c"))
@@ -125,6 +130,13 @@ def build_firmware(
         model_objects, port_objects = tuple(model.result()), tuple(port.result())
     elf = _link(program, core, compiler, [*model_objects, *port_objects], memories)
     return Firmware(elf, model_objects, port_objects, compiler, base, core)
+
+
+def build_harness(program: Program, board: Board) -> Path:
+    """The ELF that `board` is given: the harness over its serial line, else for a debugger."""
+    if board.uart is not None:
+        return build_firmware(program, trace=False, line=board.uart, board=board).elf
+    return build_firmware(program, trace=True, defines=["PORT_DEBUGGER"], board=board).elf
 
 
 def _link(program: Program, core: Core, compiler: Compiler, objects: list[Path], memories: str) -> Path:

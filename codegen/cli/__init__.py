@@ -57,6 +57,7 @@ def cli() -> None:
     driftc compile kws.tflite --board nucleo-l4r5zi -o kws/    C, RAM, flash, instructions by layer
     driftc verify kws/ --data samples.npz                      every tensor, every engine, every byte
     driftc simulate kws/ --data samples.npz                    outputs, accuracy, instructions, stack
+    driftc flash kws/ --board nucleo-l4r5zi                    put it on the board; then verify --on gdb://... or serial://...
     driftc report kws/                                         the arena over time, as a page
     driftc mlperf kws/ --as kws01 --host                      a device for MLPerf Tiny, and a runner
     driftc boards | driftc operators | driftc doctor           what there is

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
-from driftc.boards.cores import Core, core_names, load_core
+from driftc.boards.cores import LADDER, Core, core_names, load_core
 from driftc.codegen.errors import ToolError
 from driftc.simulator.elf import Elf
 from driftc.simulator.gdb.rsp import RspClient, escaped
@@ -15,8 +15,6 @@ FLASH_SECONDS = 120.0  # for erasing, or for programming, of one region
 RESET_SECONDS = 10.0
 CPUID = 0xE000_ED00
 ERASE_UNIT = 4096  # where the server's map names none
-# A core runs the code of those before it; Armv8-M has what Armv7E-M has, but for its floating point.
-LADDER = ("armv6-m", "armv7-m", "armv7e-m", "armv8-m.main", "armv8.1-m.main")
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,9 @@ from driftc.boards.cores import load_core
 START_SECONDS = 30
 SUPPORT = Path(__file__).parent
 # What stands in for a board's probe; the rest of the command is OpenOCD's own for the chip. The events set a clock that
-# the driver has not.
+# the driver has not. Without a work area OpenOCD writes flash itself: its loader would wait for the simulated core.
 BITBANG = """\
+set WORKAREASIZE 0
 adapter driver remote_bitbang
 remote_bitbang host 127.0.0.1
 remote_bitbang port {port}
@@ -99,12 +100,15 @@ def _simulated_environment() -> dict[str, str]:
 
 @contextmanager
 def simulated_probe(folder: Path, flash: bytes = b"") -> Iterator[Path]:
-    """The simulated chip, which has `flash`, behind JTAG wires: OpenOCD's configuration of the way to it."""
+    """The simulated chip, which has `flash`, behind JTAG wires: OpenOCD's configuration of the way to it.
+
+    What it has when OpenOCD leaves is in `folder`, as afterwards.bin.
+    """
     if find_spec("unicorn") is None:
         pytest.skip("unicorn is not installed")
     image = folder / "flash.bin"
     image.write_bytes(flash)
-    command = [sys.executable, "-m", "simulated.bitbang", image]
+    command = [sys.executable, "-m", "simulated.bitbang", image, folder / "afterwards.bin"]
     log = folder / "bitbang.log"
     with running(command, log, r"port \d+\n", _simulated_environment()):
         config = folder / "simulated.cfg"
@@ -131,18 +135,24 @@ def openocd_server(folder: Path, flash: bytes = b"") -> Iterator[int]:
             yield port
 
 
-@contextmanager
-def pyocd_server(folder: Path) -> Iterator[int]:
-    """pyOCD's GDB server, the same chip behind a probe of a plugin."""
-    if find_spec("pyocd") is None:
-        pytest.skip("pyocd is not installed")
-    port = free_port()
+def pyocd_environment(folder: Path) -> dict[str, str]:
+    """That in which pyOCD finds the probe `simulated`; the test skips where there is no pyOCD."""
+    if find_spec("pyocd") is None or find_spec("unicorn") is None:
+        pytest.skip("pyocd or unicorn is not installed")
     plugin = folder / "simulated_probe-1.dist-info"
-    plugin.mkdir()
+    plugin.mkdir(exist_ok=True)
     (plugin / "METADATA").write_text("Metadata-Version: 2.1\nName: simulated-probe\nVersion: 1\n")
     (plugin / "entry_points.txt").write_text("[pyocd.probe]\nsimulated = simulated.pyocd_probe:SimulatedPlugin\n")
     environment = _simulated_environment()
     environment["PYTHONPATH"] = f"{folder}{os.pathsep}{environment['PYTHONPATH']}"
+    return environment
+
+
+@contextmanager
+def pyocd_server(folder: Path) -> Iterator[int]:
+    """pyOCD's GDB server, the same chip behind a probe of a plugin."""
+    environment = pyocd_environment(folder)
+    port = free_port()
     command = [sys.executable, "-m", "pyocd", "gdbserver", "--no-config", "--port", str(port), "--telnet-port", "0",
                "--persist", "--target", PYOCD_TARGET, "--uid", "simulated"]  # fmt: skip
     with running(command, folder / "pyocd.log", "GDB server (started|listening)", environment):

@@ -1,4 +1,4 @@
-"""python -m simulated.bitbang [FLASH.bin]: the simulated chip behind JTAG wires, driven by OpenOCD's remote_bitbang.
+"""python -m simulated.bitbang [FLASH.bin [AFTERWARDS.bin]]: the simulated chip behind JTAG wires, for OpenOCD.
 
 The chain is an STM32F4's: the core's JTAG-DP (4 bits of instruction) next to TDO, then the boundary scan (5 bits).
 Prints its port once it listens. OpenOCD manual, "remote_bitbang"; IEEE 1149.1, figure 6-1; IHI 0031, chapter B3.
@@ -104,6 +104,8 @@ def main() -> None:
             with connection:
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 serve(chip, connection)
+            if len(sys.argv) > 2:
+                Path(sys.argv[2]).write_bytes(chip.flash)
 
 
 if __name__ == "__main__":

@@ -88,6 +88,11 @@ class Chip:
         if self._control & DEBUG_ENABLED and self._catch & CATCH_RESET:
             self._stop(8)
 
+    @property
+    def flash(self) -> bytes:
+        """All of it."""
+        return bytes(self._uc.mem_read(FLASH, FLASH_BYTES))
+
     # --- what a bus master reads and writes ---
 
     def read(self, address: int) -> int:

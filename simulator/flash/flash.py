@@ -1,0 +1,102 @@
+"""Program a board: choose the tool, make its file, run it."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from driftc.boards import Board, FlashTool
+from driftc.codegen.errors import ToolError, UsageError
+from driftc.simulator.flash.image import Image
+from driftc.simulator.flash.tools import TOOLS, UF2, Job, find
+from driftc.simulator.flash.uf2 import uf2
+
+SECONDS = 300  # for the tool
+DRIVES = ("/media/*/*", "/run/media/*/*", "/mnt/*", "/Volumes/*")
+INFO = "INFO_UF2.TXT"  # what every UF2 drive has
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a board is to be programmed. `port`: where it is, as the tool takes it; `options` are passed on to it."""
+
+    tool: str | None = None  # None: the first of the board's that is present
+    port: str | None = None
+    options: Sequence[str] = ()
+
+
+def plan(board: Board, way: Way) -> FlashTool:
+    """The board's tool that is used. Raises UsageError where it has none, ToolError where none is installed."""
+    if not board.flash_with:
+        with_ = f" over its {board.programmer.probe}" if board.programmer else ""
+        raise UsageError(f"{board.key}: driftc knows no tool that programs it{with_}; use its vendor's")
+    names = [fact.name for fact in board.flash_with]
+    if way.tool is not None:
+        wanted = way.tool.replace("-", "_")
+        if wanted not in names:
+            raise UsageError(f"--tool {way.tool}: does not program {board.key}; there is {', '.join(names)}")
+        return board.flash_with[names.index(wanted)]
+    present = [fact for fact in board.flash_with if fact.name == UF2 or find(TOOLS[fact.name].program)]
+    return present[0] if present else board.flash_with[0]
+
+
+def command(board: Board, fact: FlashTool, image: Image, way: Way, file: Path) -> str:
+    """What is typed into a shell to do the same."""
+    if fact.name == UF2:
+        return shlex.join(["cp", str(file), way.port or f"(the drive with {INFO})"])
+    job = Job(board, file, image.address, way.port, way.options)
+    return shlex.join([TOOLS[fact.name].program, *TOOLS[fact.name].command(fact, job)])
+
+
+def content(fact: FlashTool, image: Image) -> bytes:
+    """The file that the tool takes."""
+    return uf2(image.address, image.data, fact.fact) if fact.name == UF2 else image.data
+
+
+def program(board: Board, fact: FlashTool, image: Image, way: Way) -> None:
+    """Run the tool, or copy the file. Raises ToolError, with what the tool said, where it does not succeed."""
+    if fact.name == UF2:
+        _copy(Path(way.port) if way.port else _drive(), content(fact, image))
+        return
+    tool = TOOLS[fact.name]
+    found = find(tool.program)
+    if found is None:
+        raise ToolError(f"{tool.program}, which programs {board.key}, is not installed ({tool.install})")
+    with tempfile.TemporaryDirectory(prefix="driftc-") as folder:
+        file = Path(folder, "image.bin")
+        file.write_bytes(image.data)
+        words = [found, *tool.command(fact, Job(board, file, image.address, way.port, way.options))]
+        try:
+            done = subprocess.run(
+                words, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL, timeout=SECONDS,
+                check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            raise ToolError(f"{tool.program}: not done after {SECONDS} s; is {board.key} connected?") from None
+        except OSError as error:
+            raise ToolError(f"{found}: {error.strerror}") from None
+    said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+    if done.returncode != 0 or (fact.name == "openocd" and not any("** Verified OK **" in line for line in said)):
+        shown = "\n".join(said[-8:])
+        raise ToolError(f"{tool.program} failed to program {board.key} (exit code {done.returncode}):\n{shown}")
+
+
+def _drive() -> Path:
+    found = [info.parent for pattern in DRIVES for info in Path("/").glob(f"{pattern[1:]}/{INFO}")]
+    if len(found) != 1:
+        reason = "no drive of a UF2 boot loader is there" if not found else f"{len(found)} UF2 drives are there"
+        raise ToolError(f"{reason}; start the board's boot loader, and name its drive with --port")
+    return found[0]
+
+
+def _copy(drive: Path, data: bytes) -> None:
+    if not (drive / INFO).is_file():
+        raise ToolError(f"{drive}: is no UF2 boot loader's drive ({INFO} is missing)")
+    try:
+        (drive / "driftc.uf2").write_bytes(data)
+    except OSError as error:
+        raise ToolError(f"{drive}: cannot be written: {error.strerror}") from None
