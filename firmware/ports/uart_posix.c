@@ -54,7 +54,7 @@ int uart_get(void)
 void uart_put(uint8_t byte)
 {
     sending[pending++] = byte;
-    if (pending == sizeof sending)
+    if (byte == '\n' || pending == sizeof sending)
         send_pending();
 }
 

@@ -16,13 +16,16 @@ from pathlib import Path
 
 import pytest
 from commands import c_compiler
+from exported import tools
 
-from driftc.boards.cores import Core
+from driftc.boards.cores import Core, load_core
 from driftc.simulator.engine import Program
-from driftc.simulator.program import model_sources
+from driftc.simulator.program import BARE, SECTIONS, model_sources
 from driftc.simulator.qemu import ICOUNT_SHIFT
+from driftc.simulator.toolchain import firmware_compiler
 
-PORT = Path(__file__).parent / "platforms" / "pty" / "port_pty.c"
+PLATFORMS = Path(__file__).parent / "platforms"
+PORT, RP2040 = PLATFORMS / "pty" / "port_pty.c", PLATFORMS / "rp2040"
 Change = Callable[[bytes], bytes]
 
 
@@ -137,3 +140,39 @@ def emulated(elf: Path, core: Core) -> Iterator[str]:
     finally:
         running.kill()
         running.communicate()
+
+
+def rp2040(program: Program) -> Path:
+    """The harness on an emulated RP2040: a program whose stdin and stdout are its UART."""
+    for command in ("arm-none-eabi-gcc", "arm-none-eabi-objcopy", "node"):
+        if shutil.which(command) is None:
+            pytest.skip(f"{command} is absent; .ci/tools installs it")
+    modules = tools() / "node" / "node_modules"
+    folder, core = program.folder, load_core("cortex-m0plus")
+    regions = {
+        "vectors (rx)": (0x10000100, 0x100),
+        "code (rx)": (0x10000200, 0x1FFE00),
+        "ram (rwx)": (0x20000000, 0x40000),
+    }
+    lines = [f"{name} : ORIGIN = {at:#x}, LENGTH = {size:#x}" for name, (at, size) in regions.items()]
+    (folder / "memory.ld").write_text("MEMORY {\n" + "\n".join(lines) + "\n}\n")
+    sources = ["simulator/main.c", "simulator/port_cortex_m.c", "simulator/memory.c", RP2040 / "uart_rp2040.c"]
+    hook = ("-DMODEL_HOOK", f"-D{program.name.upper()}_HOOK", "-DPORT_SERIAL", "-DPORT_MEASURES")
+    flags = [
+        "-std=c11",
+        "-O2",
+        *core.flags["gcc"],
+        *BARE["gcc"],
+        *SECTIONS,
+        *hook,
+        "-isystem",
+        "simulator/freestanding",
+    ]
+    link = ["-Isimulator", "-nostdlib", "-Wl,--gc-sections", "-T", "simulator/cortex_m.ld"]
+    everything = [*flags, *link, *map(str, [*model_sources(program), *sources]), "-lgcc", "-o", "rp2040.elf"]
+    firmware_compiler(core, "gcc").run(everything, folder)
+    subprocess.run(["arm-none-eabi-objcopy", "-O", "binary", "rp2040.elf", "rp2040.bin"], cwd=folder, check=True)
+    script = folder / "rp2040"
+    script.write_text(f"#!/bin/sh\nexec node {RP2040}/line.cjs {modules} {folder}/rp2040.bin\n")
+    script.chmod(0o755)
+    return script
