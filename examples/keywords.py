@@ -81,22 +81,27 @@ def keyword_spotter(
         x = net.depthwise_conv_2d(x, 3, name=f"ds_{block}/dw_{block}")
         x = net.conv_2d(x, channels, 1, name=f"ds_{block}/pw_{block}")
     x = net.average_pool_2d(x, (5, 1), name="pool")
+    return net.build(net.softmax(classifier(net, x, labels, classes, "dense"), name="probabilities"))
+
+
+def classifier(net: CalibratedBuilder, x: Node, labels: NDArray[np.int64], classes: int, name: str) -> Node:
+    """A dense layer over all of `x`, fitted to its values' `labels`."""
     features = x.values.reshape(len(labels), -1)
     x = net.reshape(x, (1, features.shape[1]), name="flatten")
     weights, bias = fitted(features, labels, classes)
     scores = features @ weights.T + bias
     steps = float(abs(weights).max() / 127)
-    span = float(scores.max() - scores.min())
+    scale = float(scores.max() - scores.min()) / 255
     dense = net.model.fully_connected(
         x.tensor,
         np.rint(weights / steps).astype(np.int8),
         np.rint(bias / (x.tensor.scale[0] * steps)).astype(np.int32),
         weight_scale=steps,
-        out_scale=span / 255,
-        out_zero_point=round(-128 - float(scores.min()) / (span / 255)),
-        name="dense",
+        out_scale=scale,
+        out_zero_point=round(-128 - float(scores.min()) / scale),
+        name=name,
     )
-    return net.build(net.softmax(Node(dense, scores), name="probabilities"))
+    return Node(dense, scores)
 
 
 def fitted(

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from apps import host_program, output
 from har_cnn import Windows, load
-from keywords import fitted
+from keywords import classifier
 from models import CalibratedBuilder, Node
 from numpy.typing import NDArray
 
@@ -38,21 +38,7 @@ def network(windows: Windows, seed: int = 1) -> bytes:
     node = net.conv_2d(node, 48, (5, 1), stride=(2, 1), name="conv_2")
     node = net.conv_2d(node, 64, (5, 1), stride=(2, 1), name="conv_3")
     node = net.average_pool_2d(node, (8, 1), name="pool")
-    features = node.values.reshape(len(x), -1)
-    node = net.reshape(node, (1, features.shape[1]), name="flatten")
-    weights, bias = fitted(features, windows.y, len(NAMES))
-    scores = features @ weights.T + bias
-    step, span = float(abs(weights).max() / 127), float(scores.max() - scores.min())
-    dense = net.model.fully_connected(
-        node.tensor,
-        np.rint(weights / step).astype(np.int8),
-        np.rint(bias / (node.tensor.scale[0] * step)).astype(np.int32),
-        weight_scale=step,
-        out_scale=span / 255,
-        out_zero_point=round(-128 - float(scores.min()) / (span / 255)),
-        name="activity",
-    )
-    return net.build(Node(dense, scores))
+    return net.build(classifier(net, node, windows.y, len(NAMES), "activity"))
 
 
 def recording(windows: Windows) -> tuple[NDArray[np.int16], list[str]]:
