@@ -46,10 +46,8 @@ if TYPE_CHECKING:
 @click.option(
     "--budget",
     type=click.IntRange(1),
-    default=256,
-    show_default=True,
     metavar="N",
-    help="Uploads of one device that count between two rounds.",
+    help="Uploads of one device that count between two rounds (default: the folder's --upload-budget).",
 )
 @click.option("--per-device", is_flag=True, help="Each device has rounds and updates of its own.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
@@ -66,7 +64,7 @@ def serve(
     baud: int,
     database: str | None,
     least: int,
-    budget: int,
+    budget: int | None,
     per_device: bool,
     seed: int,
     http: str | None,
@@ -92,10 +90,11 @@ def serve(
     policy = Policy(least, per_device, seed)
     key = key_of(teaching.pop("key"))
     token = None if http_token is None else _text(http_token)
-    student = Student.of(Compiled.load(folder).lowered)
+    compiled = Compiled.load(folder)
+    student = Student.of(compiled.lowered)
     url = database or f"sqlite:///{folder.absolute().with_name(f'{folder.absolute().name}.db')}"
     transport = _transport(student, broker, shared, (port, baud), url)
-    store = Store(url, student.model_id, budget)
+    store = Store(url, student.model_id, budget or compiled.options.upload_budget)
     page = server = None
     try:
         page = StatusPage(http, token, store.as_json) if http is not None else None

@@ -21,7 +21,7 @@ from driftc.codegen.errors import DataError, UsageError
     type=click.Path(path_type=Path),
     required=True,
     metavar="FILE.npz",
-    help="Samples that devices sent: 'x', raw int8 or as --data takes them.",
+    help="Samples that devices sent: 'x', raw int8 or as --data takes them; 'device': a number for each one's.",
 )
 @teaching_options
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="The packet.")
@@ -66,6 +66,7 @@ def update(
     from driftc.codegen.elastic.student import Student
     from driftc.codegen.elastic.wire import device_bytes
     from driftc.codegen.files import write_file
+    from driftc.codegen.samples import integers
 
     if (output is None) != dry_run:
         raise UsageError("update: give -o FILE for the packet, or --dry-run")
@@ -90,7 +91,7 @@ def update(
     rounds = rounds_of(student, **teaching)
     samples = uploads_of(uploads, student, teaching["divisor"])
     with progress_bar("update", as_json) as progress:
-        outcome = rounds.run(samples, codes, seed, progress)
+        outcome = rounds.run(samples, codes, seed, progress, integers(uploads, "device", len(samples)))
     size = student.parameters.packet_bytes
     if outcome.codes is not None and output is not None:
         content = packet.encode(student.parameters, outcome.codes, key=key, sequence=number, device=to)

@@ -96,9 +96,14 @@ class Rounds:
             self._by, self._right = "teacher", teacher.probabilities(real, shifted=False).argmax(-1)
 
     def run(
-        self, uploads: Raw, active: Sequence[Codes] | None = None, seed: int = 0, progress: Progress | None = None
+        self,
+        uploads: Raw,
+        active: Sequence[Codes] | None = None,
+        seed: int = 0,
+        progress: Progress | None = None,
+        devices: NDArray[np.int64] | None = None,
     ) -> Outcome:
-        """`uploads` [n, ...], those of a device beside one another; `active`: the codes before, None: as compiled.
+        """`uploads` [n, ...]; `active`: the codes before, None: as compiled; `devices`: a number for each upload's.
 
         Raises DataError where they are too few.
         """
@@ -106,7 +111,7 @@ class Rounds:
             raise DataError(f"{len(uploads)} uploads; a round needs {FEWEST}")
         began = time.monotonic()
         student = self._student
-        wanted = self._teacher.probabilities(student.real(uploads))
+        wanted = self._teacher.probabilities(student.real(uploads), devices)
         order = np.random.default_rng(seed).permutation(len(uploads))
         held, used = order[: max(len(uploads) // HELD_OUT, 1)], order[max(len(uploads) // HELD_OUT, 1) :]
         layers = student.parameters.layers

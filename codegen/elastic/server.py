@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from driftc.codegen.elastic import packet
 from driftc.codegen.elastic.coding import Codes
@@ -205,11 +206,11 @@ class Server:
 
     def _round(self, found: Round) -> None:
         """From the round's uploads to its end in the database. Done again, it comes to the same."""
-        samples = self.samples(found)
+        samples, devices = self.samples(found)
         active = self._active(found.group)
         self._say(f"round {found.number}: {len(samples)} uploads of {found.group}")
         try:
-            outcome = self._rounds.run(samples, active, self._policy.seed + found.number, self._go_on)
+            outcome = self._rounds.run(samples, active, self._policy.seed + found.number, self._go_on, devices)
         except DriftcError as problem:
             self._say(f"round {found.number}: no packet: {problem}")
             self._store.end(found.number, {"accepted": False, "reason": str(problem)}, None)
@@ -221,10 +222,12 @@ class Server:
         self._watch("kept")
         self._say(f"round {found.number}: {summary(outcome, sequence)}")
 
-    def samples(self, found: Round) -> Raw:
-        """A round's uploads, int8 [n, ...]."""
+    def samples(self, found: Round) -> tuple[Raw, NDArray[np.int64]]:
+        """A round's uploads, int8 [n, ...], and a number for the device of each."""
         kept = self._store.samples(found.number)
-        return np.frombuffer(b"".join(kept), np.int8).reshape(len(kept), *self._student.shape)
+        joined = b"".join(sample for _, sample in kept)
+        samples = np.frombuffer(joined, np.int8).reshape(len(kept), *self._student.shape)
+        return samples, np.unique([device for device, _ in kept], return_inverse=True)[1].astype(np.int64)
 
     def _active(self, group: str) -> tuple[Codes, ...] | None:
         latest = self._store.latest(group)

@@ -169,11 +169,13 @@ class Store:
         row = connection.execute(grouped.order_by(func.min(uploads.c.number))).first()
         return None if row is None else str(row.device)
 
-    def samples(self, number: int) -> list[bytes]:
-        """The uploads of a round, by device and then as they came."""
-        query = select(uploads.c.sample).where((uploads.c.model == self.model) & (uploads.c.round == number))
+    def samples(self, number: int) -> list[tuple[str, bytes]]:
+        """Device and sample of a round's uploads, by device and then as they came."""
+        wanted = select(uploads.c.device, uploads.c.sample)
+        query = wanted.where((uploads.c.model == self.model) & (uploads.c.round == number))
         with self._begin() as connection:
-            return [row.sample for row in connection.execute(query.order_by(uploads.c.device, uploads.c.number))]
+            found = connection.execute(query.order_by(uploads.c.device, uploads.c.number))
+            return [(row.device, row.sample) for row in found]
 
     def next_sequence(self) -> int:
         """Above that of every packet that was kept or noted."""

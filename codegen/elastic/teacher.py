@@ -22,7 +22,8 @@ from driftc.codegen.operators.reduction.softmax import Softmax
 from driftc.codegen.tensor import Array, Shape
 
 Floats = NDArray[np.float32]
-TOGETHER = 128  # samples that are normalised by their common statistics
+TOGETHER = 128  # samples at most that are normalised by their common statistics
+ALONE = 16  # of a device, which suffice for its own
 SMALLEST = 1e-9  # of a probability
 
 
@@ -76,11 +77,18 @@ class Teacher:
             return []
         return [f"{self._plain.source}: has no batch normalisation; the teacher decides as it was trained"]
 
-    def probabilities(self, samples: Floats, *, shifted: bool = True) -> Floats:
-        """[n, classes] of real samples [n, ...]; those that are beside one another share statistics, if `shifted`."""
+    def probabilities(
+        self, samples: Floats, devices: NDArray[np.int64] | None = None, *, shifted: bool = True
+    ) -> Floats:
+        """[n, classes] of real samples [n, ...]. If `shifted`, by the statistics of those of one device, or of all that
+        are of devices with fewer than ALONE; `devices` None: they are of one.
+        """
         if not shifted:
             return self._decided(self._plain, samples, BATCH)
-        return self._decided(self._by_batch, samples, even(len(samples), TOGETHER))
+        found = np.empty((len(samples), self.classes), np.float32)
+        for places in _together(np.zeros(len(samples), np.int64) if devices is None else devices):
+            found[places] = self._decided(self._by_batch, samples[places], even(len(places), TOGETHER))
+        return found
 
     def _decided(self, graph: Graph, samples: Floats, together: int) -> Floats:
         try:
@@ -92,6 +100,14 @@ class Teacher:
             return outputs
         raised = np.exp(outputs - outputs.max(-1, keepdims=True))
         return np.asarray(raised / raised.sum(-1, keepdims=True), np.float32)
+
+
+def _together(devices: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Places of those that share statistics."""
+    names, counts = np.unique(devices, return_counts=True)
+    alone = [np.flatnonzero(devices == name) for name in names[counts >= ALONE]]
+    rest = np.flatnonzero(np.isin(devices, names[counts < ALONE]))
+    return [*alone, *([rest] if rest.size else [])]
 
 
 def even(count: int, largest: int) -> int:

@@ -33,7 +33,7 @@ class Quick:
     def __init__(self, student: Student) -> None:
         self._student = student
 
-    def run(self, uploads: Raw, active: Sequence[Codes] | None = None, seed: int = 0, _: Any = None) -> Outcome:
+    def run(self, uploads: Raw, active: Sequence[Codes] | None = None, seed: int = 0, *_: Any) -> Outcome:
         codes = random_codes(self._student.parameters, seed + int(uploads.astype(int).sum()) % 1000)
         return Outcome(codes, "", Shares(5, 50.0, 60.0), Shares(10, 90.0, 90.0), "labels", 95.0, 1.0, 0.1)
 

@@ -47,6 +47,15 @@ def test_a_teacher_by_the_statistics_of_the_batch_sees_through_the_shift() -> No
     assert (taught.probabilities(samples, shifted=False).argmax(-1) == truth).all()
 
 
+def test_devices_with_enough_samples_are_taken_by_themselves() -> None:
+    samples = images(100, seed=4)
+    mixed = np.concatenate([shifted(samples[:60]), 3 - 2 * shifted(samples[60:])])
+    truth, taught, devices = labels(samples), teacher(), np.repeat([7, 1, 2, 3], [60, 34, 3, 3])
+    own = taught.probabilities(mixed, devices)
+    assert np.mean(own.argmax(-1) == truth) > np.mean(taught.probabilities(mixed).argmax(-1) == truth)
+    assert (own[:60] == taught.probabilities(mixed[:60])).all() and (own[94:] == taught.probabilities(mixed[94:])).all()
+
+
 def test_batches_are_even() -> None:
     assert [even(count, 128) for count in (1, 128, 129, 256, 300)] == [1, 128, 65, 128, 100]
 
@@ -144,3 +153,12 @@ def test_useless_uploads_make_no_packet(student: Student) -> None:
 def test_a_model_that_takes_no_updates_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--updatable"):
         Student.of(compiled(tmp_path, options=Options()).lowered)
+
+
+def test_a_model_that_chooses_its_uploads_is_taught_the_same(student: Student, tmp_path: Path) -> None:
+    choosing = Student.of(compiled(tmp_path, options=Options(planner="greedy", upload="entropy")).lowered)
+    samples = raw(student, images(20, seed=8))
+    assert (choosing.decisions(samples) == student.decisions(samples)).all()
+    assert len(choosing.parameters.layers) == len(student.parameters.layers)
+    outcome = Rounds(choosing, teacher(), clean_of(choosing)).run(raw(choosing, shifted(images(96, seed=5))))
+    assert outcome.uploads.count == 19

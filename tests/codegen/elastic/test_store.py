@@ -37,7 +37,7 @@ def test_identical_uploads_count_once_and_a_flood_waits_for_the_next_round(tmp_p
     assert store.keep([(A, upload(4)), (B, upload(5))]) == [Dropped.BUDGET, None]
     found = store.begin(4, per_device=False)
     assert found is not None and found.group == "all"
-    assert store.samples(found.number) == [upload(n).sample for n in (0, 1, 2, 5)]
+    assert [sample for _, sample in store.samples(found.number)] == [upload(n).sample for n in (0, 1, 2, 5)]
     assert store.keep([(A, upload(6)), (A, upload(1))]) == [None, Dropped.REPEATED]
     said = {row["device"]: row for row in store.as_json()["devices"]}
     assert said[A.hex()]["dropped"] == {"repeated": 2, "budget": 2}
@@ -50,7 +50,7 @@ def test_a_round_of_one_device_takes_its_uploads_alone(tmp_path: Path) -> None:
     store.keep([(A, upload(0)), (B, upload(1)), (B, upload(2))])
     found = store.begin(2, per_device=True)
     assert found is not None and found.group == B.hex()
-    assert store.samples(found.number) == [upload(1).sample, upload(2).sample]
+    assert store.samples(found.number) == [(B.hex(), upload(1).sample), (B.hex(), upload(2).sample)]
     assert store.begin(1, per_device=True) == found  # it is open still
     store.end(found.number, {"reason": "none"}, None)
     other = store.begin(1, per_device=True)
@@ -139,7 +139,7 @@ def test_what_was_acknowledged_is_there_after_a_kill(tmp_path: Path) -> None:
     store = opened(tmp_path)
     found = store.begin(1, per_device=False)
     assert found is not None
-    kept = store.samples(found.number)
+    kept = [sample for _, sample in store.samples(found.number)]
     assert len(kept) >= acknowledged >= 60 and len(kept) % 3 == 0
     assert kept == [n.to_bytes(12, "little") for n in range(len(kept))]
     store.close()
