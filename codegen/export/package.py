@@ -153,6 +153,21 @@ class Package:
         return f"{self.name}_adapt.h" in self.c
 
     @property
+    def updates(self) -> bool:
+        """Its parameters, by packets that a server signs."""
+        return f"{self.name}_update.h" in self.c
+
+    @property
+    def uploads(self) -> bool:
+        """It says which samples are worth sending to a server."""
+        return f"{self.name}_upload.h" in self.c
+
+    @property
+    def by_entropy(self) -> bool:
+        """It says so by how unsure it is."""
+        return self.uploads and "_upload_entropy" in self.c[f"{self.name}_upload.h"]
+
+    @property
     def extension(self) -> str | None:
         """What the C's kernels are for, of those that a core may lack; elsewhere twins in plain C take their place."""
         return next((name for name in ("mve", "dsp") if f"driftc_{name}.h" in self.c), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -10,7 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from commands import driftc
 from exported import shell, tools
+
+from driftc.codegen.compiled import Compiled
 
 
 @dataclass(frozen=True)
@@ -144,3 +148,19 @@ def _until(machine: subprocess.Popen[bytes], end: bytes) -> bytes:
         assert byte, f"the board stopped after {found!r}"
         found += byte
     return found[: -len(end)]
+
+
+def printed_by(tmp_path: Path, found: Compiled, script: str) -> tuple[str, str]:
+    """What a script prints that imports the model as a native module: on this machine, and on an emulated board."""
+    tree = tools() / "micropython"
+    found.write(tmp_path / "net")
+    driftc(
+        "export", "net", "--to", "mpy", "-o", "package", "--micropython", tree, "--arch", "x64", "--arch", "armv7m",
+        cwd=tmp_path,
+    )  # fmt: skip
+    program = tools() / "micropython-unix" / "micropython"
+    here = on_this_machine(program, tmp_path / "package" / "x64_6.3", script)
+    files = tmp_path / "files"
+    files.mkdir()
+    shutil.copy(tmp_path / "package" / "armv7m_6.3" / "net.mpy", files)
+    return here, on_board(ARM, files, script)

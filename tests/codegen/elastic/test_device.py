@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import c_compiler, run_c
+from commands import c_compiler, driftc, run_c
 from elastic_device import DEVICE, PROGRAM, SANITIZED, STRICT, Device, Said
 from elastic_models import KEY, random_codes
 from simulated_flash import FLASH
@@ -331,3 +331,15 @@ def test_it_compiles_strictly_and_as_cpp(command: str, device: Device, tmp_path:
     flags = ("-x", "c++", "-Wall", "-Wextra", "-Werror", f"-I{folder}")
     cpp: list[str | Path] = [command, *flags, "-c", tmp_path / "m.cc", "-o", tmp_path / "o"]
     assert subprocess.run(cpp, capture_output=True, text=True, check=False).stderr == ""
+
+
+def test_in_a_package(device: Device, tmp_path: Path) -> None:
+    """`driftc export` carries the calls: a program compiles against include/ alone."""
+    driftc("export", device.folder / "net", "--to", "cmake", "-o", "package", cwd=tmp_path)
+    (tmp_path / "main.c").write_text(
+        '#include "net_update.h"\nint main(void) { return (int)sizeof(net_update_t) == 0; }\n'
+    )
+    sources = [path for path in sorted((tmp_path / "package" / "src").glob("*.c")) if "selftest" not in path.name]
+    assert {"net.c", "net_update.c"} <= {path.name for path in sources}
+    run_c(tmp_path, ["main.c", *sources], *STRICT, "-Ipackage/include", "-Ipackage/src")
+    run_c(tmp_path, ["main.c"], *STRICT, "-Ipackage/include")

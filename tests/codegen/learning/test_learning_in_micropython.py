@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from commands import driftc
-from exported import tools
 from learning_models import adapts, learning, samples
-from micropython import ARM, on_board, on_this_machine
+from micropython import printed_by
 
 from driftc.codegen.compiled import Compiled
 from driftc.simulator.learning import MANY, Event, Kind, MetaSpecification, Specification
@@ -80,22 +77,6 @@ print(list(n.invoke(GIVEN[0])))
 n.load_state(saved)
 print(list(n.invoke(GIVEN[0])))
 """
-
-
-def printed_by(tmp_path: Path, found: Compiled, script: str) -> tuple[str, str]:
-    """On this machine, and on an emulated board."""
-    tree = tools() / "micropython"
-    found.write(tmp_path / "net")
-    driftc(
-        "export", "net", "--to", "mpy", "-o", "package", "--micropython", tree, "--arch", "x64", "--arch", "armv7m",
-        cwd=tmp_path,
-    )  # fmt: skip
-    program = tools() / "micropython-unix" / "micropython"
-    here = on_this_machine(program, tmp_path / "package" / "x64_6.3", script)
-    files = tmp_path / "files"
-    files.mkdir()
-    shutil.copy(tmp_path / "package" / "armv7m_6.3" / "net.mpy", files)
-    return here, on_board(ARM, files, script)
 
 
 @pytest.mark.parametrize("options", [{"learn_passes": 3}, {"learn": "mean"}], ids=["classifier", "mean"])
