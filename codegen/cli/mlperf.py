@@ -50,6 +50,8 @@ def mlperf(
             raise UsageError("--run takes the benchmark from the device: no FOLDER and no --as")
         if data is None:
             raise UsageError("--run needs --data, the folder with y_labels.csv")
+        if output is not None and not output.absolute().parent.is_dir():
+            raise UsageError(f"{output}: there is no folder {output.parent}")  # said before minutes have passed
         _run(port, data, baud, mode, output, as_json)
         return
     if folder is None or name is None:

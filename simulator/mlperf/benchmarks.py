@@ -17,7 +17,6 @@ class Benchmark:
     form: str  # what arrives: int8, uint8 (128 too large) or float32
     classes: int | None  # None: the result is one number
     target: float | None  # least top-1 accuracy, or area under the curve where there are no classes
-    baud: int = 115200
 
     @property
     def values(self) -> int:
@@ -42,7 +41,7 @@ BENCHMARKS = {
         Benchmark("kws01", (49, 10, 1), "int8", 12, 0.90),
         Benchmark("vww01", (96, 96, 3), "uint8", 2, 0.80),
         Benchmark("ic01", (32, 32, 3), "uint8", 10, 0.85),
-        Benchmark("ad01", (640,), "float32", None, 0.85, baud=921600),
+        Benchmark("ad01", (640,), "float32", None, 0.85),
         # Of the streaming wake word the part that is an inference on one patch; the runner's audio needs its own board.
         Benchmark("sww01", (30, 1, 40), "int8", 3, None),
     )

@@ -185,6 +185,7 @@ def test_firmware_is_written(tmp_path: Path) -> None:
         ("", "does one of --host, --firmware FILE.elf and --run PORT"),
         ("--host --run /dev/ttyX", "does one of"),
         ("--run /dev/ttyX", "--run needs --data"),
+        ("--run /dev/ttyX --data . -o none/found.json", "none/found.json: there is no folder none"),
         ("--run /dev/ttyNOWHERE --data .", "/dev/ttyNOWHERE: there is no such port"),
         ("FOLDER --run /dev/ttyX", "no FOLDER and no --as"),
         ("FOLDER --host", "needs FOLDER, and --as"),
