@@ -33,7 +33,7 @@ from driftc.codegen.report.plot import check_plot, plot_adapted, plot_taught
     metavar="FILE",
     help="Learn these labelled samples in their order; accuracy before and after is that on --data.",
 )
-@click.option("--learn-every", type=click.IntRange(2), metavar="N", help="With --learn: after every N samples.")
+@click.option("--learn-every", type=click.IntRange(1), metavar="N", help="With --learn: after every N samples.")
 @click.option(
     "--stream",
     type=click.Path(path_type=Path),

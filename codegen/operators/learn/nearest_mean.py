@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import INT32_MAX, Int64
-from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.learn.rows_in_state import RowsInState
 from driftc.codegen.operators.learn.trained_dense import COMPARED
-from driftc.codegen.tensor import Array, Shape, Tensor
+from driftc.codegen.tensor import Array
 
 LARGEST_DISTANCE = INT32_MAX  # of classes that are not there
 MOST_FEATURES = INT32_MAX // 255**2  # so that no distance overflows
@@ -24,7 +24,7 @@ def distances(x: Array, means: Int64, counts: Array) -> Int64:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class NearestMean(Operator):
+class NearestMean(RowsInState):
     """Inputs: x int8 of F elements; means int8 [C, F], on the scale of x; counts int32 [C]. Output: int8 [1, C].
 
     Logits of a Gaussian of one variance around each mean, down from the largest: `factor` / 2^`shift` steps of the
@@ -50,27 +50,6 @@ class NearestMean(Operator):
             self.refuse(f"the distance of {self.length} features can overflow int32; of {MOST_FEATURES} it cannot")
         if not 0 < self.factor < 1 << 15 or not 1 <= self.shift <= 46:
             self.refuse("the scale of its output is out of any sensible range for the features' distances")
-
-    @property
-    def classes(self) -> int:
-        return self.inputs[1].shape[0]
-
-    @property
-    def length(self) -> int:
-        return self.inputs[1].shape[1]
-
-    @property
-    def int8_tensors(self) -> tuple[Tensor, ...]:
-        return (*self.inputs[:2], *self.outputs)
-
-    @property
-    def macs(self) -> int:
-        return self.classes * self.length
-
-    def infer(self) -> tuple[Shape, ...]:
-        if self.inputs[0].size != self.length:
-            self.refuse(f"{self.inputs[0].size} inputs are not one row of {self.length} features")
-        return ((1, self.classes),)
 
     def summary(self) -> str:
         return "nearest class mean, learnt on the device"

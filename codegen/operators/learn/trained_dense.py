@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 
 from driftc.codegen.arithmetic import INT32_MAX, Int64, Multiplier
-from driftc.codegen.operators.base import Operator
-from driftc.codegen.tensor import Array, Shape, Tensor
+from driftc.codegen.operators.learn.rows_in_state import RowsInState
+from driftc.codegen.tensor import Array
 
 LARGEST_BIAS = 1 << 26  # in steps of the accumulator
 ABSENT = -LARGEST_BIAS  # the bias of a class that is not there yet: no input makes it the largest
@@ -17,7 +17,7 @@ COMPARED = "the specification alone; no reference learns"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class TrainedDense(Operator):
+class TrainedDense(RowsInState):
     """Inputs: x int8 [F]; weights int8 [C, F], within +-127; bias int32 [C], within +-2^26. Output: int8 [1, C].
 
     What FULLY_CONNECTED gives for the same weights: the zero point is taken off each input, since it cannot be folded
@@ -35,27 +35,6 @@ class TrainedDense(Operator):
 
     multiplier: Multiplier  # one a row, or one for all
     bounds: tuple[int, int] = (-128, 127)
-
-    @property
-    def classes(self) -> int:
-        return self.inputs[1].shape[0]
-
-    @property
-    def length(self) -> int:
-        return self.inputs[1].shape[1]
-
-    @property
-    def int8_tensors(self) -> tuple[Tensor, ...]:
-        return (*self.inputs[:2], *self.outputs)
-
-    @property
-    def macs(self) -> int:
-        return self.classes * self.length
-
-    def infer(self) -> tuple[Shape, ...]:
-        if self.inputs[0].size != self.length:
-            self.refuse(f"{self.inputs[0].size} inputs are not one row of {self.length} weights")
-        return ((1, self.classes),)
 
     def check(self) -> None:
         super().check()

@@ -264,3 +264,14 @@ def test_numbers_of_classes_that_are_forgotten(tmp_path: Path, method: str) -> N
         assert status == (codes.LABEL if left is None else codes.OK)
         assert learner.values["counters"][0] == (left or 5)
     assert accuracy(specification, 2, 4) == 0
+
+
+def test_sample_by_sample(tmp_path: Path) -> None:
+    """The simulated device learns after each sample; the classifier needs two."""
+    np.savez(tmp_path / "new.npz", **samples(6, 2, first=4))
+    means(tmp_path).write(tmp_path / "net")
+    found = Compiled.load(tmp_path / "net").teach(tmp_path / "new.npz", every=1)
+    assert [one.added for one in found.rounds] == [1, 2, 3, 4, 5, 6] and not any(one.refused for one in found.rounds)
+    assert found.rounds[-1].scores.new == 1
+    with pytest.raises(UsageError, match="--learn-every 1: needs to be a whole number of 2 or more samples"):
+        learning(tmp_path).teach(tmp_path / "new.npz", every=1)
