@@ -20,11 +20,12 @@ from driftc.simulator.toolchain import Compiler, firmware_compiler, host_compile
 
 STRICT = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wpedantic", "-Werror"]
 EMULATED = [name for name in core_names() if load_core(name).qemu is not None]  # the others have no program
+UART = ["-DUART_BASE=0x40004000u", "-DUART_DIVIDER=16u", "-DUART_SETUP(X)=X(0x40023830u,0x0u,0x1u)"]
 FLAVOURS = {
     "measure": ["-DPORT_MEASURES"],
     "trace": ["-DMODEL_HOOK", "-DTOY_HOOK"],
     "debugger": ["-DPORT_DEBUGGER", "-DPORT_CYCLES", "-DPORT_MEASURES"],
-    "serial": ["-DPORT_SERIAL", "-DPORT_MEASURES", "-DMODEL_HOOK", "-DTOY_HOOK", "-DUART_BASE=0x40004000u"],
+    "serial": ["-DPORT_SERIAL", "-DPORT_MEASURES", "-DMODEL_HOOK", "-DTOY_HOOK", *UART],
 }
 UARTS = sorted(path.name for path in port_files().glob("uart_*.c") if path.stem != "uart_posix")
 
