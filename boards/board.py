@@ -95,6 +95,7 @@ class Board:
     cache: Cache | None  # None: none stated
     programmer: Programmer | None
     flash_with: tuple[FlashTool, ...]  # in order of preference
+    start: str | None  # firmware/ports/start_START.c, what the chip's ROM runs first; None: the vector table
     uart: Uart | None  # the one that reaches the user's computer; None: not known
     emulator: str  # the QEMU machine that stands in for it
     source: str  # where the numbers are from
@@ -148,7 +149,8 @@ def parse(key: str, text: str) -> Board:
         raise UsageError(f"{key}{_SUFFIX}: {error}") from error
     at = _Table(f"{key}{_SUFFIX}", facts)
     at.allow(
-        "name core clock_hz flash ram emulator source", "cpu fpu extensions access cache programmer flash_with uart"
+        "name core clock_hz flash ram emulator source",
+        "cpu fpu extensions access cache programmer flash_with start uart",
     )
     board = Board(
         key=key,
@@ -164,6 +166,7 @@ def parse(key: str, text: str) -> Board:
         cache=_cache(at.table("cache")) if "cache" in facts else None,
         programmer=_programmer(at.table("programmer")) if "programmer" in facts else None,
         flash_with=_flash_with(at.table("flash_with")) if "flash_with" in facts else (),
+        start=at.text("start") if "start" in facts else None,
         uart=_uart(at.table("uart")) if "uart" in facts else None,
         emulator=at.text("emulator"),
         source=at.text("source"),

@@ -16,6 +16,7 @@ from driftc.codegen.errors import UsageError
 FOLDER = Path(__file__).parent / "cores"
 # A core runs the code of those before it; Armv8-M has what Armv7E-M has, but for its floating point.
 LADDER = ("armv6-m", "armv7-m", "armv7e-m", "armv8-m.main", "armv8.1-m.main")
+BOOT_BYTES = 256  # of an RP2040, before the vector table
 TABLE_BYTES = 1024  # kept for the vector table
 STACK_BYTES = 16384  # as in firmware/ports/*.ld; less where RAM is short
 
@@ -111,13 +112,16 @@ def memory_script(core: Core) -> str:
 def board_script(board: Board, core: Core) -> str:
     """As `memory_script`, of a board's own memories: the start of its flash, and its largest RAM."""
     flash = Region(board.flash.base, board.flash.bytes)
+    boot = {} if board.start is None else {"boot (rx)": Region(flash.base, BOOT_BYTES)}
+    flash = _behind(flash, BOOT_BYTES) if boot else flash
     ram = Region(board.largest.base, board.largest.bytes)
     regions = {"code (rx)": flash, "ram (rwx)": ram}
     if core.port == "cortex_m":
         regions = {"vectors (rx)": Region(flash.base, TABLE_BYTES), "code (rx)": _behind(flash, TABLE_BYTES)}
         regions["ram (rwx)"] = ram
     stack = min(STACK_BYTES, board.largest.bytes // 8 & ~7)
-    return _script(board.name, regions) + f"port_stack_bytes = {stack};\n"
+    first = "SECTIONS { .boot2 : { KEEP(*(.boot2)) } > boot }\n" if boot else ""
+    return _script(board.name, boot | regions) + f"port_stack_bytes = {stack};\n{first}"
 
 
 def _behind(region: Region, count: int) -> Region:

@@ -63,7 +63,7 @@ def _image(board: Board, tool: str, compiled: Compiled | None, image: Path | Non
             f"{board.key}: its ROM starts what ESP-IDF's boot loader loads, which driftc does not build; make a "
             "program with 'driftc export --to esp-idf', and give it with --image"
         )
-    if board.key == "rp2350":
+    if board.start is None and any(fact.name == "picotool" for fact in board.flash_with):
         raise UsageError(
             f"{board.key}: its ROM wants a block of the Pico SDK's; build with it, and give it with --image"
         )

@@ -11,10 +11,11 @@ from importlib.resources import files
 from pathlib import Path
 
 from driftc.boards import Board, Uart
-from driftc.boards.cores import Core, board_script, load_core, memory_script
+from driftc.boards.cores import BOOT_BYTES, Core, board_script, load_core, memory_script
 from driftc.codegen.errors import ToolError, UsageError
 from driftc.simulator.cache import cached, digest
 from driftc.simulator.engine import Program
+from driftc.simulator.packages import package
 from driftc.simulator.toolchain import Compiler, firmware_compiler, host_compiler
 
 SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g")
@@ -118,6 +119,8 @@ def build_firmware(
         if line.setup:
             writes = "".join(f"X({at:#x}u,{clear:#x}u,{bits:#x}u)" for at, clear, bits in line.setup)
             defines.append(f"UART_SETUP(X)={writes}")
+    if board is not None and board.start is not None:
+        ports.append(Path(f"simulator/start_{board.start}.c"))
     if text is not None:
         ports[0] = Path(f"simulator/{text}.c")
         ports.append(Path("simulator/clock.c"))
@@ -154,8 +157,31 @@ def _link(program: Program, core: Core, compiler: Compiler, objects: list[Path],
         (folder / "port.ld").write_text(script)
         last = libraries[linker.kind]
         linker.run([*flags, "-T", "port.ld", *map(str, objects), *last, "-o", str(folder / "model.elf")], folder)
+        seal(folder / "model.elf")
 
     return cached(key, "model.elf", link)
+
+
+def seal(elf: Path) -> None:
+    """Fill in the checksum that an RP2040's boot ROM wants at the end of the first 256 bytes, where there are such."""
+    if b"\0.boot2\0" not in elf.read_bytes():
+        return
+    with elf.open("r+b") as file:
+        start = package("elftools.elf.elffile", "pyelftools").ELFFile(file).get_section_by_name(".boot2")["sh_offset"]
+        file.seek(start)
+        data = file.read(BOOT_BYTES - 4)
+        file.seek(start + BOOT_BYTES - 4)
+        file.write(boot_checksum(data).to_bytes(4, "little"))
+
+
+def boot_checksum(data: bytes) -> int:
+    """CRC-32 with the highest bit first, from all ones, not inverted (RP2040 datasheet, section 2.8.1.3.1)."""
+    crc = 0xFFFF_FFFF
+    for byte in data:
+        crc ^= byte << 24
+        for _ in range(8):
+            crc = (crc << 1 ^ 0x04C1_1DB7 if crc >> 31 else crc << 1) & 0xFFFF_FFFF
+    return crc
 
 
 def _compile(compiler: Compiler, folder: Path, sources: Sequence[Path], flags: Sequence[str]) -> list[Path]:

@@ -13,7 +13,7 @@ from driftc.simulator.flash.uf2 import MAGIC
 
 ELF = b"\x7fELF"
 MACHINES = {"cortex_m": 40, "riscv": 243, "xtensa": 94}  # e_machine (System V ABI, the ELF header)
-GAP = b"\xff"  # what erased flash reads as
+GAP = b"\0"  # as picotool and objcopy fill it
 
 
 @dataclass(frozen=True)

@@ -5,19 +5,28 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+from exported import tools
+from serial_boards import line
 from toy_model import toy_reference, toy_samples, write_toy
 
 from driftc.boards import load
+from driftc.simulator.elf import Elf
 from driftc.simulator.engine import Program, Target
-from driftc.simulator.program import build_harness
+from driftc.simulator.flash.image import image_of
+from driftc.simulator.flash.uf2 import uf2
+from driftc.simulator.program import boot_checksum, build_harness
 from driftc.simulator.serial_engine import SerialEngine
 
+RP2040 = Path(__file__).resolve().parents[2] / "support" / "platforms" / "rp2040"
+PORTS = ("-serial", "null", "-serial", "pty")
 SAMPLES = toy_samples(3)
 
 
@@ -39,7 +48,7 @@ def second_serial_port(machine: str, elf: Path) -> Iterator[str]:
     qemu = shutil.which("qemu-system-arm")
     if qemu is None:
         pytest.skip("qemu-system-arm is not installed")
-    command = [qemu, "-M", machine, "-nographic", "-monitor", "none", "-serial", "null", "-serial", "pty", "-kernel", elf]
+    command = [qemu, "-M", machine, "-nographic", "-monitor", "none", *PORTS, "-kernel", str(elf)]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as running:
         try:
             assert running.stdout is not None
@@ -51,7 +60,58 @@ def second_serial_port(machine: str, elf: Path) -> Iterator[str]:
 
 
 def test_stm32f4(tmp_path: Path) -> None:
-    """nucleo-f446re's USART2, on an STM32F405, which has the same registers; it has no clock tree or pins to get wrong."""
+    """nucleo-f446re's USART2, on an STM32F405, which has the same; QEMU has no clock tree and no pins to get wrong."""
     program = write_toy(tmp_path, target=Target("cortex-m4", board="nucleo-f446re"))
     with second_serial_port("netduinoplus2", build_harness(program, load("nucleo-f446re"))) as device:
         check(device, program)
+
+
+def test_rp2040(tmp_path: Path) -> None:
+    """From the UF2 file, through the boot ROM's part, to every tensor over the UART."""
+    if shutil.which("node") is None:
+        pytest.skip("node is absent; .ci/tools installs it")
+    modules = tools() / "node" / "node_modules"
+    board = load("rp2040")
+    program = write_toy(tmp_path, target=Target("cortex-m0plus", board="rp2040"))
+    elf = build_harness(program, board)
+    image = image_of(Elf(elf), board, elf)
+    assert image.address == board.flash.base
+    (tmp_path / "program.uf2").write_bytes(uf2(image.address, image.data, 0xE48BFF56))
+    start, ready = tmp_path / "start", tmp_path / "ready"
+    start.write_text(f"#!/bin/sh\nexec node {RP2040}/serial.cjs {modules} {tmp_path}/program.uf2 {ready}\n")
+    start.chmod(0o755)
+    with line(start) as there:
+        deadline = time.monotonic() + 60
+        while not ready.exists():
+            assert time.monotonic() < deadline, "the program says nothing"
+            time.sleep(0.05)
+        check(there.device, program)
+
+
+def test_boot_checksum(tmp_path: Path) -> None:
+    """As the Pico SDK's own tool computes it."""
+    tool = tools() / "trixie" / "usr" / "src" / "pico-sdk" / "src" / "rp2040" / "boot_stage2" / "pad_checksum"
+    data = bytes(range(252))
+    (tmp_path / "in.bin").write_bytes(data)
+    subprocess.run([sys.executable, tool, "-s", "0xffffffff", "in.bin", "out.s"], cwd=tmp_path, check=True)
+    lines = re.findall(r"\.byte (.*)", (tmp_path / "out.s").read_text())
+    whole = bytes(int(byte, 0) for text in lines for byte in text.split(","))
+    assert whole == data + boot_checksum(data).to_bytes(4, "little")
+
+
+def test_uf2_as_picotool_writes_it(tmp_path: Path) -> None:
+    """Byte for byte, from the ELF and from the binary. Its own release's libraries come with it."""
+    root = tools() / "trixie" / "usr"
+    if not (root / "bin" / "picotool").is_file():
+        pytest.skip("picotool is absent; .ci/tools installs it")
+    libraries = root / "lib" / "x86_64-linux-gnu"
+    picotool = [libraries / "ld-linux-x86-64.so.2", "--library-path", libraries, root / "bin" / "picotool"]
+    board = load("rp2040")
+    elf = build_harness(write_toy(tmp_path, target=Target("cortex-m0plus", board="rp2040")), board)
+    image = image_of(Elf(elf), board, elf)
+    shutil.copy(elf, tmp_path / "program.elf")
+    (tmp_path / "program.bin").write_bytes(image.data)
+    for name, options in (("program.elf", ()), ("program.bin", ("-o", "0x10000000", "--family", "rp2040"))):
+        words = [*picotool, "uf2", "convert", name, "out.uf2", *options]
+        subprocess.run(list(map(str, words)), cwd=tmp_path, check=True, capture_output=True)
+        assert (tmp_path / "out.uf2").read_bytes() == uf2(image.address, image.data, 0xE48BFF56)
