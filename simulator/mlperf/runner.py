@@ -22,6 +22,7 @@ from driftc.simulator.mlperf.data import Labelled, labelled
 
 WINDOWS, ITERATIONS, WARMUPS, SECONDS = 5, 10, 10, 10.0
 MARGIN = 1.1  # more iterations than should do
+GROWTH = 1.25  # from try to try, at the least
 PATIENCE = 10  # times as long as the first inference says
 
 
@@ -97,7 +98,7 @@ def latency(client: Client, benchmark: Benchmark, files: Sequence[Labelled], sec
             if taken >= seconds:
                 break
             one = max(taken, 1e-6) / iterations  # the first was slower than they are together
-            iterations += 1
+            iterations = ceil(iterations * GROWTH)
         windows.append(Window(file.path.name, iterations, taken, iterations / taken))
     return windows
 
