@@ -68,6 +68,7 @@ class Uart:
     base: int
     divider: int | None = None  # what its rate register takes for 115200 baud, as the driver says; None: is not set
     setup: tuple[tuple[int, int, int], ...] = ()  # address, bits to clear, bits to set: clocks and pins, in order
+    core_hz: int | None = None  # the core's clock after a reset, which stays; None: not known
 
 
 @dataclass(frozen=True)
@@ -248,7 +249,7 @@ def _programmer(at: _Table) -> Programmer:
 
 
 def _uart(at: _Table) -> Uart:
-    at.allow("driver base", "divider setup")
+    at.allow("driver base", "divider setup core_hz")
     driver = at.text("driver")
     if not driver.isalnum():
         raise at.error("driver", "must be the end of a file's name in firmware/ports: uart_DRIVER.c")
@@ -261,6 +262,7 @@ def _uart(at: _Table) -> Uart:
         at.number("base", least=1, below=_ADDRESS_SPACE),
         at.number("divider", least=1, below=_ADDRESS_SPACE) if "divider" in at.facts else None,
         tuple((at_, clear, bits) for at_, clear, bits in writes),
+        at.number("core_hz", least=1_000_000, below=2_000_000_000) if "core_hz" in at.facts else None,
     )
 
 

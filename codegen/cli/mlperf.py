@@ -61,7 +61,8 @@ def mlperf(
     from driftc.simulator.mlperf.benchmarks import benchmark
 
     chosen = benchmark(name)
-    program = load(folder, None, None, None).program()
+    compiled = load(folder, None, None, None)
+    program = compiled.program()
     if host:
         from driftc.simulator.mlperf.device import host_device
 
@@ -72,10 +73,13 @@ def mlperf(
             except KeyboardInterrupt:
                 return
     elif firmware is not None:
-        from driftc.simulator.mlperf.device import write_firmware
+        from driftc.codegen.compiled import board_named
+        from driftc.codegen.files import write_file
+        from driftc.simulator.mlperf.device import board_device
 
-        write_firmware(program, chosen, firmware)
-        click.echo(f"wrote {firmware}")
+        made = board_device(program, chosen, board_named(compiled.options.board))
+        write_file(firmware, made.elf.read_bytes())
+        click.echo(f"wrote {firmware}, for {made.where}")
 
 
 def _run(port: str, data: Path, baud: int | None, mode: str | None, output: Path | None, as_json: bool) -> None:

@@ -6,11 +6,12 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+from driftc.boards import Board
 from driftc.boards.cores import load_core
 from driftc.codegen.errors import ToolError, UsageError
-from driftc.codegen.files import write_file
 from driftc.simulator.engine import Program
 from driftc.simulator.mlperf.benchmarks import Benchmark
 from driftc.simulator.program import build_firmware, build_posix
@@ -59,23 +60,32 @@ def host_device(program: Program, benchmark: Benchmark) -> Iterator[tuple[str, C
         os.close(theirs)
 
 
-def board_device(program: Program, benchmark: Benchmark) -> Path:
-    """The ELF of the device for the program's core, on the serial port of its emulated machine."""
+@dataclass(frozen=True)
+class Device:
+    """A device for bare metal, and what it runs on."""
+
+    elf: Path
+    where: str
+
+
+def board_device(program: Program, benchmark: Benchmark, board: Board | None = None) -> Device:
+    """The device on `board`, if its serial port and its clock after a reset are known; else on the machine that QEMU
+    emulates for the program's core.
+    """
     core = load_core(program.target.core)
     if core.qemu is None:
         raise ToolError(f"--firmware: there is no linker script for {core.id}")
-    hertz = core.qemu.tick_hz or CYCLES_HZ
+    if board is not None and board.uart is not None and board.uart.core_hz is not None:
+        line, hertz, where = board.uart, board.uart.core_hz, board.name
+    else:
+        line, hertz, where = core.qemu.uart, core.qemu.tick_hz or CYCLES_HZ, f"{core.qemu.machine} in QEMU"
+        board = None
     defines = [flag.removeprefix("-D") for flag in flags(program, benchmark)]
     if core.port == "riscv":
         defines.append("PORT_CYCLES")  # instructions are no time
-    return build_firmware(
-        program, trace=False, defines=[*defines, f"PORT_CLOCK_HZ={hertz}u"], line=core.qemu.uart, text="mlperf"
-    ).elf
-
-
-def write_firmware(program: Program, benchmark: Benchmark, path: Path) -> None:
-    """`board_device` as a file."""
-    write_file(path, board_device(program, benchmark).read_bytes())
+    defines.append(f"PORT_CLOCK_HZ={hertz}u")
+    made = build_firmware(program, trace=False, defines=defines, line=line, text="mlperf", board=board)
+    return Device(made.elf, where)
 
 
 def _size(shape: tuple[int, ...]) -> int:

@@ -118,7 +118,7 @@ def test_on_the_uart_of_an_emulated_board(core: str) -> None:
     pytest.importorskip("serial")
     program, chosen = reference("kws01").program(Target(core)), benchmark("kws01")
     try:
-        elf = board_device(program, chosen)
+        elf = board_device(program, chosen).elf
     except ToolError as error:
         pytest.skip(str(error))
     sample = bytes(range(245)) * 2

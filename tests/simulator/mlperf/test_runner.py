@@ -175,7 +175,8 @@ def test_the_command(tmp_path: Path) -> None:
 
 def test_firmware_is_written(tmp_path: Path) -> None:
     folder = reference("kws01").program().folder
-    driftc("mlperf", folder, "--as", "kws01", "--firmware", "kws.elf", cwd=tmp_path)
+    done = driftc("mlperf", folder, "--as", "kws01", "--firmware", "kws.elf", cwd=tmp_path)
+    assert done.stdout == "wrote kws.elf, for mps2-an386 in QEMU\n"
     assert (tmp_path / "kws.elf").read_bytes()[:4] == b"\x7fELF"
 
 
