@@ -8,6 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from commands import driftc, driftc_json
 from gdb_servers import qemu_stub
@@ -54,6 +55,17 @@ def test_reference_models(name: str) -> None:
         found = compiled.verify(random=5 if name == "kws" else 0, on=on)
         assert found.bit_exact and found.engines == ["numpy", "gdb"] and len(found.compared) == found.total
         assert name != "kws" or (time.monotonic() - started) / found.samples < 1
+
+
+def test_adapted_resnet8(tmp_path: Path) -> None:
+    """With live normalisation: the statistics and what they move are compared on the chip too."""
+    model = shared_file("mlperf_tiny/models/ic/pretrainedResnet_quant.tflite")
+    with np.load(shared_file("cifar10/train4000_lossless.npz")) as images:
+        np.savez(tmp_path / "few.npz", x=images["x"][:40])
+    compiled = compile(model, planner="greedy", adapt="fixed", calibrate=tmp_path / "few.npz", measure=False)
+    with qemu_stub("cortex-m4") as port:
+        found = compiled.verify(random=0, on=f"gdb://127.0.0.1:{port}")
+    assert found.bit_exact and len(found.compared) == found.total
 
 
 @pytest.mark.parametrize(
