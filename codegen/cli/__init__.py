@@ -59,6 +59,7 @@ def cli() -> None:
     driftc simulate kws/ --data samples.npz                    outputs, accuracy, instructions, stack
     driftc flash kws/ --board nucleo-l4r5zi                    put it on the board; then verify --on gdb://... or serial://...
     driftc report kws/                                         the arena over time, as a page
+    driftc update|serve ic/ --teacher big.onnx ...             signed updates, from what devices send up
     driftc mlperf kws/ --as kws01 --host                      a device for MLPerf Tiny, and a runner
     driftc boards | driftc operators | driftc doctor           what there is
 
