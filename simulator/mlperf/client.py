@@ -41,18 +41,23 @@ class Client:
     def start(self) -> tuple[str, str]:
         """The vendor, and the benchmark that the device was built for."""
         guarded(self._device, COMMAND_SECONDS, self._port.reset_input_buffer)
-        for _ in range(ATTEMPTS):
+        lines: list[str] = []
+        for attempt in range(1, ATTEMPTS + 1):
             self._send("name")
-            while True:  # what it says at its start may come first
+            try:
                 lines = self._until_ready("name", COMMAND_SECONDS)
-                if vendor := _matching(lines, r"m-name-dut-\[(.*)\]"):
-                    benchmark = _matching(lines := self.command("profile"), r"m-model-\[(.*)\]")
-                    if benchmark is None:
-                        raise self._strange("profile", lines)
-                    return vendor, benchmark
-                if any(line.startswith("e-[") for line in lines):
-                    break  # half a command was on the line already
-        raise self._strange("name", lines)
+                while not lines or lines == ["m-init-done"]:  # what it says at its start came first
+                    lines = self._until_ready("name", COMMAND_SECONDS)
+            except ToolError:
+                if attempt == ATTEMPTS:
+                    raise
+                continue  # it was not yet listening: many boards start anew when their port is opened
+            if vendor := _matching(lines, r"m-name-dut-\[(.*)\]"):
+                lines = self.command("profile")
+                if (benchmark := _matching(lines, r"m-model-\[(.*)\]")) is None:
+                    raise self._strange("profile", lines)
+                return vendor, benchmark
+        raise self._strange("name", lines)  # half a command was on the line before, but not each time
 
     def load(self, data: bytes) -> None:
         """One input, as the benchmark sends it."""

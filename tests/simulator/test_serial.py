@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commands import driftc, driftc_json
-from serial_boards import Change, Line, emulated, harness, line, rp2040
+from serial_boards import Change, Line, emulated, harness, line
 from streams import compiled, streaming
 from toy_model import SOURCE, toy_reference, toy_samples, write_toy
 
@@ -273,14 +273,6 @@ def test_emulated_uart(tmp_path: Path, core: str) -> None:
         counts = result.cycles if core.startswith("cortex") else result.instructions
         assert counts is not None and min(counts) > 10
         assert result.stack_peak is not None and result.stack_peak > 0
-
-
-def test_on_an_emulated_rp2040(tmp_path: Path) -> None:
-    pytest.importorskip("serial")
-    program = write_toy(tmp_path, target=Target("cortex-m0plus"))
-    with line(rp2040(program)) as there:
-        check(run(there.device, program), traced=True)
-        check(run(there.device, program, trace=False), traced=False)
 
 
 def test_a_fault_of_the_processor(tmp_path: Path) -> None:

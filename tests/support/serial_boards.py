@@ -16,16 +16,13 @@ from pathlib import Path
 
 import pytest
 from commands import c_compiler
-from exported import tools
 
-from driftc.boards.cores import Core, load_core
+from driftc.boards.cores import Core
 from driftc.simulator.engine import Program
-from driftc.simulator.program import BARE, SECTIONS, model_sources
+from driftc.simulator.program import model_sources
 from driftc.simulator.qemu import ICOUNT_SHIFT
-from driftc.simulator.toolchain import firmware_compiler
 
-PLATFORMS = Path(__file__).parent / "platforms"
-PORT, RP2040 = PLATFORMS / "pty" / "port_pty.c", PLATFORMS / "rp2040"
+PORT = Path(__file__).parent / "platforms" / "pty" / "port_pty.c"
 Change = Callable[[bytes], bytes]
 
 
@@ -142,37 +139,19 @@ def emulated(elf: Path, core: Core) -> Iterator[str]:
         running.communicate()
 
 
-def rp2040(program: Program) -> Path:
-    """The harness on an emulated RP2040: a program whose stdin and stdout are its UART."""
-    for command in ("arm-none-eabi-gcc", "arm-none-eabi-objcopy", "node"):
-        if shutil.which(command) is None:
-            pytest.skip(f"{command} is absent; .ci/tools installs it")
-    modules = tools() / "node" / "node_modules"
-    folder, core = program.folder, load_core("cortex-m0plus")
-    regions = {
-        "vectors (rx)": (0x10000100, 0x100),
-        "code (rx)": (0x10000200, 0x1FFE00),
-        "ram (rwx)": (0x20000000, 0x40000),
-    }
-    lines = [f"{name} : ORIGIN = {at:#x}, LENGTH = {size:#x}" for name, (at, size) in regions.items()]
-    (folder / "memory.ld").write_text("MEMORY {\n" + "\n".join(lines) + "\n}\n")
-    sources = ["simulator/main.c", "simulator/port_cortex_m.c", "simulator/memory.c", RP2040 / "uart_rp2040.c"]
-    hook = ("-DMODEL_HOOK", f"-D{program.name.upper()}_HOOK", "-DPORT_SERIAL", "-DPORT_MEASURES")
-    flags = [
-        "-std=c11",
-        "-O2",
-        *core.flags["gcc"],
-        *BARE["gcc"],
-        *SECTIONS,
-        *hook,
-        "-isystem",
-        "simulator/freestanding",
-    ]
-    link = ["-Isimulator", "-nostdlib", "-Wl,--gc-sections", "-T", "simulator/cortex_m.ld"]
-    everything = [*flags, *link, *map(str, [*model_sources(program), *sources]), "-lgcc", "-o", "rp2040.elf"]
-    firmware_compiler(core, "gcc").run(everything, folder)
-    subprocess.run(["arm-none-eabi-objcopy", "-O", "binary", "rp2040.elf", "rp2040.bin"], cwd=folder, check=True)
-    script = folder / "rp2040"
-    script.write_text(f"#!/bin/sh\nexec node {RP2040}/line.cjs {modules} {folder}/rp2040.bin\n")
-    script.chmod(0o755)
-    return script
+@contextmanager
+def second_serial_port(machine: str, elf: Path) -> Iterator[str]:
+    """QEMU's machine that runs `elf`: the name of its second serial port."""
+    qemu = shutil.which("qemu-system-arm")
+    if qemu is None:
+        pytest.skip("qemu-system-arm is not installed")
+    ports = ("-serial", "null", "-serial", "pty")
+    command = [qemu, "-M", machine, "-nographic", "-monitor", "none", *ports, "-icount", "shift=4", "-kernel", str(elf)]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as running:
+        try:
+            assert running.stdout is not None
+            found = re.search(r"redirected to (\S+)", running.stdout.readline())
+            assert found
+            yield found[1]
+        finally:
+            running.kill()

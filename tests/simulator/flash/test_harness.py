@@ -7,14 +7,12 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 from exported import tools
-from serial_boards import line
+from serial_boards import line, second_serial_port
 from toy_model import toy_reference, toy_samples, write_toy
 
 from driftc.boards import load
@@ -26,7 +24,6 @@ from driftc.simulator.program import boot_checksum, build_harness
 from driftc.simulator.serial_engine import SerialEngine
 
 RP2040 = Path(__file__).resolve().parents[2] / "support" / "platforms" / "rp2040"
-PORTS = ("-serial", "null", "-serial", "pty")
 SAMPLES = toy_samples(3)
 
 
@@ -40,23 +37,6 @@ def check(device: str, program: Program) -> None:
             assert sorted(result.tensors) == ([0, 1, 2] if trace else [])
             for index, tensor in result.tensors.items():
                 np.testing.assert_array_equal(tensor, expected[index])
-
-
-@contextmanager
-def second_serial_port(machine: str, elf: Path) -> Iterator[str]:
-    """QEMU's machine that runs `elf`: the name of its second serial port."""
-    qemu = shutil.which("qemu-system-arm")
-    if qemu is None:
-        pytest.skip("qemu-system-arm is not installed")
-    command = [qemu, "-M", machine, "-nographic", "-monitor", "none", *PORTS, "-kernel", str(elf)]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as running:
-        try:
-            assert running.stdout is not None
-            found = re.search(r"redirected to (\S+)", running.stdout.readline())
-            assert found
-            yield found[1]
-        finally:
-            running.kill()
 
 
 def test_stm32f4(tmp_path: Path) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 import pytest
 from mlperf_devices import device, reference
-from serial_boards import emulated
+from serial_boards import emulated, second_serial_port
 
+from driftc.boards import load
 from driftc.boards.cores import load_core
 from driftc.codegen.errors import ToolError
 from driftc.simulator.engine import Target
@@ -114,19 +116,36 @@ def test_a_command_of_eighty_bytes(wire: Wire) -> None:
 
 @pytest.mark.parametrize("core", ["cortex-m4", "rv32imc"])
 def test_on_the_uart_of_an_emulated_board(core: str) -> None:
-    """The same C for bare metal: the same answers, and time that passes."""
+    """The same C for bare metal."""
     pytest.importorskip("serial")
     program, chosen = reference("kws01").program(Target(core)), benchmark("kws01")
     try:
         elf = board_device(program, chosen).elf
     except ToolError as error:
         pytest.skip(str(error))
+    check_board(emulated(elf, load_core(core)))
+
+
+def test_on_a_board() -> None:
+    """What `--firmware` makes for nucleo-f446re, on an STM32F405, which has the same serial port."""
+    pytest.importorskip("serial")
+    program = reference("kws01").program(Target("cortex-m4", board="nucleo-f446re"))
+    try:
+        made = board_device(program, benchmark("kws01"), load("nucleo-f446re"))
+    except ToolError as error:
+        pytest.skip(str(error))
+    assert made.where == "ST NUCLEO-F446RE"
+    check_board(second_serial_port("netduinoplus2", made.elf))
+
+
+def check_board(board: AbstractContextManager[str]) -> None:
+    """The answers are those of the same C on this machine, and time passes."""
     sample = bytes(range(245)) * 2
     with device("kws01") as port, Client(port, 115200) as client:
         client.start()
         client.load(sample)
         expected = client.infer(1, 0).results
-    with emulated(elf, load_core(core)) as port, Client(port, 115200) as client:
+    with board as port, Client(port, 115200) as client:
         assert client.start() == ("driftc", "kws01")
         client.load(sample)
         one, four = client.infer(1, 0), client.infer(4, 1)
