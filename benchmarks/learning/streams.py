@@ -106,10 +106,10 @@ ROWS: dict[str, Callable[[Network], Learner]] = {
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """Of one stream: decided right, sample by sample; learnt from; and frozen afterwards, on the clean images."""
+    """Of one stream: decided right, sample by sample; the share learnt from; and frozen afterwards, on clean images."""
 
     right: NDArray[np.bool_]
-    learnt: int
+    learnt: float
     clean: NDArray[np.bool_]
 
 
@@ -119,7 +119,8 @@ def streamed(learner: Learner, given: Set, clean: Set) -> Score:
         decided.append(learner.decide(given, n))
         learnt += learner.learn()
     after = np.array([learner.decide(clean, n) for n in range(len(clean.labels))])
-    return Score((np.array(decided) == given.labels)[given.labels >= 0], learnt, after == clean.labels)
+    right = (np.array(decided) == given.labels)[given.labels >= 0]
+    return Score(right, learnt / len(given.labels), after == clean.labels)
 
 
 def in_blocks(part: Labels, labels: Labels, random: np.random.Generator, size: int) -> Labels:
@@ -214,7 +215,7 @@ def _told(found: list[Score], before: list[Score], source: float) -> tuple[str, 
         percent([right]),
         f"{100 * (1 - (1 - right) / (1 - source)):.1f}",
         paired([after.right.astype(int) - plain.right for after, plain in pairs]),
-        percent([score.learnt / len(score.right) for score in found]),
+        percent([score.learnt for score in found]),
         percent([float(score.clean.mean()) for score in found]),
         paired([after.clean.astype(int) - plain.clean for after, plain in pairs]),
         percent([float(part[0].mean()) for part in quarters]),
