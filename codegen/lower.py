@@ -105,7 +105,8 @@ def lower(
             model, step = prepared(model, lesson)
             see("learn", model)
         graph = passed(model, options, see)
-        step = passed(step, options, lambda stage, result: None) if step is not None else None
+        if isinstance(lesson, Lesson) and lesson.layers and step is not None:  # with layers of the model in it
+            step = passed(step, options, lambda stage, result: None)
         if upload is not None and not upload.copies:
             graph = holding(graph)
         known: Parameters | None = None
@@ -131,7 +132,9 @@ def lower(
     see("plan", choice.point.plan)
     learned = None
     if lesson is not None and step is not None:
-        plan = choose(step, options.planner, Goal(None, False, "instructions", 0.0), [], core_of(options)).point.plan
+        tailed = isinstance(lesson, Lesson) and lesson.layers  # proofs for so many maps can take minutes
+        planner = "greedy" if tailed else options.planner
+        plan = choose(step, planner, Goal(None, False, "instructions", 0.0), [], core_of(options)).point.plan
         check(plan)
         see("backward", plan)
         learned = Learned(lesson, step, plan, lent(choice.point.plan, plan))

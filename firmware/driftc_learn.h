@@ -105,4 +105,12 @@ DRIFTC_INLINE int32_t driftc_learnt(int32_t master, int64_t sum, int32_t rate, i
     return next > bound ? bound : next < -bound ? -bound : (int32_t)next;
 }
 
+/* An error, and what holds its value, which is `away` from what it was as compiled; within +-2^30. */
+DRIFTC_INLINE int32_t driftc_holding(int32_t error, int32_t exponent, int32_t away, int32_t hold, int shift)
+{
+    const int64_t found = (int64_t)error * ((int64_t)1 << exponent) + (((int64_t)away * hold + ((int64_t)1 << (shift - 1))) >> shift);
+
+    return found > 1 << 30 ? 1 << 30 : found < -(1 << 30) ? -(1 << 30) : (int32_t)found;
+}
+
 #endif

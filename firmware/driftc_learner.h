@@ -28,6 +28,7 @@ typedef struct {
     int length;             /* of a sample, as it is stored */
     int slots, keep;        /* samples in RAM; of each class after learning */
     int passes, guard;
+    int alone;              /* new classes are learnt among themselves, without references */
     int trains;             /* by gradient descent; else class means, which forget nothing and need no references */
     uint32_t seed;
     int references;         /* samples that come with the model: `samples` [references][length], `labels` */
@@ -172,7 +173,7 @@ static inline int driftc_learn_begin(const driftc_lesson_t *lesson, const driftc
         fresh += seen >> 1;
         all += seen != 0;
     }
-    if (lesson->trains && all < 2)
+    if (lesson->trains && (lesson->alone ? fresh < 2 : all < 2))
         return DRIFTC_LEARN_ONE_CLASS;
     for (int32_t i = learnt; i < count; i++)
         if (driftc_held(lesson, state, i))
@@ -184,7 +185,7 @@ static inline int driftc_learn_begin(const driftc_lesson_t *lesson, const driftc
     session->report.held = held;
     session->report.references = references;
     session->checked = lesson->guard ? held + references : 0;
-    session->replays = references == 0 || !lesson->trains ? 0 : driftc_clamp((old + fresh) / (2 * fresh), 1, 4);
+    session->replays = references == 0 || !lesson->trains || lesson->alone ? 0 : driftc_clamp((old + fresh) / (2 * fresh), 1, 4);
     session->turn = 0;
     session->turns = 2 * session->checked + lesson->passes * trained * (1 + session->replays);
     session->random = lesson->seed + (uint32_t)state->counters[DRIFTC_ROUNDS]++ * 0x9E3779B9u;
@@ -209,6 +210,16 @@ static inline void driftc_first_rows(const driftc_lesson_t *lesson, const driftc
     for (int32_t c = 0; c < state->counters[DRIFTC_CLASSES]; c++)
         if (bias[c] == DRIFTC_ABSENT && driftc_count_of(state, state->counters[DRIFTC_LEARNT], c) > 0)
             driftc_words(state, lesson->trained->bias_masters)[c] = 0;
+}
+
+/* Classes that have no new samples are not there while others are learnt alone (`hide`), and are there again. */
+static inline void driftc_other_rows(const driftc_lesson_t *lesson, const driftc_learnt_t *state, int hide)
+{
+    const int32_t *const bias = driftc_words(state, lesson->trained->bias);
+
+    for (int32_t c = 0; c < state->counters[DRIFTC_CLASSES]; c++)
+        if (driftc_count_of(state, state->counters[DRIFTC_LEARNT], c) == 0)
+            driftc_words(state, lesson->trained->bias_masters)[c] = (hide ? DRIFTC_ABSENT : bias[c]) * (1 << 4);
 }
 
 /* Sample `number` of those that are checked, and its class. */
@@ -286,6 +297,8 @@ static inline int driftc_learn_step(const driftc_lesson_t *lesson, const driftc_
 
         if (turn == 0)
             driftc_first_rows(lesson, state);
+        if (turn == 0 && lesson->alone)
+            driftc_other_rows(lesson, state, 1);
         if (cycle == 0 && item == 0) {
             for (int32_t i = session->report.trained - 1; i > 0; i--) {
                 const uint32_t other = driftc_random(&session->random) % (uint32_t)(i + 1);
@@ -306,6 +319,8 @@ static inline int driftc_learn_step(const driftc_lesson_t *lesson, const driftc_
         (void)backward(learn, sample, label);
     }
     session->turn++;
+    if (lesson->alone && session->turn == session->checked + training)
+        driftc_other_rows(lesson, state, 0);
     if (session->turn == session->turns)
         driftc_learn_end(lesson, state, session);
     return session->turns - session->turn;

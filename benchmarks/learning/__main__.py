@@ -7,7 +7,8 @@
 a speaker that it was not trained on, 3 samples a digit; `persons`: a network of activities meets a person, 5 windows
 of each; `objects`: a ResNet-8 of five classes of CIFAR-10 learns the other five, 20 images each. Rows are those of
 rows.py: `classifier` and `mean` are --learn as compiled, `unchecked` and `mean-unchecked` the same with --learn-guard
-off, `tinyol` without references; each is what the integers of the device compute. In float64 are `unchecked-float`,
+off, `tinyol` without references; `last` and `last-unchecked` (of words and speakers) train the last convolution too,
+rows of tails.py; each is what the integers of the device compute. In float64 are `unchecked-float`,
 `mean-float` and `joint`, the last layer trained on everything at once. `resnet8`, `resnet20`: with live layers they
 meet --samples images of each of six corruptions, one by one and without labels; rows are those of streams.py.
 `published`: ResNet-8 in float meets the same by TENT and by EcoTTA as it was published (published.py). Models are
@@ -29,10 +30,13 @@ from persons import new_persons
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
-from rows import ROWS, Costs, Row
+from rows import ROWS as DENSE
+from rows import Costs, Row
 from streams import COLUMNS, run_streams
+from tails import ROWS as TAILS
 from tasks import Task, new_speakers, new_words
 
+ROWS = DENSE | TAILS
 STREAMS = ("resnet8", "resnet20")
 TASKS: dict[str, Callable[[Path], Task]] = {
     "words": new_words,
@@ -125,7 +129,8 @@ def main(names: tuple[str, ...], draws: int, rows: str, samples: int, out: Path)
         lines = []
         scores: dict[str, tuple[list[float], list[float]]] = {}
         with Progress(console=Console(stderr=True), transient=True) as progress:
-            for title in progress.track(rows.split(","), description=name):
+            wanted = [title for title in rows.split(",") if ROWS[title].fits(task)]
+            for title in progress.track(wanted, description=name):
                 row = ROWS[title]
                 found = run(task, row, draws)
                 old, new = [pair[0] for pair in found], [pair[1] for pair in found]

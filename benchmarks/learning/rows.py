@@ -32,6 +32,10 @@ class Costs:
 class Row:
     """One way of learning."""
 
+    def fits(self, task: Task) -> bool:
+        """The task has what the row needs."""
+        return True
+
     def scores(self, task: Task, draw: Draw) -> tuple[float, float]:
         """Shares of old and of new that are decided right afterwards."""
         raise NotImplementedError

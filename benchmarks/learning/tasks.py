@@ -22,7 +22,8 @@ import driftc
 from driftc.codegen.compiled import Compiled
 from driftc.codegen.learning.lesson import Lesson, Means
 from driftc.codegen.learning.means import class_means, slope_of
-from driftc.codegen.learning.teaching import features_of
+from driftc.codegen.learning.tail import tail_of
+from driftc.codegen.learning.teaching import tensor_of
 from driftc.codegen.learning.trainable import learnable
 from driftc.codegen.lower import read
 from driftc.codegen.passes.border import border
@@ -44,6 +45,7 @@ class Draw:
     y: Labels
     old: tuple[Int8, Labels]
     new: tuple[Int8, Labels]
+    at: tuple[Labels, Labels, Labels] | None = None  # their numbers among all recordings
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +57,7 @@ class Task:
     samples: Path
     known: tuple[Int8, Labels]
     draws: Callable[[int], Iterator[Draw]]
+    cuts: Callable[[], Int8] | None = None  # what the last convolution reads of all recordings
 
     @cached_property
     def layer(self) -> Any:
@@ -89,6 +92,20 @@ class Task:
         return self.compiled.lowered.learned.classifier
 
     @cached_property
+    def last_compiled(self) -> Compiled:
+        """With --learn last and the same options."""
+        return driftc.compile(
+            self.compiled.model_file, calibrate=self.samples, learn="last", learn_classes=self.lesson.classes,
+            measure=False,
+        )  # fmt: skip
+
+    @cached_property
+    def last(self) -> Lesson:
+        """Of --learn last."""
+        assert self.last_compiled.lowered.learned is not None
+        return self.last_compiled.lowered.learned.classifier
+
+    @cached_property
     def means(self) -> Means:
         """Of --learn mean with the same options."""
         own = {field.name: getattr(self.lesson, field.name) for field in fields(Lesson)}
@@ -99,13 +116,17 @@ class Task:
         return Means(**own, means=means, counts=counts, slope=slope_of(features, labels, means))
 
 
-def features(compiled: Compiled, x: NDArray[np.float32], out: Path) -> Int8:
-    """What the last layer of `compiled` reads of each sample, by the integers; kept in the file `out`."""
+def features(compiled: Compiled, x: NDArray[np.float32], out: Path, cut: bool = False) -> Int8:
+    """What the last layer of `compiled`, or with `cut` the last convolution, reads of each sample, by the integers.
+
+    Kept in the file `out`.
+    """
     if not out.is_file():
         model = read(compiled.model_file, compiled.options)[1]
         np.savez(out.with_suffix(".input.npz"), x=x)
         samples = load(out.with_suffix(".input.npz"), border(model).inputs)
-        np.save(out, features_of(model, learnable(model), samples.quantized))
+        tensor = tail_of(model, fed=True).sample if cut else learnable(model).inputs[0]
+        np.save(out, tensor_of(model, tensor, samples.quantized))
         out.with_suffix(".input.npz").unlink()
     return np.asarray(np.load(out), np.int8)
 
@@ -140,12 +161,15 @@ def new_words(out: Path) -> Task:
             picked = [random.permutation(np.flatnonzero(pool & (every.digit == d)))[:SAMPLES] for d in NEW_WORDS]
             chosen = random.permutation(np.concatenate(picked))
             yield Draw(
-                found[chosen], every.digit[chosen], (found[old], every.digit[old]), (found[new], every.digit[new])
-            )
+                found[chosen], every.digit[chosen], (found[old], every.digit[old]), (found[new], every.digit[new]),
+                (chosen, np.flatnonzero(old), np.flatnonzero(new)),
+            )  # fmt: skip
 
-    return Task(
-        f"8 digits learn {len(NEW_WORDS)} more, {SAMPLES} samples each", compiled, out / "known8.npz", known, draws
-    )
+    def cuts() -> Int8:
+        return features(compiled, words.logmel(every.sound), out / "words.cut.npy", cut=True)
+
+    described = f"8 digits learn {len(NEW_WORDS)} more, {SAMPLES} samples each"
+    return Task(described, compiled, out / "known8.npz", known, draws, cache(cuts))
 
 
 def new_speakers(out: Path) -> Task:
@@ -163,8 +187,12 @@ def new_speakers(out: Path) -> Task:
                 chosen = random.permutation(np.concatenate(picked))
                 rest = random.permutation(np.setdiff1d(np.flatnonzero(own), chosen))[:OTHERS]
                 yield Draw(
-                    found[chosen], every.digit[chosen], (found[old], every.digit[old]), (found[rest], every.digit[rest])
-                )
+                    found[chosen], every.digit[chosen], (found[old], every.digit[old]),
+                    (found[rest], every.digit[rest]), (chosen, np.flatnonzero(old), rest),
+                )  # fmt: skip
+
+    def cuts() -> Int8:
+        return features(compiled, words.logmel(every.sound), out / "speakers.cut.npy", cut=True)
 
     described = f"a new speaker, {SPOKEN} samples a digit; old: other speakers"
-    return Task(described, compiled, out / "known10.npz", known, draws)
+    return Task(described, compiled, out / "known10.npz", known, draws, cache(cuts))

@@ -304,6 +304,13 @@ def learning_options(command: Command) -> Command:
             "--learn-passes", type=int, default=30, show_default=True, metavar="N", help="How often a sample is seen."
         ),
         click.option(
+            "--learn-hold",
+            type=float,
+            metavar="LAMBDA",
+            help="Of last and lightcl: hold the convolution's strongest channels to what they are as compiled "
+            "(default: 0 for last, 2e-4 for lightcl).",
+        ),
+        click.option(
             "--learn-rate",
             type=float,
             metavar="RATE",
@@ -336,8 +343,8 @@ def learning_options(command: Command) -> Command:
             flag_value="classifier",
             metavar="[METHOD]",
             help="Learn on the device, with labels in --calibrate: classifier (the last dense layer), last (and the "
-            "last convolution) or mean (nearest class means, not trained); or ecotta (without labels, from its own "
-            "decisions).",
+            "last convolution), lightcl (the same, new classes among themselves) or mean (nearest class means, not "
+            "trained); or ecotta (without labels, from its own decisions).",
         ),
     )
 

@@ -53,7 +53,7 @@ def backward(graph: Graph, layer: FullyConnected, lesson: Lesson, tail: Tail | N
     updates: list[Operator] = []
     if tail is not None:
         before = [*tail.frozen, *forward(tail, states, names)]
-        updates, following = backward_through(tail, lesson, gradient, states, names)
+        updates, following = backward_through(tail, lesson, gradient, label, states, names)
         moved |= following
     operators: list[Operator] = [
         *before,

@@ -29,6 +29,8 @@ def prepared(model: Graph, lesson: Lesson | Meta) -> tuple[Graph, Graph]:
     if lesson.layers:
         try:
             tail = named_tail(model, lesson.layers, lesson.sample)
+            if max(lesson.held, default=0) >= tail.layers[0].channels:
+                raise KeyError("held")
         except (KeyError, ModelError):
             raise _another(model) from None
     length = layer.weights.shape[1] if tail is None else tail.sample.size

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -154,6 +154,8 @@ class Learner:
         else:
             self._train(turn)
         self._turn += 1
+        if self.lesson.alone and self._turn == self._checked + training:
+            self._other_rows(lambda label: int(self.values["bias"][label]) << BIAS_FRACTION)
         if self._turn == self._turns:
             self._end()
         return self.left
@@ -167,7 +169,7 @@ class Learner:
             return FEW
         known = set(self.lesson.labels.tolist()) | set(self._labels[:learnt].tolist())
         fresh = set(labels.tolist())
-        if self.lesson.trains and len(fresh) == 1 and known <= fresh:
+        if self.lesson.trains and len(fresh) == 1 and (self.lesson.alone or known <= fresh):
             return ONE_CLASS
         held = [self._is_held(number, learnt) for number in range(learnt, count)]
         numbers = list(range(learnt, count))
@@ -177,7 +179,7 @@ class Learner:
         self.report = Report(trained=len(labels) - len(apart), held=len(apart), references=references)
         self._checked = len(apart) + references if self.lesson.guard else 0
         ratio = (len(known) + len(fresh)) // (2 * len(fresh))
-        self._replays = min(max(ratio, 1), 4) if references and self.lesson.trains else 0
+        self._replays = min(max(ratio, 1), 4) if references and self.lesson.trains and not self.lesson.alone else 0
         self._turn = 0
         self._turns = 2 * self._checked + self.lesson.passes * self.report.trained * (1 + self._replays)
         self._random = (self.lesson.seed + self._counter("rounds") * GOLDEN) % 2**32 or 1
@@ -239,6 +241,15 @@ class Learner:
         for label in range(self._counter("classes")):
             if self.values["bias"][label] == ABSENT and label in fresh:
                 self.values["bias masters"][label] = 0
+        if self.lesson.alone:
+            self._other_rows(lambda label: ABSENT << BIAS_FRACTION)
+
+    def _other_rows(self, bias: Callable[[int], int]) -> None:
+        """Bias masters of classes that have no new samples: they are not there while new ones are learnt alone."""
+        fresh = self._labels[self._counter("references") :]
+        for label in range(self._counter("classes")):
+            if label not in fresh:
+                self.values["bias masters"][label] = bias(label)
 
     def backward(self, sample: Array, label: int) -> int:
         """A step of the backward Graph; gives the class decided."""

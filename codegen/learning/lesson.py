@@ -17,7 +17,7 @@ FORMAT = 1
 LARGEST_CLASSES = 127
 LARGEST_STORE = 4096  # samples
 LARGEST_RATE = 1000.0
-TRAINED = ("classifier", "last")  # by gradient descent, from labelled samples
+TRAINED = ("classifier", "last", "lightcl")  # by gradient descent, from labelled samples
 METHODS = (*TRAINED, "mean", "ecotta")
 FARTHEST_CENTRE, LARGEST_SPREAD = 255 << 16, 255**2 << 12  # of an int8 map, Q.16 and Q.12
 NUMBERS = {"known": (1, LARGEST_CLASSES), "classes": (2, LARGEST_CLASSES), "slots": (2, LARGEST_STORE),
@@ -31,7 +31,8 @@ class Lesson:
     Of a model of `known` classes with room for `classes` in all. `slots` samples that are learnt lie in RAM, of which
     `keep` of each class stay after learning. `rate` is the learning rate of real weights, per real feature. Of a tail
     `layers` are its convolutions, `rates` their learning rates (0: not learnt), and `sample` the tensor that is stored
-    of a sample.
+    of a sample. `hold` weighs the squared distance of real values of the channels `held`, of the convolution's output,
+    from what they are as compiled.
     """
 
     method: str
@@ -50,6 +51,8 @@ class Lesson:
     sample: str = ""
     layers: tuple[str, ...] = ()
     rates: tuple[float, ...] = ()
+    hold: float = 0.0
+    held: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises ValueError where a number is out of range, or the arrays do not fit."""
@@ -61,12 +64,19 @@ class Lesson:
             raise ValueError("method, classes or guard are none that driftc has")
         if not self.rate > 0 or not all(0 <= float(rate) < LARGEST_RATE for rate in (self.rate, *self.rates)):
             raise ValueError("'rate' and 'rates' must be above 0 and below 1000")
-        if len(self.rates) != len(self.layers) or bool(self.layers) != (self.method == "last"):
+        if len(self.rates) != len(self.layers) or bool(self.layers) != (self.method in ("last", "lightcl")):
             raise ValueError("'layers' and 'rates' do not belong together")
+        if not 0 <= self.hold < LARGEST_RATE or bool(self.hold) != bool(self.held) or min(self.held, default=0) < 0:
+            raise ValueError("'hold' and 'held' do not belong together")
         if self.references.ndim != 2 or self.labels.shape != self.references.shape[:1]:
             raise ValueError("'references' and 'labels' do not belong together")
         if self.labels.size and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < self.known:
             raise ValueError("'labels' must be classes that the model has")
+
+    @property
+    def alone(self) -> bool:
+        """New classes are learnt among themselves, and no references with them: LightCL's task."""
+        return self.method == "lightcl"
 
     @property
     def trains(self) -> bool:
@@ -83,7 +93,7 @@ class Lesson:
         numbers = ("method", "sha256", "layer", *NUMBERS, "rate", "guard")
         found: dict[str, Any] = {"format": FORMAT} | {name: getattr(self, name) for name in numbers}
         rows = self.references.tolist()
-        found |= {"sample": self.sample, "layers": self.layers, "rates": self.rates}
+        found |= {name: getattr(self, name) for name in ("sample", "layers", "rates", "hold", "held")}
         return found | {"labels": self.labels.tolist(), "references": rows}
 
     def as_text(self) -> str:
@@ -100,11 +110,14 @@ class Lesson:
             isinstance(name, str) for name in (*(given[n] for n in ("method", "sha256", "layer")), sample, *layers)
         ):
             raise ValueError("names must be strings")
-        if any(isinstance(rate, bool) or not isinstance(rate, int | float) for rate in (given["rate"], *rates)):
-            raise ValueError("'rate' and 'rates' must be numbers")
+        hold, held = data["hold"], data["held"]
+        if any(isinstance(rate, bool) or not isinstance(rate, int | float) for rate in (given["rate"], *rates, hold)):
+            raise ValueError("'rate', 'rates' and 'hold' must be numbers")
+        if not isinstance(held, list) or any(type(channel) is not int for channel in held):
+            raise ValueError("'held' must be whole numbers")
         return cls(
             **given, references=_bytes(data["references"], 2), labels=_bytes(data["labels"], 1), sample=sample,
-            layers=tuple(layers), rates=tuple(rates), **more,
+            layers=tuple(layers), rates=tuple(rates), hold=hold, held=tuple(held), **more,
         )  # fmt: skip
 
 

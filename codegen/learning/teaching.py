@@ -13,6 +13,7 @@ from driftc.codegen.errors import DataError, UsageError
 from driftc.codegen.graph import Graph
 from driftc.codegen.inference import AT_ONCE, infer
 from driftc.codegen.learning.backward import backward, fastest
+from driftc.codegen.learning.choice import FEWEST, TAUGHT, Way, measure
 from driftc.codegen.learning.ecotta import place_of
 from driftc.codegen.learning.learner import Learner
 from driftc.codegen.learning.lesson import (
@@ -44,10 +45,14 @@ SEED = 1
 META_RATE = 2e-3  # of ecotta
 TYPES: dict[str, type | tuple[type, ...]] = {
     "method": str, "classes": int, "store": int, "keep": int, "rate": (int, float), "passes": int, "guard": bool,
+    "hold": (int, float),
     "running": int,
 }  # fmt: skip
 STATISTICS = 1000  # samples from which those of the source are taken
 TAIL_SHARE = 1.0  # of what a step of the dense layer moves, a convolution's own
+CONVOLUTIONS = ("last", "lightcl")
+HOLD = 2e-4  # of lightcl, as published
+MATTERS = 0.15  # of the channels, those of the largest sums, are held, as published
 PROBED = 48  # references by which their learning rates are decided
 Progress = Callable[[int, int], None]
 
@@ -63,6 +68,7 @@ class Teaching:
     rate: float | None = None
     passes: int = PASSES
     guard: bool = True
+    hold: float | None = None
     running: int | None = None  # of ecotta: statistics run at 2^-running
 
     def __post_init__(self) -> None:
@@ -84,6 +90,10 @@ class Teaching:
             raise UsageError(
                 "--learn ecotta learns from no labels: of its options it has --learn-rate and --adapt-running alone"
             )
+        if self.hold is not None and self.method not in CONVOLUTIONS:
+            raise UsageError("--learn-hold belongs to --learn last and --learn lightcl, which train a convolution")
+        if self.hold is not None and not 0 <= self.hold < LARGEST_RATE:
+            raise UsageError(f"--learn-hold {self.hold:g}: needs to be from 0 to below {LARGEST_RATE:g}")
         if self.method == "mean" and (self.rate is not None or self.passes != PASSES):
             raise UsageError("--learn mean takes each sample once into its class's mean: it has no rate and no passes")
         if self.running is not None and self.method != "ecotta":
@@ -134,7 +144,7 @@ class Teaching:
             raise UsageError(
                 f"--learn-classes {classes}: the model has {known}; room for {known} to {LARGEST_CLASSES} can be made"
             )
-        tail = tail_of(model, fed) if self.method == "last" else None
+        tail = tail_of(model, fed) if self.method in CONVOLUTIONS else None
         sample = layer.inputs[0] if tail is None else tail.sample
         slots = SLOTS if self.store is None else self.store // (sample.size + 1)
         if not 2 <= slots <= LARGEST_STORE:
@@ -158,9 +168,17 @@ class Teaching:
             self.guard, SEED, stored[chosen], given[chosen].astype(np.int8),
             *(() if tail is None else (tail.sample.name, tail.names, (0.0,) * len(tail.layers))),
         )  # fmt: skip
+        notes = _notes(layer, tail, given, known)
         if tail is not None:
             lesson = with_rates(model, tail, lesson, rate * power)
-        return lesson, _notes(layer, tail, given, known)
+            hold = self.hold if self.hold is not None else HOLD * (self.method == "lightcl")
+            held = replace(lesson, hold=float(hold), held=most_active(model, tail, lesson)) if hold else lesson
+            if self.method == "lightcl":
+                notes += _ways(model, tail, held, features, stored, given, chosen)
+            if held.alone and not self.guard:  # references serve the check alone
+                held = replace(held, references=held.references[:0], labels=held.labels[:0])
+            lesson = held
+        return lesson, notes
 
     def _means(
         self, model: Graph, layer: FullyConnected, classes: int, slots: int, features: NDArray[np.int8],
@@ -302,6 +320,39 @@ def with_rates(model: Graph, tail: Tail, lesson: Lesson, step: float) -> Lesson:
             layer.refuse("its inputs or weights are too near 0 to decide the learning rate")
         rates.append(float(rate))
     return replace(lesson, rates=tuple(rates))
+
+
+def most_active(model: Graph, tail: Tail, lesson: Lesson) -> tuple[int, ...]:
+    """Numbers of the channels of the convolution's output whose sums over references are the largest."""
+    (y,) = tail.layers[0].outputs
+    learner = Learner(lesson, backward(trainable(model, lesson, tail), tail.dense, lesson, tail))
+    learner.load_masters()
+    total = np.zeros(y.shape[3], np.int64)
+    for sample in lesson.references[:: -(-len(lesson.references) // PROBED)]:
+        found = learner.traced(sample, NO_LABEL)[y.name].astype(np.int64) - y.zero_point
+        total += np.abs(found).reshape(-1, y.shape[3]).sum(axis=0)
+    most = np.argsort(-total, kind="stable")[: max(round(MATTERS * total.size), 1)]
+    return tuple(sorted(int(channel) for channel in most))
+
+
+def _ways(
+    model: Graph, tail: Tail, lesson: Lesson, features: NDArray[np.int8], stored: NDArray[np.int8],
+    given: NDArray[np.int64], chosen: NDArray[np.int64],
+) -> list[str]:  # fmt: skip
+    """What each way of learning would give, for whoever chooses."""
+    last = replace(lesson, method="last", hold=0.0, held=())
+    dense = replace(
+        last, method="classifier", references=features[chosen], sample="", layers=(), rates=()
+    )  # fmt: skip
+    ways = [Way("classifier", dense, None, features), Way("last", last, tail, stored)]
+    ways += [Way("last --learn-hold", replace(lesson, method="last"), tail, stored)] if lesson.hold else []
+    found = measure(model, [*ways, Way("lightcl", lesson, tail, stored)], given)
+    if not found:
+        return [
+            f"learning: {FEWEST} classes, and two samples of each that are no references, are needed to measure ways"
+        ]
+    head = f"learning, two classes at a time left out, and learnt from {TAUGHT} samples of each at most"
+    return [f"{head}: {each}" for each in found]
 
 
 def lengths(model: Graph, tail: Tail, lesson: Lesson) -> list[float]:

@@ -22,6 +22,7 @@ from driftc.codegen.operators.elementwise.add import Add
 from driftc.codegen.operators.learn.conv_update import LARGEST_EXPONENT, MOST_SHIFT, ConvUpdate
 from driftc.codegen.operators.learn.cross_entropy import ONE
 from driftc.codegen.operators.learn.dense_gradient import DenseGradient
+from driftc.codegen.operators.learn.hold_errors import LARGEST_HOLD, HoldErrors
 from driftc.codegen.operators.learn.master_sums import BIAS_FRACTION, FRACTION
 from driftc.codegen.operators.learn.master_weights import MasterWeights
 from driftc.codegen.operators.learn.trained_conv import Convolution, TrainedConv
@@ -79,7 +80,7 @@ def forward(tail: Tail, states: Parts, names: Names) -> list[Operator]:
 
 
 def backward_through(
-    tail: Tail, lesson: Lesson, gradient: Tensor, states: Parts, names: Names
+    tail: Tail, lesson: Lesson, gradient: Tensor, label: Tensor, states: Parts, names: Names
 ) -> tuple[list[Operator], dict[str, Tensor]]:
     """From the gradient at the dense layer's sums, operators that move the masters; what each of these becomes."""
     dense, masters = tail.dense, states["masters"]
@@ -103,6 +104,9 @@ def backward_through(
             continue
         source = operator.inputs[0]
         if isinstance(operator, Conv2D | DepthwiseConv2D):
+            if lesson.hold:
+                more, errors = _held(operator, errors, lesson, label, names)
+                operators += more
             errors = errors.through(operator)
             own = {part: states[f"{operator.name} {part}"] for part in ("masters", "bias masters")}
             after = {part: replace(tensor, name=f"{tensor.name} next") for part, tensor in own.items()}
@@ -119,6 +123,34 @@ def backward_through(
         else:
             at[source.name] = errors
     return operators + updates, following
+
+
+def _held(
+    layer: Convolution, errors: Errors, lesson: Lesson, label: Tensor, names: Names
+) -> tuple[list[Operator], Errors]:
+    """The layer as compiled, and the errors with what holds its output to what that gives."""
+    (y,) = layer.outputs
+    before = replace(y, name=f"{y.name} compiled")
+    compiled = replace(layer, name=names.unique(f"{layer.name}_compiled"), outputs=(before,))
+    values = Tensor("learn/held errors", y.shape, np.dtype(np.int16), label="held errors")
+    exponent = Tensor("learn/held exponent", (1,), np.dtype(np.int32), label="held exponent")
+    real = 2 * lesson.hold * float(y.scale) ** 2 / errors.unit
+    shift = min(max(15 - int(np.frexp(real)[1]), 1), 46)
+    hold = round(real * 2.0**shift)
+    if not 0 < hold <= LARGEST_HOLD:
+        raise UsageError(
+            f"--learn-hold {lesson.hold:g}: out of range for the scales of layer '{layer.label or layer.name}'"
+        )
+    held = np.zeros(layer.channels, np.int8)
+    held[list(lesson.held)] = 1
+    made = HoldErrors(
+        name=names.unique("held"), label="held",
+        inputs=(errors.values, errors.exponent, y, before, label, *(tensor for tensor, _, _ in errors.maps)),
+        outputs=(values, exponent), live=tuple((low, high) for _, low, high in errors.maps), held=held,
+        hold=hold, shift=shift,
+    )  # fmt: skip
+    made.check()
+    return [compiled, made], Errors(values, exponent, errors.unit)
 
 
 def _update(layer: Convolution, errors: Errors, rate: float, own: Parts, after: Parts, names: Names) -> ConvUpdate:

@@ -16,7 +16,7 @@ from driftc.codegen.operators.learn.trained_conv import Convolution, by_group, t
 from driftc.codegen.operators.learn.trained_dense import COMPARED
 from driftc.codegen.tensor import Array, Shape, Tensor
 
-LARGEST_EXPONENT = 15  # of an error
+LARGEST_EXPONENT = 17  # of an error
 MOST_SHIFT = 62
 INT32_PIXELS = 1 << 31 - 14 - 8 - 1  # of so many products of an error and an input the sum is an int32
 MOST_PIXELS = 1 << 24  # and of so many, times a rate, it stays within int64
@@ -45,7 +45,7 @@ class ConvUpdate(Operator):
     layer: Convolution
     live: tuple[tuple[int, int], ...]  # of each map, exclusive
     rate: NDArray[np.int32] = field(repr=False)  # [O], 0 to 2^15
-    shift: int  # 16 to 62
+    shift: int  # 18 to 62
     bias_rate: NDArray[np.int32] = field(repr=False)
     bias_shift: int
     slope: NDArray[np.float64] = field(repr=False)  # [O]: the loss by a real weight is G * slope * 2^exponent

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from commands import driftc_json
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from learning_models import convolving, images, learning_last
+from learnt import compared
 from models import Activation, ModelBuilder
 from numpy.typing import NDArray
 
@@ -24,23 +27,10 @@ from driftc.codegen.operators.convolution.fully_connected import FullyConnected
 from driftc.codegen.operators.learn.conv_update import ConvUpdate
 from driftc.codegen.operators.learn.trained_conv import TrainedConv
 from driftc.codegen.sources import LESSON
-from driftc.simulator.engines import engine
-from driftc.simulator.learning import MANY, Event, Kind, Specification, every_event, verify_learning
+from driftc.simulator.learning import MANY, Event, Kind, Specification
 
 TAILS = ("pointwise", "strided", "depthwise", "projected", "flat", "residual")
 CORES = ("cortex-m0plus", "cortex-m4", "cortex-m55", "rv32imc")
-
-
-def compared(found: Compiled, name: str, **options: Any) -> int:
-    """The events that were compared; fails at the first byte that differs."""
-    chosen, program = engine(name, **options), found.program()
-    if absent := chosen.missing_for(program.target.core):
-        pytest.skip(f"engine {name}: {absent}")
-    count, difference = verify_learning(
-        found.lowered, program, [chosen], every_event(found.lowered, found.samples(random=3))
-    )
-    assert difference is None, str(difference)
-    return count
 
 
 @pytest.mark.parametrize("tail", TAILS)
@@ -302,3 +292,27 @@ def test_the_command_line(tmp_path: Path) -> None:
     found = json.loads(command("simulate", "net", "--learn", "new.npz", "--json", cwd=tmp_path).stdout)
     assert found["trained_bytes"] == report["learning"]["weight_bytes"]
     assert found["rounds"][-1]["scores"]["new"] > found["before"]["new"] == 0
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_strict_on_both_compilers(tmp_path: Path, compiler: str) -> None:
+    """And linked: what is lent has one definition, in a package too."""
+    if shutil.which(compiler) is None:
+        pytest.skip(f"{compiler} is not installed")
+    held: dict[str, Any] = {"learn": "lightcl", "learn_hold": 0.01} if compiler == "gcc" else {}
+    learning_last(tmp_path, convolving("projected", channels=6), **held).write(tmp_path / "net")
+    command("export", "net", "--to", "cmake", "-o", "package", cwd=tmp_path)
+    (tmp_path / "main.c").write_text(
+        '#include "net_learn.h"\nNET_STATIC_MEMORY(memory);\nint main(void)\n{\n    static net_t net;\n'
+        "    static net_learn_t learn;\n\n"
+        "    return net_init(&net, &memory) || net_learn_init(&learn, &net, &memory) ||\n"
+        "           net_learn_step(&learn) >= 0;\n}\n"
+    )
+    for folder in ("net", "package/src"):
+        sources = [str(path) for path in (tmp_path / folder).glob("*.c") if "selftest" not in path.name]
+        flags = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wpedantic", "-Werror"]
+        where = [f"-I{folder}", "-Ipackage/include"]
+        run = [compiler, *flags, *where, "main.c", *sources, "-o", "program"]
+        done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert subprocess.run([str(tmp_path / "program")], check=False).returncode == 0

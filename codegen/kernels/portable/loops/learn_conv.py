@@ -11,6 +11,7 @@ from driftc.codegen.kernels.portable.loops.learn import UnorderedLoops, differin
 from driftc.codegen.kernels.walk import Walk, as_rows, row_major
 from driftc.codegen.operators.learn.conv_update import ConvUpdate
 from driftc.codegen.operators.learn.dense_gradient import DenseGradient
+from driftc.codegen.operators.learn.hold_errors import HoldErrors
 from driftc.codegen.operators.learn.master_weights import MasterWeights
 from driftc.codegen.operators.learn.trained_conv import TrainedConv
 from driftc.codegen.tensor import Array
@@ -33,6 +34,15 @@ class DenseGradientLoops(UnorderedLoops[DenseGradient]):
 
     def constants(self, op: DenseGradient) -> dict[str, Array]:
         return differing({"scale": op.scale})
+
+
+class HoldErrorsLoops(UnorderedLoops[HoldErrors]):
+    """Which channels are held."""
+
+    operators = (HoldErrors,)
+
+    def constants(self, op: HoldErrors) -> dict[str, Array]:
+        return differing({"held": op.held})
 
 
 class MasterWeightsLoops(Loops[MasterWeights]):
