@@ -56,7 +56,7 @@ _TEMPLATES = _words(
 # What else the templates call what a model's prefix would be a parameter beside.
 _BESIDE = _words(
     """about active adapt backward buffer busy bytes config fill labels learn learnt lesson offset references refused
-    shared slots taken updatable update"""
+    seed shared slots taken updatable update upload"""
 )
 _NUMBERED = re.compile(r"(acc|channel|i|in|input|k|line|out|pixel|ram|row)\d+")
 
