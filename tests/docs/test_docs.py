@@ -101,9 +101,10 @@ def test_c_snippet_compiles(number: int, quickstart: tuple[Path, str], tmp_path:
     learning(tmp_path / "learnt", name="words").write(tmp_path / "words")
     (tmp_path / "adapts").mkdir()
     adapts(tmp_path / "adapts").write(tmp_path / "net")
+    driftc("compile", "ic.tflite", "--upload", "entropy", "--name", "sensor", "--no-measure", cwd=tmp_path)
     (tmp_path / "snippet.c").write_text([text for text in blocks("c") if "#include" in text][number])
     warnings = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
-    folders = [f"-I{quickstart[0] / 'kws'}", "-Iic", "-Ieye", "-Iwake", "-Iwords", "-Inet"]
+    folders = [f"-I{quickstart[0] / 'kws'}", "-Iic", "-Ieye", "-Iwake", "-Iwords", "-Inet", "-Isensor"]
     compiler.run(["-std=c11", *warnings, *folders, "-c", "snippet.c", "-o", "snippet.o"], tmp_path)
 
 
