@@ -1,8 +1,8 @@
 """One round of learning from uploads: teacher, distillation, codes, and the checks without which no packet is made.
 
 A fifth of the uploads is held out, and of the clean samples some that the distillation does not see. The int8
-specification with the new parameters must agree more often with the teacher on the former than with those that are
-active, and must not decide more than a point worse on the latter than as compiled. Where it does not at once, it is
+specification with the new parameters must agree more with the teacher on the former than with those that are active,
+and must not decide more than a point worse on the latter than as compiled. Where it does not at once, it is
 tried part of the way back to what is active.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from driftc.codegen.errors import DataError
 FEWEST = 20  # uploads
 FEWEST_CLEAN = 64
 HELD_OUT = 5  # one in so many uploads
-CHECKED = 512  # clean samples at most, and no more than a third
+CHECKED = 1024  # clean samples at most, and no more than a third
 SHARES = (1.0, 0.75, 0.5, 0.25)
 POINT = 1.0  # that may be lost on clean samples, percent
 
@@ -42,7 +42,8 @@ class Shares:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """`codes`: the update, None where it was refused. `uploads`: agreement with the teacher on those held out.
+    """`codes`: the update, None where it was refused. `uploads`: agreement with the teacher on those held out, the mean
+    probability that it gives what is decided.
 
     `clean`: right decisions on clean samples, by `clean_by`: their labels, or the teacher. `source`: how many of them
     are decided as by the model as compiled. `share`: how much of what was learnt is in the update.
@@ -118,22 +119,23 @@ class Rounds:
         start = tuple(active) if active is not None else student.parameters.unchanged()
         found = self._distillation.teach(uploads[used], wanted[used], self._taught, start, seed, progress)
         begun = changes(layers, start)
-        decided = wanted[held].argmax(-1)
-        before = _percent(student.decisions(uploads[held], start) == decided)
+        before = self._agreement(uploads[held], wanted[held], start)
         clean_before = _percent(self._as_compiled == self._right)
-        tried: list[Outcome] = []
+        refused: Outcome | None = None
         for share in SHARES:
             parts = (a.towards(b, share) for a, b in zip(begun, found, strict=True))
             codes = tuple(part.codes(layer) for part, layer in zip(parts, layers, strict=True))
-            after = student.decisions(uploads[held], codes)
-            clean_after = student.decisions(self._checked, codes)
+            after = self._agreement(uploads[held], wanted[held], codes)
+            if refused is not None and not after > before:
+                continue  # and what it costs on clean samples need not be known
+            decided = student.decisions(self._checked, codes)
             outcome = Outcome(
                 codes,
                 "",
-                Shares(len(held), before, _percent(after == decided)),
-                Shares(len(self._checked), clean_before, _percent(clean_after == self._right)),
+                Shares(len(held), before, after),
+                Shares(len(self._checked), clean_before, _percent(decided == self._right)),
                 self._by,
-                _percent(clean_after == self._as_compiled),
+                _percent(decided == self._as_compiled),
                 share,
                 time.monotonic() - began,
                 self.notes,
@@ -141,9 +143,14 @@ class Rounds:
             reason = refusal(outcome)
             if reason is None:
                 return outcome
-            tried.append(Outcome(**{**vars(outcome), "codes": None, "reason": reason}))
-        best = tried[0]
-        return Outcome(**{**vars(best), "seconds": time.monotonic() - began})
+            refused = refused or replace(outcome, codes=None, reason=reason)
+        assert refused is not None
+        return replace(refused, seconds=time.monotonic() - began)
+
+    def _agreement(self, samples: Raw, wanted: NDArray[np.float32], codes: Sequence[Codes]) -> float:
+        """Percent that the teacher gives what the int8 specification decides: less a matter of chance than equality."""
+        decided = self._student.decisions(samples, codes)
+        return float(100 * wanted[np.arange(len(samples)), decided].mean(dtype=np.float64))
 
 
 def refusal(outcome: Outcome) -> str | None:

@@ -28,7 +28,7 @@ def lines(outcome: Outcome) -> list[str]:
     """Uploads, clean samples, and how long it took."""
     uploads, clean = outcome.uploads, outcome.clean
     return [
-        f"uploads  {uploads.before:.1f} % -> {uploads.after:.1f} % as the teacher decides, of {uploads.count} held out",
+        f"uploads  {uploads.before:.1f} % -> {uploads.after:.1f} % with the teacher, on {uploads.count} held out",
         f"clean    {clean.before:.1f} % -> {clean.after:.1f} % right by {outcome.clean_by}, of {clean.count}; "
         f"{outcome.source:.1f} % decided as before",
         f"share    {100 * outcome.share:g} % of what was learnt, in {outcome.seconds:.0f} s",
