@@ -13,6 +13,7 @@ from counting import counting
 from elastic_models import KEY, random_codes
 from live_models import adaptation
 from models import ModelBuilder, keyword_model, residual_model
+from streams import counter
 
 from driftc.codegen.compiled import Compiled
 from driftc.codegen.elastic.packet import encode
@@ -101,6 +102,27 @@ def test_on_emulated_cores(model: str, core: str, tmp_path: Path) -> None:
 def test_in_parts_by_rows_and_by_winograd(options: dict[str, Any], tmp_path: Path) -> None:
     name = "residual" if "ram" in options or "flash_for_speed" in options else "keyword"
     compared(tmp_path, compiled(tmp_path, name, "cortex-m4", **options), "host")
+
+
+def keeping_model() -> bytes:
+    """A sum of all inputs so far in the state, and a hidden layer over it."""
+    random, m = np.random.default_rng(4), ModelBuilder()
+    m.call_once({"sum": np.zeros((1, 6), np.int8)})
+    x = counter(m, m.input("x", (1, 6), scale=0.1, zero_point=3))
+    hidden, decides = (random.integers(-60, 61, shape, dtype=np.int8) for shape in ((9, 6), (4, 9)))
+    x = m.fully_connected(x, hidden, weight_scale=0.02, out_scale=0.1, name="hidden")
+    m.output(m.fully_connected(x, decides, weight_scale=0.02, out_scale=0.3, name="decides"))
+    return m.build()
+
+
+def test_a_reset_of_the_state_leaves_the_parameters(tmp_path: Path) -> None:
+    path = tmp_path / "net.tflite"
+    path.write_bytes(keeping_model())
+    chosen = Options(updatable="all", planner="greedy")
+    found = Compiled(path.read_bytes(), chosen, lower(path, chosen))
+    for name in ("host", "unicorn"):
+        result = found.verify(random=9, restart="4", engines=["numpy", name], update=updated(tmp_path, found))
+        assert result.bit_exact, str(result.first_difference)
 
 
 def test_without_an_update_it_is_the_model(tmp_path: Path) -> None:
