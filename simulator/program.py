@@ -56,8 +56,8 @@ def model_sources(program: Program) -> list[Path]:
     return [main, *(path for path in more if (program.folder / path).is_file())]
 
 
-def build_host(program: Program, *, trace: bool, sanitize: bool = False) -> Path:
-    """An executable for this machine that speaks the stream on stdin and stdout."""
+def build_host(program: Program, *, trace: bool, sanitize: bool = False, main: str = "main") -> Path:
+    """An executable for this machine, simulator/MAIN.c, that speaks on stdin and stdout: "main" the stream."""
     compiler = host_compiler(program.target.cc)
     flags = ["-std=c11", f"-O{program.target.optimize}", *_hook_flags(program, trace)]
     if sanitize:
@@ -67,7 +67,7 @@ def build_host(program: Program, *, trace: bool, sanitize: bool = False) -> Path
     elif compiler.kind == "zig":
         # The superword vectoriser of ziglang 0.17.1 miscompiles the copy into a depthwise plane for x86 (last column).
         flags += ["-fno-sanitize=undefined", "-fno-slp-vectorize"]
-    sources = [*model_sources(program), Path("simulator/main.c"), Path("simulator/port_host.c")]
+    sources = [*model_sources(program), Path(f"simulator/{main}.c"), Path("simulator/port_host.c")]
     objects = _compile(compiler, program.folder, sources, flags)
     link_flags = list(SANITIZE) if sanitize else []
     name = "model.exe" if sys.platform == "win32" else "model"

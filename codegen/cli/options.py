@@ -139,6 +139,36 @@ def broker_options(command: Command) -> Command:
     )
 
 
+def fleet_options(command: Command) -> Command:
+    """A fleet of simulated devices: given to the command as the fields of FleetOptions."""
+    path = click.Path(path_type=Path)
+    return _packed(
+        command,
+        "fleet",
+        click.option("--broker", metavar="HOST[:PORT]", help="With --fleet: through this MQTT broker, not in process."),
+        click.option(
+            "--seed", type=click.IntRange(0), metavar="N", help="With --fleet: of the devices and the server."
+        ),
+        click.option(
+            "--round", "least", type=click.IntRange(1), metavar="N", help="With --fleet: uploads to learn from (256)."
+        ),
+        click.option(
+            "--rounds", type=click.IntRange(1), metavar="R", help="With --fleet: parts that the stream comes in (1)."
+        ),
+        click.option("--key", type=path, metavar="FILE", help="With --fleet: what packets are signed with."),
+        click.option(
+            "--clean", type=path, metavar="FILE.npz", help="With --fleet: samples of what the model was made for."
+        ),
+        click.option("--teacher", type=path, metavar="MODEL", help="With --fleet: a stronger float model."),
+        click.option(
+            "--fleet",
+            type=click.IntRange(1),
+            metavar="N",
+            help="N devices share --stream, send samples to a server and take its updates.",
+        ),
+    )
+
+
 def planning_options(command: Command) -> Command:
     """How buffers and layers in parts are planned: given to the command as the keyword arguments of `api.compile`."""
     return _packed(

@@ -9,8 +9,10 @@ from typing import Any, Protocol, TypeVar
 
 import click
 
+from driftc.codegen.cli.fleet import FleetOptions
+from driftc.codegen.cli.fleet import run as run_fleet
 from driftc.codegen.cli.folder import load
-from driftc.codegen.cli.options import hardware_option, json_option, sample_options, target_options
+from driftc.codegen.cli.options import fleet_options, hardware_option, json_option, sample_options, target_options
 from driftc.codegen.cli.progress import progress_bar
 from driftc.codegen.errors import UsageError
 from driftc.codegen.report.plot import check_plot, plot_adapted, plot_taught
@@ -38,7 +40,8 @@ from driftc.codegen.report.plot import check_plot, plot_adapted, plot_taught
     "--stream",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Adapt to these samples in their order, without their labels (--learn ecotta); labels are for the score.",
+    help="Adapt to these samples in their order, without their labels (--learn ecotta), or what a --fleet sees; labels "
+    "are for the score.",
 )
 @click.option("--stream-block", type=click.IntRange(1), metavar="N", help="With --stream: accuracy of every N (100).")
 @click.option(
@@ -47,6 +50,7 @@ from driftc.codegen.report.plot import check_plot, plot_adapted, plot_taught
     metavar="FILE",
     help="With --learn or --stream: draw accuracy into this .svg, .png or .pdf.",
 )
+@fleet_options
 @hardware_option
 @target_options
 @json_option
@@ -64,6 +68,7 @@ def simulate(
     stream: Path | None,
     stream_block: int | None,
     plot: Path | None,
+    fleet: dict[str, Any],
     on: str | None,
     core: str | None,
     cc: str | None,
@@ -76,6 +81,8 @@ def simulate(
     """
     if len(engines) > 1:
         raise UsageError(f"simulate runs one engine, not {', '.join(engines)}; verify compares several")
+    given = FleetOptions(**fleet)
+    given.check(stream)
     compiled = load(folder, core, cc, optimize)
     engine = engines[0] if engines else None
     if learn_every is not None and lessons is None:
@@ -94,6 +101,11 @@ def simulate(
             raise UsageError(f"{option}: learning runs on the engines of this machine; leave out --on")
         if stream is not None and (lessons is not None or data is not None):
             raise UsageError("--stream is all that is run: no --learn or --data beside it")
+        if stream is not None and given.fleet is not None:
+            if engine not in (None, "host") or plot is not None or stream_block is not None:
+                raise UsageError("--fleet runs on this machine: no --engine, --plot or --stream-block beside it")
+            run_fleet(compiled, given, stream, input_divisor, as_json)
+            return
         from driftc.codegen.report.learning import print_adapted, print_taught
 
         if stream is not None:

@@ -228,6 +228,14 @@ class Store:
 
     # --- what there is ---
 
+    def heard(self) -> int:
+        """Messages that were kept as uploads or dropped, since there is a database."""
+        kept = select(func.count()).where(uploads.c.model == self.model)
+        dropped = select(func.sum(counts.c.count)).where(counts.c.model == self.model)
+        with self._begin() as connection:
+            found = [connection.execute(query).scalar_one() for query in (kept, dropped)]
+        return sum(int(count or 0) for count in found)
+
     def as_json(self) -> dict[str, Any]:
         """The status page's object."""
         with self._begin() as connection:

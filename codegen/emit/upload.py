@@ -22,5 +22,5 @@ def emit_upload(upload: Upload, plan: Plan) -> dict[str, str]:
         "kept": held[-1] if held else "",
     }
     files = {f"{plan.name}_upload.{suffix}": f"upload.{suffix}.j2" for suffix in ("h", "c")}
-    files["simulator/upload.h"] = "simulator_upload.h.j2"
+    files |= {f"simulator/{part}.h": f"simulator_{part}.h.j2" for part in ("upload", "device")}
     return {name: str(environment().get_template(template).render(**values)) for name, template in files.items()}

@@ -1,0 +1,1 @@
+"""Simulated devices that upload to the real server and take its packets."""

@@ -1,0 +1,149 @@
+"""Devices in C (firmware/ports/fleet.c): what they see, send and take; they are off between two visits."""
+
+from __future__ import annotations
+
+import os
+import struct
+import subprocess
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftc.codegen.elastic.packet import Reason
+from driftc.codegen.elastic.student import Raw
+from driftc.codegen.elastic.wire import Status
+from driftc.codegen.errors import ToolError, UsageError
+from driftc.simulator.engine import Program
+from driftc.simulator.program import build_host
+from driftc.simulator.stream import ended
+
+TOGETHER = 16  # visits of one process
+TIMEOUT = 600  # seconds for these
+CHOOSER_BYTES = 20  # driftc_chooser_t
+KNOWN, ROUND = 1, 2
+_HEAD, _STATUS, _WANTED = struct.Struct("<8siIii"), struct.Struct("<III"), struct.Struct("<ii")
+
+
+@dataclass(frozen=True, eq=False)
+class Visit:
+    """`samples` int8 [n, ...], after `packets`. `left`: what the last visit gave, b"" for a device that is new.
+
+    `begins`: a round of uploads does, so that the whole budget is there again.
+    """
+
+    device: bytes
+    seed: int
+    left: bytes
+    begins: bool
+    packets: tuple[bytes, ...]
+    samples: Raw
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """`statuses`: after each packet; `outputs` [n, ...]; of each sample `wanted` and `entropies`, bits in Q.12.
+
+    `uploads`: the inputs of those that are wanted, as the device keeps them.
+    """
+
+    statuses: tuple[Status, ...]
+    outputs: NDArray[np.int8]
+    wanted: NDArray[np.bool_]
+    entropies: NDArray[np.int64]
+    uploads: tuple[bytes, ...]
+    left: bytes
+
+    @property
+    def decisions(self) -> NDArray[np.int64]:
+        return np.asarray(self.outputs.reshape(len(self.outputs), prod(self.outputs.shape[1:])).argmax(-1), np.int64)
+
+
+class Devices:
+    """All of one compiled folder, and with one key."""
+
+    def __init__(self, program: Program, key: bytes, packet_bytes: int) -> None:
+        """Raises UsageError where the folder's C has nothing to upload, ToolError without a compiler."""
+        if not (program.folder / "simulator" / "device.h").is_file():
+            raise UsageError(
+                f"{program.folder}: its devices choose nothing to send; compile the model again, with --upload entropy "
+                "or --upload random"
+            )
+        self._executable = build_host(program, trace=False, main="fleet")
+        self._program, self._key = program, key
+        slot = 32 + -(-packet_bytes // 32) * 32  # DRIFTC_SLOTS_BYTES
+        self._left_bytes = CHOOSER_BYTES + 2 * slot
+
+    def visit(self, visits: Sequence[Visit]) -> list[Answer]:
+        """In as many processes as there are processors; an answer depends on its own visit alone."""
+        parts = [visits[first : first + TOGETHER] for first in range(0, len(visits), TOGETHER)]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return [answer for answers in pool.map(self._run, parts) for answer in answers]
+
+    def _run(self, visits: Sequence[Visit]) -> list[Answer]:
+        parts = [struct.pack("<ii", len(self._key), len(visits)), self._key]
+        for visit in visits:
+            flags = KNOWN * bool(visit.left) | ROUND * visit.begins
+            parts += [
+                _HEAD.pack(visit.device, flags, visit.seed, len(visit.packets), len(visit.samples)),
+                visit.left,
+                *(struct.pack("<i", len(packet)) + packet for packet in visit.packets),
+                np.ascontiguousarray(visit.samples).tobytes(),
+            ]
+        name = self._program.name
+        try:
+            done = subprocess.run(
+                [self._executable], input=b"".join(parts), capture_output=True, timeout=TIMEOUT, check=False
+            )
+        except subprocess.TimeoutExpired:
+            raise ToolError(f"{name}: {len(visits)} devices not done after {TIMEOUT} s on this machine") from None
+        if done.returncode != 0:
+            raise ToolError(f"{name}: the devices' program ended with {ended(done.returncode)}")
+        said = _Said(done.stdout)
+        answers = [self._answer(said, visit) for visit in visits]
+        if said.rest:
+            raise ToolError(f"{name}: the devices' program said {said.rest} bytes too many")
+        return answers
+
+    def _answer(self, said: _Said, visit: Visit) -> Answer:
+        statuses = []
+        for _ in visit.packets:
+            reason, active, highest = _STATUS.unpack(said.take(_STATUS.size))
+            statuses.append(Status(active, highest, Reason(reason)))
+        (port,), (entry,) = self._program.outputs, self._program.inputs
+        outputs, wanted, entropies, uploads = [], [], [], []
+        for _ in visit.samples:
+            outputs.append(np.frombuffer(said.take(prod(port.shape)), port.dtype).reshape(port.shape[1:]))
+            chosen, entropy = _WANTED.unpack(said.take(_WANTED.size))
+            wanted.append(bool(chosen))
+            entropies.append(entropy)
+            if chosen:
+                uploads.append(said.take(prod(entry.shape)))
+        return Answer(
+            tuple(statuses),
+            np.stack(outputs) if outputs else np.zeros((0, *port.shape[1:]), np.int8),
+            np.array(wanted, np.bool_),
+            np.array(entropies, np.int64),
+            tuple(uploads),
+            said.take(self._left_bytes),
+        )
+
+
+class _Said:
+    """The bytes of a process, from its beginning."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content, self._at = content, 0
+
+    @property
+    def rest(self) -> int:
+        return len(self._content) - self._at
+
+    def take(self, count: int) -> bytes:
+        if count > self.rest:
+            raise ToolError("the devices' program ended within its results")
+        self._at += count
+        return self._content[self._at - count : self._at]

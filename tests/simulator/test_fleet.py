@@ -1,0 +1,176 @@
+"""A fleet in C against the real server: what devices choose, send and take is what the specifications say."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from commands import check_schema, driftc
+from elastic_device import STRICT
+from elastic_models import KEY, random_codes
+from elastic_servers import quick_rounds
+from fleet_models import compiled, given, images, labels, raw, shifted
+from float_models import skip_without
+
+from driftc.codegen.compiled import Compiled
+from driftc.codegen.elastic import packet
+from driftc.codegen.elastic.packet import Reason
+from driftc.codegen.elastic.student import Student
+from driftc.codegen.elastic.upload import Chooser
+from driftc.codegen.errors import DataError, UsageError
+from driftc.codegen.options import Options
+from driftc.simulator.fleet.devices import Devices, Visit
+from driftc.simulator.toolchain import host_compiler
+
+skip_without("sqlalchemy", "elastic")
+
+from driftc.codegen.elastic.server import Policy  # noqa: E402
+from driftc.simulator.fleet.run import Asked, shares, simulate_fleet  # noqa: E402
+
+
+def made(folder: Path, **more: Any) -> Compiled:
+    options: dict[str, Any] = {"planner": "greedy", "upload": "random", "upload_budget": 20, **more}
+    found = compiled(folder, options=Options(**options))
+    found.write(folder / "net")
+    return Compiled.load(folder / "net")
+
+
+@pytest.fixture(scope="module")
+def net(tmp_path_factory: pytest.TempPathFactory) -> Compiled:
+    return made(tmp_path_factory.mktemp("fleet"))
+
+
+@pytest.mark.parametrize("more", [{"upload": "entropy"}, {"upload": "random"}, {"upload_copy": "caller"}])
+def test_a_device_is_its_specification(more: dict[str, Any], tmp_path: Path) -> None:
+    """Over two visits, between which it is off, and with an update from the second on."""
+    net = made(tmp_path, **more)
+    student = Student.of(net.lowered)
+    upload = net.lowered.upload
+    assert upload is not None
+    codes = random_codes(student.parameters, 3)
+    good = packet.encode(student.parameters, codes, key=KEY, sequence=5)
+    bad = packet.encode(student.parameters, codes, key=bytes(32), sequence=6)
+    devices = Devices(net.program(), KEY, student.parameters.packet_bytes)
+    first, second = raw(student, images(40, seed=4)), raw(student, images(30, seed=5))
+    (one,) = devices.visit([Visit(b"device 1", 9, b"", True, (), first)])
+    (two,) = devices.visit([Visit(b"device 1", 9, one.left, True, (bad, good, good[:-1], good), second)])
+    chooser = Chooser(upload, 9)
+    for answer, samples, active in ((one, first, None), (two, second, codes)):
+        chooser.round()
+        assert answer.decisions.tolist() == student.decisions(samples, active).tolist()
+        assert answer.wanted.tolist() == [chooser.wanted(int(entropy)) for entropy in answer.entropies]
+        assert answer.uploads == tuple(sample.tobytes() for sample in samples[answer.wanted])
+        assert answer.uploads
+    reasons = [Reason.TAG, Reason.OK, Reason.LENGTH, Reason.SEQUENCE]
+    assert [status.reason for status in two.statuses] == reasons
+    assert [(status.active, status.highest) for status in two.statuses] == [(0, 0), (5, 5), (5, 5), (5, 5)]
+
+
+def fleet_of(net: Compiled, folder: Path, devices: int, **more: Any) -> dict[str, Any]:
+    student = Student.of(net.lowered)
+    seen = images(devices * 40, seed=8)
+    path = folder / "stream.npz"
+    np.savez(path, x=shifted(seen), y=labels(seen))
+    asked = Asked(devices, 2, Policy(40, seed=1), **more)
+    return simulate_fleet(net, quick_rounds(student), KEY, net.samples(path), path, asked, print).as_json()
+
+
+def test_rounds_in_process_are_in_order(net: Compiled, tmp_path: Path) -> None:
+    found = fleet_of(net, tmp_path, 6)
+    assert found == fleet_of(net, tmp_path, 6)
+    first, second = found["rounds"]
+    header, entry = 16, 8 * 8 * 3
+    parameters = net.lowered.parameters
+    assert parameters is not None
+    for row in (first, second):
+        sent = len(row["learnt"])
+        assert sent and row["packets"] == 6 * sent and row["bytes_down"] == 6 * sent * parameters.packet_bytes
+        assert row["bytes_up"] == row["uploads"] * (header + entry) + 12 * row["packets"]
+        assert 0 < row["uploads"] <= 6 * 20 and row["samples"] == 6 * 20
+        assert row["dropped"] == row["refused"] == {}
+    assert first["accuracy"] == first["as_compiled"] != second["accuracy"]
+    learnt = [each for row in (first, second) for each in row["learnt"]]
+    assert [each["sequence"] for each in learnt] == list(range(1, len(learnt) + 1))
+    assert second["sequences"] == {len(learnt): 6}
+    kept = first["uploads"] + second["uploads"] - second["waiting"]
+    assert sum(each["uploads"] for each in learnt) == kept
+
+
+def test_through_a_broker(net: Compiled, tmp_path: Path) -> None:
+    from brokers import Mosquitto
+
+    from driftc.codegen.elastic.transports.mqtt import Broker
+
+    broker = Mosquitto(tmp_path)
+    broker.start()
+    try:
+        found = fleet_of(net, tmp_path, 3, broker=Broker(broker.address))
+        again = fleet_of(net, tmp_path, 3, broker=Broker(broker.address))
+    finally:
+        broker.stop()
+    rows = found["rounds"]
+    here = fleet_of(net, tmp_path, 3)["rounds"]
+    assert [row["uploads"] for row in rows] == [row["uploads"] for row in here]
+    assert sum(row["packets"] for row in rows) > 0 and found["broker"] == broker.address
+    last = max(rows[1]["sequences"])
+    assert rows[1]["sequences"] == {last: 3} and min(again["rounds"][1]["sequences"]) > last, "above the retained one"
+
+
+def test_the_command(net: Compiled, tmp_path: Path) -> None:
+    """With a teacher that teaches."""
+    skip_without("tensorflow", "keras")
+    given(tmp_path)
+    net.write(tmp_path / "net")
+    seen = images(320, seed=8)
+    np.savez(tmp_path / "stream.npz", x=shifted(seen), y=labels(seen))
+    taught = ("--teacher", "teacher.keras", "--clean", "clean.npz", "--key", "key")
+    command = ("simulate", "net", "--fleet", "8", "--stream", "stream.npz", *taught, "--rounds", "2", "--round", "64")
+    done = json.loads(driftc(*command, "--json", cwd=tmp_path).stdout)
+    check_schema(done, "simulate-fleet")
+    assert [row["samples"] for row in done["rounds"]] == [160, 160] and done["rounds"][0]["learnt"]
+    shown = driftc(*command, cwd=tmp_path)
+    assert f"{done['rounds'][1]['accuracy']:.1%}" in shown.stdout and "round 1: " in shown.stderr
+    for more, why in (
+        (("--fleet", "2", "--stream", "stream.npz"), "--fleet 2: needs --teacher, --clean, --key"),
+        (("--rounds", "2", "--broker", "x"), "--rounds, --broker: belongs to --fleet"),
+        ((*command[2:], "--engine", "qemu"), "--fleet runs on this machine"),
+        ((*command[2:], "--broker", "localhost:x"), "is no HOST or HOST:PORT"),
+        ((*command[2:], "--round", "5"), "--round 5: a round needs 20 uploads or more"),
+    ):
+        assert why in driftc("simulate", "net", *more, cwd=tmp_path, code=2).stderr
+
+
+@pytest.mark.parametrize("cc", ["gcc", "clang"])
+@pytest.mark.parametrize("more", [{"upload": "entropy"}, {"upload_copy": "caller"}])
+def test_the_c_has_no_warnings(cc: str, more: dict[str, Any], tmp_path: Path) -> None:
+    if shutil.which(cc) is None:
+        pytest.skip(f"{cc} is not installed")
+    net = made(tmp_path, **more)
+    flags = ["-std=c11", *STRICT, "-c", "simulator/fleet.c", "-o", str(tmp_path / "fleet.o")]
+    host_compiler(cc).run(flags, net.program().folder)
+
+
+def test_a_stream_is_shared_out(tmp_path: Path) -> None:
+    path = tmp_path / "s.npz"
+    np.savez(path, x=np.zeros(10))
+    assert [[part.tolist() for part in row] for row in shares(path, 10, 2, 2)] == [
+        [[0, 1, 2], [5, 6, 7]],
+        [[3, 4], [8, 9]],
+    ]
+    np.savez(path, x=np.zeros(6), device=[1, 0, 1, 0, 0, 1])
+    assert [[part.tolist() for part in row] for row in shares(path, 6, 2, 1)] == [[[1, 3, 4], [0, 2, 5]]]
+    with pytest.raises(DataError, match="3 samples for a device; 4 rounds need 4"):
+        shares(path, 6, 2, 4)
+    with pytest.raises(DataError, match="'device' goes from 0 to 1, not 0 to 0"):
+        shares(path, 6, 1, 1)
+
+
+def test_a_folder_that_uploads_nothing_is_refused(tmp_path: Path) -> None:
+    net = compiled(tmp_path, live=False)
+    net.write(tmp_path / "net")
+    with pytest.raises(UsageError, match="choose nothing to send; compile it with --upload entropy"):
+        fleet_of(Compiled.load(tmp_path / "net"), tmp_path, 2)
