@@ -28,6 +28,7 @@ FLAVOURS = {
     "serial": ["-DPORT_SERIAL", "-DPORT_MEASURES", "-DMODEL_HOOK", "-DTOY_HOOK", *UART],
 }
 UARTS = sorted(path.name for path in port_files().glob("uart_*.c") if path.stem != "uart_posix")
+STARTS = sorted(path.name for path in port_files().glob("start_*.c"))
 
 
 def compile_strictly(compiler: Compiler, folder: Path, source: str, flags: list[str]) -> None:
@@ -45,7 +46,7 @@ def test_no_warnings_for_cores(tmp_path: Path, core: str, cc: str) -> None:
     write_toy(tmp_path)
     for flavour in FLAVOURS.values():
         flags = [*facts.flags[cc], *BARE[cc], "-isystem", "simulator/freestanding", *flavour]
-        uarts = UARTS if "-DPORT_SERIAL" in flavour else []
+        uarts = [*UARTS, *STARTS] if "-DPORT_SERIAL" in flavour else []
         for source in ("main.c", f"port_{facts.port}.c", "memory.c", *uarts):
             compile_strictly(compiler, tmp_path, f"simulator/{source}", flags)
 

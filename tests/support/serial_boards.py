@@ -140,12 +140,12 @@ def emulated(elf: Path, core: Core) -> Iterator[str]:
 
 
 @contextmanager
-def second_serial_port(machine: str, elf: Path) -> Iterator[str]:
-    """QEMU's machine that runs `elf`: the name of its second serial port."""
+def serial_port(machine: str, elf: Path, number: int) -> Iterator[str]:
+    """QEMU's machine that runs `elf`: the name of its serial port of that number, from 0."""
     qemu = shutil.which("qemu-system-arm")
     if qemu is None:
         pytest.skip("qemu-system-arm is not installed")
-    ports = ("-serial", "null", "-serial", "pty")
+    ports = (*("-serial", "null") * number, "-serial", "pty")
     command = [qemu, "-M", machine, "-nographic", "-monitor", "none", *ports, "-icount", "shift=4", "-kernel", str(elf)]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as running:
         try:

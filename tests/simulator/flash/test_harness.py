@@ -7,15 +7,16 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from exported import tools
-from serial_boards import line, second_serial_port
+from serial_boards import line, serial_port
 from toy_model import toy_reference, toy_samples, write_toy
 
-from driftc.boards import load
+from driftc.boards import Memory, RamRegion, load
 from driftc.simulator.elf import Elf
 from driftc.simulator.engine import Program, Target
 from driftc.simulator.flash.image import image_of
@@ -42,7 +43,17 @@ def check(device: str, program: Program) -> None:
 def test_stm32f4(tmp_path: Path) -> None:
     """nucleo-f446re's USART2, on an STM32F405, which has the same; QEMU has no clock tree and no pins to get wrong."""
     program = write_toy(tmp_path, target=Target("cortex-m4", board="nucleo-f446re"))
-    with second_serial_port("netduinoplus2", build_harness(program, load("nucleo-f446re"))) as device:
+    with serial_port("netduinoplus2", build_harness(program, load("nucleo-f446re")), 1) as device:
+        check(device, program)
+
+
+def test_nrf(tmp_path: Path) -> None:
+    """nrf52840-dk's UART, on an nRF51822, which has the same at the same place, but an older core and less memory."""
+    dk = load("nrf52840-dk")
+    ram = RamRegion(0x2000_0000, 16 << 10, "ram")
+    small = replace(dk, core="cortex-m0plus", flash=Memory(0, 256 << 10), ram=(ram,))
+    program = write_toy(tmp_path, target=Target("cortex-m0plus", board=dk.key))
+    with serial_port("microbit", build_harness(program, small), 0) as device:
         check(device, program)
 
 

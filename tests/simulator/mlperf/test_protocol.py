@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 
 import pytest
 from mlperf_devices import device, reference
-from serial_boards import emulated, second_serial_port
+from serial_boards import emulated, serial_port
 
 from driftc.boards import load
 from driftc.boards.cores import load_core
@@ -135,7 +135,7 @@ def test_on_a_board() -> None:
     except ToolError as error:
         pytest.skip(str(error))
     assert made.where == "ST NUCLEO-F446RE"
-    check_board(second_serial_port("netduinoplus2", made.elf))
+    check_board(serial_port("netduinoplus2", made.elf, 1))
 
 
 def check_board(board: AbstractContextManager[str]) -> None:
