@@ -53,15 +53,16 @@ DRIFTC_INLINE int32_t driftc_meta_normed(int32_t sum, int32_t centre, int32_t sp
 }
 
 /* A channel's running mean and variance, moved by 2^-bits of what a sample is away from them; over / 2^shift = 1 / pixels. */
-DRIFTC_INLINE void driftc_meta_moved(int32_t sum, int32_t squares, int32_t over, int shift, int bits, int32_t *centre, int32_t *spread)
+DRIFTC_INLINE void driftc_meta_moved(int32_t sum, int32_t squares, int32_t centre, int32_t spread, int32_t over, int shift,
+                                     int bits, int32_t *next_centre, int32_t *next_spread)
 {
     const int64_t mean = ((int64_t)sum * over) >> (shift - 16);
     const int64_t own = (((int64_t)squares * over) >> (shift - 12)) - ((mean * mean) >> 20);
-    const int64_t away = mean - *centre;
+    const int64_t away = mean - centre;
     const int64_t square = (away * away) >> 20;
 
-    *centre += (int32_t)driftc_rounded_wide(away, bits);
-    *spread += (int32_t)driftc_rounded_wide((own > 0 ? own : 0) + square - driftc_rounded_wide(square, bits) - *spread, bits);
+    *next_centre = centre + (int32_t)driftc_rounded_wide(away, bits);
+    *next_spread = spread + (int32_t)driftc_rounded_wide((own > 0 ? own : 0) + square - driftc_rounded_wide(square, bits) - spread, bits);
 }
 
 /* ln(x), Q.12. */

@@ -202,7 +202,8 @@ def meta_step(graph: Graph, place: Place, lesson: Meta) -> Graph:
         operators.append(
             MetaStatistics(
                 name="statistics", label="statistics", inputs=given, outputs=(after["centres"], after["spreads"]),
-                pixels=place.pixels, bits=lesson.running,
+                pixels=place.pixels, bits=lesson.running, source=np.array(lesson.centres, np.int32),
+                spread=np.array(lesson.spreads, np.int32),
             )
         )  # fmt: skip
     operators.append(

@@ -123,14 +123,17 @@ class MetaStatistics(Operator):
     header = "driftc_meta.h"
     compared = COMPARED
     arithmetic = (
-        "Nothing changes while the largest share is 0.4 (13107) or more. Else m = S * r / 2^(k - 16) and E = Q * r / "
+        "m = S * r / 2^(k - 16) and E = Q * r / "
         "2^(k - 12), rounded down, r / 2^k one over the pixels; v = max(E - m^2 / 2^20, 0); d = m - centre, s = d^2 / "
         "2^20, rounded down; the centre moves by d / 2^e, the spread by (v + s - s / 2^e - spread) / 2^e, each "
-        "rounded, halves upwards."
+        "rounded, halves upwards. While the largest share is 0.4 (13107) or more, each moves by 2^-e of the way to the "
+        "source's instead."
     )
 
     pixels: int
     bits: int  # e
+    source: NDArray[np.int32] = field(repr=False)  # [C], Q.16: means of the source
+    spread: NDArray[np.int32] = field(repr=False)  # [C], Q.12: its variances
 
     @property
     def int8_tensors(self) -> tuple[Tensor, ...]:
@@ -156,7 +159,9 @@ class MetaStatistics(Operator):
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         sums, squares, centre, spread, share = (np.asarray(array, np.int64).reshape(-1) for array in inputs)
         if share.max() >= MIXED:
-            return centre.astype(np.int32), spread.astype(np.int32)
+            back = ((self.source, centre), (self.spread, spread))
+            moved_back = (at + rounded(home.astype(np.int64) - at, self.bits) for home, at in back)
+            return tuple(found.astype(np.int32) for found in moved_back)
         over, shift = self.reciprocal
         mean = (sums * over) >> (shift - CENTRE_FRACTION)
         own = np.maximum(((squares * over) >> (shift - SPREAD_FRACTION)) - ((mean * mean) >> 20), 0)

@@ -151,6 +151,9 @@ class MetaStatisticsLoops(Loops[MetaStatistics]):
 
     operators = (MetaStatistics,)
 
+    def constants(self, op: MetaStatistics) -> dict[str, Array]:
+        return {"source": op.source, "spread": op.spread}
+
     def walk(self, op: MetaStatistics, backward: bool = False) -> Walk | None:
         steps = as_rows(row_major(op.inputs[2].shape))
         return Walk((steps, steps, steps, steps, np.zeros(op.inputs[4].hwc, np.int64)), (steps, steps))
