@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from driftc.codegen.choices import BUDGET, SHARE, UPLOADS
 from driftc.codegen.class_names import check_class_names
 from driftc.codegen.errors import UsageError
 
@@ -18,8 +19,6 @@ TYPES: dict[str, type | tuple[type, ...]] = {  # others: str
     "upload_share": (int, float),
     "class_names": tuple,
 }
-UPLOADS = ("entropy", "random")
-BUDGET, SHARE = 256, 0.5
 CORES = (
     *("cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55", "cortex-m85"),
     *("rv32imc", "xtensa-lx6", "xtensa-lx7"),

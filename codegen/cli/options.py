@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from driftc.codegen.options import BUDGET, SHARE, UPLOADS
+from driftc.codegen.choices import BUDGET, SHARE, UPLOADS
 
 CORES = "cortex-m0plus|cortex-m3|cortex-m4|cortex-m7|cortex-m33|cortex-m55|cortex-m85|rv32imc|xtensa-lx6|xtensa-lx7"
 Command = Callable[..., Any]

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from driftc.codegen.errors import UsageError
 from driftc.codegen.files import write_file
-from driftc.codegen.frontends.extras import load_extra
 
 if TYPE_CHECKING:
     from driftc.simulator.adapting import Adapted
@@ -24,6 +23,8 @@ def check_plot(path: Path) -> None:
         raise UsageError(f"--plot {path}: the name must end in {', '.join(KINDS)}")
     if not path.parent.is_dir():
         raise UsageError(f"--plot {path}: there is no folder {path.parent}")
+    from driftc.codegen.frontends.extras import load_extra
+
     load_extra("matplotlib", "plot", "--plot")
 
 
@@ -53,6 +54,8 @@ def plot_taught(found: Taught, path: Path) -> None:
 
 
 def _draw(lines: dict[str, tuple[Any, Any]], along: str, path: Path) -> None:
+    from driftc.codegen.frontends.extras import load_extra
+
     figures = load_extra("matplotlib.figure", "plot", "--plot")
     figure = figures.Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot()
