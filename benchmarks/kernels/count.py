@@ -34,7 +34,7 @@ ROOM = 100_000  # bytes of scratch, so that no kernel is left out for them
 
 @dataclass(frozen=True)
 class Count:
-    """A layer on a core; `instructions` by what it was compiled for, the core's own last.
+    """A layer on a core; `instructions` and `kernels` by what it was compiled for, the core's own last.
 
     `cycles` likewise where they are weighed from what was counted, else empty.
     """
@@ -45,7 +45,11 @@ class Count:
     outputs: int
     instructions: dict[str, int]
     cycles: dict[str, int]
-    kernel: str
+    kernels: dict[str, str]
+
+    @property
+    def kernel(self) -> str:
+        return list(self.kernels.values())[-1]
 
     @property
     def own(self) -> int:
@@ -59,9 +63,10 @@ class Count:
 
     @property
     def slower(self) -> bool:
-        """Than by portable kernels, beyond doubt."""
+        """By another kernel than the portable one, and beyond doubt; the same one may differ by what is around it."""
         time = self.cycles or self.instructions
-        return list(time.values())[-1] > time["portable"] + MARGIN[self.core]
+        other = self.kernel != self.kernels["portable"]
+        return other and list(time.values())[-1] > time["portable"] + MARGIN[self.core]
 
 
 def batches(shapes: Sequence[Shape]) -> Iterator[list[Shape]]:
@@ -129,7 +134,7 @@ def count(core: str, shapes: Sequence[Shape], cc: str | None, optimize: str) -> 
             prod(found[-1][name]["output_shape"]),
             {kind: layers[name]["instructions"] for kind, layers in zip(BUILDS[core], found, strict=True)},
             {kind: layers[name]["cycles"] for kind, layers in zip(BUILDS[core], found, strict=True)} if counted else {},
-            found[-1][name]["kernel"],
+            {kind: layers[name]["kernel"] for kind, layers in zip(BUILDS[core], found, strict=True)},
         )
         for name, shape in zip(names, shapes, strict=True)
     ]

@@ -53,7 +53,7 @@ class Kernel:
     unpacks: ClassVar[bool] = False  # it reads weights of int4, two a byte, and no others
     header: ClassVar[str | None] = None  # a file of firmware/ that its C includes besides driftc.h
     granted: ClassVar[bool] = False  # only for layers whose larger constants --flash-for-speed allows
-    mix: ClassVar[Mix]  # counted on the emulated Cortex-M4 (gcc 12 -O2); of MVE in the listing
+    mix: ClassVar[Mix]  # counted on the emulated Cortex-M4, of MVE on the M55 (gcc 12 -O2)
 
     def __init__(self, core: Core | None = None, layers: frozenset[str] | None = None) -> None:
         """For `core`; where it is `granted`, for these operators alone, by name (None: for all)."""

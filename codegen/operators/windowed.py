@@ -100,6 +100,12 @@ class Windowed(Operator):
         first = min(max(first, 0), count)
         return first, min(max(last, first), count)
 
+    def mean_inside(self, axis: int) -> float:
+        """How many rows (axis 0) or pixels (axis 1) of a window lie inside the input, on average."""
+        first = np.arange(self.outputs[0].hwc[axis]) * self.stride[axis] - self.padding[2 * axis]
+        read = first[:, None] + np.arange(self.kernel[axis]) * self.dilation[axis]
+        return float(np.mean(np.sum((read >= 0) & (read < self.inputs[0].hwc[axis]), axis=1)))
+
     def windows(self, x: NDArray[np.int64], fill: int) -> NDArray[np.int64]:
         """View `x` [1, H, W, C] as [out_h, out_w, C, kernel_h, kernel_w], padded with `fill`."""
         top, bottom, left, right = self.padding

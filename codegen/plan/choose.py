@@ -149,6 +149,12 @@ class _Search:
         self.units = untiled(graph)
 
     @cached_property
+    def usual(self) -> _Search:
+        """The same by the kernels of every core."""
+        alone = self.core is None and not self.granted
+        return self if alone else _Search(self.graph, self.planner, self.memories, None, ())
+
+    @cached_property
     def orders(self) -> list[list[Unit]]:
         units = self.units
         order = schedule([unit.step for unit in units], memory_of(self.graph, units, views_of(self.graph)))
@@ -208,6 +214,8 @@ class _Search:
         """The fewest cycles within `limit` bytes; in another order a road may need fewer than it says."""
         most = round(BEYOND * limit)
         found = [point for roads in self.roads for point in islice(self._within(roads, limit, most), 1)]
+        if not found and self.usual is not self:
+            return self.usual.cheapest(limit)
         return min(found, key=lambda point: (point.extra, point.bytes), default=None)
 
     def _within(self, roads: Roads, limit: int, most: int | None = None) -> Iterator[Point]:
@@ -225,7 +233,7 @@ class _Search:
 
     def small(self, overhead: float) -> Point | None:
         """The fewest cycles within `SLACK` bytes, or an eighth, more than `smallest` by kernels of every core."""
-        usual = _Search(self.graph, self.planner, self.memories, None, ()).smallest(overhead)
+        usual = self.usual.smallest(overhead)
         return None if usual is None else self.cheapest(usual.bytes + min(SLACK, usual.bytes // 8))
 
     def smallest(self, overhead: float) -> Point | None:
@@ -243,4 +251,7 @@ class _Search:
                 point = self.placed(label)
                 if best is None or (point.bytes, point.extra) < (best.bytes, best.extra):
                     best = point
-        return best
+        if most < 0 or self.usual is self:
+            return best
+        other = self.usual.smallest(most / sum(self.uncut[0].costs))  # faster kernels' scratch may leave gaps
+        return min((point for point in (best, other) if point), key=lambda point: point.bytes, default=None)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from driftc.boards.timing import Mix
 from driftc.codegen.kernels.dsp.matrix import Matrix
 from driftc.codegen.kernels.dsp.scales import Scales
 from driftc.codegen.kernels.portable.default import PORTABLE
@@ -18,9 +19,22 @@ from driftc.codegen.operators.convolution.weighted import Weighted
 if TYPE_CHECKING:
     from driftc.codegen.plan.call import Call
 
+SHORT_RUNS = (4, 8)  # bytes
 TAP = 20.0  # instructions to find a tap at the border
 COPIED = 5.0  # a byte of one
-CLOSE = 1.2  # by which the estimate for portable kernels may be too high where there are groups
+GROUPS = Mix.of(
+    multiple=0.012,
+    register=0.086,
+    double=0.037,
+    store=0.017,
+    load=0.08,
+    chained=0.124,
+    multiply=0.019,
+    accumulate=0.291,
+    used=0.062,
+    taken=0.043,
+    pair=0.261,
+)
 
 
 class Convolution(Matrix):
@@ -42,6 +56,11 @@ class Convolution(Matrix):
         rows, pixels = op.kernel
         depth = op.weights.shape[3]
         return (pixels * depth,) * rows if self._by_rows(op) else (depth,) * (rows * pixels)
+
+    def short_run(self, op: Operator) -> int:
+        assert isinstance(op, Conv2D)
+        depth = op.weights.shape[3]
+        return depth if depth in SHORT_RUNS and not self._by_rows(op) else 0
 
     def _by_rows(self, op: Conv2D) -> bool:
         return op.dilation[1] == 1 and op.groups == 1
@@ -70,6 +89,7 @@ class Convolution(Matrix):
             "rows": rows,
             "taps": pixels,
             "depth": depth,
+            "short": self.short_run(op),
             "joined": joined,  # a row of the window is one run
             "copied": joined and depth % 4 != 0,  # at the border it is put together
             "stride": op.stride,
@@ -78,6 +98,10 @@ class Convolution(Matrix):
             "left": op.padding[2],
             "inside": [op.interior(axis) for axis in (0, 1)],
         }
+
+    def mix_of(self, call: Call) -> Mix:
+        assert isinstance(call.computed, Conv2D)
+        return super().mix_of(call) if call.computed.groups == 1 else GROUPS
 
     def cost(self, call: Call) -> float:
         op, y = call.computed, call.outputs[0]
@@ -91,9 +115,9 @@ class Convolution(Matrix):
         rows, pixels = op.kernel
         depth = op.weights.shape[3]
         bytes_at_border = COPIED * depth if depth % 4 else 0.0
-        border = (1 - inner) * rows * pixels * (TAP + bytes_at_border) * (2 * twos + ones)
-        each = self.matrix_cost(of_one(call), twos, ones, self.runs(call.operator)) + border
-        return op.groups * each * (CLOSE if op.groups > 1 else 1.0)
+        tap = 0.0 if self.short_run(op) else TAP + bytes_at_border  # short runs are found alike everywhere
+        border = (1 - inner) * rows * pixels * tap * (2 * twos + ones)
+        return op.groups * (self.matrix_cost(of_one(call), twos, ones, self.runs(call.operator)) + border)
 
 
 def in_groups(call: Call) -> bool:

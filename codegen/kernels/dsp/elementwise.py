@@ -65,7 +65,7 @@ class Summed(Alike):
 
     name = "dsp/sum"
     mix = Mix.of(store=0.027, load=0.054, chained=0.039, accumulate=0.178, used=0.02, taken=0.015, pair=0.358)
-    element = 18.0
+    element = 16.0
 
     def serves(self, call: Call) -> bool:
         op = call.computed

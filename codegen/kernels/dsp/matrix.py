@@ -80,6 +80,10 @@ class Matrix(Kernel):
         """Some pixels are computed two at a time."""
         return True
 
+    def short_run(self, op: Operator) -> int:
+        """The bytes of a run, where a function of its own widens so few; else 0."""
+        return 0
+
     def uniform(self, op: Weighted) -> tuple[int, int] | None:
         """Multiplier and shift that all channels share, where the matrix function takes them so."""
         return None
@@ -146,9 +150,10 @@ class Matrix(Kernel):
     def shared(self, call: Call) -> tuple[Shared, ...]:
         found = []
         for pixels in self._pixels(call):
-            name = f"driftc_widen_{pixels}"
             if not self.raw:
-                found.append(Shared(name, "dsp/widen.c.j2", {"pixels": pixels}))
+                run = self.short_run(call.operator)
+                name = f"driftc_widen_{pixels}" + (f"_of_{run}" if run else "")
+                found.append(Shared(name, "dsp/widen.c.j2", {"pixels": pixels, "run": run}))
             about = self._variant(call)
             variants = [about, *([self._of_others] if self._others(call) else [])]
             found += [Shared(_name(each, pixels), "dsp/matrix.c.j2", {**each, "pixels": pixels}) for each in variants]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from driftc.boards.timing import Mix
-from driftc.codegen.kernels.dsp.pool import CALL, FOUR, MOST
+from driftc.codegen.kernels.dsp.mean import FOUR
+from driftc.codegen.kernels.dsp.pool import CALL, MOST
 from driftc.codegen.kernels.kernel import Kernel
 from driftc.codegen.kernels.portable.default import PORTABLE
 from driftc.codegen.kernels.walk import Walk

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from driftc.codegen.kernels.dsp.convolution import CLOSE, in_groups, of_one, walk_of_groups
+from driftc.codegen.kernels.dsp.convolution import in_groups, of_one, walk_of_groups
 from driftc.codegen.kernels.dsp.scales import Scales
 from driftc.codegen.kernels.kernel import Shared
 from driftc.codegen.kernels.mve.matrix import Matrix
@@ -163,7 +163,7 @@ class ConvolutionGathered(Convolution):
         taps = op.kernel[0] * op.kernel[1] if op.groups > 1 else 0  # each copied by itself
         pixels = call.rows.count * call.outputs[0].shape[1]
         each = super().cost(of_one(call)) + pixels * taps * PIECE
-        return op.groups * each * (CLOSE if op.groups > 1 else 1.0)
+        return op.groups * each
 
 
 class ConvolutionSums(Convolution):

@@ -34,7 +34,9 @@ class Depthwise(ByTaps):
     """Products of two taps are added as int16, then as int32."""
 
     name = "mve/depthwise"
-    mix = Mix.of(vector=0.5, overlapped=0.25, load=0.06, double=0.02, multiple=0.01, register=0.05, taken=0.03)
+    mix = Mix.of(
+        vector=0.43, overlapped=0.32, multiple=0.005, register=0.045, double=0.007, store=0.02, load=0.05, taken=0.02
+    )
     needs = frozenset({"mve"})
     header = "driftc_mve.h"
     limits = WIDE

@@ -18,7 +18,7 @@ class InVectors(elementwise.Alike):
 
     needs = frozenset({"mve"})
     header = "driftc_mve.h"
-    mix = Mix.of(vector=0.6, overlapped=0.3, taken=0.04)
+    mix = Mix.of(vector=0.72, overlapped=0.21, taken=0.05)
 
     def template(self, call: Call) -> str:
         return "mve/elementwise.c.j2"

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 FOUR, RUN, TWO, TAIL, ONE, SIGN, CLAMP = 43.0, 5.0, 16.0, 2.0, 10.0, 4.0, 7.0
 SETUP, CALL = 40.0, 40.0
 GATHERED = 14.0  # a result of which statistics are taken, more
+ALONE = Mix.of(
+    vector=0.25, overlapped=0.55, load=0.012, double=0.008, multiple=0.012, register=0.05, taken=0.075
+)  # of one pixel
 
 
 class Matrix(Kernel):
@@ -32,9 +35,12 @@ class Matrix(Kernel):
     needs: ClassVar[frozenset[str]] = frozenset({"mve"})
     header = "driftc_mve.h"
     mix = Mix.of(
-        vector=0.39, overlapped=0.32, load=0.04, store=0.02, double=0.04, multiple=0.01, register=0.07, taken=0.05
+        vector=0.37, overlapped=0.32, load=0.02, store=0.014, double=0.034, multiple=0.009, register=0.075, taken=0.042
     )
     sums: ClassVar[bool] = False  # the finished sums of a pixel are gathered in scratch, for statistics
+
+    def mix_of(self, call: Call) -> Mix:
+        return self.mix if self.pairs(call)[0] else ALONE
 
     def runs(self, op: Operator) -> tuple[int, ...]:
         """The bytes that are next to each other in RAM, run by run, of all inputs of a sum; all of one length."""

@@ -37,7 +37,7 @@ class Blocked(Kernel):
 
     name = "portable/blocked"
     mix = Mix.of(
-        store=0.006, load=0.254, chained=0.136, accumulate=0.436, long=0.005, used=0.124, taken=0.017, pair=0.364
+        store=0.011, load=0.252, chained=0.147, accumulate=0.486, long=0.007, used=0.151, taken=0.008, pair=0.317
     )
     prefers = frozenset({"low-and-high-registers"})
 

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 PLANE = 1024  # bytes that a plane should not exceed: else its rows are made and used some at a time
 MOST_TAPS = 16  # that are written out
 # Instructions on the emulated Cortex-M3 (gcc 12 -O2).
-COPIED, ROW = 2.3, 7.0  # a value of the plane, and a row of it
-TAP, ALONE = 2.45, 0.6  # a product, and what one more takes where it shares with no neighbour
-LOOP = 3.0  # a row of the window that is not written out
-RESULT = 8.0
-CHANNEL, CALL = 55.0, 80.0
+COPIED, ROW = 3.0, 2.7  # a value of the plane, and a row of it
+TAP, ALONE = 2.7, 0.8  # a product, and what one more takes where it shares with no neighbour
+TAP_LOOPED, RESULT_LOOPED, LOOP = 2.16, 9.0, 4.8  # the same of windows that are not written out, and a row of one
+RESULT, ALONG = 5.5, 3.0  # and what one takes more in maps of one pixel a row
+CHANNEL, CALL = 55.0, 100.0
 
 
 class DepthwisePlane(Kernel):
@@ -33,7 +33,7 @@ class DepthwisePlane(Kernel):
 
     name = "portable/depthwise_plane"
     mix = Mix.of(
-        store=0.027, load=0.19, chained=0.191, accumulate=0.187, long=0.021, used=0.07, taken=0.018, pair=0.369
+        store=0.057, load=0.251, chained=0.115, accumulate=0.272, long=0.03, used=0.143, taken=0.024, pair=0.262
     )
     prefers = frozenset({"low-and-high-registers"})
 
@@ -97,7 +97,10 @@ class DepthwisePlane(Kernel):
         taps = op.kernel[0] * op.kernel[1]
         copied = plane_rows(op, rows) * (call.inputs[0].shape[1] * COPIED + ROW) / op.multiplicity
         odd = (width if rows > 1 else 1) * ((rows if rows > 1 else width) % 2)
-        each = RESULT + taps * TAP + (op.kernel[0] * LOOP if taps > MOST_TAPS else 0.0)
+        alone = ALONE if op.stride[0 if rows > 1 else 1] >= op.kernel[0 if rows > 1 else 1] else 0.0
+        each = RESULT + taps * (TAP + alone) + (ALONG if width == 1 else 0.0)
+        if taps > MOST_TAPS:
+            each = RESULT_LOOPED + taps * TAP_LOOPED + op.kernel[0] * LOOP
         return CALL + call.channels.count * (CHANNEL + copied + rows * width * each + odd * taps * ALONE)
 
 

@@ -50,8 +50,11 @@ def bottleneck(shape: tuple[int, int, int], wide: int, *layers: tuple[str, int, 
     return builder.build()
 
 
-def plans(lowered: Lowered, core: str, kernel: str | None) -> list[Plan]:
-    """Each candidate by its fastest kernels, `kernel` granted; those whose calls differ most in kind first."""
+def plans(lowered: Lowered, core: str, kernel: str | None, epilogue: str | None = None) -> list[Plan]:
+    """Each candidate by its fastest kernels, `kernel` granted; those whose calls differ most in kind first.
+
+    With an `epilogue`, those alone in which one of the calls has it.
+    """
     graph = lowered.graph
     order, views = untiled(graph), views_of(graph)
     granted = tuple((operator.name, kernel) for operator in graph.operators if kernel is not None)
@@ -62,6 +65,8 @@ def plans(lowered: Lowered, core: str, kernel: str | None) -> list[Plan]:
             whole = [each for n, each in enumerate(order) if not candidate.first <= n < candidate.stop]
             plan = arrange(graph, [*whole[: candidate.first], quick, *whole[candidate.first :]], "greedy")
             calls = [call for call in static_calls(plan.program) if call.kernel.needs]
+            if epilogue is not None and all(call.epilogue != epilogue for call in static_calls(plan.program)):
+                continue
             kinds = {(call.kernel.name, call.rows.count, call.channels.count, call.pixels) for call in calls}
             found.setdefault(tuple(sorted(kinds, key=str)), plan)
     return sorted(found.values(), key=lambda plan: -len({c.kernel.name for c in static_calls(plan.program)}))[:MOST]
@@ -108,3 +113,21 @@ def test_parts_in_strict_c(core: str, tmp_path: Path) -> None:
         unused += (tmp_path / name / f"{name}.c").read_text().count("    (void)row0;\n")
         c_compiler().run(["-std=c11", *STRICT, "-c", f"{name}.c", "-o", "m.o"], tmp_path / name)
     assert unused > 0 or core == "cortex-m4"
+
+
+@pytest.mark.parametrize("core", ["cortex-m4", "cortex-m55"])
+def test_sums_in_parts_are_left_to_portable_kernels(core: str, tmp_path: Path) -> None:
+    """No matrix kernel adds up sums over some channels of its input in int32; what else is in the tiles has its own."""
+    data = bottleneck((9, 8, 16), 32, ("conv", 32, 1), ("depth", 32, 3), ("conv", 8, 1))
+    (tmp_path / "net.tflite").write_bytes(data)
+    options = Options(core=core, planner="greedy")
+    lowered = lower(tmp_path / "net.tflite", options)
+    made = plans(lowered, core, None, "accumulate")
+    calls = [call for plan in made for call in static_calls(plan.program)]
+    summed = [call for call in calls if call.reduce is not None]
+    assert {call.epilogue for call in summed} == {"accumulate", "finish"}
+    assert not any(call.kernel.needs or call.kernel.prefers for call in summed)
+    assert any(call.kernel.needs for call in calls)
+    for plan in made:
+        found = Compiled(data, options, replace(lowered, plan=plan)).verify(engines=["numpy", "host"], random=1)
+        assert found.first_difference is None, str(found.first_difference)

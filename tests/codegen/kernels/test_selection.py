@@ -29,6 +29,11 @@ SHAPES = [
     ((16, 16), 3, 0, (6, 6), 2),
     ((16, 16), 5, 0, (5, 5), 1),
     ((1, 5), 8, 0, (3, 3), 1),
+    *(((11, 11), 32, 0, (size, size), stride) for size, stride in ((2, 1), (5, 1), (6, 2))),
+    *(((7, 7), 64, 0, (size, size), 1) for size in (2, 7)),
+    ((15, 15), 16, 0, (5, 5), 2),
+    ((16, 16), 3, 0, (2, 2), 2),
+    ((20, 1), 17, 0, (3, 1), 1),
 ]
 CORES = [
     pytest.param("cortex-m4", "unicorn", "cycles", 10, id="cortex-m4"),  # counted by kind

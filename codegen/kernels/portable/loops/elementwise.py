@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 import numpy as np
 
+from driftc.boards.timing import Mix
 from driftc.codegen.kernels.portable.loops import Loops, Operators, results_of
 from driftc.codegen.kernels.walk import NEVER, Walk, as_rows, broadcast, row_major
 from driftc.codegen.operators.base import Operator
@@ -13,6 +14,7 @@ from driftc.codegen.operators.conversion.quantize import Quantize
 from driftc.codegen.operators.conversion.requantize import Requantize
 from driftc.codegen.operators.elementwise.broadcast import Broadcast
 from driftc.codegen.operators.elementwise.div import Div
+from driftc.codegen.operators.elementwise.elementwise import Sum
 from driftc.codegen.operators.elementwise.lookup import Lookup
 from driftc.codegen.operators.elementwise.mul import Mul
 from driftc.codegen.operators.normalization.by_row import ByRow
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 Kind = TypeVar("Kind", bound=Operator)
 Table = TypeVar("Table", bound=Lookup)
 
-PRODUCT = 15.0  # instructions of an element of MUL
+PRODUCT, ADDED = 15.0, 21.0  # instructions of an element of MUL, and of ADD or SUB
 
 
 class BroadcastLoops(Loops[Kind]):
@@ -38,6 +40,26 @@ class BroadcastLoops(Loops[Kind]):
 
     def walk(self, op: Kind, backward: bool = False) -> Walk | None:
         return broadcast(op.outputs[0].shape, [tensor.shape for tensor in op.inputs])
+
+
+class SumLoops(BroadcastLoops[Sum]):
+    """ADD and SUB scale both terms and what they make."""
+
+    operators = (Sum,)
+    mix = Mix.of(
+        double=0.01,
+        multiple=0.005,
+        register=0.031,
+        store=0.047,
+        load=0.15,
+        chained=0.147,
+        long=0.103,
+        taken=0.039,
+        pair=0.15,
+    )
+
+    def work(self, op: Sum, call: Call) -> float:
+        return results_of(call) * ADDED
 
 
 class MulLoops(BroadcastLoops[Mul]):

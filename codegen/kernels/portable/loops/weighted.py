@@ -32,8 +32,11 @@ SHORT, SHORT_RESULT, SHORT_PIXEL = 1.5, 13.0, 5.0  # 1x1 over up to four channel
 SMALL = 2.0  # of up to four taps by up to four channels
 WRITTEN_OUT = 16  # taps at most
 TAP, TAP_REST, TAP_LOOPED = 8.0, 2.0, 8.0  # of four filters, of the rest of them, and more of either in a loop
-MAC_DEPTHWISE, RESULT_DEPTHWISE, BORDER_DEPTHWISE = 3.8, 10.0, 18.0
+MAC_DEPTHWISE, RESULT_DEPTHWISE, RESULT_SEVERAL = 3.3, 12.5, 2.8  # the last of several filters a channel, more
+PIXEL_DEPTHWISE, PIXEL_TAP, BORDER_TAP = 15.0, 1.2, 10.0
 MAC_LOOPED, TAP_DEPTHWISE = 7.4, 12.7  # of windows that are not written out, and of a tap of all channels
+# Of groups: a product by the input channels of one (fours and more, and fewer), a pixel of one, four filters' tap.
+GROUPED, GROUPED_FEW, GROUP, GROUP_TAP = 2.7, 3.8, 5.0, 0.4
 SUM = 18.0  # a result where the sum is loaded from and stored to int32
 PIXEL = 20.0
 
@@ -87,6 +90,15 @@ class Conv2DLoops(WeightedLoops[Conv2D]):
     def reverses(self, op: Conv2D) -> bool:
         return True
 
+    def work(self, op: Conv2D, call: Call) -> float:
+        if op.groups == 1:
+            return super().work(op, call)
+        taps, pixels = op.kernel[0] * op.kernel[1], call.rows.count * call.outputs[0].shape[1]
+        each = GROUPED if op.weights.shape[3] >= FILTERS_AT_ONCE or taps == 1 else GROUPED_FEW
+        fours = op.groups * (op.channels // op.groups // FILTERS_AT_ONCE)
+        around = pixels * (op.groups * GROUP + taps * fours * GROUP_TAP)
+        return macs_of(op, call) * each + results_of(call) * RESULT + around
+
 
 class FullyConnectedLoops(WeightedLoops[FullyConnected]):
     """Row by row of `weights.shape[1]` inputs, a few filters at a time, each pass over the whole row."""
@@ -106,7 +118,7 @@ class DepthwiseConv2DLoops(WeightedLoops[DepthwiseConv2D]):
 
     operators = (DepthwiseConv2D,)
     mix = Mix.of(
-        store=0.015, load=0.214, chained=0.211, accumulate=0.146, long=0.012, used=0.111, taken=0.07, pair=0.303
+        store=0.032, load=0.258, chained=0.25, accumulate=0.203, long=0.024, used=0.182, taken=0.026, pair=0.292
     )
 
     def walk(self, op: DepthwiseConv2D, backward: bool = False) -> Walk | None:
@@ -124,10 +136,11 @@ class DepthwiseConv2DLoops(WeightedLoops[DepthwiseConv2D]):
         macs, pixels = macs_of(op, call), call.rows.count * call.outputs[0].shape[1]
         if taps > WRITTEN_OUT:
             return macs * MAC_LOOPED + pixels * taps * TAP_DEPTHWISE + finished
+        finished += results_of(call) * RESULT_SEVERAL * (op.multiplicity > 1)
         height, width, _ = op.outputs[0].hwc
         (top, bottom), (left, right) = op.interior(0), op.interior(1)
         border = 1 - (bottom - top) * (right - left) / (height * width)
-        return macs * MAC_DEPTHWISE + pixels * (PIXEL / 2 + border * taps * BORDER_DEPTHWISE) + finished
+        return macs * MAC_DEPTHWISE + pixels * (PIXEL_DEPTHWISE + taps * (PIXEL_TAP + border * BORDER_TAP)) + finished
 
 
 class TransposeConvLoops(WeightedLoops[TransposeConv]):
