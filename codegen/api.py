@@ -68,6 +68,7 @@ class Keywords(TypedDict, total=False):
     learn_passes: int
     learn_guard: bool
     learn_hold: float | None
+    learn_layers: int
     adapt_running: int | None
 
 
@@ -118,6 +119,7 @@ def compile(
     them). `learn_rate` is the learning rate of real weights (None: by the features' mean square), `learn_passes` how
     often each new sample is seen, and with `learn_guard` nothing is kept that samples held apart do not bear out.
     "last" trains the last convolution too; samples are then stored as what it reads, or inputs where they are smaller.
+    `learn_layers` is how many of the last convolutions "last" trains (1).
     "lightcl" trains new classes among themselves instead of beside references; `learn_hold` (None: 0 for "last", else
     2e-4) weighs what holds the 15 % of the convolution's channels that matter most to what they are as compiled.
     "mean" decides for the nearest class mean of that layer's input, and trains nothing: it has neither rate nor passes.

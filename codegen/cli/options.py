@@ -334,6 +334,14 @@ def learning_options(command: Command) -> Command:
             "--learn-passes", type=int, default=30, show_default=True, metavar="N", help="How often a sample is seen."
         ),
         click.option(
+            "--learn-layers",
+            type=int,
+            default=1,
+            show_default=True,
+            metavar="N",
+            help="Of last: how many of the last convolutions learn.",
+        ),
+        click.option(
             "--learn-hold",
             type=float,
             metavar="LAMBDA",

@@ -66,7 +66,12 @@ class Lesson:
             raise ValueError("'rate' and 'rates' must be above 0 and below 1000")
         if len(self.rates) != len(self.layers) or bool(self.layers) != (self.method in ("last", "lightcl")):
             raise ValueError("'layers' and 'rates' do not belong together")
-        if not 0 <= self.hold < LARGEST_RATE or bool(self.hold) != bool(self.held) or min(self.held, default=0) < 0:
+        if (
+            not 0 <= self.hold < LARGEST_RATE
+            or bool(self.hold) != bool(self.held)
+            or bool(self.hold) > (len(self.layers) == 1)
+            or min(self.held, default=0) < 0
+        ):
             raise ValueError("'hold' and 'held' do not belong together")
         if self.references.ndim != 2 or self.labels.shape != self.references.shape[:1]:
             raise ValueError("'references' and 'labels' do not belong together")

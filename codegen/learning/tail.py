@@ -49,8 +49,8 @@ class Tail:
         return bool(self.frozen)
 
 
-def tail_of(graph: Graph, fed: bool = False) -> Tail:
-    """The tail that begins with the last convolution; `fed`: the input arrives row by row, and cannot be stored.
+def tail_of(graph: Graph, fed: bool = False, count: int = 1) -> Tail:
+    """The tail of the last `count` convolutions; `fed`: the input arrives row by row, and cannot be stored.
 
     Raises ModelError where there is none that could learn, with the reason.
     """
@@ -63,7 +63,11 @@ def tail_of(graph: Graph, fed: bool = False) -> Tail:
     if not found:
         dense.refuse("--learn last trains the last convolution too, but there is none before it; --learn classifier is")
     last = max(found, key=lambda operator: (depth[operator.name], before.index(operator)))
-    return _tail(graph, dense, (last,), fed)
+    chain = [op for op in _ancestors(graph, [last.inputs[0]]) if isinstance(op, Conv2D | DepthwiseConv2D)]
+    if len(chain) < count - 1:
+        last.refuse(f"--learn-layers {count}: but {len(chain)} convolutions lead to it")
+    chain.sort(key=lambda operator: depth[operator.name])
+    return _tail(graph, dense, (*chain[len(chain) + 1 - count :], last), fed)
 
 
 def named_tail(graph: Graph, names: Sequence[str], sample: str) -> Tail:
@@ -130,9 +134,9 @@ def _check(graph: Graph, operator: Operator, moved: set[str], trained: bool, den
 
 def _refuse(graph: Graph, operator: Operator, dense: FullyConnected) -> NoReturn:
     raise ModelError(
-        f"{graph.source}: {operator.kind} '{operator.label or operator.name}' lies between the last convolution and "
-        f"'{dense.label or dense.name}', and --learn last has no gradient through it: it knows ADD of maps of one "
-        "shape, an average over a whole map, and changes of shape; --learn classifier needs none"
+        f"{graph.source}: {operator.kind} '{operator.label or operator.name}' lies between a convolution that learns "
+        f"and '{dense.label or dense.name}', and --learn last has no gradient through it: it knows ADD of maps of one "
+        "shape, one of them frozen, an average over a whole map, and changes of shape; --learn classifier needs none"
     )
 
 

@@ -45,13 +45,14 @@ SEED = 1
 META_RATE = 2e-3  # of ecotta
 TYPES: dict[str, type | tuple[type, ...]] = {
     "method": str, "classes": int, "store": int, "keep": int, "rate": (int, float), "passes": int, "guard": bool,
-    "hold": (int, float),
+    "hold": (int, float), "layers": int,
     "running": int,
 }  # fmt: skip
 STATISTICS = 1000  # samples from which those of the source are taken
 TAIL_SHARE = 1.0  # of what a step of the dense layer moves, a convolution's own
 CONVOLUTIONS = ("last", "lightcl")
 HOLD = 2e-4  # of lightcl, as published
+MOST_LAYERS = 16
 MATTERS = 0.15  # of the channels, those of the largest sums, are held, as published
 PROBED = 48  # references by which their learning rates are decided
 Progress = Callable[[int, int], None]
@@ -69,6 +70,7 @@ class Teaching:
     passes: int = PASSES
     guard: bool = True
     hold: float | None = None
+    layers: int = 1
     running: int | None = None  # of ecotta: statistics run at 2^-running
 
     def __post_init__(self) -> None:
@@ -92,6 +94,10 @@ class Teaching:
             )
         if self.hold is not None and self.method not in CONVOLUTIONS:
             raise UsageError("--learn-hold belongs to --learn last and --learn lightcl, which train a convolution")
+        if self.layers != 1 and (self.method != "last" or self.hold):
+            raise UsageError("--learn-layers belongs to --learn last without --learn-hold")
+        if not 1 <= self.layers <= MOST_LAYERS:
+            raise UsageError(f"--learn-layers {self.layers}: convolutions that learn, 1 to {MOST_LAYERS}")
         if self.hold is not None and not 0 <= self.hold < LARGEST_RATE:
             raise UsageError(f"--learn-hold {self.hold:g}: needs to be from 0 to below {LARGEST_RATE:g}")
         if self.method == "mean" and (self.rate is not None or self.passes != PASSES):
@@ -144,7 +150,7 @@ class Teaching:
             raise UsageError(
                 f"--learn-classes {classes}: the model has {known}; room for {known} to {LARGEST_CLASSES} can be made"
             )
-        tail = tail_of(model, fed) if self.method in CONVOLUTIONS else None
+        tail = tail_of(model, fed, self.layers) if self.method in CONVOLUTIONS else None
         sample = layer.inputs[0] if tail is None else tail.sample
         slots = SLOTS if self.store is None else self.store // (sample.size + 1)
         if not 2 <= slots <= LARGEST_STORE:

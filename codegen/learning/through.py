@@ -19,6 +19,7 @@ from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.conv_2d import Conv2D
 from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
 from driftc.codegen.operators.elementwise.add import Add
+from driftc.codegen.operators.learn.conv_gradient import ConvGradient, NormalizedErrors
 from driftc.codegen.operators.learn.conv_update import LARGEST_EXPONENT, MOST_SHIFT, ConvUpdate
 from driftc.codegen.operators.learn.cross_entropy import ONE
 from driftc.codegen.operators.learn.dense_gradient import DenseGradient
@@ -104,7 +105,7 @@ def backward_through(
             continue
         source = operator.inputs[0]
         if isinstance(operator, Conv2D | DepthwiseConv2D):
-            if lesson.hold:
+            if lesson.hold:  # of a single layer
                 more, errors = _held(operator, errors, lesson, label, names)
                 operators += more
             errors = errors.through(operator)
@@ -113,6 +114,10 @@ def backward_through(
             following |= {f"{operator.name} {part}": tensor for part, tensor in after.items()}
             rate = lesson.rates[lesson.layers.index(operator.name)]
             updates.append(_update(operator, errors, rate, own, after, names))
+            if operator is not tail.layers[0]:
+                now = states[f"{operator.name} weights"]
+                more, at[source.name] = _taken_back(operator, errors, replace(now, name=f"{now.name} now"), names)
+                operators += more
         elif isinstance(operator, Mean | AveragePool2D):
             height, width, _ = source.hwc
             factor = float(source.scale) / float(operator.outputs[0].scale) / (height * width)
@@ -151,6 +156,29 @@ def _held(
     )  # fmt: skip
     made.check()
     return [compiled, made], Errors(values, exponent, errors.unit)
+
+
+def _taken_back(layer: Convolution, errors: Errors, weights: Tensor, names: Names) -> tuple[list[Operator], Errors]:
+    """Errors at the input of `layer`."""
+    x, real = layer.inputs[0], np.broadcast_to(layer.real_multiplier, (layer.channels,))
+    sums = Tensor(f"learn/sums before {layer.name}", x.shape, np.dtype(np.int32), label="sums")
+    values = replace(sums, name=f"learn/errors before {layer.name}", dtype=np.dtype(np.int16), label="errors")
+    exponent = replace(errors.exponent, name=f"learn/exponent before {layer.name}")
+    made: list[Operator] = [
+        ConvGradient(
+            name=names.unique(f"{layer.name}_gradient"), label=layer.label,
+            inputs=(errors.values, weights, *(tensor for tensor, _, _ in errors.maps)), outputs=(sums,), layer=layer,
+            live=tuple((low, high) for _, low, high in errors.maps),
+            scale=np.rint(real / real.max() * ONE).astype(np.int32),
+        ),
+        NormalizedErrors(
+            name=names.unique(f"{layer.name}_errors"), label=layer.label, inputs=(sums, errors.exponent),
+            outputs=(values, exponent),
+        ),
+    ]  # fmt: skip
+    for operator in made:
+        operator.check()
+    return made, Errors(values, exponent, errors.unit * float(real.max()))
 
 
 def _update(layer: Convolution, errors: Errors, rate: float, own: Parts, after: Parts, names: Names) -> ConvUpdate:

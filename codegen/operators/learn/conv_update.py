@@ -16,7 +16,7 @@ from driftc.codegen.operators.learn.trained_conv import Convolution, by_group, t
 from driftc.codegen.operators.learn.trained_dense import COMPARED
 from driftc.codegen.tensor import Array, Shape, Tensor
 
-LARGEST_EXPONENT = 17  # of an error
+LARGEST_EXPONENT = 17  # by which one operator can shift errors
 MOST_SHIFT = 62
 INT32_PIXELS = 1 << 31 - 14 - 8 - 1  # of so many products of an error and an input the sum is an int32
 MOST_PIXELS = 1 << 24  # and of so many, times a rate, it stays within int64
@@ -39,7 +39,7 @@ class ConvUpdate(Operator):
         "Exact sums over the pixels: G of error * (x - zero) for each weight, E of the error for each bias, where each "
         "map is within its bounds, int64. A master loses G * rate / 2^(shift - exponent), int64, rounded, halves "
         "upwards, and stays within +-127 * 2^16; a bias master E * bias_rate / 2^(bias_shift - exponent), alike, and "
-        "stays within +-2^30."
+        "stays within +-2^30; by at least one bit in either case."
     )
 
     layer: Convolution
@@ -110,8 +110,8 @@ class ConvUpdate(Operator):
         masters, bias, x, errors, exponent, *maps = inputs
         found, total = self.sums(x, errors, tuple(maps))
         e = int(exponent.reshape(-1)[0])
-        moved = rounded(found * self.rate.astype(np.int64).reshape(-1, 1, 1, 1), self.shift - e)
-        moved_bias = rounded(total * self.bias_rate.astype(np.int64), self.bias_shift - e)
+        moved = rounded(found * self.rate.astype(np.int64).reshape(-1, 1, 1, 1), max(self.shift - e, 1))
+        moved_bias = rounded(total * self.bias_rate.astype(np.int64), max(self.bias_shift - e, 1))
         return (
             np.clip(masters - moved, -LARGEST_MASTER, LARGEST_MASTER).astype(np.int32),
             np.clip(bias - moved_bias, -LARGEST_BIAS_MASTER, LARGEST_BIAS_MASTER).astype(np.int32),

@@ -9,6 +9,7 @@ import numpy as np
 from driftc.codegen.kernels.portable.loops import Loops
 from driftc.codegen.kernels.portable.loops.learn import UnorderedLoops, differing
 from driftc.codegen.kernels.walk import Walk, as_rows, row_major
+from driftc.codegen.operators.learn.conv_gradient import ConvGradient, NormalizedErrors
 from driftc.codegen.operators.learn.conv_update import ConvUpdate
 from driftc.codegen.operators.learn.dense_gradient import DenseGradient
 from driftc.codegen.operators.learn.hold_errors import HoldErrors
@@ -43,6 +44,25 @@ class HoldErrorsLoops(UnorderedLoops[HoldErrors]):
 
     def constants(self, op: HoldErrors) -> dict[str, Array]:
         return differing({"held": op.held})
+
+
+class ConvGradientLoops(UnorderedLoops[ConvGradient]):
+    """Scales of the channels, where they differ."""
+
+    operators = (ConvGradient,)
+
+    def constants(self, op: ConvGradient) -> dict[str, Array]:
+        return differing({"scale": op.scale})
+
+
+class NormalizedErrorsLoops(Loops[NormalizedErrors]):
+    """Element by element once the largest is found; then the exponent, which was read before."""
+
+    operators = (NormalizedErrors,)
+
+    def walk(self, op: NormalizedErrors, backward: bool = False) -> Walk | None:
+        steps = as_rows(row_major(op.inputs[0].shape))
+        return Walk((steps, np.zeros((1, 1, 1), np.int64)), (steps, np.full((1, 1, 1), steps.size, np.int64)))
 
 
 class MasterWeightsLoops(Loops[MasterWeights]):
