@@ -273,6 +273,7 @@ class Compiled:
         on: str | None = None,
         outputs: bool = False,
         update: str | Path | None = None,
+        workers: int | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Verification:
         """Compare every tensor on every engine (default: all that are present) with the NumPy specification.
@@ -282,17 +283,23 @@ class Compiled:
         `on` is the address of a board (docs/hardware.md) that takes part in place of what is present; with `outputs` it
         shows its outputs and states alone, not every tensor.
         `update` is a packet: everything is compared with its parameters, whoever signed it.
+        `workers` processes share the samples; what they find does not depend on their number.
         `progress(done, total)` is called after each sample.
         """
-        from driftc.simulator.session import verify_subject
+        from driftc.simulator.session import verify_in_parts, verify_subject
 
+        if workers is not None and (save_tensors is not None or learn or on is not None):
+            raise UsageError("--workers does not go with --save-tensors, --learn and --on, which take samples in a row")
         samples = self.samples(
             data, random=random, labels=labels, input_divisor=input_divisor, sample=sample, restart=restart
         )
         codes = None if update is None else self.update(update)
-        found = verify_subject(
-            self._subject(), samples, engines, save_tensors, sanitize, learn, progress, on, outputs, codes
-        )
+        if workers is not None:
+            found = verify_in_parts(self._subject(), samples, engines, sanitize, codes, workers, progress)
+        else:
+            found = verify_subject(
+                self._subject(), samples, engines, save_tensors, sanitize, learn, progress, on, outputs, codes
+            )
         if self._folder is not None and sample is None and update is None:
             difference = None if found.first_difference is None else str(found.first_difference)
             kept = {**found.as_json(), "core": self.core, "difference": difference}
@@ -323,18 +330,21 @@ class Compiled:
         sample: int | None = None,
         restart: str | None = None,
         on: str | None = None,
+        workers: int | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Simulation:
         """Outputs, accuracy, instructions and stack on one engine (default: unicorn, else qemu, else host).
 
-        `on` is the address of a board (docs/hardware.md) that runs them instead.
+        `on` is the address of a board (docs/hardware.md) that runs them instead. `workers` processes share the samples.
         """
         from driftc.simulator.session import simulate_subject
 
+        if workers is not None and on is not None:
+            raise UsageError("--workers: a board takes samples in a row; leave out --workers or --on")
         samples = self.samples(
             data, random=random, labels=labels, input_divisor=input_divisor, sample=sample, restart=restart
         )
-        return simulate_subject(self._subject(), samples, engine, progress, on)
+        return simulate_subject(self._subject(), samples, engine, progress, on, workers)
 
     def teach(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from driftc.simulator.hardware import hardware
 from driftc.simulator.learning import every_event, verify_learning
 from driftc.simulator.measure import Measurement, measure
 from driftc.simulator.model_engines import NumpyEngine, ReferenceEngine
+from driftc.simulator.parts import InParts, Part, cut, in_parts, of_folder
 from driftc.simulator.simulate import Simulation, simulate
 from driftc.simulator.teach import Taught, teach
 from driftc.simulator.unicorn_engine import UnicornEngine
@@ -110,12 +112,13 @@ def verify_subject(
     on: str | None = None,
     outputs: bool = False,
     update: Sequence[Codes] | None = None,
+    first: int = 0,
 ) -> Verification:
     """Compare everything that `names` lists (None: all that are present); with `learn` learning too, event by event.
 
     `on`: the address of hardware, which then takes part beside what is named and nothing else; with `outputs` of its
     tensors the outputs and states alone. With `update` the model has its parameters, and the C takes it as a packet;
-    references know no such model.
+    references know no such model. `first` is the number of the first of `samples`.
     """
     if outputs and on is None:
         raise UsageError("--outputs belongs to --on: on this machine every tensor is compared")
@@ -129,7 +132,7 @@ def verify_subject(
         made = updated(subject.lowered, update)
         with as_updated(subject.program, known_of(subject.lowered), update) as program:
             given = replace(subject, lowered=made, program=program)
-            return verify_subject(given, samples, names, save, sanitize, learn, progress, on, outputs)
+            return verify_subject(given, samples, names, save, sanitize, learn, progress, on, outputs, first=first)
     for name in names or ():
         if name not in KNOWN:
             raise UsageError(f"engine '{name}' is unknown; driftc has {', '.join(KNOWN)}")
@@ -167,6 +170,7 @@ def verify_subject(
         keep=keeper,
         float_io=_float_io(subject, program, engines),
         outputs=outputs,
+        first=first,
     )
     found.notes = notes + found.notes
     if keeper is not None and save is not None:
@@ -175,6 +179,56 @@ def verify_subject(
         events = every_event(subject.lowered, samples)
         found.events, found.first_difference = verify_learning(subject.lowered, program, engines, events)
     return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """What worker processes verify."""
+
+    subject: Subject
+    names: Sequence[str] | None
+    sanitize: bool
+    update: Sequence[Codes] | None
+
+
+def verify_in_parts(
+    subject: Subject,
+    samples: Samples,
+    names: Sequence[str] | None,
+    sanitize: bool,
+    update: Sequence[Codes] | None,
+    workers: int,
+    progress: Progress | None,
+) -> Verification:
+    """As `verify_subject`, by `workers` processes."""
+    edited = subject.edited()
+    given = replace(subject, edited=partial(list, edited))
+    codes = [(c.octave, c.exponents, c.gain.tolist(), [row.tolist() for row in c.offsets]) for c in update or ()]
+    about = ["verify", repr((names, sanitize, edited, codes)), repr(subject.options), *of_folder(subject.program)]
+    parts = cut(samples, bool(subject.program.state_bytes))
+    whole: Verification | None = None
+    for found in in_parts(_verify_part, _Asked(given, names, sanitize, update), parts, workers, about):
+        whole = found if whole is None else whole.followed_by(found)
+        if progress is not None:
+            progress(whole.samples, len(samples))
+        if whole.first_difference is not None:
+            break
+    assert whole is not None
+    return whole
+
+
+def _verify_part(asked: _Asked, part: Part) -> Verification:
+    return verify_subject(
+        asked.subject,
+        part.samples,
+        asked.names,
+        None,
+        asked.sanitize,
+        False,
+        None,
+        update=asked.update,
+        first=part.first,
+    )
 
 
 def teach_subject(subject: Subject, stream: Samples, tests: Samples, every: int | None, name: str | None) -> Taught:
@@ -236,9 +290,17 @@ def present(chosen: Engine, program: Program) -> Engine:
 
 
 def simulate_subject(
-    subject: Subject, samples: Samples, name: str | None, progress: Progress | None, on: str | None = None
+    subject: Subject,
+    samples: Samples,
+    name: str | None,
+    progress: Progress | None,
+    on: str | None = None,
+    workers: int | None = None,
 ) -> Simulation:
-    """Run on `name`, on the hardware at the address `on`, or on the first of unicorn, qemu and host that is present."""
+    """Run on `name`, on the hardware at the address `on`, or on the first of unicorn, qemu and host that is present.
+
+    `workers`: by so many processes, where each sample stands for itself.
+    """
     program = subject.program
     class_names = subject.options.class_names or ()
     if on is not None:
@@ -256,6 +318,10 @@ def simulate_subject(
         raise ToolError("; ".join(reasons))
     if subject.lowered.upload is not None and chosen.name in ENGINES:
         program = as_uploading(program)
+    if workers is not None:
+        if program.uploads:
+            raise UsageError("--workers: what a sample's upload depends on are those before it; leave out --workers")
+        chosen = InParts(chosen, workers)
     return simulate(program, chosen, samples, _counter(progress, len(samples)), class_names)
 
 

@@ -26,6 +26,7 @@ from driftc.simulator.references import LitertReference, ReferenceRefused, TflmR
 Array = NDArray[Any]
 Reference = TflmReference | LitertReference
 Tensors = dict[str, Array]
+UNSEEN = "changed since driftc wrote it; no sample shows a difference"
 
 
 @dataclass
@@ -44,6 +45,18 @@ class Verification:
     @property
     def bit_exact(self) -> bool:
         return self.first_difference is None and bool(self.engines)
+
+    def followed_by(self, other: Verification) -> Verification:
+        """This, of samples in a row without a difference, and then `other`, of those behind them."""
+        ours = [note for note in self.notes if other.bit_exact or not note.endswith(UNSEEN)]
+        return replace(
+            self,
+            engines=list(dict.fromkeys([*self.engines, *other.engines])),
+            samples=self.samples + other.samples,
+            compared=self.compared | other.compared,
+            notes=list(dict.fromkeys([*ours, *other.notes])),
+            first_difference=other.first_difference,
+        )
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -73,12 +86,14 @@ def verify(
     keep: Callable[[list[tuple[Tensor, Array]]], None] | None = None,
     float_io: FloatIo | None = None,
     outputs: bool = False,
+    first: int = 0,
 ) -> Verification:
     """Run `samples` through everything and compare; stops at the first difference.
 
     `engines` run the generated C, `references` the model file; the Plan is always run in NumPy too. `edited` names
     generated files that no longer are what driftc writes. `keep` sees each sample's compared tensors. `float_io` is
     compared with the specification of QUANTIZE and DEQUANTIZE. With `outputs`, the C shows these and its states alone.
+    `first` is the number of the first of `samples`, where they are part of more.
     """
     found = Verification(fused=_fused(lowered), total=sum(len(op.outputs) for op in lowered.model.operators))
     _account(lowered, found)
@@ -109,13 +124,15 @@ def verify(
                 pairs = next(streams[name])(values)
             except ReferenceRefused as refused:
                 del streams[name]
-                if number == 0:
+                if first + number == 0:
                     found.notes.append(f"{name} refuses the model, so it was not compared: {refused}")
                 else:
                     partly.append(name)
-                    found.notes.append(f"{name} failed on sample {number}; it was compared on those before: {refused}")
+                    found.notes.append(
+                        f"{name} failed on sample {first + number}; it was compared on those before: {refused}"
+                    )
                 continue
-            difference = first_difference(name, pairs, layers, number, edited)
+            difference = first_difference(name, pairs, layers, first + number, edited)
             if difference is not None:
                 found.first_difference = difference
                 break
@@ -127,7 +144,7 @@ def verify(
             keep([(tensor, _layer(lowered, tensor, values)) for tensor in lowered.plan.layers])
         progress()
     if edited and engines:  # constants that these samples do not meet, tables above all, may differ unseen
-        found.notes.append(f"{', '.join(edited)} changed since driftc wrote it; no sample shows a difference")
+        found.notes.append(f"{', '.join(edited)} {UNSEEN}")
     return found
 
 

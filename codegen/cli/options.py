@@ -417,5 +417,14 @@ def sample_options(command: Command) -> Command:
     return command
 
 
+def workers_option(command: Command) -> Command:
+    return click.option(
+        "--workers",
+        type=click.IntRange(1, 1000),
+        metavar="N",
+        help="Share the samples among N processes; a run that was cut goes on where it was.",
+    )(command)
+
+
 def json_option(command: Command) -> Command:
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")(command)

@@ -12,7 +12,14 @@ import click
 from driftc.codegen.cli.fleet import FleetOptions
 from driftc.codegen.cli.fleet import run as run_fleet
 from driftc.codegen.cli.folder import load
-from driftc.codegen.cli.options import fleet_options, hardware_option, json_option, sample_options, target_options
+from driftc.codegen.cli.options import (
+    fleet_options,
+    hardware_option,
+    json_option,
+    sample_options,
+    target_options,
+    workers_option,
+)
 from driftc.codegen.cli.progress import progress_bar
 from driftc.codegen.errors import UsageError
 from driftc.codegen.report.plot import check_plot, plot_adapted, plot_taught
@@ -53,6 +60,7 @@ from driftc.codegen.report.plot import check_plot, plot_adapted, plot_taught
 @fleet_options
 @hardware_option
 @target_options
+@workers_option
 @json_option
 def simulate(
     folder: Path,
@@ -73,6 +81,7 @@ def simulate(
     core: str | None,
     cc: str | None,
     optimize: str | None,
+    workers: int | None,
     as_json: bool,
 ) -> None:
     """Run the C of FOLDER on samples: outputs, accuracy, instructions by layer, stack.
@@ -97,6 +106,8 @@ def simulate(
         option = "--learn" if stream is None else "--stream"
         if random is not None or sample is not None or restart is not None or labels is not None:
             raise UsageError(f"{option} takes its samples from a file: no --random, --sample, --restart or --labels")
+        if workers is not None:
+            raise UsageError(f"{option} takes samples in a row: leave out --workers")
         if on is not None:
             raise UsageError(f"{option}: learning runs on the engines of this machine; leave out --on")
         if stream is not None and (lessons is not None or data is not None):
@@ -129,6 +140,7 @@ def simulate(
             sample=sample,
             restart=restart,
             on=on,
+            workers=workers,
             progress=progress,
         )
     from driftc.codegen.report.tables import print_simulation

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from driftc.codegen.cli.folder import load
-from driftc.codegen.cli.options import hardware_option, json_option, sample_options, target_options
+from driftc.codegen.cli.options import hardware_option, json_option, sample_options, target_options, workers_option
 from driftc.codegen.cli.progress import progress_bar
 
 
@@ -35,6 +35,7 @@ from driftc.codegen.cli.progress import progress_bar
 @hardware_option
 @click.option("--outputs", is_flag=True, help="With --on: the board shows its outputs and states alone.")
 @target_options
+@workers_option
 @json_option
 def verify(
     folder: Path,
@@ -54,6 +55,7 @@ def verify(
     core: str | None,
     cc: str | None,
     optimize: str | None,
+    workers: int | None,
     as_json: bool,
 ) -> None:
     """Prove that FOLDER computes what the model says: every tensor, on every engine, byte for byte.
@@ -77,6 +79,7 @@ def verify(
             on=on,
             outputs=outputs,
             update=update,
+            workers=workers,
             progress=progress,
         )
     if as_json:

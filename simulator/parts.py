@@ -1,0 +1,183 @@
+"""Many samples in parts, by worker processes: resumable, and the same for any number of them.
+
+Where the samples are cut does not depend on the workers, and results come in the samples' order. What a part gave is
+kept beside the compiled programs until all are done, so that a run that was cut goes on where it was.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import pickle
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import driftc
+from driftc.codegen.errors import ToolError
+from driftc.codegen.report.stored import REPORT, VERIFIED
+from driftc.codegen.samples import Samples
+from driftc.simulator.cache import cache_folder, digest
+from driftc.simulator.engine import FIRST, Array, Engine, Program, Sample, Starts
+
+PART = 64  # samples
+OF_DRIFTC = (".py", ".j2", ".c", ".h", ".toml")  # files that decide what a part gives
+OF_FOLDER = (".c", ".h", ".tflite", ".ld", ".json")
+NOT_OF_FOLDER = (REPORT, VERIFIED)  # what was measured, not what is run
+
+Given = TypeVar("Given")
+Result = TypeVar("Result")
+_given: Any = None  # of a worker process
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Samples in a row, the first of which has the number `first`."""
+
+    first: int
+    samples: Samples
+
+
+def cut(samples: Samples, keeps_state: bool) -> list[Part]:
+    """Parts of PART samples. Of a model with state none begins within a sequence, so that one may have more."""
+    count = len(samples)
+    borders = [0]
+    for number in sorted(samples.starts) if keeps_state else range(0, count, PART):
+        if number - borders[-1] >= PART:
+            borders.append(number)
+    return [_part(samples, first, last) for first, last in zip(borders, [*borders[1:], count], strict=True)]
+
+
+def _part(samples: Samples, first: int, last: int) -> Part:
+    some = replace(
+        samples,
+        quantized=samples.quantized[first:last],
+        real=samples.real[first:last],
+        labels=None if samples.labels is None else samples.labels[first:last],
+        starts=frozenset({0, *(number - first for number in samples.starts if first <= number < last)}),
+    )
+    return Part(first, some)
+
+
+def in_parts(
+    function: Callable[[Given, Part], Result], given: Given, parts: Sequence[Part], workers: int, about: Sequence[str]
+) -> Iterator[Result]:
+    """`function` of each part, in their order; whoever stops reading leaves the rest undone.
+
+    `function`, `given` and what it returns are pickled. Results are the same wherever `about`, driftc itself and the
+    samples are. Raises what `function` does, ToolError where a worker is killed.
+    """
+    kept = _Kept(digest([_of_driftc(), *about, *(piece for part in parts for piece in _content(part.samples))]))
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _begin, (pickle.dumps(given),)) as pool:
+        running: dict[int, Future[Result]] = {}
+        try:
+            missing = iter([number for number in range(len(parts)) if not kept.has(number)])
+            for number in range(len(parts)):
+                while len(running) < 2 * workers and (following := next(missing, None)) is not None:
+                    running[following] = pool.submit(_work, function, parts[following])
+                if number in running:
+                    result = running.pop(number).result()
+                    kept.put(number, result)
+                    yield result
+                else:
+                    yield kept.get(number)
+        except BrokenProcessPool:
+            raise ToolError("a worker process ended: is there too little memory for --workers?") from None
+        finally:
+            pool.shutdown(cancel_futures=True)
+    kept.drop()
+
+
+def _begin(given: bytes) -> None:
+    global _given
+    _given = pickle.loads(given)
+
+
+def _work(function: Callable[[Any, Part], Result], part: Part) -> Result:
+    return function(_given, part)
+
+
+class _Kept:
+    """What parts gave, in the cache folder, where what is not used for a month is dropped."""
+
+    def __init__(self, key: str) -> None:
+        self._place = cache_folder() / "built" / f"parts-{key}"
+        self._place.mkdir(parents=True, exist_ok=True)
+
+    def _path(self, number: int) -> Path:
+        return self._place / f"{number}.pickle"
+
+    def has(self, number: int) -> bool:
+        return self._path(number).is_file()
+
+    def get(self, number: int) -> Any:
+        return pickle.loads(self._path(number).read_bytes())
+
+    def put(self, number: int, result: Any) -> None:
+        """Whole or not at all; where it cannot be kept it is not, and nothing else is lost."""
+        try:
+            with tempfile.NamedTemporaryFile(dir=self._place, delete=False) as file:
+                pickle.dump(result, file)
+            Path(file.name).replace(self._path(number))
+        except OSError:
+            pass
+
+    def drop(self) -> None:
+        shutil.rmtree(self._place, ignore_errors=True)
+
+
+def of_folder(program: Program) -> list[str]:
+    """What the results of `program` depend on, in words and hashes."""
+    files = sorted(path for path in program.folder.rglob("*") if path.suffix in OF_FOLDER and path.is_file())
+    content = [
+        digest([path.relative_to(program.folder).as_posix(), path.read_bytes()])
+        for path in files
+        if path.name not in NOT_OF_FOLDER
+    ]
+    return [repr(program.target), repr((program.uploads, program.updated)), *content]
+
+
+def _of_driftc() -> str:
+    package = Path(driftc.__file__).parent
+    folders = (package / name for name in ("codegen", "simulator", "firmware", "templates", "boards"))
+    files = sorted(path for folder in folders for path in folder.rglob("*") if path.suffix in OF_DRIFTC)
+    return digest([driftc.__version__, *(path.read_bytes() for path in files)])
+
+
+def _content(samples: Samples) -> Iterator[bytes]:
+    yield repr(sorted(samples.starts)).encode()
+    for quantized, real in zip(samples.quantized, samples.real, strict=True):
+        for value in (*quantized, *real):
+            yield b"" if value is None else value.tobytes()
+
+
+class InParts(Engine):
+    """`engine`, for `simulate`: its samples are those of worker processes."""
+
+    def __init__(self, engine: Engine, workers: int) -> None:
+        self.name = engine.name  # type: ignore[misc]
+        self._engine, self._workers = engine, workers
+
+    def missing(self) -> str | None:
+        return self._engine.missing()
+
+    def run(
+        self, program: Program, samples: Sequence[Sequence[Array]], *, trace: bool, starts: Starts = FIRST
+    ) -> Iterator[Sample]:
+        given = [tuple(sample) for sample in samples]
+        every = Samples(given, [(None,) * len(sample) for sample in given], starts=frozenset(starts))
+        about = [self.name, repr(trace), *of_folder(program)]
+        parts = cut(every, bool(program.state_bytes))
+        for found in in_parts(_run, (self._engine, program, trace), parts, self._workers, about):
+            yield from found
+
+
+def _run(given: tuple[Engine, Program, bool], part: Part) -> list[Sample]:
+    engine, program, trace = given
+    samples = part.samples
+    return list(engine.run(program, samples.quantized, trace=trace, starts=samples.starts))
