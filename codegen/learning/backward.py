@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from driftc.codegen.errors import UsageError
 from driftc.codegen.graph import Graph, State
 from driftc.codegen.learning.fixed import mantissas
+from driftc.codegen.learning.layers import Tail
 from driftc.codegen.learning.lesson import Lesson
-from driftc.codegen.learning.tail import Tail
 from driftc.codegen.learning.through import backward_through, forward
 from driftc.codegen.learning.trainable import part, row_scales
 from driftc.codegen.names import Names

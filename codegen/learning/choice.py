@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from driftc.codegen.graph import Graph
 from driftc.codegen.learning.backward import backward
+from driftc.codegen.learning.layers import Tail
 from driftc.codegen.learning.learner import Learner
 from driftc.codegen.learning.lesson import Lesson
-from driftc.codegen.learning.tail import Tail
 from driftc.codegen.learning.trainable import learnable, trainable, trained_parts
 from driftc.codegen.operators.learn.cross_entropy import NO_LABEL
 from driftc.codegen.operators.learn.trained_dense import ABSENT

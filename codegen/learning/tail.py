@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NoReturn
 
 import numpy as np
 
 from driftc.codegen.errors import ModelError
 from driftc.codegen.graph import Graph
+from driftc.codegen.learning.layers import Tail
 from driftc.codegen.learning.trainable import learnable
 from driftc.codegen.operators.attributes import Activation
 from driftc.codegen.operators.base import Operator
@@ -22,31 +22,6 @@ from driftc.codegen.operators.learn.trained_conv import Convolution
 from driftc.codegen.operators.reduction.average_pool_2d import AveragePool2D
 from driftc.codegen.operators.reduction.mean import Mean
 from driftc.codegen.tensor import Tensor
-
-
-@dataclass(frozen=True, eq=False)
-class Tail:
-    """`layers` are trained with `dense`; `live` is all that depends on them, up to `dense`, in program order.
-
-    `sample` is what is stored of a sample: the model's input, or what the tail reads; `frozen` computes the latter
-    from it.
-    """
-
-    dense: FullyConnected
-    layers: tuple[Convolution, ...]
-    live: tuple[Operator, ...]
-    sample: Tensor
-    frozen: tuple[Operator, ...]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Of the layers."""
-        return tuple(layer.name for layer in self.layers)
-
-    @property
-    def at_input(self) -> bool:
-        """The model's inputs are stored."""
-        return bool(self.frozen)
 
 
 def tail_of(graph: Graph, fed: bool = False, count: int = 1) -> Tail:

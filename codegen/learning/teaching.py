@@ -15,6 +15,7 @@ from driftc.codegen.inference import AT_ONCE, infer
 from driftc.codegen.learning.backward import backward, fastest
 from driftc.codegen.learning.choice import FEWEST, TAUGHT, Way, measure
 from driftc.codegen.learning.ecotta import place_of
+from driftc.codegen.learning.layers import Tail
 from driftc.codegen.learning.learner import Learner
 from driftc.codegen.learning.lesson import (
     LARGEST_CLASSES,
@@ -27,7 +28,7 @@ from driftc.codegen.learning.lesson import (
     Meta,
 )
 from driftc.codegen.learning.means import class_means, slope_of
-from driftc.codegen.learning.tail import Tail, tail_of
+from driftc.codegen.learning.tail import tail_of
 from driftc.codegen.learning.trainable import learnable, trainable
 from driftc.codegen.operators.convolution.fully_connected import FullyConnected
 from driftc.codegen.operators.learn.conv_update import ConvUpdate

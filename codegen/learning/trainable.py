@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from driftc.codegen.arithmetic import Multiplier
 from driftc.codegen.errors import ModelError
 from driftc.codegen.graph import Graph, State
+from driftc.codegen.learning.layers import Tail
 from driftc.codegen.learning.lesson import Lesson, Means
 from driftc.codegen.learning.means import initial_means, nearest
 from driftc.codegen.operators.attributes import Activation
@@ -24,9 +25,6 @@ from driftc.codegen.operators.learn.trained_dense import ABSENT, LARGEST_BIAS, T
 from driftc.codegen.operators.reduction.softmax import Softmax
 from driftc.codegen.operators.state.copy import Copy
 from driftc.codegen.tensor import Array, Tensor
-
-if TYPE_CHECKING:
-    from driftc.codegen.learning.tail import Tail
 
 TAIL = (Softmax, Dequantize, Quantize)  # what may follow the layer that learns
 COUNTERS = ("classes", "count", "references", "rounds")  # of the state `counters`
