@@ -94,7 +94,8 @@ def qemu_stub(core: str) -> Iterator[int]:
             process.kill()
 
 
-def _simulated_environment() -> dict[str, str]:
+def simulated_environment() -> dict[str, str]:
+    """That in which Python finds the package `simulated`."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")])}
 
 
@@ -110,7 +111,7 @@ def simulated_probe(folder: Path, flash: bytes = b"") -> Iterator[Path]:
     image.write_bytes(flash)
     command = [sys.executable, "-m", "simulated.bitbang", image, folder / "afterwards.bin"]
     log = folder / "bitbang.log"
-    with running(command, log, r"port \d+\n", _simulated_environment()):
+    with running(command, log, r"port \d+\n", simulated_environment()):
         config = folder / "simulated.cfg"
         config.write_text(BITBANG.format(port=log.read_text().split()[1]))
         yield config
@@ -143,7 +144,7 @@ def pyocd_environment(folder: Path) -> dict[str, str]:
     plugin.mkdir(exist_ok=True)
     (plugin / "METADATA").write_text("Metadata-Version: 2.1\nName: simulated-probe\nVersion: 1\n")
     (plugin / "entry_points.txt").write_text("[pyocd.probe]\nsimulated = simulated.pyocd_probe:SimulatedPlugin\n")
-    environment = _simulated_environment()
+    environment = simulated_environment()
     environment["PYTHONPATH"] = f"{folder}{os.pathsep}{environment['PYTHONPATH']}"
     return environment
 

@@ -8,12 +8,15 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 from exported import tools
+from gdb_servers import simulated_environment
 from serial_boards import line, serial_port
+from simulated.stm32_serial import LINES
 from toy_model import toy_reference, toy_samples, write_toy
 
 from driftc.boards import Memory, RamRegion, load
@@ -45,6 +48,58 @@ def test_stm32f4(tmp_path: Path) -> None:
     program = write_toy(tmp_path, target=Target("cortex-m4", board="nucleo-f446re"))
     with serial_port("netduinoplus2", build_harness(program, load("nucleo-f446re")), 1) as device:
         check(device, program)
+
+
+def test_stm32f1(tmp_path: Path) -> None:
+    """nucleo-f103rb's USART2, on an STM32F100, which has the same, and 8 KB of RAM."""
+    nucleo = load("nucleo-f103rb")
+    small = replace(nucleo, ram=(RamRegion(0x2000_0000, 8 << 10, "ram"),))
+    program = write_toy(tmp_path, target=Target("cortex-m3", board=nucleo.key))
+    with serial_port("stm32vldiscovery", build_harness(program, small), 1) as device:
+        check(device, program)
+
+
+@pytest.fixture
+def simulated() -> None:
+    if find_spec("unicorn") is None:
+        pytest.skip("unicorn is not installed")
+
+
+def starter(folder: Path, board: str, elf: Path) -> Path:
+    """The simulated STM32 of `board`, which runs `elf`, as a program that talks on stdin and stdout."""
+    path = simulated_environment()["PYTHONPATH"]
+    start = folder / "start"
+    start.write_text(
+        f"#!/bin/sh\nPYTHONPATH='{path}' exec '{sys.executable}' -m simulated.stm32_serial {board} {elf}\n"
+    )
+    start.chmod(0o755)
+    return start
+
+
+@pytest.mark.usefixtures("simulated")
+@pytest.mark.parametrize("name", LINES)
+def test_stm32_with_separate_data_registers(name: str, tmp_path: Path) -> None:
+    """Clocks, pins and speed as the chip's manual has them, else the simulated chip says nothing."""
+    board = load(name)
+    program = write_toy(tmp_path, target=Target(board.core, board=name))
+    with line(starter(tmp_path, name, build_harness(program, board))) as there:
+        check(there.device, program)
+
+
+@pytest.mark.usefixtures("simulated")
+@pytest.mark.parametrize("name", ["nucleo-l4r5zi", "nucleo-u575zi-q"])
+def test_stm32_misses_each_part_of_its_setup(name: str, tmp_path: Path) -> None:
+    """The simulated chip notices: without any one write, or at another speed, nothing comes."""
+    board = load(name)
+    assert board.uart is not None and board.uart.divider is not None
+    writes = board.uart.setup
+    wrong = [replace(board.uart, setup=writes[:at] + writes[at + 1 :]) for at in range(len(writes))]
+    wrong.append(replace(board.uart, divider=board.uart.divider * 33 // 32))
+    program = write_toy(tmp_path, target=Target(board.core, board=name))
+    for uart in wrong:
+        start = starter(tmp_path, name, build_harness(program, replace(board, uart=uart)))
+        done = subprocess.run([start], stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=False)
+        assert (done.returncode, done.stdout) == (1, b"") and done.stderr, uart
 
 
 def test_nrf(tmp_path: Path) -> None:
