@@ -14,8 +14,7 @@ from driftc.codegen.files import write_file
 from driftc.simulator.engine import Target
 from driftc.simulator.flash.flash import Way, command, content, plan, program
 from driftc.simulator.flash.image import Image, image_of, read_image
-
-PLACEHOLDER = Path("image.bin")
+from driftc.simulator.flash.tools import UF2
 
 
 def flash(
@@ -44,7 +43,8 @@ def flash(
     if output is not None:
         write_file(output, lambda file: file.write(content(fact, made)))
     if dry_run:
-        return command(facts, fact, made, way, output or PLACEHOLDER)
+        placeholder = Path("image.uf2" if fact.name == UF2 else "image.bin")
+        return command(facts, fact, made, way, output or placeholder)
     program(facts, fact, made, way)
     return f"{facts.key}: {len(made.data):,} B at {made.address:#010x}, programmed with {fact.name.replace('_', '-')}"
 

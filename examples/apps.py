@@ -19,6 +19,7 @@ WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wpedantic", "-Werr
 
 def host_program(app: Path, model: Path, folder: Path) -> Path:
     """`app`/main.c with the compiled folder `model`; `folder` has other headers, and gets the program."""
+    app, model, folder = app.resolve(), model.resolve(), folder.resolve()
     compiler = host_compiler()
     sources = [app / "main.c", model / f"{model.name}.c", model / "simulator" / "port_host.c"]
     flags = ["-std=c11", "-O2", *WARNINGS, *_include(model, folder)]
@@ -29,6 +30,7 @@ def host_program(app: Path, model: Path, folder: Path) -> Path:
 
 def board_program(app: Path, model: Path, folder: Path, core_name: str) -> Path:
     """The same as an ELF for a core; on a board memory.ld has the board's memories."""
+    app, model, folder = app.resolve(), model.resolve(), folder.resolve()
     core = load_core(core_name)
     compiler = firmware_compiler(core)
     simulator = model / "simulator"

@@ -62,6 +62,8 @@ def make(windows: Windows, folder: Path) -> list[str]:
 
 
 def main() -> None:
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
     default = Path(__file__).resolve().parents[1] / "build" / "motion"
     folder = Path(sys.argv[2]) if len(sys.argv) > 2 else default
     names = make(load(Path(sys.argv[1])), folder)

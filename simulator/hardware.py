@@ -18,7 +18,10 @@ SCHEMES = {
 
 def hardware(address: str) -> Engine:
     """The engine behind `address`, such as serial:///dev/ttyACM0?baud=115200. Raises UsageError."""
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError as error:
+        raise UsageError(f"--on {address}: is no address: {error}") from None
     if parts.scheme not in SCHEMES:
         known = ", ".join(f"{scheme}://" for scheme in SCHEMES)
         raise UsageError(f"--on {address}: no such kind of address; driftc has {known}")

@@ -26,6 +26,8 @@ def serial_engine(parts: SplitResult) -> SerialEngine:
     if not device:
         raise UsageError(f"--on {parts.geturl()}: names no port; serial:///dev/ttyACM0?baud={BAUD}")
     given = numbers(parts, {"baud": BAUD, "timeout": TIMEOUT})
+    if given["baud"] % 1:
+        raise UsageError(f"--on {parts.geturl()}: baud must be a whole number")
     return SerialEngine(device, baud=int(given["baud"]), timeout=given["timeout"])
 
 

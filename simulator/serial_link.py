@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
 import time
 import zlib
@@ -26,7 +27,7 @@ ANSWER_SECONDS = 0.5  # after which a packet is taken to be lost, beside the tim
 HELLO_SECONDS = 5.0  # for the first answer
 POLL_SECONDS = 0.05
 ERRNO = {2: "there is no such port", 13: "may not be opened: permission denied", 16: "is busy: another program has it",
-         11: "is busy: another program has it"}  # fmt: skip
+         11: "is busy: another program has it", 6: "is no serial port", 25: "is no serial port"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -244,4 +245,6 @@ def _reason(error: BaseException) -> str:
     number = getattr(error, "errno", None)
     if "exclusively lock" in str(error):
         number = 11
+    elif configuring := re.search(r"Could not configure port: \((\d+),", str(error)):  # pyserial's, without errno
+        number = int(configuring[1])
     return ERRNO.get(number or 0, str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__)

@@ -29,7 +29,7 @@ TOOLS = "openocd|pyocd|st-flash|dfu|picotool|uf2|esptool"
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Keep the file that is programmed."
 )
-@click.option("--dry-run", is_flag=True, help="Print the command, and program nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the command, and program nothing; -o writes its file.")
 def flash(
     folder: Path | None,
     board: str | None,

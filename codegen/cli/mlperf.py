@@ -56,8 +56,8 @@ def mlperf(
         return
     if folder is None or name is None:
         raise UsageError("mlperf needs FOLDER, and --as with the benchmark that its model is for")
-    if data is not None or baud is not None or mode is not None or output is not None:
-        raise UsageError("--data, --baud, --mode and --output belong to --run")
+    if data is not None or baud is not None or mode is not None or output is not None or as_json:
+        raise UsageError("--data, --baud, --mode, --output and --json belong to --run")
     from driftc.simulator.mlperf.benchmarks import benchmark
 
     chosen = benchmark(name)

@@ -97,7 +97,9 @@ static void load_input(void)
     for (int i = 0; i < MODEL_INPUT_LEN; i++) {
         float q = loaded.reals[i] / MODEL_INPUT_SCALE + MODEL_INPUT_ZERO;
 
-        input[i] = (MODEL_INPUT_TYPE)(q <= -128 ? -128 : q >= 127 ? 127 : q < 0 ? q - 0.5f : q + 0.5f);
+        if (!(q > -128)) /* what is no number too */
+            q = -128;
+        input[i] = (MODEL_INPUT_TYPE)(q >= 127 ? 127 : q < 0 ? q - 0.5f : q + 0.5f);
     }
 #else
     for (int i = 0; i < MODEL_INPUT_LEN; i++)

@@ -39,9 +39,13 @@ def plan(board: Board, way: Way) -> FlashTool:
         wanted = way.tool.replace("-", "_")
         if wanted not in names:
             raise UsageError(f"--tool {way.tool}: does not program {board.key}; there is {', '.join(names)}")
-        return board.flash_with[names.index(wanted)]
-    present = [fact for fact in board.flash_with if fact.name == UF2 or find(TOOLS[fact.name].program)]
-    return present[0] if present else board.flash_with[0]
+        chosen = board.flash_with[names.index(wanted)]
+    else:
+        present = [fact for fact in board.flash_with if fact.name == UF2 or find(TOOLS[fact.name].program)]
+        chosen = present[0] if present else board.flash_with[0]
+    if chosen.name == UF2 and way.options:
+        raise UsageError("--tool-option: no tool programs with UF2, a file is copied; name another with --tool")
+    return chosen
 
 
 def command(board: Board, fact: FlashTool, image: Image, way: Way, file: Path) -> str:

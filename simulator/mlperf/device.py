@@ -33,8 +33,9 @@ def flags(program: Program, benchmark: Benchmark) -> tuple[str, ...]:
         raise UsageError(f"{where} wants {benchmark.classes or benchmark.values} outputs; the model has {_size(out)}")
     if "define MODEL_INPUT_SCALE" not in (program.folder / "simulator" / "model.h").read_text(encoding="utf-8"):
         raise UsageError(f"{where} needs a quantised input and output; the model's have no scale, or driftc was older")
-    if benchmark.form == "float32" and program.inputs[0].dtype.name != "int8":
-        raise UsageError(f"{where} needs an int8 input; the model's is {program.inputs[0].dtype}")
+    takes = ("int8", "uint8") if benchmark.form == "uint8" else ("int8",)
+    if program.inputs[0].dtype.name not in takes:
+        raise UsageError(f"{where} needs an input of {' or '.join(takes)}; the model's is {program.inputs[0].dtype}")
     return f'-DMLPERF_MODEL="{benchmark.name}"', f"-DMLPERF_FORM={FORMS[benchmark.form]}"
 
 

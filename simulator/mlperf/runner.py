@@ -77,16 +77,12 @@ def accuracy(
 def area_under_curve(scores: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> float:
     """The share of pairs of an anomaly (1) and a normal file (0) where the anomaly scores higher; half where equal."""
     anomalies, normal = scores[labels == 1], scores[labels == 0]
-    if not len(anomalies) or not len(normal):
-        raise DataError("the area under the curve needs files of both classes")
     higher = (anomalies[:, None] > normal).mean()
     return float(higher + (anomalies[:, None] == normal).mean() / 2)
 
 
 def latency(client: Client, benchmark: Benchmark, files: Sequence[Labelled], seconds: float = SECONDS) -> list[Window]:
     """The windows, of `seconds` each at least."""
-    if len(files) < WINDOWS:
-        raise DataError(f"latency is measured on {WINDOWS} samples; there are {len(files)}")
     windows = []
     for file in files[:WINDOWS]:
         client.load(file.inputs(benchmark.bytes)[0])
@@ -103,6 +99,16 @@ def latency(client: Client, benchmark: Benchmark, files: Sequence[Labelled], sec
     return windows
 
 
+def _suffice(benchmark: Benchmark, files: Sequence[Labelled], mode: str | None) -> None:
+    """Raises DataError, before hours have passed, where `files` are too few for what is to be measured."""
+    if mode != "accuracy" and len(files) < WINDOWS:
+        raise DataError(
+            f"latency is measured on {WINDOWS} samples; there are {len(files)} (--mode accuracy leaves it out)"
+        )
+    if mode != "performance" and benchmark.classes is None and len({file.label for file in files}) < 2:
+        raise DataError("the area under the curve needs files of both classes (--mode performance leaves it out)")
+
+
 def run(
     port: str, folder: Path, *, baud: int, mode: str | None = None, seconds: float = SECONDS,
     progress: Callable[[int, int], None] | None = None,
@@ -112,6 +118,7 @@ def run(
         vendor, name = client.start()
         chosen = benchmark(name)
         files = labelled(folder, chosen)
+        _suffice(chosen, files, mode)
         results = Results(chosen.name, vendor, len(files))
         if mode != "performance":
             results.metric, results.target = chosen.metric, chosen.target

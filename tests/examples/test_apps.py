@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import motion
@@ -42,7 +43,13 @@ def on_board(app: str, model: Path, folder: Path, recorded: bytes) -> str:
     return (folder / "out.bin").read_text()
 
 
-def test_the_spotter_hears_the_words(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["motion", "person"])
+def test_without_its_files_it_says_how_it_is_called(name: str) -> None:
+    done = subprocess.run([sys.executable, APPS / f"{name}.py"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and f"python examples/{name}.py" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_the_spotter_hears_the_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     c_compiler()
     folder = spotter.make(tmp_path)
     recorded = (folder / "recording.raw").read_bytes()
@@ -59,7 +66,8 @@ def test_the_spotter_hears_the_words(tmp_path: Path) -> None:
     assert len(right) >= len(spotter.SPOKEN) - 3
     assert len(heard) <= len(right) + 3
     some = recorded[: 2 * RATE * 7]
-    program = host_program(APPS / "spotter", folder / "kws", folder)
+    monkeypatch.chdir(tmp_path.parent)
+    program = host_program(APPS / "spotter", Path(tmp_path.name, "kws"), Path(tmp_path.name))
     assert on_board("spotter", folder / "kws", folder, some) == output(program, some) != ""
 
 

@@ -141,7 +141,7 @@ def test_a_busy_port(toy: Program, board: Path) -> None:
 
 def test_what_is_no_serial_port(toy: Program, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ToolError, match="file: "):
+    with pytest.raises(ToolError, match="file: is no serial port"):
         run(str(tmp_path / "file"), toy)
 
 
@@ -188,6 +188,8 @@ def test_a_line_that_is_pulled_out(toy: Program, board: Path) -> None:
         ("serial://", "names no port"),
         ("serial:///dev/ttyS0?speed=9600", "'speed' is unknown; there is baud, timeout"),
         ("serial:///dev/ttyS0?baud=fast", "baud must be a number above 0"),
+        ("serial:///dev/ttyS0?baud=0.5", "baud must be a whole number"),
+        ("gdb://[::1:3333", "is no address: Invalid IPv6 URL"),
         ("serial:///dev/ttyS0?timeout=-1", "timeout must be a number above 0"),
     ],
 )

@@ -136,7 +136,7 @@ def test_openocds_scripts_exist() -> None:
             ("--board", "esp32-s3", "--port", "ttyACM0"),
             "esptool --chip esp32s3 --port ttyACM0 write-flash 0x0 ",
         ),
-        (("--board", "metro-m4", "--port", "/media/metro"), "cp "),
+        (("--board", "metro-m4", "--port", "/media/metro"), "cp image.uf2 /media/metro"),
     ],
 )
 def test_dry_run(options: tuple[str, ...], line: str, tmp_path: Path, image: Path) -> None:
@@ -161,6 +161,7 @@ def test_dry_run(options: tuple[str, ...], line: str, tmp_path: Path, image: Pat
         (("--image", "program.bin", "--board", BOARD, "--tool", "esptool"), "--tool esptool: does not program"),
         (("--image", "program.bin", "--board", "teensy-4.1"), "knows no tool that programs it"),
         (("--image", "program.bin", "--board", "xiao-nrf52840"), "no drive of a UF2 boot loader is there"),
+        (("kws", "--board", "xiao-nrf52840", "--tool-option", "x"), "no tool programs with UF2, a file is copied"),
         (("kws", "--address", "0"), "--address belongs to --image"),
         (("kws", "--board", "esp32-c3"), "its ROM starts what ESP-IDF's boot loader loads"),
         (("kws", "--board", "rp2350"), "its ROM wants a block"),

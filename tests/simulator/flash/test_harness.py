@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 from exported import tools
 from gdb_servers import simulated_environment
+from rp2040 import rp2040
 from serial_boards import line, serial_port
 from simulated.stm32_serial import LINES
 from toy_model import toy_reference, toy_samples, write_toy
@@ -27,7 +27,6 @@ from driftc.simulator.flash.uf2 import uf2
 from driftc.simulator.program import boot_checksum, build_harness
 from driftc.simulator.serial_engine import SerialEngine
 
-RP2040 = Path(__file__).resolve().parents[2] / "support" / "platforms" / "rp2040"
 SAMPLES = toy_samples(3)
 
 
@@ -114,24 +113,10 @@ def test_nrf(tmp_path: Path) -> None:
 
 def test_rp2040(tmp_path: Path) -> None:
     """From the UF2 file, through the boot ROM's part, to every tensor over the UART."""
-    if shutil.which("node") is None:
-        pytest.skip("node is absent; .ci/tools installs it")
-    modules = tools() / "node" / "node_modules"
     board = load("rp2040")
     program = write_toy(tmp_path, target=Target("cortex-m0plus", board="rp2040"))
-    elf = build_harness(program, board)
-    image = image_of(Elf(elf), board, elf)
-    assert image.address == board.flash.base
-    (tmp_path / "program.uf2").write_bytes(uf2(image.address, image.data, 0xE48BFF56))
-    start, ready = tmp_path / "start", tmp_path / "ready"
-    start.write_text(f"#!/bin/sh\nexec node {RP2040}/serial.cjs {modules} {tmp_path}/program.uf2 {ready}\n")
-    start.chmod(0o755)
-    with line(start) as there:
-        deadline = time.monotonic() + 60
-        while not ready.exists():
-            assert time.monotonic() < deadline, "the program says nothing"
-            time.sleep(0.05)
-        check(there.device, program)
+    with rp2040(build_harness(program, board), board, tmp_path) as device:
+        check(device, program)
 
 
 def test_boot_checksum(tmp_path: Path) -> None:

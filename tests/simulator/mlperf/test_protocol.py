@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import pytest
 from mlperf_devices import device, reference
+from rp2040 import rp2040
 from serial_boards import emulated, serial_port
 
 from driftc.boards import load
@@ -126,6 +128,21 @@ def test_on_the_uart_of_an_emulated_board(core: str) -> None:
     check_board(emulated(elf, load_core(core)))
 
 
+def test_on_an_emulated_rp2040(tmp_path: Path) -> None:
+    """What `--firmware` makes, from the boot block on; the Pico W's program is the same. Its time is of 12 MHz."""
+    pytest.importorskip("serial")
+    made = []
+    for name in ("rp2040", "pico-w"):
+        program = reference("kws01").program(Target("cortex-m0plus", board=name))
+        try:
+            made.append(board_device(program, benchmark("kws01"), load(name)))
+        except ToolError as error:
+            pytest.skip(str(error))
+        assert made[-1].where == load(name).name
+    assert made[0].elf.read_bytes() == made[1].elf.read_bytes()
+    check_board(rp2040(made[0].elf, load("rp2040"), tmp_path), more=(2, 0))
+
+
 def test_on_a_board() -> None:
     """What `--firmware` makes for nucleo-f446re, on an STM32F405, which has the same serial port."""
     pytest.importorskip("serial")
@@ -138,8 +155,8 @@ def test_on_a_board() -> None:
     check_board(serial_port("netduinoplus2", made.elf, 1))
 
 
-def check_board(board: AbstractContextManager[str]) -> None:
-    """The answers are those of the same C on this machine, and time passes."""
+def check_board(board: AbstractContextManager[str], more: tuple[int, int] = (4, 1)) -> None:
+    """The answers are those of the same C on this machine, and time passes; `more` inferences after one."""
     sample = bytes(range(245)) * 2
     with device("kws01") as port, Client(port, 115200) as client:
         client.start()
@@ -148,6 +165,6 @@ def check_board(board: AbstractContextManager[str]) -> None:
     with board as port, Client(port, 115200) as client:
         assert client.start() == ("driftc", "kws01")
         client.load(sample)
-        one, four = client.infer(1, 0), client.infer(4, 1)
-        assert one.results == four.results == expected
-        assert 3 * one.seconds < four.seconds < 5 * one.seconds
+        one, several = client.infer(1, 0, 60), client.infer(*more, 120)
+        assert one.results == several.results == expected
+        assert 0.75 * more[0] < several.seconds / one.seconds < 1.25 * more[0]

@@ -11,6 +11,8 @@ import threading
 import time
 import tty
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +27,7 @@ from driftc.simulator.host import HostEngine
 from driftc.simulator.mlperf.benchmarks import benchmark
 from driftc.simulator.mlperf.client import Client, Inference
 from driftc.simulator.mlperf.data import labelled
-from driftc.simulator.mlperf.device import host_device
+from driftc.simulator.mlperf.device import flags, host_device
 from driftc.simulator.mlperf.runner import area_under_curve, latency, run
 from driftc.simulator.simulate import accuracy
 
@@ -101,8 +103,6 @@ def test_area_under_curve() -> None:
     assert area_under_curve(np.array([1.0, 2, 3, 4]), labels) == 1
     assert area_under_curve(np.array([1.0, 3, 2, 4]), labels) == 0.75
     assert area_under_curve(np.array([1.0, 1, 1, 1]), labels) == 0.5
-    with pytest.raises(DataError, match="files of both classes"):
-        area_under_curve(np.array([1.0]), np.array([1]))
 
 
 class Clocked(Client):
@@ -133,8 +133,44 @@ def test_windows_by_the_rules(tmp_path: Path) -> None:
     ] * 10  # each window needs a second try
     slow = latency(client, chosen, files, seconds=0.2)
     assert {window.iterations for window in slow} == {10}
-    with pytest.raises(DataError, match="measured on 5 samples; there are 4"):
-        latency(client, chosen, files[:4])
+
+
+def test_too_few_files_are_said_before_anything_is_measured(tmp_path: Path) -> None:
+    with device("ad01") as port:
+        for count, mode, message in (
+            (5, None, r"needs files of both classes \(--mode performance"),
+            (5, "accuracy", "needs files of both classes"),
+            (4, "performance", r"measured on 5 samples; there are 4 \(--mode accuracy"),
+        ):
+            folder = write_samples(tmp_path / f"{count}", [(bytes(2560), "2,1,2560,512")] * count)
+            with pytest.raises(DataError, match=message):
+                run(port, folder, baud=921600, mode=mode)
+
+
+def test_what_is_no_number_becomes_the_least_one() -> None:
+    with device("ad01") as port, Client(port, 921600) as client:
+        client.start()
+        errors = []
+        for one in (np.nan, -1e30):
+            sound = np.zeros(640, "<f4")
+            sound[7] = one
+            client.load(sound.tobytes())
+            client.infer(1, 0)
+            client.load(bytes(2560))  # the error is that to another sound: of the output alone
+            errors.append(client.command("results"))
+        assert errors[0] == errors[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "fits"),
+    [("kws01", "uint8", False), ("kws01", "int16", False), ("ic01", "uint8", True), ("ic01", "int16", False),
+     ("ad01", "uint8", False)],
+)  # fmt: skip
+def test_inputs_that_the_bytes_do_not_fit(name: str, kind: str, fits: bool) -> None:
+    program = reference(name).program()
+    other = replace(program, inputs=(replace(program.inputs[0], dtype=np.dtype(kind)),))
+    with nullcontext() if fits else pytest.raises(UsageError, match=f"the model's is {kind}"):
+        flags(other, benchmark(name))
 
 
 def test_a_thousand_keywords_in_a_minute(tmp_path: Path) -> None:
@@ -192,6 +228,7 @@ def test_firmware_is_written(tmp_path: Path) -> None:
         ("FOLDER --host", "needs FOLDER, and --as"),
         ("FOLDER --as kws02 --host", "MLPerf Tiny has no 'kws02'; there is kws01, vww01, ic01, ad01, sww01"),
         ("FOLDER --as kws01 --host --baud 9600", "belong to --run"),
+        ("FOLDER --as kws01 --firmware kws.elf --json", "belong to --run"),
         ("FOLDER --as ic01 --host", "gives 32 x 32 x 3 values; the model takes 49 x 10 x 1"),
     ],
 )
