@@ -273,7 +273,7 @@ class Compiled:
         on: str | None = None,
         outputs: bool = False,
         update: str | Path | None = None,
-        workers: int | None = None,
+        workers: int | str | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Verification:
         """Compare every tensor on every engine (default: all that are present) with the NumPy specification.
@@ -283,7 +283,7 @@ class Compiled:
         `on` is the address of a board (docs/hardware.md) that takes part in place of what is present; with `outputs` it
         shows its outputs and states alone, not every tensor.
         `update` is a packet: everything is compared with its parameters, whoever signed it.
-        `workers` processes share the samples; what they find does not depend on their number.
+        `workers` processes, or those of the Dask scheduler at this address, share the samples: it finds the same.
         `progress(done, total)` is called after each sample.
         """
         from driftc.simulator.session import verify_in_parts, verify_subject
@@ -330,12 +330,12 @@ class Compiled:
         sample: int | None = None,
         restart: str | None = None,
         on: str | None = None,
-        workers: int | None = None,
+        workers: int | str | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Simulation:
         """Outputs, accuracy, instructions and stack on one engine (default: unicorn, else qemu, else host).
 
-        `on` is the address of a board (docs/hardware.md) that runs them instead. `workers` processes share the samples.
+        `on` is the address of a board (docs/hardware.md) that runs them instead. `workers` as in `verify`.
         """
         from driftc.simulator.session import simulate_subject
 

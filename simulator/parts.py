@@ -6,14 +6,14 @@ kept beside the compiled programs until all are done, so that a run that was cut
 
 from __future__ import annotations
 
-import multiprocessing
 import pickle
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +23,7 @@ from driftc.codegen.report.stored import REPORT, VERIFIED
 from driftc.codegen.samples import Samples
 from driftc.simulator.cache import cache_folder, digest
 from driftc.simulator.engine import FIRST, Array, Engine, Program, Sample, Starts
+from driftc.simulator.workers import executor
 
 PART = 64  # samples
 OF_DRIFTC = (".py", ".j2", ".c", ".h", ".toml")  # files that decide what a part gives
@@ -31,7 +32,6 @@ NOT_OF_FOLDER = (REPORT, VERIFIED)  # what was measured, not what is run
 
 Given = TypeVar("Given")
 Result = TypeVar("Result")
-_given: Any = None  # of a worker process
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,22 +64,26 @@ def _part(samples: Samples, first: int, last: int) -> Part:
 
 
 def in_parts(
-    function: Callable[[Given, Part], Result], given: Given, parts: Sequence[Part], workers: int, about: Sequence[str]
+    function: Callable[[Given, Part], Result],
+    given: Given,
+    parts: Sequence[Part],
+    workers: int | str,
+    about: Sequence[str],
 ) -> Iterator[Result]:
-    """`function` of each part, in their order; whoever stops reading leaves the rest undone.
+    """`function` of each part, in their order; whoever stops reading leaves the rest undone. `workers` as in executor.
 
     `function`, `given` and what it returns are pickled. Results are the same wherever `about`, driftc itself and the
     samples are. Raises what `function` does, ToolError where a worker is killed.
     """
     kept = _Kept(digest([_of_driftc(), *about, *(piece for part in parts for piece in _content(part.samples))]))
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _begin, (pickle.dumps(given),)) as pool:
+    content = pickle.dumps(given)
+    with executor(workers) as (pool, most):
         running: dict[int, Future[Result]] = {}
         try:
             missing = iter([number for number in range(len(parts)) if not kept.has(number)])
             for number in range(len(parts)):
-                while len(running) < 2 * workers and (following := next(missing, None)) is not None:
-                    running[following] = pool.submit(_work, function, parts[following])
+                while len(running) < most and (following := next(missing, None)) is not None:
+                    running[following] = pool.submit(_work, function, content, parts[following])
                 if number in running:
                     result = running.pop(number).result()
                     kept.put(number, result)
@@ -88,18 +92,16 @@ def in_parts(
                     yield kept.get(number)
         except BrokenProcessPool:
             raise ToolError("a worker process ended: is there too little memory for --workers?") from None
-        finally:
-            pool.shutdown(cancel_futures=True)
     kept.drop()
 
 
-def _begin(given: bytes) -> None:
-    global _given
-    _given = pickle.loads(given)
+def _work(function: Callable[[Any, Part], Result], given: bytes, part: Part) -> Result:
+    return function(_unpickled(given), part)
 
 
-def _work(function: Callable[[Any, Part], Result], part: Part) -> Result:
-    return function(_given, part)
+@lru_cache(maxsize=1)
+def _unpickled(given: bytes) -> Any:
+    return pickle.loads(given)
 
 
 class _Kept:
@@ -131,6 +133,11 @@ class _Kept:
         shutil.rmtree(self._place, ignore_errors=True)
 
 
+def absolute(program: Program) -> Program:
+    """For a process that works elsewhere."""
+    return replace(program, folder=program.folder.absolute())
+
+
 def of_folder(program: Program) -> list[str]:
     """What the results of `program` depend on, in words and hashes."""
     files = sorted(path for path in program.folder.rglob("*") if path.suffix in OF_FOLDER and path.is_file())
@@ -159,7 +166,7 @@ def _content(samples: Samples) -> Iterator[bytes]:
 class InParts(Engine):
     """`engine`, for `simulate`: its samples are those of worker processes."""
 
-    def __init__(self, engine: Engine, workers: int) -> None:
+    def __init__(self, engine: Engine, workers: int | str) -> None:
         self.name = engine.name  # type: ignore[misc]
         self._engine, self._workers = engine, workers
 
@@ -173,7 +180,7 @@ class InParts(Engine):
         every = Samples(given, [(None,) * len(sample) for sample in given], starts=frozenset(starts))
         about = [self.name, repr(trace), *of_folder(program)]
         parts = cut(every, bool(program.state_bytes))
-        for found in in_parts(_run, (self._engine, program, trace), parts, self._workers, about):
+        for found in in_parts(_run, (self._engine, absolute(program), trace), parts, self._workers, about):
             yield from found
 
 

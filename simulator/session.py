@@ -32,7 +32,7 @@ from driftc.simulator.hardware import hardware
 from driftc.simulator.learning import every_event, verify_learning
 from driftc.simulator.measure import Measurement, measure
 from driftc.simulator.model_engines import NumpyEngine, ReferenceEngine
-from driftc.simulator.parts import InParts, Part, cut, in_parts, of_folder
+from driftc.simulator.parts import InParts, Part, absolute, cut, in_parts, of_folder
 from driftc.simulator.simulate import Simulation, simulate
 from driftc.simulator.teach import Taught, teach
 from driftc.simulator.unicorn_engine import UnicornEngine
@@ -197,12 +197,13 @@ def verify_in_parts(
     names: Sequence[str] | None,
     sanitize: bool,
     update: Sequence[Codes] | None,
-    workers: int,
+    workers: int | str,
     progress: Progress | None,
 ) -> Verification:
-    """As `verify_subject`, by `workers` processes."""
+    """As `verify_subject`, by `workers` processes or those of the Dask scheduler at that address."""
     edited = subject.edited()
-    given = replace(subject, edited=partial(list, edited))
+    program, model = absolute(subject.program), subject.model_file.absolute()
+    given = replace(subject, edited=partial(list, edited), program=program, model_file=model)
     codes = [(c.octave, c.exponents, c.gain.tolist(), [row.tolist() for row in c.offsets]) for c in update or ()]
     about = ["verify", repr((names, sanitize, edited, codes)), repr(subject.options), *of_folder(subject.program)]
     parts = cut(samples, bool(subject.program.state_bytes))
@@ -295,11 +296,11 @@ def simulate_subject(
     name: str | None,
     progress: Progress | None,
     on: str | None = None,
-    workers: int | None = None,
+    workers: int | str | None = None,
 ) -> Simulation:
     """Run on `name`, on the hardware at the address `on`, or on the first of unicorn, qemu and host that is present.
 
-    `workers`: by so many processes, where each sample stands for itself.
+    `workers`: by so many processes, or those of the Dask scheduler at that address.
     """
     program = subject.program
     class_names = subject.options.class_names or ()

@@ -41,7 +41,9 @@ class FleetOptions:
             raise UsageError(f"--fleet {self.fleet}: needs {', '.join(missing)}")
 
 
-def run(compiled: Compiled, given: FleetOptions, stream: Path, divisor: float, as_json: bool) -> None:
+def run(
+    compiled: Compiled, given: FleetOptions, stream: Path, divisor: float, workers: int | str | None, as_json: bool
+) -> None:
     """Simulate the fleet and print what came of it. Raises UsageError, DataError, ModelError or ToolError."""
     from driftc.codegen.elastic.given import key_of, rounds_of
     from driftc.codegen.elastic.server import Policy
@@ -58,7 +60,9 @@ def run(compiled: Compiled, given: FleetOptions, stream: Path, divisor: float, a
 
         broker = Broker(given.broker)
     assert given.fleet is not None and given.teacher is not None and given.clean is not None and given.key is not None
-    asked = Asked(given.fleet, given.rounds or 1, Policy(given.least or Policy.least, seed=given.seed or 0), broker)
+    asked = Asked(
+        given.fleet, given.rounds or 1, Policy(given.least or Policy.least, seed=given.seed or 0), broker, workers
+    )
     key = key_of(given.key)
     samples = compiled.samples(stream, input_divisor=divisor)
     rounds = rounds_of(Student.of(compiled.lowered), given.teacher, given.clean, divisor=divisor)

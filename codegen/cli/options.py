@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from driftc.codegen.choices import BUDGET, SHARE, UPLOADS
+from driftc.codegen.errors import UsageError
 
 CORES = "cortex-m0plus|cortex-m3|cortex-m4|cortex-m7|cortex-m33|cortex-m55|cortex-m85|rv32imc|xtensa-lx6|xtensa-lx7"
 Command = Callable[..., Any]
@@ -417,13 +418,28 @@ def sample_options(command: Command) -> Command:
     return command
 
 
-def workers_option(command: Command) -> Command:
-    return click.option(
-        "--workers",
-        type=click.IntRange(1, 1000),
-        metavar="N",
-        help="Share the samples among N processes; a run that was cut goes on where it was.",
-    )(command)
+def workers_options(command: Command) -> Command:
+    """Who shares the work: given to the command as `workers` and `dask`."""
+    for option in (
+        click.option(
+            "--dask", metavar="ADDRESS", help="The same by the workers of a Dask scheduler (tcp://HOST:PORT)."
+        ),
+        click.option(
+            "--workers",
+            type=click.IntRange(1, 1000),
+            metavar="N",
+            help="Share the samples among N processes; a run that was cut goes on where it was.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def workers_of(workers: int | None, dask: str | None) -> int | str | None:
+    """What `Compiled.verify` takes. Raises UsageError."""
+    if workers is not None and dask is not None:
+        raise UsageError("give either --workers or --dask, not both")
+    return workers if dask is None else dask
 
 
 def json_option(command: Command) -> Command:

@@ -18,7 +18,8 @@ from driftc.codegen.cli.options import (
     json_option,
     sample_options,
     target_options,
-    workers_option,
+    workers_of,
+    workers_options,
 )
 from driftc.codegen.cli.progress import progress_bar
 from driftc.codegen.errors import UsageError
@@ -60,7 +61,7 @@ from driftc.codegen.report.plot import check_plot, plot_adapted, plot_taught
 @fleet_options
 @hardware_option
 @target_options
-@workers_option
+@workers_options
 @json_option
 def simulate(
     folder: Path,
@@ -82,6 +83,7 @@ def simulate(
     cc: str | None,
     optimize: str | None,
     workers: int | None,
+    dask: str | None,
     as_json: bool,
 ) -> None:
     """Run the C of FOLDER on samples: outputs, accuracy, instructions by layer, stack.
@@ -92,6 +94,7 @@ def simulate(
         raise UsageError(f"simulate runs one engine, not {', '.join(engines)}; verify compares several")
     given = FleetOptions(**fleet)
     given.check(stream)
+    sharing = workers_of(workers, dask)
     compiled = load(folder, core, cc, optimize)
     engine = engines[0] if engines else None
     if learn_every is not None and lessons is None:
@@ -106,8 +109,8 @@ def simulate(
         option = "--learn" if stream is None else "--stream"
         if random is not None or sample is not None or restart is not None or labels is not None:
             raise UsageError(f"{option} takes its samples from a file: no --random, --sample, --restart or --labels")
-        if workers is not None:
-            raise UsageError(f"{option} takes samples in a row: leave out --workers")
+        if sharing is not None and given.fleet is None:
+            raise UsageError(f"{option} takes samples in a row: leave out --workers and --dask")
         if on is not None:
             raise UsageError(f"{option}: learning runs on the engines of this machine; leave out --on")
         if stream is not None and (lessons is not None or data is not None):
@@ -115,7 +118,7 @@ def simulate(
         if stream is not None and given.fleet is not None:
             if engine not in (None, "host") or plot is not None or stream_block is not None:
                 raise UsageError("--fleet runs on this machine: no --engine, --plot or --stream-block beside it")
-            run_fleet(compiled, given, stream, input_divisor, as_json)
+            run_fleet(compiled, given, stream, input_divisor, sharing, as_json)
             return
         from driftc.codegen.report.learning import print_adapted, print_taught
 
@@ -140,7 +143,7 @@ def simulate(
             sample=sample,
             restart=restart,
             on=on,
-            workers=workers,
+            workers=sharing,
             progress=progress,
         )
     from driftc.codegen.report.tables import print_simulation

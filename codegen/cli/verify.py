@@ -9,7 +9,14 @@ from pathlib import Path
 import click
 
 from driftc.codegen.cli.folder import load
-from driftc.codegen.cli.options import hardware_option, json_option, sample_options, target_options, workers_option
+from driftc.codegen.cli.options import (
+    hardware_option,
+    json_option,
+    sample_options,
+    target_options,
+    workers_of,
+    workers_options,
+)
 from driftc.codegen.cli.progress import progress_bar
 
 
@@ -35,7 +42,7 @@ from driftc.codegen.cli.progress import progress_bar
 @hardware_option
 @click.option("--outputs", is_flag=True, help="With --on: the board shows its outputs and states alone.")
 @target_options
-@workers_option
+@workers_options
 @json_option
 def verify(
     folder: Path,
@@ -56,6 +63,7 @@ def verify(
     cc: str | None,
     optimize: str | None,
     workers: int | None,
+    dask: str | None,
     as_json: bool,
 ) -> None:
     """Prove that FOLDER computes what the model says: every tensor, on every engine, byte for byte.
@@ -63,6 +71,7 @@ def verify(
     The NumPy specification is compared with TFLite Micro's and LiteRT's own kernels, and with the C of the folder
     on this machine and on the emulated core. The first difference is named; exit code 1.
     """
+    sharing = workers_of(workers, dask)
     compiled = load(folder, core, cc, optimize)
     with progress_bar("verify", as_json) as progress:
         found = compiled.verify(
@@ -79,7 +88,7 @@ def verify(
             on=on,
             outputs=outputs,
             update=update,
-            workers=workers,
+            workers=sharing,
             progress=progress,
         )
     if as_json:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import struct
 import subprocess
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 
 import numpy as np
@@ -18,6 +18,7 @@ from driftc.codegen.elastic.student import Raw
 from driftc.codegen.elastic.wire import Status
 from driftc.codegen.errors import ToolError, UsageError
 from driftc.simulator.engine import Program
+from driftc.simulator.parts import absolute
 from driftc.simulator.program import build_host
 from driftc.simulator.stream import ended
 
@@ -65,71 +66,72 @@ class Answer:
 class Devices:
     """All of one compiled folder, and with one key."""
 
-    def __init__(self, program: Program, key: bytes, packet_bytes: int) -> None:
-        """Raises UsageError where the folder's C has nothing to upload, ToolError without a compiler."""
+    def __init__(self, program: Program, key: bytes, packet_bytes: int, pool: Executor) -> None:
+        """`pool` runs them. Raises UsageError where the C uploads nothing, ToolError without a compiler."""
         if not (program.folder / "simulator" / "device.h").is_file():
             raise UsageError(
                 f"{program.folder}: its devices choose nothing to send; compile the model again, with --upload entropy "
                 "or --upload random"
             )
-        self._executable = build_host(program, trace=False, main="fleet")
-        self._program, self._key = program, key
+        build_host(program, trace=False, main="fleet")
+        self._program, self._key, self._pool = absolute(program), key, pool
         slot = 32 + -(-packet_bytes // 32) * 32  # DRIFTC_SLOTS_BYTES
         self._left_bytes = CHOOSER_BYTES + 2 * slot
 
     def visit(self, visits: Sequence[Visit]) -> list[Answer]:
-        """In as many processes as there are processors; an answer depends on its own visit alone."""
+        """An answer depends on its own visit alone."""
         parts = [visits[first : first + TOGETHER] for first in range(0, len(visits), TOGETHER)]
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            return [answer for answers in pool.map(self._run, parts) for answer in answers]
+        run = partial(_run, self._program, self._key, self._left_bytes)
+        return [answer for answers in self._pool.map(run, parts) for answer in answers]
 
-    def _run(self, visits: Sequence[Visit]) -> list[Answer]:
-        parts = [struct.pack("<ii", len(self._key), len(visits)), self._key]
-        for visit in visits:
-            flags = KNOWN * bool(visit.left) | ROUND * visit.begins
-            parts += [
-                _HEAD.pack(visit.device, flags, visit.seed, len(visit.packets), len(visit.samples)),
-                visit.left,
-                *(struct.pack("<i", len(packet)) + packet for packet in visit.packets),
-                np.ascontiguousarray(visit.samples).tobytes(),
-            ]
-        name = self._program.name
-        try:
-            done = subprocess.run(
-                [self._executable], input=b"".join(parts), capture_output=True, timeout=TIMEOUT, check=False
-            )
-        except subprocess.TimeoutExpired:
-            raise ToolError(f"{name}: {len(visits)} devices not done after {TIMEOUT} s on this machine") from None
-        if done.returncode != 0:
-            raise ToolError(f"{name}: the devices' program ended with {ended(done.returncode)}")
-        said = _Said(done.stdout)
-        answers = [self._answer(said, visit) for visit in visits]
-        if said.rest:
-            raise ToolError(f"{name}: the devices' program said {said.rest} bytes too many")
-        return answers
 
-    def _answer(self, said: _Said, visit: Visit) -> Answer:
-        statuses = []
-        for _ in visit.packets:
-            reason, active, highest = _STATUS.unpack(said.take(_STATUS.size))
-            statuses.append(Status(active, highest, Reason(reason)))
-        (port,), (entry,) = self._program.outputs, self._program.inputs
-        outputs, wanted, entropies, uploads = [], [], [], []
-        for _ in visit.samples:
-            outputs.append(np.frombuffer(said.take(prod(port.shape)), port.dtype).reshape(port.shape[1:]))
-            chosen, entropy = _WANTED.unpack(said.take(_WANTED.size))
-            wanted.append(bool(chosen))
-            entropies.append(entropy)
-            if chosen:
-                uploads.append(said.take(prod(entry.shape)))
-        return Answer(
-            tuple(statuses),
-            np.stack(outputs) if outputs else np.zeros((0, *port.shape[1:]), np.int8),
-            np.array(wanted, np.bool_),
-            np.array(entropies, np.int64),
-            tuple(uploads),
-            said.take(self._left_bytes),
-        )
+def _run(program: Program, key: bytes, left_bytes: int, visits: Sequence[Visit]) -> list[Answer]:
+    executable = build_host(program, trace=False, main="fleet")
+    parts = [struct.pack("<ii", len(key), len(visits)), key]
+    for visit in visits:
+        flags = KNOWN * bool(visit.left) | ROUND * visit.begins
+        parts += [
+            _HEAD.pack(visit.device, flags, visit.seed, len(visit.packets), len(visit.samples)),
+            visit.left,
+            *(struct.pack("<i", len(packet)) + packet for packet in visit.packets),
+            np.ascontiguousarray(visit.samples).tobytes(),
+        ]
+    name = program.name
+    try:
+        done = subprocess.run([executable], input=b"".join(parts), capture_output=True, timeout=TIMEOUT, check=False)
+    except subprocess.TimeoutExpired:
+        raise ToolError(f"{name}: {len(visits)} devices not done after {TIMEOUT} s on this machine") from None
+    if done.returncode != 0:
+        raise ToolError(f"{name}: the devices' program ended with {ended(done.returncode)}")
+    said = _Said(done.stdout)
+    answers = [_answer(program, left_bytes, said, visit) for visit in visits]
+    if said.rest:
+        raise ToolError(f"{name}: the devices' program said {said.rest} bytes too many")
+    return answers
+
+
+def _answer(program: Program, left_bytes: int, said: _Said, visit: Visit) -> Answer:
+    statuses = []
+    for _ in visit.packets:
+        reason, active, highest = _STATUS.unpack(said.take(_STATUS.size))
+        statuses.append(Status(active, highest, Reason(reason)))
+    (port,), (entry,) = program.outputs, program.inputs
+    outputs, wanted, entropies, uploads = [], [], [], []
+    for _ in visit.samples:
+        outputs.append(np.frombuffer(said.take(prod(port.shape)), port.dtype).reshape(port.shape[1:]))
+        chosen, entropy = _WANTED.unpack(said.take(_WANTED.size))
+        wanted.append(bool(chosen))
+        entropies.append(entropy)
+        if chosen:
+            uploads.append(said.take(prod(entry.shape)))
+    return Answer(
+        tuple(statuses),
+        np.stack(outputs) if outputs else np.zeros((0, *port.shape[1:]), np.int8),
+        np.array(wanted, np.bool_),
+        np.array(entropies, np.int64),
+        tuple(uploads),
+        said.take(left_bytes),
+    )
 
 
 class _Said:

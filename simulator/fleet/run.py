@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,6 +28,7 @@ from driftc.codegen.samples import Samples, integers
 from driftc.simulator.fleet.devices import Devices
 from driftc.simulator.fleet.fleet import Fleet
 from driftc.simulator.fleet.ways import SECONDS, Here, Mail, Way
+from driftc.simulator.workers import executor
 
 if TYPE_CHECKING:
     from driftc.codegen.elastic.store import Store
@@ -81,12 +84,13 @@ class Simulated:
 
 @dataclass(frozen=True)
 class Asked:
-    """`policy` is the server's. `broker`: None, in process."""
+    """`policy` is the server's. `broker`: None, in process. `workers`: processes, or a Dask scheduler."""
 
     devices: int
     rounds: int
     policy: Policy
     broker: Broker | None = None
+    workers: int | str | None = None
 
 
 def shares(path: Path, samples: int, devices: int, rounds: int) -> list[list[NDArray[np.int64]]]:
@@ -125,8 +129,8 @@ def simulate_fleet(
     seen = shares(path, len(stream), asked.devices, asked.rounds)
     samples = raw(stream, student)
     labels = None if stream.labels is None else stream.labels.astype(np.int64)
-    devices = Devices(compiled.program(), key, student.parameters.packet_bytes)
-    with TemporaryDirectory(prefix="driftc-") as place:
+    with TemporaryDirectory(prefix="driftc-") as place, pool_of(asked.workers) as pool:
+        devices = Devices(compiled.program(), key, student.parameters.packet_bytes, pool)
         store = Store(f"sqlite:///{Path(place, 'fleet.db')}", student.model_id, compiled.options.upload_budget)
         try:
             transport, way = ends(student, asked.broker)
@@ -142,6 +146,17 @@ def simulate_fleet(
             store.close()
     host = None if asked.broker is None else asked.broker.host
     return Simulated(asked.devices, student.model_id.hex(), host, tuple(rows))
+
+
+@contextmanager
+def pool_of(workers: int | str | None) -> Iterator[Executor]:
+    """What starts the devices' processes."""
+    if isinstance(workers, str):
+        with executor(workers) as (pool, _):
+            yield pool
+    else:
+        with ThreadPoolExecutor(workers or os.cpu_count()) as threads:
+            yield threads
 
 
 def ends(student: Student, broker: Broker | None) -> tuple[Transport, Way]:

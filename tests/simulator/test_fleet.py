@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ import pytest
 from commands import check_schema, driftc
 from elastic_device import STRICT
 from elastic_models import KEY, random_codes
-from elastic_servers import quick_rounds
 from fleet_models import compiled, given, images, labels, raw, shifted
 from float_models import skip_without
 
@@ -22,21 +22,14 @@ from driftc.codegen.elastic.packet import Reason
 from driftc.codegen.elastic.student import Student
 from driftc.codegen.elastic.upload import Chooser
 from driftc.codegen.errors import DataError, UsageError
-from driftc.codegen.options import Options
 from driftc.simulator.fleet.devices import Devices, Visit
 from driftc.simulator.toolchain import host_compiler
 
 skip_without("sqlalchemy", "elastic")
 
-from driftc.codegen.elastic.server import Policy  # noqa: E402
-from driftc.simulator.fleet.run import Asked, shares, simulate_fleet  # noqa: E402
+from simulated_fleet import fleet_of, made  # noqa: E402
 
-
-def made(folder: Path, **more: Any) -> Compiled:
-    options: dict[str, Any] = {"planner": "greedy", "upload": "random", "upload_budget": 20, **more}
-    found = compiled(folder, options=Options(**options))
-    found.write(folder / "net")
-    return Compiled.load(folder / "net")
+from driftc.simulator.fleet.run import shares  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +47,11 @@ def test_a_device_is_its_specification(more: dict[str, Any], tmp_path: Path) -> 
     codes = random_codes(student.parameters, 3)
     good = packet.encode(student.parameters, codes, key=KEY, sequence=5)
     bad = packet.encode(student.parameters, codes, key=bytes(32), sequence=6)
-    devices = Devices(net.program(), KEY, student.parameters.packet_bytes)
     first, second = raw(student, images(40, seed=4)), raw(student, images(30, seed=5))
-    (one,) = devices.visit([Visit(b"device 1", 9, b"", True, (), first)])
-    (two,) = devices.visit([Visit(b"device 1", 9, one.left, True, (bad, good, good[:-1], good), second)])
+    with ThreadPoolExecutor() as pool:
+        devices = Devices(net.program(), KEY, student.parameters.packet_bytes, pool)
+        (one,) = devices.visit([Visit(b"device 1", 9, b"", True, (), first)])
+        (two,) = devices.visit([Visit(b"device 1", 9, one.left, True, (bad, good, good[:-1], good), second)])
     chooser = Chooser(upload, 9)
     for answer, samples, active in ((one, first, None), (two, second, codes)):
         chooser.round()
@@ -70,32 +64,23 @@ def test_a_device_is_its_specification(more: dict[str, Any], tmp_path: Path) -> 
     assert [(status.active, status.highest) for status in two.statuses] == [(0, 0), (5, 5), (5, 5), (5, 5)]
 
 
-def fleet_of(net: Compiled, folder: Path, devices: int, **more: Any) -> dict[str, Any]:
-    student = Student.of(net.lowered)
-    seen = images(devices * 40, seed=8)
-    path = folder / "stream.npz"
-    np.savez(path, x=shifted(seen), y=labels(seen))
-    asked = Asked(devices, 2, Policy(40, seed=1), **more)
-    return simulate_fleet(net, quick_rounds(student), KEY, net.samples(path), path, asked, print).as_json()
-
-
 def test_rounds_in_process_are_in_order(net: Compiled, tmp_path: Path) -> None:
-    found = fleet_of(net, tmp_path, 6)
-    assert found == fleet_of(net, tmp_path, 6)
+    found, other = (fleet_of(net, tmp_path, 20, workers=count) for count in (1, 3))
+    assert found == other
     first, second = found["rounds"]
     header, entry = 16, 8 * 8 * 3
     parameters = net.lowered.parameters
     assert parameters is not None
     for row in (first, second):
         sent = len(row["learnt"])
-        assert sent and row["packets"] == 6 * sent and row["bytes_down"] == 6 * sent * parameters.packet_bytes
+        assert sent and row["packets"] == 20 * sent and row["bytes_down"] == 20 * sent * parameters.packet_bytes
         assert row["bytes_up"] == row["uploads"] * (header + entry) + 12 * row["packets"]
-        assert 0 < row["uploads"] <= 6 * 20 and row["samples"] == 6 * 20
+        assert 0 < row["uploads"] <= 20 * 20 and row["samples"] == 20 * 20
         assert row["dropped"] == row["refused"] == {}
     assert first["accuracy"] == first["as_compiled"] != second["accuracy"]
     learnt = [each for row in (first, second) for each in row["learnt"]]
     assert [each["sequence"] for each in learnt] == list(range(1, len(learnt) + 1))
-    assert second["sequences"] == {len(learnt): 6}
+    assert second["sequences"] == {len(learnt): 20}
     kept = first["uploads"] + second["uploads"] - second["waiting"]
     assert sum(each["uploads"] for each in learnt) == kept
 

@@ -1,0 +1,50 @@
+"""Who shares work: processes of this machine, or those of a Dask cluster."""
+
+from __future__ import annotations
+
+import multiprocessing
+import re
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+
+from driftc.codegen.errors import ToolError, UsageError, first_line
+from driftc.codegen.frontends.extras import load_extra
+
+SECONDS = 10  # for a scheduler to answer
+DEPTH = 2  # tasks of a worker that wait or run
+
+
+@contextmanager
+def executor(workers: int | str) -> Iterator[tuple[Executor, int]]:
+    """So many processes, or those of the Dask scheduler at this address; and how many tasks keep them busy.
+
+    What is given to them is pickled; folders are given by their paths, which must be the same there. What is still
+    waiting at the end is left undone. Raises UsageError for what is no address, ToolError where the scheduler cannot be
+    reached or has no workers, or loses them.
+    """
+    if isinstance(workers, int):
+        pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
+        try:
+            yield pool, DEPTH * workers
+        finally:
+            pool.shutdown(cancel_futures=True)
+        return
+    if not re.fullmatch(r"(tcp|tls|wss?)://\S+:\d+", workers):
+        raise UsageError(f"--dask {workers}: is no address of a Dask scheduler, such as tcp://HOST:8786")
+    distributed = load_extra("distributed", "dask", f"--dask {workers}")
+    try:
+        client = distributed.Client(workers, timeout=SECONDS, set_as_default=False)
+    except (OSError, ValueError, TypeError) as problem:
+        raise ToolError(f"--dask {workers}: the scheduler does not answer: {first_line(problem)}") from None
+    with client:
+        threads = sum(client.nthreads().values())
+        if threads == 0:
+            raise ToolError(f"--dask {workers}: the scheduler has no workers")
+        spread = client.get_executor(pure=False)
+        try:
+            yield spread, DEPTH * threads
+        except distributed.KilledWorker as problem:
+            raise ToolError(f"--dask {workers}: workers were lost: {first_line(problem)}") from None
+        finally:
+            spread.shutdown(wait=False)
