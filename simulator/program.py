@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -131,7 +132,10 @@ def build_firmware(
         model = pool.submit(_compile, compiler, program.folder, model_sources(program), flags)
         port = pool.submit(_compile, compiler, program.folder, ports, [*flags, *measuring])
         model_objects, port_objects = tuple(model.result()), tuple(port.result())
-    elf = _link(program, core, compiler, [*model_objects, *port_objects], memories)
+    try:
+        elf = _link(program, core, compiler, [*model_objects, *port_objects], memories)
+    except ToolError as error:
+        raise _too_large(error, core.id if board is None else board.key) from error
     return Firmware(elf, model_objects, port_objects, compiler, base, core)
 
 
@@ -160,6 +164,18 @@ def _link(program: Program, core: Core, compiler: Compiler, objects: list[Path],
         seal(folder / "model.elf")
 
     return cached(key, "model.elf", link)
+
+
+def _too_large(error: ToolError, where: str) -> ToolError:
+    """What the linker says of a memory that is full, in plain words; any other error as it is."""
+    full = re.search(r"region [`'](\w+)'\W+overflowed by (\d+) bytes", str(error))
+    if full is None:
+        return error
+    memory = "RAM" if full[1] == "ram" else "flash"
+    needed = f"{int(full[2]):,} B more {memory} than it has"
+    return ToolError(
+        f"{where}: the model and driftc's harness need {needed}; 'driftc compile --board' fits models to boards"
+    )
 
 
 def seal(elf: Path) -> None:

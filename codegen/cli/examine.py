@@ -1,4 +1,4 @@
-"""What `driftc doctor` prints: engines and compilers, what each is good for, and how to get one that is absent."""
+"""What `driftc doctor` prints: engines, compilers, flashing tools, what each is good for, how to get one that is absent."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ EXTRAS = {
 
 
 def examine() -> list[tuple[str, ...]]:
-    """One row for each engine, compiler and package, under COLUMNS."""
-    return [*_engines(), *_compilers(), *_packages(), *_extras()]
+    """One row for each engine, compiler, package and tool that programs boards, under COLUMNS."""
+    return [*_engines(), *_compilers(), *_packages(), *_extras(), *_flash_tools()]
 
 
 def _engines() -> list[tuple[str, ...]]:
@@ -103,6 +103,18 @@ def _extras() -> list[tuple[str, ...]]:
         found = next(filter(None, map(_version, (module, f"{module}-cpu", f"py{module}"))), "present")
         rows.append(_row(module, gives, absent, found))
     return rows
+
+
+def _flash_tools() -> list[tuple[str, ...]]:
+    from driftc.boards import load, names
+    from driftc.simulator.flash.tools import TOOLS, find
+
+    programs = [fact.name for name in names() for fact in load(name).flash_with]
+    return [
+        _row(tool.program, f"programs boards for driftc flash, of those known {programs.count(name)}", None if found else tool.install, found or "")
+        for name, tool in TOOLS.items()
+        for found in (find(tool.program),)
+    ]
 
 
 def _version(distribution: str | None) -> str | None:

@@ -23,7 +23,7 @@ def test_boards_operators_and_doctor(tmp_path: Path) -> None:
     assert {"CONV_2D", "SOFTMAX", "EMBEDDING_LOOKUP"} <= operators
     assert "CONV_2D" in driftc("operators", cwd=tmp_path).stdout
     tools = {row["tool"]: row for row in driftc_json("doctor", cwd=tmp_path)["tools"]}
-    assert {"engine numpy", "engine qemu", "compiler for this machine", "zig"} <= tools.keys()
+    assert {"engine numpy", "engine qemu", "compiler for this machine", "zig", "openocd", "esptool"} <= tools.keys()
     assert tools["engine numpy"]["present"] == "yes"
     assert "engine numpy" in driftc("doctor", cwd=tmp_path).stdout
 

@@ -20,6 +20,7 @@ from simulated.stm32_serial import LINES
 from toy_model import toy_reference, toy_samples, write_toy
 
 from driftc.boards import Memory, RamRegion, load
+from driftc.codegen.errors import ToolError
 from driftc.simulator.elf import Elf
 from driftc.simulator.engine import Program, Target
 from driftc.simulator.flash.image import image_of
@@ -117,6 +118,15 @@ def test_rp2040(tmp_path: Path) -> None:
     program = write_toy(tmp_path, target=Target("cortex-m0plus", board="rp2040"))
     with rp2040(build_harness(program, board), board, tmp_path) as device:
         check(device, program)
+
+
+def test_a_board_that_is_too_small(tmp_path: Path) -> None:
+    """The linker's word in plain words."""
+    nucleo = load("nucleo-f103rb")
+    program = write_toy(tmp_path, target=Target("cortex-m3", board=nucleo.key))
+    tiny = replace(nucleo, ram=(RamRegion(0x2000_0000, 4 << 10, "ram"),))
+    with pytest.raises(ToolError, match=r"^nucleo-f103rb: the model .* need [\d,]+ B more RAM than it has; "):
+        build_harness(program, tiny)
 
 
 def test_boot_checksum(tmp_path: Path) -> None:
