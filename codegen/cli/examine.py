@@ -1,4 +1,4 @@
-"""What `driftc doctor` prints: engines, compilers, flashing tools, what each is good for, how to get one that is absent."""
+"""What `driftc doctor` prints: what is there, what each is good for, and how to get one that is absent."""
 
 from __future__ import annotations
 
@@ -111,7 +111,12 @@ def _flash_tools() -> list[tuple[str, ...]]:
 
     programs = [fact.name for name in names() for fact in load(name).flash_with]
     return [
-        _row(tool.program, f"programs boards for driftc flash, of those known {programs.count(name)}", None if found else tool.install, found or "")
+        _row(
+            tool.program,
+            f"boards that driftc flash programs: {programs.count(name)}",
+            None if found else tool.install,
+            found or "",
+        )
         for name, tool in TOOLS.items()
         for found in (find(tool.program),)
     ]
