@@ -2,12 +2,12 @@
 
     python examples/fleet.py [FOLDER] [--broker HOST[:PORT]] [--rounds 3] [--uploads 24] [--epochs 8]
 
-Shapes are drawn; a small network learns them and is compiled with --adapt calibrated and --updatable, a larger one is
-the teacher. Each device looks through its own camera, the first through a good one: less contrast, a cast, blur and
-noise in ten steps. A round: every device sends --uploads random images up, the server learns from all of them and sends
-one signed update, which the devices check and take. Accuracy is that of the int8 specification, which `driftc verify
---update` holds the C to. Uploads and packets are files in FOLDER (default: build/fleet), or go through the MQTT broker,
-for instance one that `mosquitto -p 1883` has started. Needs the extras keras, elastic and plot.
+Shapes are drawn; a small network learns them and is compiled with --adapt calibrated and --upload, a larger one is the
+teacher. Each device looks through its own camera, the first through a good one: less contrast, a cast, blur and noise
+in ten steps. A round: every device sends --uploads images up, the server learns from all of them and sends one signed
+update, which the devices check and take. The devices are the generated C, on this machine. Uploads and packets are
+files in FOLDER (default: build/fleet), or go through the MQTT broker, for instance one that `mosquitto -p 1883` has
+started. Needs the extras keras, elastic and plot, and a C compiler or the extra sim.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +23,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 import driftc
+from driftc.codegen.compiled import Compiled
 from driftc.codegen.elastic import packet
-from driftc.codegen.elastic.coding import Codes
 from driftc.codegen.elastic.given import key_of, raw, rounds_of
-from driftc.codegen.elastic.server import Policy, Server, largest_payload
+from driftc.codegen.elastic.server import Policy, largest_payload
 from driftc.codegen.elastic.store import Store
 from driftc.codegen.elastic.student import Raw, Student
 from driftc.codegen.elastic.transports.folder import Folder
 from driftc.codegen.elastic.transports.transport import Transport
-from driftc.codegen.elastic.wire import RANDOM, STATUS, UP, UPDATE, Status, Topic, Upload
+from driftc.codegen.elastic.wire import UP, UPDATE, Topic
 from driftc.codegen.samples import load
+from driftc.simulator.fleet.devices import Devices
+from driftc.simulator.fleet.fleet import Fleet
+from driftc.simulator.fleet.run import Attended, ends
+from driftc.simulator.fleet.ways import Way
 
 SIZE, SHAPES, DEVICES, SEED = 20, ("disk", "square", "triangle", "cross", "ring", "bars"), 10, 7
 
@@ -90,42 +94,12 @@ def trained(images: Images, labels: NDArray[np.int64], widths: tuple[int, ...], 
     return model
 
 
-class Device:
-    """What the application on a device does; the network itself is the specification."""
-
-    def __init__(self, student: Student, key: bytes, number: int, post: Callable[[Topic, bytes], None]) -> None:
-        self.name, self.camera = (number + 1).to_bytes(8, "big"), number
-        self._student, self._key, self._post = student, key, post
-        self._codes: tuple[Codes, ...] | None = None  # as compiled
-        self._sent = self.active = self.highest = 0
-
-    def upload(self, samples: Raw) -> None:
-        for sample in samples:
-            upload = Upload(self._sent, 0, RANDOM, sample.tobytes())
-            self._post(self._topic(UP), upload.packed(self._student.model_id))
-            self._sent += 1
-
-    def got(self, content: bytes) -> None:
-        known = self._student.parameters
-        about = {"device": self.name, "sequence": self.highest, "active": self.active}
-        reason = packet.check(content, known, key=self._key, **about)  # type: ignore[arg-type]
-        if reason is packet.Reason.OK:
-            header, self._codes = packet.decode(content, known)
-            self.active = self.highest = header.sequence
-        self._post(self._topic(STATUS), Status(self.active, self.highest, reason).packed())
-
-    def accuracy(self, samples: Raw, labels: NDArray[np.int64]) -> float:
-        return float(np.mean(self._student.decisions(samples, self._codes) == labels))
-
-    def _topic(self, kind: str) -> Topic:
-        return Topic(self._student.model_id, self.name, kind)
-
-
-class Files:
+class Files(Way):
     """The devices' end of a shared folder."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, model_id: bytes) -> None:
         self._place, self._number, self._last = place, 0, b""
+        self._update = place / str(Topic(model_id, packet.ALL_DEVICES, UPDATE))
 
     def post(self, topic: Topic, payload: bytes) -> None:
         path = self._place / str(topic)
@@ -136,43 +110,13 @@ class Files:
         part.write_bytes(payload)
         part.replace(path)
 
-    def packet(self, topic: Topic) -> bytes | None:
-        """One that is new."""
-        path = self._place / str(topic)
-        content = path.read_bytes() if path.is_file() else b""
+    def packets(self) -> list[bytes]:
+        content = self._update.read_bytes() if self._update.is_file() else self._last
         fresh, self._last = content != self._last, content
-        return content if fresh else None
+        return [content] if fresh else []
 
-
-class Mail:
-    """The devices' end of a broker: one client for all of them."""
-
-    def __init__(self, host: str) -> None:
-        from driftc.codegen.elastic.transports.mqtt import Broker
-
-        broker = Broker(host)
-        self._packets: list[bytes] = []
-        self._client = broker.client(f"fleet-{os.getpid()}", clean=True)
-        self._client.manual_ack_set(False)
-        self._client.on_message = self._arrived
-        self._client.connect(*broker.address)
-        self._client.loop_start()
-
-    def post(self, topic: Topic, payload: bytes) -> None:
-        self._client.publish(str(topic), payload, qos=1).wait_for_publish(30)
-
-    def listen(self, topic: Topic) -> None:
-        """From now on: what the broker holds of another run is none of ours."""
-        self._client.subscribe(str(topic), 1)
-        time.sleep(2)
-        self._packets.clear()
-
-    def packet(self, topic: Topic) -> bytes | None:
-        return self._packets.pop(0) if self._packets else None
-
-    def _arrived(self, client: Any, _: Any, message: Any) -> None:
-        self._packets.append(bytes(message.payload))
-        client.ack(message.mid, message.qos)
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 def plot(rows: list[list[float]], path: Path) -> None:
@@ -191,20 +135,26 @@ def plot(rows: list[list[float]], path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def prepared(folder: Path, epochs: int) -> Student:
+def prepared(folder: Path, epochs: int) -> Compiled:
     """The networks and what the server is given, made once."""
     images, labels = drawn(3000, SEED)
     np.savez(folder / "train.npz", x=images, y=labels)
     if not (folder / "key").is_file():
         (folder / "key").write_bytes(os.urandom(32))
-    if not (folder / "shapes").is_dir():
+    if not (folder / "device").is_dir():
         trained(images, labels, (12, 16, 24), epochs).save(folder / "shapes.keras")
         trained(images, labels, (24, 32, 48, 48), epochs).save(folder / "teacher.keras")
         made = driftc.compile(
-            folder / "shapes.keras", calibrate=folder / "train.npz", adapt="calibrated", updatable="all", measure=False
+            folder / "shapes.keras",
+            calibrate=folder / "train.npz",
+            adapt="calibrated",
+            upload="random",
+            upload_share=1.0,  # all that a device sees
+            upload_budget=1 << 20,
+            measure=False,
         )
-        made.write(folder / "shapes")
-    return Student.of(driftc.Compiled.load(folder / "shapes").lowered)
+        made.write(folder / "device")
+    return Compiled.load(folder / "device")
 
 
 def main() -> None:
@@ -218,48 +168,45 @@ def main() -> None:
     given = parser.parse_args()
     folder: Path = given.folder
     folder.mkdir(parents=True, exist_ok=True)
-    student = prepared(folder, given.epochs)
+    compiled = prepared(folder, given.epochs)
+    student = Student.of(compiled.lowered)
     key = key_of(folder / "key")
 
     def read(images: Images) -> Raw:
         np.savez(folder / "seen.npz", x=images)
         return raw(load(folder / "seen.npz", student.graph.inputs), student)
 
-    transport: Transport
-    to_all = Topic(student.model_id, packet.ALL_DEVICES, UPDATE)
-    largest = largest_payload(student)
     place = folder / f"run-{time.strftime('%Y%m%d-%H%M%S')}"
-    if given.broker is None:
-        ours: Files | Mail = Files(place)
-        transport = Folder(student.model_id, largest, place)
-    else:
-        from driftc.codegen.elastic.transports.mqtt import Broker, Mqtt
-
-        ours = Mail(given.broker)
-        transport = Mqtt(student.model_id, largest, Broker(given.broker), f"server-{os.getpid()}")
     place.mkdir()
+    way: Way = Files(place, student.model_id)
+    transport: Transport = Folder(student.model_id, largest_payload(student), place)
+    if given.broker is not None:
+        from driftc.codegen.elastic.transports.mqtt import Broker
+
+        transport, way = ends(student, Broker(given.broker))
     store = Store(f"sqlite:///{place / 'server.db'}", student.model_id, given.uploads)
     rounds = rounds_of(student, folder / "teacher.keras", folder / "train.npz")
     policy = Policy(given.uploads * DEVICES, seed=SEED)
-    server = Server(student, rounds, store, transport, key, policy, say=lambda line: print(f"  server: {line}"))
-    server.open()
-    devices = [Device(student, key, number, ours.post) for number in range(DEVICES)]
+    server = Attended(student, rounds, store, transport, key, policy, lambda line: print(f"  server: {line}"))
     images, labels = drawn(150, SEED + 1)
-    tests = [read(seen(images, device.camera)) for device in devices]
-    rows = [[device.accuracy(test, labels) for device, test in zip(devices, tests, strict=True)]]
-    if isinstance(ours, Mail):
-        ours.listen(to_all)
-    for number in range(given.rounds):
-        for device in devices:
-            fresh, _ = drawn(given.uploads, SEED + 100 * (number + 1) + device.camera)
-            device.upload(read(seen(fresh, device.camera, number + 1)))
-        content = None
-        while content is None and not _refused(store, number + 1):
-            server.turn(0.1)
-            content = ours.packet(to_all)
-        for device in devices if content is not None else []:
-            device.got(content or b"")
-        rows.append([device.accuracy(test, labels) for device, test in zip(devices, tests, strict=True)])
+    tests = [read(seen(images, camera)) for camera in range(DEVICES)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        devices = Devices(compiled.program(), key, student.parameters.packet_bytes, pool)
+        fleet = Fleet(devices, DEVICES, student.model_id, True, SEED, way)
+
+        def accuracy() -> list[float]:
+            return [float(np.mean(decided == labels)) for decided in fleet.decisions(tests)]
+
+        rows = [accuracy()]
+        for number in range(given.rounds):
+            streams = []
+            for camera in range(DEVICES):
+                fresh, _ = drawn(given.uploads, SEED + 100 * (number + 1) + camera)
+                streams.append(read(seen(fresh, camera, number + 1)))
+            fleet.see(streams)
+            fleet.take(server.settle(way, fleet.traffic.uploads))
+            rows.append(accuracy())
+    way.close()
     server.close()
     store.close()
     print("\n" + f"{'device':>12}" + "".join(f"{n + 1:>8}" for n in range(DEVICES)) + f"{'mean':>8}")
@@ -268,12 +215,6 @@ def main() -> None:
         print(f"{title:>12}" + "".join(f"{value:>8.1%}" for value in [*values, float(np.mean(values))]))
     plot(rows, folder / "fleet.png")
     print(f"\nplot: {folder / 'fleet.png'}")
-
-
-def _refused(store: Store, number: int) -> bool:
-    """The round has ended without a packet."""
-    found = store.as_json()["rounds"]
-    return len(found) >= number and found[number - 1]["state"] == "refused"
 
 
 if __name__ == "__main__":
