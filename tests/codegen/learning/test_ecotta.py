@@ -28,7 +28,7 @@ from driftc.codegen.operators.convolution.fully_connected import FullyConnected
 from driftc.codegen.operators.learn.entropy import AVERAGE_RATE, BALANCE, LEAST, MIXED, SHARE_RATE
 from driftc.codegen.operators.learn.meta import UNITY
 from driftc.codegen.operators.learn.meta_running import MetaNorm
-from driftc.codegen.operators.learn.meta_update import FARTHEST, RETURNED, distance
+from driftc.codegen.operators.learn.meta_update import FARTHEST, LEARNT, RETURNED, distance
 from driftc.codegen.plan.call import static_calls
 from driftc.codegen.samples import Samples
 from driftc.simulator.engines import engine
@@ -409,13 +409,15 @@ def test_a_stream_is_decided_as_the_specification_does(tmp_path: Path) -> None:
     found = adapts(tmp_path, learn_rate=0.05)
     stream = mixed(found, 60)
     np.savez(tmp_path / "stream.npz", **stream)
-    specification, right, learnt = MetaSpecification(found.lowered), [], 0
+    specification, right, became = MetaSpecification(found.lowered), [], []
     for x, label in zip(stream["x"], stream["y"], strict=True):
         outputs = specification(Event(Kind.INFER, 0, (x[None],))).outputs
         right.append(int(np.argmax(outputs[0])) == label)
-        learnt += specification(Event(Kind.AGAIN)).status
+        became.append(specification(Event(Kind.AGAIN)).status)
     told = found.adapt(tmp_path / "stream.npz")
-    assert (told.whole.adapted, told.whole.learnt) == (np.mean(right), learnt)
+    assert told.whole.adapted == np.mean(right)
+    assert (told.whole.learnt, told.whole.returned) == (became.count(LEARNT), became.count(RETURNED))
+    assert told.whole.learnt and told.whole.returned  # else one of them was not compared
     assert told.whole.adapted != told.whole.plain  # else nothing was compared
     if told.adapt_instructions is not None:
         assert told.inference_instructions is not None and 0 < told.adapt_instructions < 10**5
