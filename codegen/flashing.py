@@ -27,19 +27,22 @@ def flash(
     options: Sequence[str],
     output: Path | None,
     dry_run: bool,
+    transport: str | None = None,
 ) -> str:
     """Program the board, or with `dry_run` do not; what to tell the user. Raises UsageError and ToolError."""
     if (folder is None) == (image is None):
         raise UsageError("flash takes a folder that driftc compiled, or --image with your own program")
     if address is not None and image is None:
         raise UsageError("--address belongs to --image: the harness lies where the board's flash begins")
+    if transport is not None and image is not None:
+        raise UsageError("--transport belongs to the harness: your own program talks as it does")
     compiled = None if folder is None else Compiled.load(folder)
     name = board or (compiled.options.board if compiled is not None else None)
     if name is None:
         raise UsageError("--board is missing: which board is it? 'driftc boards' lists all")
     facts, way = load_board(name), Way(tool, port, options)
     fact = plan(facts, way)
-    made = _image(facts, fact.name, compiled, image, _number(address))
+    made = _image(facts, fact.name, compiled, image, _number(address), transport)
     if output is not None:
         write_file(output, lambda file: file.write(content(fact, made)))
     if dry_run:
@@ -49,7 +52,9 @@ def flash(
     return f"{facts.key}: {len(made.data):,} B at {made.address:#010x}, programmed with {fact.name.replace('_', '-')}"
 
 
-def _image(board: Board, tool: str, compiled: Compiled | None, image: Path | None, address: int | None) -> Image:
+def _image(
+    board: Board, tool: str, compiled: Compiled | None, image: Path | None, address: int | None, transport: str | None
+) -> Image:
     if image is not None:
         if tool == "esptool" and address is None:
             address = 0  # of a merged image: boot loader, partitions, program
@@ -72,7 +77,7 @@ def _image(board: Board, tool: str, compiled: Compiled | None, image: Path | Non
         needed = ", ".join(lacking).upper()
         raise UsageError(f"{board.key}: has no {needed}, which the C is made for; compile it for the board")
     target = Target(board.core, compiled.options.cc, compiled.options.optimize, board.key)
-    elf = build_harness(compiled.program(target), board)
+    elf = build_harness(compiled.program(target), board, transport)
     return image_of(Elf(elf), board, elf)
 
 

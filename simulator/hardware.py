@@ -13,6 +13,7 @@ from driftc.simulator.engine import Engine
 SCHEMES = {
     "gdb": ("driftc.simulator.gdb.engine", "GdbEngine"),
     "serial": ("driftc.simulator.serial_engine", "serial_engine"),
+    "rtt": ("driftc.simulator.serial_engine", "rtt_engine"),
 }
 
 

@@ -28,6 +28,8 @@ SECTIONS = ("-ffunction-sections", "-fdata-sections", "-fno-common", "-fomit-fra
 # What the compiler must leave behind for the stack bound: a .su file, or a section in the object.
 STACK_SIZES = {"gcc": "-fstack-usage", "clang": "-fstack-size-section", "zig": "-fstack-size-section"}
 
+RTT = Uart("rtt", base=0)  # has no registers
+
 
 @dataclass(frozen=True)
 class Firmware:
@@ -139,11 +141,16 @@ def build_firmware(
     return Firmware(elf, model_objects, port_objects, compiler, base, core)
 
 
-def build_harness(program: Program, board: Board) -> Path:
-    """The ELF that `board` is given: the harness over its serial line, else for a debugger."""
-    if board.uart is not None:
-        return build_firmware(program, trace=False, line=board.uart, board=board).elf
-    return build_firmware(program, trace=True, defines=["PORT_DEBUGGER"], board=board).elf
+def build_harness(program: Program, board: Board, transport: str | None = None) -> Path:
+    """The ELF that `board` is given: the harness over a transport; None: its serial line, else a debugger's stops."""
+    if transport == "serial" and board.uart is None:
+        raise UsageError(
+            f"{board.key}: driftc knows no serial line of it; --transport rtt or gdb goes through its probe"
+        )
+    if transport == "gdb" or (transport is None and board.uart is None):
+        return build_firmware(program, trace=True, defines=["PORT_DEBUGGER"], board=board).elf
+    line = RTT if transport == "rtt" else board.uart
+    return build_firmware(program, trace=False, line=line, board=board).elf
 
 
 def _link(program: Program, core: Core, compiler: Compiler, objects: list[Path], memories: str) -> Path:

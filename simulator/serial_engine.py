@@ -31,6 +31,18 @@ def serial_engine(parts: SplitResult) -> SerialEngine:
     return SerialEngine(device, baud=int(given["baud"]), timeout=given["timeout"])
 
 
+def rtt_engine(parts: SplitResult) -> SerialEngine:
+    """Of an address rtt://HOST:PORT?timeout=30: a debugger's server of RTT's channel 0, which passes on plain bytes."""
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if not host or not port or parts.path:
+        raise UsageError(f"--on {parts.geturl()}: expected rtt://HOST:PORT, and where wanted ?timeout=SECONDS")
+    given = numbers(parts, {"timeout": TIMEOUT})
+    return SerialEngine(f"socket://{parts.netloc}", timeout=given["timeout"])
+
+
 class SerialEngine(Engine):
     """The board must have the folder's harness already; it says which model it runs before anything is sent."""
 

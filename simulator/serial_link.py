@@ -225,7 +225,7 @@ def open_port(device: str, baud: int, timeout: float) -> Any:
     """The port, for this program alone. Raises ToolError, saying why."""
     serial = package("serial", "pyserial", "serial")
     try:
-        return serial.Serial(device, baud, timeout=POLL_SECONDS, write_timeout=timeout, exclusive=True)
+        return serial.serial_for_url(device, baud, timeout=POLL_SECONDS, write_timeout=timeout, exclusive=True)
     except (OSError, ValueError) as error:  # SerialException is an OSError
         raise ToolError(f"{device}: {_reason(error)}") from None
 
@@ -242,6 +242,8 @@ def guarded(device: str, timeout: float, call: Callable[[], Any]) -> Any:
 
 
 def _reason(error: BaseException) -> str:
+    if "refused" in str(error):
+        return "nothing listens there; is the debugger's RTT server started?"
     number = getattr(error, "errno", None)
     if "exclusively lock" in str(error):
         number = 11

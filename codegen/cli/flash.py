@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+TRANSPORTS = ("serial", "rtt", "gdb")  # of simulator/program.py, which is not loaded for a help text
 TOOLS = "openocd|pyocd|st-flash|dfu|picotool|uf2|esptool"
 
 
@@ -25,6 +26,11 @@ TOOLS = "openocd|pyocd|st-flash|dfu|picotool|uf2|esptool"
     metavar="WHERE",
     help="Where the board is: a serial port (esptool), a drive (uf2), a probe's id, or OpenOCD's script for the probe.",
 )
+@click.option(
+    "--transport",
+    type=click.Choice(TRANSPORTS),
+    help="What the harness talks through: its serial line (default where known), RTT or GDB over its probe.",
+)
 @click.option("--tool-option", "options", multiple=True, metavar="WORD", help="Passed on to the tool; repeatable.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Keep the file that is programmed."
@@ -37,6 +43,7 @@ def flash(
     address: str | None,
     tool: str | None,
     port: str | None,
+    transport: str | None,
     options: tuple[str, ...],
     output: Path | None,
     dry_run: bool,
@@ -47,5 +54,5 @@ def flash(
     """
     from driftc.codegen.flashing import flash as run
 
-    done = run(folder, board, image, address, tool, port, options, output, dry_run)
+    done = run(folder, board, image, address, tool, port, options, output, dry_run, transport)
     click.echo(done)

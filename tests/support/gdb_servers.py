@@ -136,6 +136,19 @@ def openocd_server(folder: Path, flash: bytes = b"") -> Iterator[int]:
             yield port
 
 
+@contextmanager
+def openocd_rtt_server(folder: Path, flash: bytes, block: int, size: int) -> Iterator[int]:
+    """OpenOCD's server of RTT's channel 0, the STM32F446 running what its `flash` has, with the control `block`."""
+    port = free_port()
+    with simulated_probe(folder, flash) as config:
+        ports = "gdb_port disabled; telnet_port disabled; tcl_port disabled"
+        rtt = f'init; sleep 500; rtt setup {block:#x} {size} "SEGGER RTT"; rtt polling_interval 5; rtt start'
+        rtt += f"; rtt server start {port} 0"
+        command = [openocd(), "-f", config, "-c", ports, "-f", "target/stm32f4x.cfg", "-c", rtt]
+        with running(command, folder / "openocd.log", f"Listening on port {port} for rtt"):
+            yield port
+
+
 def pyocd_environment(folder: Path) -> dict[str, str]:
     """That in which pyOCD finds the probe `simulated`; the test skips where there is no pyOCD."""
     if find_spec("pyocd") is None or find_spec("unicorn") is None:

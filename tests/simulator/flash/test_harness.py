@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from exported import tools
-from gdb_servers import simulated_environment
+from gdb_servers import openocd_rtt_server, simulated_environment
 from rp2040 import rp2040
 from serial_boards import line, serial_port
 from simulated.stm32_serial import LINES
@@ -57,6 +57,17 @@ def test_stm32f1(tmp_path: Path) -> None:
     program = write_toy(tmp_path, target=Target("cortex-m3", board=nucleo.key))
     with serial_port("stm32vldiscovery", build_harness(program, small), 1) as device:
         check(device, program)
+
+
+def test_rtt(tmp_path: Path) -> None:
+    """Through the debugger's memory accesses, over OpenOCD's own RTT server."""
+    board = load("nucleo-f446re")
+    program = write_toy(tmp_path, target=Target("cortex-m4", board=board.key))
+    path = build_harness(program, board, "rtt")
+    elf = Elf(path)
+    block = next(symbol for symbol in elf.symbols if symbol.name == "_SEGGER_RTT")
+    with openocd_rtt_server(tmp_path, image_of(elf, board, path).data, block.address, block.size) as port:
+        check(f"socket://127.0.0.1:{port}", program)
 
 
 @pytest.fixture

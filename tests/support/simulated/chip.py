@@ -64,11 +64,13 @@ class Chip:
         self._uc.hook_add(unicorn.UC_HOOK_MEM_WRITE, self._on_control, begin=DWT_CTRL, end=DWT_CTRL)
         self._uc.hook_add(unicorn.UC_HOOK_MEM_WRITE, self._on_flash, begin=FLASH_KEYR, end=FLASH_CR)
         self._uc.hook_add(unicorn.UC_HOOK_MEM_READ, self._on_flash_status, begin=FLASH_SR, end=FLASH_SR)
+        self._uc.hook_add(unicorn.UC_HOOK_MEM_WRITE, self._on_reset, begin=AIRCR, end=AIRCR)
         self._breakpoints: dict[int, Any] = {}
         self._cycles, self._counts = 0, None
         self._control, self._catch, self._reasons = 0, 0, 0
         self._halted, self._was_reset = False, True
         self._transfer = 0
+        self._resets = False
         self._keys: list[int] = []
         self.reset()
 
@@ -194,6 +196,14 @@ class Chip:
         except self._unicorn.UcError:
             self._stop(8)
         self._pc = self._get("PC")
+        if self._resets:
+            self._resets = False
+            self.reset()
+
+    def _on_reset(self, _uc: Any, _access: int, _address: int, _size: int, value: int, _user: Any) -> None:
+        """The program's own request."""
+        self._resets = value & 0xFFFF_FFFF == 0x05FA_0004
+        self._uc.emu_stop()
 
     def _on_exception(self, *_: Any) -> None:
         """bkpt, or a fault: either halts the core."""
