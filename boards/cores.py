@@ -112,7 +112,7 @@ def memory_script(core: Core) -> str:
 def board_script(board: Board, core: Core) -> str:
     """As `memory_script`, of a board's own memories: the start of its flash, and its largest RAM."""
     flash = Region(board.flash.base, board.flash.bytes)
-    boot = {} if board.start is None else {"boot (rx)": Region(flash.base, BOOT_BYTES)}
+    boot = {"boot (rx)": Region(flash.base, BOOT_BYTES)} if board.start == "rp2040" else {}
     flash = _behind(flash, BOOT_BYTES) if boot else flash
     ram = Region(board.largest.base, board.largest.bytes)
     regions = {"code (rx)": flash, "ram (rwx)": ram}

@@ -68,10 +68,6 @@ def _image(
             f"{board.key}: its ROM starts what ESP-IDF's boot loader loads, which driftc does not build; make a "
             "program with 'driftc export --to esp-idf', and give it with --image"
         )
-    if board.start is None and any(fact.name == "picotool" for fact in board.flash_with):
-        raise UsageError(
-            f"{board.key}: its ROM wants a block of the Pico SDK's; build with it, and give it with --image"
-        )
     lacking = sorted(compiled.features - load_core(board.core).features)
     if lacking:
         needed = ", ".join(lacking).upper()

@@ -166,7 +166,6 @@ def test_dry_run(options: tuple[str, ...], line: str, tmp_path: Path, image: Pat
         (("kws", "--board", "stm32f4-discovery", "--transport", "serial"), "driftc knows no serial line of it"),
         (("--image", "program.bin", "--board", BOARD, "--transport", "rtt"), "--transport belongs to the harness"),
         (("kws", "--board", "esp32-c3"), "its ROM starts what ESP-IDF's boot loader loads"),
-        (("kws", "--board", "rp2350"), "its ROM wants a block"),
         (("kws", "--board", "nucleo-f091rc"), "has no DSP, which the C is made for"),
     ],
 )

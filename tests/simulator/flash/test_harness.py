@@ -151,19 +151,35 @@ def test_boot_checksum(tmp_path: Path) -> None:
     assert whole == data + boot_checksum(data).to_bytes(4, "little")
 
 
-def test_uf2_as_picotool_writes_it(tmp_path: Path) -> None:
-    """Byte for byte, from the ELF and from the binary. Its own release's libraries come with it."""
+def picotool() -> list[str]:
+    """The command; its own release's libraries come with it."""
     root = tools() / "trixie" / "usr"
     if not (root / "bin" / "picotool").is_file():
         pytest.skip("picotool is absent; .ci/tools installs it")
     libraries = root / "lib" / "x86_64-linux-gnu"
-    picotool = [libraries / "ld-linux-x86-64.so.2", "--library-path", libraries, root / "bin" / "picotool"]
+    return [*map(str, (libraries / "ld-linux-x86-64.so.2", "--library-path", libraries, root / "bin" / "picotool"))]
+
+
+def test_rp2350_image(tmp_path: Path) -> None:
+    """picotool finds the block that the boot ROM looks for, and what it says."""
+    board = load("rp2350")
+    elf = build_harness(write_toy(tmp_path, target=Target("cortex-m33", board="rp2350")), board)
+    image = image_of(Elf(elf), board, elf)
+    assert image.address == board.flash.base
+    (tmp_path / "program.bin").write_bytes(image.data)
+    words = [*picotool(), "info", "-a", "program.bin"]
+    said = subprocess.run(words, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    assert re.search(r"target chip:\s+RP2350\n", said) and re.search(r"image type:\s+ARM Secure\n", said), said
+
+
+def test_uf2_as_picotool_writes_it(tmp_path: Path) -> None:
+    """Byte for byte, from the ELF and from the binary."""
     board = load("rp2040")
     elf = build_harness(write_toy(tmp_path, target=Target("cortex-m0plus", board="rp2040")), board)
     image = image_of(Elf(elf), board, elf)
     shutil.copy(elf, tmp_path / "program.elf")
     (tmp_path / "program.bin").write_bytes(image.data)
     for name, options in (("program.elf", ()), ("program.bin", ("-o", "0x10000000", "--family", "rp2040"))):
-        words = [*picotool, "uf2", "convert", name, "out.uf2", *options]
-        subprocess.run(list(map(str, words)), cwd=tmp_path, check=True, capture_output=True)
+        words = [*picotool(), "uf2", "convert", name, "out.uf2", *options]
+        subprocess.run(words, cwd=tmp_path, check=True, capture_output=True)
         assert (tmp_path / "out.uf2").read_bytes() == uf2(image.address, image.data, 0xE48BFF56)
