@@ -45,6 +45,12 @@ def digest(parts: Iterable[str | bytes]) -> str:
     return total.hexdigest()[:32]
 
 
+def content_digest(path: Path) -> str:
+    """The same for a file, or a folder of files."""
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    return digest(part for file in files for part in (file.relative_to(path).as_posix(), file.read_bytes()))
+
+
 def cached(key: str, name: str, build: Callable[[Path], None], *, executable: bool = False) -> Path:
     """The file `name` that is kept under `key`; where there is none that can be used, `build` makes it in a folder.
 

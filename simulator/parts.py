@@ -7,22 +7,19 @@ kept beside the compiled programs until all are done, so that a run that was cut
 from __future__ import annotations
 
 import pickle
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import driftc
-from driftc.codegen.errors import ToolError
 from driftc.codegen.report.stored import REPORT, VERIFIED
 from driftc.codegen.samples import Samples
-from driftc.simulator.cache import cache_folder, digest
+from driftc.simulator.cache import digest
 from driftc.simulator.engine import FIRST, Array, Engine, Program, Sample, Starts
+from driftc.simulator.kept import Kept
 from driftc.simulator.workers import executor
 
 PART = 64  # samples
@@ -75,23 +72,20 @@ def in_parts(
     `function`, `given` and what it returns are pickled. Results are the same wherever `about`, driftc itself and the
     samples are. Raises what `function` does, ToolError where a worker is killed.
     """
-    kept = _Kept(digest([_of_driftc(), *about, *(piece for part in parts for piece in _content(part.samples))]))
-    content = pickle.dumps(given)
+    kept = Kept("parts", digest([of_driftc(), *about, *(piece for part in parts for piece in content(part.samples))]))
+    pickled = pickle.dumps(given)
     with executor(workers) as (pool, most):
         running: dict[int, Future[Result]] = {}
-        try:
-            missing = iter([number for number in range(len(parts)) if not kept.has(number)])
-            for number in range(len(parts)):
-                while len(running) < most and (following := next(missing, None)) is not None:
-                    running[following] = pool.submit(_work, function, content, parts[following])
-                if number in running:
-                    result = running.pop(number).result()
-                    kept.put(number, result)
-                    yield result
-                else:
-                    yield kept.get(number)
-        except BrokenProcessPool:
-            raise ToolError("a worker process ended: is there too little memory for --workers?") from None
+        missing = iter([number for number in range(len(parts)) if not kept.has(number)])
+        for number in range(len(parts)):
+            while len(running) < most and (following := next(missing, None)) is not None:
+                running[following] = pool.submit(_work, function, pickled, parts[following])
+            if number in running:
+                result = running.pop(number).result()
+                kept.put(number, result)
+                yield result
+            else:
+                yield kept.get(number)
     kept.drop()
 
 
@@ -104,35 +98,6 @@ def _unpickled(given: bytes) -> Any:
     return pickle.loads(given)
 
 
-class _Kept:
-    """What parts gave, in the cache folder, where what is not used for a month is dropped."""
-
-    def __init__(self, key: str) -> None:
-        self._place = cache_folder() / "built" / f"parts-{key}"
-        self._place.mkdir(parents=True, exist_ok=True)
-
-    def _path(self, number: int) -> Path:
-        return self._place / f"{number}.pickle"
-
-    def has(self, number: int) -> bool:
-        return self._path(number).is_file()
-
-    def get(self, number: int) -> Any:
-        return pickle.loads(self._path(number).read_bytes())
-
-    def put(self, number: int, result: Any) -> None:
-        """Whole or not at all; where it cannot be kept it is not, and nothing else is lost."""
-        try:
-            with tempfile.NamedTemporaryFile(dir=self._place, delete=False) as file:
-                pickle.dump(result, file)
-            Path(file.name).replace(self._path(number))
-        except OSError:
-            pass
-
-    def drop(self) -> None:
-        shutil.rmtree(self._place, ignore_errors=True)
-
-
 def absolute(program: Program) -> Program:
     """For a process that works elsewhere."""
     return replace(program, folder=program.folder.absolute())
@@ -141,22 +106,24 @@ def absolute(program: Program) -> Program:
 def of_folder(program: Program) -> list[str]:
     """What the results of `program` depend on, in words and hashes."""
     files = sorted(path for path in program.folder.rglob("*") if path.suffix in OF_FOLDER and path.is_file())
-    content = [
+    found = [
         digest([path.relative_to(program.folder).as_posix(), path.read_bytes()])
         for path in files
         if path.name not in NOT_OF_FOLDER
     ]
-    return [repr(program.target), repr((program.uploads, program.updated)), *content]
+    return [repr(program.target), repr((program.uploads, program.updated)), *found]
 
 
-def _of_driftc() -> str:
+def of_driftc() -> str:
+    """What all results depend on."""
     package = Path(driftc.__file__).parent
     folders = (package / name for name in ("codegen", "simulator", "firmware", "templates", "boards"))
     files = sorted(path for folder in folders for path in folder.rglob("*") if path.suffix in OF_DRIFTC)
     return digest([driftc.__version__, *(path.read_bytes() for path in files)])
 
 
-def _content(samples: Samples) -> Iterator[bytes]:
+def content(samples: Samples) -> Iterator[bytes]:
+    """The samples' own, labels apart."""
     yield repr(sorted(samples.starts)).encode()
     for quantized, real in zip(samples.quantized, samples.real, strict=True):
         for value in (*quantized, *real):

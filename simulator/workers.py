@@ -6,6 +6,7 @@ import multiprocessing
 import re
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 
 from driftc.codegen.errors import ToolError, UsageError, first_line
@@ -20,13 +21,15 @@ def executor(workers: int | str) -> Iterator[tuple[Executor, int]]:
     """So many processes, or those of the Dask scheduler at this address; and how many tasks keep them busy.
 
     What is given to them is pickled; folders are given by their paths, which must be the same there. What is still
-    waiting at the end is left undone. Raises UsageError for what is no address, ToolError where the scheduler cannot be
-    reached or has no workers, or loses them.
+    waiting at the end is left undone. Raises UsageError for what is no address, ToolError where a process is killed, or
+    the scheduler cannot be reached or has no workers, or loses them.
     """
     if isinstance(workers, int):
         pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
         try:
             yield pool, DEPTH * workers
+        except BrokenProcessPool:
+            raise ToolError("a worker process ended: is there too little memory for --workers?") from None
         finally:
             pool.shutdown(cancel_futures=True)
         return

@@ -2,66 +2,32 @@
 
     python benchmarks/robustness [--task resnet8|resnet8-folded|resnet20|motion|audio] [--samples 300] [--severity 5]
                                  [--split dev|table] [--rows none,fixed,...] [--set RATE=... --set CLEAN=...]
-                                 [--layers all|SHARE|NAME,NAME] [--clean] [--fold 0|1|2|3]
+                                 [--layers all|SHARE|NAME,NAME] [--clean] [--fold 0|1|2|3] [--workers N]
                                  [--out build/robustness]
 
 The rows are those of rows.py. `dev` is for tuning, `table` for what is reported. Results are kept in --out, a file for
 each row, kind and severity, under a hash of driftc's and the benchmark's sources: a run that is cut goes on where it
-was. A CSV and a plot of accuracy against severity lie beside them. Needs the extras keras, sim and benchmarks (and onnx
-for resnet20), and DRIFTC_DATA.
+was. They do not depend on --workers: each is one process's work. A CSV and a plot of accuracy against severity lie
+beside them. Needs the extras keras, sim and benchmarks (and onnx for resnet20), and DRIFTC_DATA.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from functools import cache, partial
 from pathlib import Path
 
-import audio
 import click
 import images
-import motion
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
-from rows import ROWS, Classifier, classifier
+from rows import ROWS
 from table import Found, plot, table, write_csv
-from task import Right, Samples, Task
+from work import TASKS, Cell, Work, each_of, sources, tuned
 
-import driftc
-from driftc.codegen.adaptation import calibrated
+from driftc.codegen.errors import DriftcError
 
-TASKS: dict[str, tuple[Callable[[Path], Path], Callable[..., Task]]] = {
-    "resnet8": (images.resnet8, images.load),
-    "resnet8-folded": (images.folded, images.load),
-    "resnet20": (images.resnet20, images.load),
-    "motion": (motion.model, motion.load),
-    "audio": (audio.model, audio.load),
-}
-
-
-def sources() -> str:
-    """A hash of what the results depend on."""
-    found = hashlib.sha256()
-    package = Path(driftc.__file__).parent
-    parts = [package / name for name in ("codegen", "simulator", "templates", "firmware")]
-    for folder in (*parts, Path(__file__).parent):
-        for path in sorted(folder.rglob("*")):
-            if path.suffix in (".py", ".j2", ".c", ".h"):
-                found.update(path.read_bytes())
-    return found.hexdigest()[:12]
-
-
-def tuned(settings: tuple[str, ...]) -> Iterator[str]:
-    """Change constants of `calibrated` for a trial; their text, for the folder's name."""
-    for setting in settings:
-        name, _, value = setting.partition("=")
-        if not hasattr(calibrated, name):
-            raise click.UsageError(f"--set {setting}: calibrated has no {name}")
-        setattr(calibrated, name, type(getattr(calibrated, name))(float(value)))
-        yield setting
+Chosen = dict[Cell, NDArray[np.int64]]
 
 
 @click.command()
@@ -81,6 +47,7 @@ def tuned(settings: tuple[str, ...]) -> Iterator[str]:
     default=0,
     help="Images: which 1,000 of the lossless ones are not calibrated on.",
 )
+@click.option("--workers", type=click.IntRange(1, 1000), default=1, show_default=True, help="Processes.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("build/robustness"), show_default=True)
 def main(
     name: str,
@@ -92,39 +59,35 @@ def main(
     layers: str,
     clean: bool,
     fold: int,
+    workers: int,
     out: Path,
 ) -> None:
-    model, load = TASKS[name]
-    if fold and load is not images.load:
+    if fold and TASKS[name][1] is not images.load:
         raise click.UsageError(f"--fold {fold}: is for tasks on images")
+    try:
+        tuned(settings)
+    except ValueError as problem:
+        raise click.UsageError(f"--set {problem}") from None
     other = [] if layers == "all" else [layers]
     other += [f"fold{fold}"] if fold else []
-    folder = out / "_".join([name, *tuned(settings), *other, sources()])
+    folder = out / "_".join([name, *settings, *other, sources()])
     folder.mkdir(parents=True, exist_ok=True)
-    loaded = load(model(out), split, samples, fold) if fold else load(model(out), split, samples)
-    task = replace(loaded, layers=layers)
+    work = Work(name, split, samples, fold, layers, settings, out.absolute(), folder.absolute())
+    task = work.task()
     severities = () if clean else severities
     wanted = rows.split(",")
-    shifted = cache(task.shifted)
-    found: Found = {}
-    every: dict[str, Asked] = {}
+    kinds = [(kind, severity) for severity in severities for kind in task.kinds]
+    cells = [Cell(row, *which) for row in wanted for which in [*((name, 0) for name in task.clean), *kinds]]
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        total = len(wanted) * (len(task.clean) + len(task.kinds) * len(severities))
-        progress = bar.add_task("", total=total)
-        for row in wanted:
-            bar.update(progress, description=row)
-            asked = every[row] = Asked(row, task, folder)
-            for set_name, (x, y) in task.clean.items():
-                part = f"{split}_{len(y)}_{set_name}"
-                found[row, set_name, 0] = asked.right(lambda x=x: x, y, part)
-                bar.advance(progress)
-            for severity in severities:
-                for kind in task.kinds:
-                    _, x, y = task.base
-                    part = f"{split}_{len(y)}_{kind}_{severity}"
-                    some = partial(shifted, kind, severity)
-                    found[row, kind, severity] = asked.right(some, y, part)
-                    bar.advance(progress)
+        progress = bar.add_task("", total=None)
+        try:
+            for step in each_of(work, cells, workers):
+                bar.update(progress, description=step.row, completed=step.done, total=step.total)
+        except DriftcError as problem:
+            raise click.ClickException(str(problem)) from None
+    chosen: Chosen = {cell: np.load(work.kept(cell)) for cell in cells}
+    labels = {cell: task.clean[cell.which if cell.severity == 0 else task.base[0]][1] for cell in cells}
+    found: Found = {(cell.row, cell.which, cell.severity): np.asarray(chosen[cell] == labels[cell]) for cell in cells}
     stem = f"{split}_{samples}"
     write_csv(found, folder / f"{stem}.csv")
     console = Console(width=170)
@@ -135,47 +98,25 @@ def main(
     for severity in severities:
         count = len(task.base[2])
         console.print(table(found, task, wanted, severity, f"{name}, {split}, {count} a kind, severity {severity}"))
-    if {"calibrated", "float64"} <= set(every) and not clean:
-        console.print(agreement(every["calibrated"], every["float64"], found))
+    if {"calibrated", "float64"} <= set(wanted) and not clean:
+        console.print(agreement(chosen, found))
     console.print(f"{folder}: CSV and plot")
 
 
-def agreement(fixed: Asked, real: Asked, found: Found) -> str:
+def agreement(chosen: Chosen, found: Found) -> str:
     """What fixed point changes, over all that was shifted."""
-    names = [name for name in fixed.chosen if name.rsplit("_", 1)[-1].isdigit()]
-    same = np.mean([fixed.chosen[name] == real.chosen[name] for name in names])
+    shifted = [cell for cell in chosen if cell.row == "calibrated" and cell.severity]
+    same = np.mean([chosen[cell] == chosen[cell._replace(row="float64")] for cell in shifted])
     points = [
         100 * (values.mean() - found["float64", kind, severity].mean())
         for (row, kind, severity), values in found.items()
         if row == "calibrated" and severity
     ]
-    count = sum(len(fixed.chosen[name]) for name in names)
+    count = sum(len(chosen[cell]) for cell in shifted)
     return (
         f"fixed point and float64 agree on {same:.2%} of {count:,}; accuracy {np.mean(points):+.2f} points, "
         f"{min(points):+.2f} to {max(points):+.2f} by kind"
     )
-
-
-class Asked:
-    """A row's answers, from `folder` where it was asked before."""
-
-    def __init__(self, row: str, task: Task, folder: Path) -> None:
-        self.row, self.task, self.folder = row, task, folder
-        self.kept = folder / "results" / row
-        self.kept.mkdir(parents=True, exist_ok=True)
-        self._made: Classifier | None = None
-        self.chosen: dict[str, np.ndarray] = {}
-
-    def right(self, samples: Callable[[], Samples], labels: np.ndarray, name: str) -> Right:
-        """Which samples are classified rightly; what each is taken for is in `chosen`, by name."""
-        kept = self.kept / f"{name}.npy"
-        if not kept.is_file():
-            self._made = self._made or classifier(self.row, self.task, self.folder)
-            part = kept.with_suffix(".part.npy")
-            np.save(part, self._made(samples()))
-            part.replace(kept)  # whole or not at all
-        self.chosen[name] = np.load(kept)
-        return np.asarray(self.chosen[name] == labels)
 
 
 if __name__ == "__main__":

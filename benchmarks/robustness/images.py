@@ -16,7 +16,7 @@ from corruptions import AUGMENTED, KINDS, corrupted
 from numpy.typing import NDArray
 from task import DATA, Task
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples"))  # resnet20 is made there
+sys.path.append(str(Path(__file__).resolve().parents[2] / "examples"))  # behind ours, for names are the same
 
 RESNET20 = "extra_models/pytorch_cifar10"
 HELD_OUT = 1000

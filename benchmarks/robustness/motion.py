@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from task import DATA, Task
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples"))  # the network lives there
+sys.path.append(str(Path(__file__).resolve().parents[2] / "examples"))  # behind ours, for names are the same
 
 import har_cnn
 

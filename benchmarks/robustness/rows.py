@@ -16,8 +16,9 @@ All but the last two are the generated C on the host, which `driftc verify` hold
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -34,32 +35,47 @@ Classes = NDArray[np.int64]
 Classifier = Callable[[Samples], Classes]
 
 
-def classifier(row: str, task: Task, folder: Path) -> Classifier:
-    """What `row` says of samples; what it needs is made once and kept in `folder`."""
-    if row in ("float", "float64"):
-        run = in_float if row == "float" else in_float64
-        return lambda x: run(_compiled("calibrated", task, folder), _file(x, folder))
-    made = _compiled(row, task, folder)
-    return lambda x: _classes(made.simulate(_file(x, folder), engine="host").outputs)
+def models_of(rows: Iterable[str], folder: Path) -> list[list[str]]:
+    """Models that these rows need and that are not there yet, in groups: each needs those of the groups before."""
+    needed = dict.fromkeys(_model(row) for row in rows)
+    if "full" in needed:
+        needed["fixed"] = None
+    missing = [row for row in needed if not _place(row, folder).is_dir()]
+    return [[row for row in missing if row != "full"], [row for row in missing if row == "full"]]
+
+
+def make(row: str, task: Task, folder: Path) -> None:
+    """Compile the model of `row`, whose own needs are there."""
+    with TemporaryDirectory() as place:
+        data = Path(place, "calibration.npz")
+        np.savez(data, x=task.calibration)
+        _compile(row, task, data, folder).write(_place(row, folder))
+
+
+def classifier(row: str, folder: Path) -> Classifier:
+    """What `row` says of samples; its model is there."""
+    made = driftc.Compiled.load(_place(_model(row), folder))
+    real = {"float": in_float, "float64": in_float64}.get(row)
+
+    def classes(x: Samples) -> Classes:
+        with TemporaryDirectory() as place:
+            data = Path(place, "asked.npz")
+            np.savez(data, x=x)
+            return real(made, data) if real is not None else _classes(made.simulate(data, engine="host").outputs)
+
+    return classes
 
 
 def _classes(outputs: Any) -> Classes:
     return np.array([int(np.argmax(output[0].reshape(-1))) for output in outputs])
 
 
-def _file(x: Samples, folder: Path) -> Path:
-    data = folder / "asked.npz"
-    np.savez(data, x=x)
-    return data
+def _model(row: str) -> str:
+    return "calibrated" if row in ("float", "float64") else row
 
 
-def _compiled(row: str, task: Task, folder: Path) -> driftc.Compiled:
-    place = folder / "models" / row
-    if not place.is_dir():
-        data = folder / "calibration.npz"
-        np.savez(data, x=task.calibration)
-        _compile(row, task, data, folder).write(place)
-    return driftc.Compiled.load(place)
+def _place(row: str, folder: Path) -> Path:
+    return folder / "models" / row
 
 
 def _compile(row: str, task: Task, data: Path, folder: Path) -> driftc.Compiled:
@@ -70,7 +86,7 @@ def _compile(row: str, task: Task, data: Path, folder: Path) -> driftc.Compiled:
     if row == "none":
         return driftc.compile(task.model, **how)
     if row == "full":
-        return driftc.compile(task.model, adapt_constants=_full(task, folder), **how)
+        return driftc.compile(task.model, adapt_constants=_full(folder), **how)
     learnt = {"static": {}, "calibrated": {}, "rank4": {"adapt_rank": 4}}
     how["adapt_layers"] = task.layers
     how |= {"adapt": "calibrated", "augment": task.augment, **learnt[row]} if row in learnt else {"adapt": row}
@@ -82,10 +98,9 @@ def _compile(row: str, task: Task, data: Path, folder: Path) -> driftc.Compiled:
         calibrated.GAINS = gains
 
 
-def _full(task: Task, folder: Path) -> Path:
+def _full(folder: Path) -> Path:
     """The constants of `fixed`, with every gain 1."""
-    _compiled("fixed", task, folder)
-    known = json.loads((folder / "models" / "fixed" / "adaptation.json").read_text())
+    known = json.loads((_place("fixed", folder) / "adaptation.json").read_text())
     for layer in known["layers"].values():
         for gain, constant in (("dm", "cm"), ("dv", "cv")):
             layer[gain], layer[constant] = [1.0] * len(layer[gain]), [0.0] * len(layer[gain])

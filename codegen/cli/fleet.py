@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from driftc.codegen.cli.broker import OPTIONS, broker_of, given_of
+from driftc.codegen.cli.progress import progress_bar
 from driftc.codegen.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,14 +28,15 @@ class FleetOptions:
     rounds: int | None
     least: int | None
     seed: int | None
-    broker: str | None
+    broker: dict[str, Any]
 
     def check(self, stream: Path | None) -> None:
         """Raises UsageError for what is missing, or given without --fleet."""
         names = {"least": "round"}
-        given = {names.get(key, key): value for key, value in vars(self).items() if key != "fleet"}
+        given = {names.get(key, key): value for key, value in vars(self).items() if key not in ("fleet", "broker")}
         if self.fleet is None:
-            if more := [f"--{name}" for name, value in given.items() if value is not None]:
+            more = [f"--{name}" for name, value in given.items() if value is not None]
+            if more := [*more, *(OPTIONS[name] for name in given_of(self.broker))]:
                 raise UsageError(f"{', '.join(more)}: belongs to --fleet")
             return
         wanted = {"stream": stream, **{name: given[name] for name in ("teacher", "clean", "key")}}
@@ -51,24 +54,28 @@ def run(
     from driftc.codegen.frontends.extras import load_extra
 
     load_extra("sqlalchemy", "elastic", "driftc simulate --fleet")
+    from driftc.simulator.cache import content_digest
     from driftc.simulator.fleet.run import Asked, simulate_fleet
 
-    broker: Any = None
-    if given.broker is not None:
-        load_extra("paho.mqtt.client", "elastic", "driftc simulate --broker")
-        from driftc.codegen.elastic.transports.mqtt import Broker
-
-        broker = Broker(given.broker)
     assert given.fleet is not None and given.teacher is not None and given.clean is not None and given.key is not None
-    asked = Asked(
-        given.fleet, given.rounds or 1, Policy(given.least or Policy.least, seed=given.seed or 0), broker, workers
-    )
+    policy = Policy(given.least or Policy.least, seed=given.seed or 0)
+    broker = broker_of(given.broker, "simulate")
     key = key_of(given.key)
     samples = compiled.samples(stream, input_divisor=divisor)
     rounds = rounds_of(Student.of(compiled.lowered), given.teacher, given.clean, divisor=divisor)
-    found = simulate_fleet(
-        compiled, rounds, key, samples, stream, asked, lambda line: None if as_json else click.echo(line, err=True)
-    )
+    taught = (str(divisor), content_digest(given.teacher), content_digest(given.clean))
+    asked = Asked(given.fleet, given.rounds or 1, policy, broker, workers, taught)
+    with progress_bar("visits to devices", as_json) as progress:
+        found = simulate_fleet(
+            compiled,
+            rounds,
+            key,
+            samples,
+            stream,
+            asked,
+            lambda line: None if as_json else click.echo(line, err=True),
+            progress,
+        )
     if as_json:
         click.echo(json.dumps(found.as_json(), indent=2))
     else:

@@ -135,8 +135,8 @@ def broker_options(command: Command) -> Command:
         click.option("--broker-tls", "tls", is_flag=True, help="TLS, by the system's authorities."),
         click.option("--broker-password", "password", type=path, metavar="FILE", help="Its first line."),
         click.option("--broker-user", "user", metavar="NAME"),
-        click.option("--mqtt", "version", type=click.Choice(["3.1.1", "5"]), default="3.1.1", show_default=True),
-        click.option("--broker", "host", metavar="HOST[:PORT]", help="An MQTT broker."),
+        click.option("--mqtt", "version", type=click.Choice(["3.1.1", "5"]), help="Its protocol (3.1.1)."),
+        click.option("--broker", "host", metavar="HOST[:PORT]", help="Through this MQTT broker."),
     )
 
 
@@ -146,7 +146,6 @@ def fleet_options(command: Command) -> Command:
     return _packed(
         command,
         "fleet",
-        click.option("--broker", metavar="HOST[:PORT]", help="With --fleet: through this MQTT broker, not in process."),
         click.option(
             "--seed", type=click.IntRange(0), metavar="N", help="With --fleet: of the devices and the server."
         ),

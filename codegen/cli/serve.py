@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from driftc.codegen.cli.broker import broker_of, first_line_of
 from driftc.codegen.cli.options import broker_options, teaching_options
 from driftc.codegen.errors import UsageError
 
@@ -83,13 +84,15 @@ def serve(
 
     if sum(way is not None for way in (broker["host"], shared, port)) != 1:
         raise UsageError("serve: give one of --broker HOST, --folder DIR and --serial PORT")
+    if broker["host"] is None:
+        broker_of(broker, "serve")
     load_extra("sqlalchemy", "elastic", "driftc serve")
     from driftc.codegen.elastic.status_page import StatusPage
     from driftc.codegen.elastic.store import Store
 
     policy = Policy(least, per_device, seed)
     key = key_of(teaching.pop("key"))
-    token = None if http_token is None else _text(http_token)
+    token = None if http_token is None else first_line_of(http_token)
     compiled = Compiled.load(folder)
     student = Student.of(compiled.lowered)
     url = database or f"sqlite:///{folder.absolute().with_name(f'{folder.absolute().name}.db')}"
@@ -124,7 +127,6 @@ def _transport(
     from hashlib import sha256
 
     from driftc.codegen.elastic.server import largest_payload
-    from driftc.codegen.frontends.extras import load_extra
 
     largest = largest_payload(student)
     if shared is not None:
@@ -135,23 +137,13 @@ def _transport(
         from driftc.codegen.elastic.transports.serial import Serial
 
         return Serial(student.model_id, largest, line[0], line[1])
-    load_extra("paho.mqtt.client", "elastic", "driftc serve --broker")
-    from driftc.codegen.elastic.transports.mqtt import Broker, Mqtt
+    made = broker_of(broker, "serve")
+    assert made is not None
+    from driftc.codegen.elastic.transports.mqtt import Mqtt
 
-    password = broker.pop("password")
     # One session a model and database: 23 characters, which is what MQTT 3.1.1 promises to take.
     name = sha256(f"{student.model_id.hex()} {url} {platform.node()}".encode()).hexdigest()[:16]
-    made = Broker(**broker, password=None if password is None else _text(password))
     return Mqtt(student.model_id, largest, made, f"driftc-{name}")
-
-
-def _text(path: Path) -> str:
-    """The file's first line. Raises UsageError."""
-    try:
-        return path.read_text(encoding="utf-8").splitlines()[0].strip()
-    except (OSError, UnicodeError, IndexError) as problem:
-        reason = getattr(problem, "strerror", None) or "is no line of text"
-        raise UsageError(f"{path}: {reason}") from None
 
 
 def _say(line: str) -> None:

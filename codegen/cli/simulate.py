@@ -13,6 +13,7 @@ from driftc.codegen.cli.fleet import FleetOptions
 from driftc.codegen.cli.fleet import run as run_fleet
 from driftc.codegen.cli.folder import load
 from driftc.codegen.cli.options import (
+    broker_options,
     fleet_options,
     hardware_option,
     json_option,
@@ -59,6 +60,7 @@ from driftc.codegen.report.plot import check_plot, plot_adapted, plot_taught
     help="With --learn or --stream: draw accuracy into this .svg, .png or .pdf.",
 )
 @fleet_options
+@broker_options
 @hardware_option
 @target_options
 @workers_options
@@ -78,6 +80,7 @@ def simulate(
     stream_block: int | None,
     plot: Path | None,
     fleet: dict[str, Any],
+    broker: dict[str, Any],
     on: str | None,
     core: str | None,
     cc: str | None,
@@ -92,7 +95,7 @@ def simulate(
     """
     if len(engines) > 1:
         raise UsageError(f"simulate runs one engine, not {', '.join(engines)}; verify compares several")
-    given = FleetOptions(**fleet)
+    given = FleetOptions(**fleet, broker=broker)
     given.check(stream)
     sharing = workers_of(workers, dask)
     compiled = load(folder, core, cc, optimize)

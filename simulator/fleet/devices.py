@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
@@ -66,15 +66,25 @@ class Answer:
 class Devices:
     """All of one compiled folder, and with one key."""
 
-    def __init__(self, program: Program, key: bytes, packet_bytes: int, pool: Executor) -> None:
-        """`pool` runs them. Raises UsageError where the C uploads nothing, ToolError without a compiler."""
+    def __init__(
+        self,
+        program: Program,
+        key: bytes,
+        packet_bytes: int,
+        pool: Executor,
+        visited: Callable[[int], None] = lambda count: None,
+    ) -> None:
+        """`pool` runs them; `visited` hears how many more visits are over.
+
+        Raises UsageError where the C uploads nothing, ToolError without a compiler.
+        """
         if not (program.folder / "simulator" / "device.h").is_file():
             raise UsageError(
                 f"{program.folder}: its devices choose nothing to send; compile the model again, with --upload entropy "
                 "or --upload random"
             )
         build_host(program, trace=False, main="fleet")
-        self._program, self._key, self._pool = absolute(program), key, pool
+        self._program, self._key, self._pool, self._visited = absolute(program), key, pool, visited
         slot = 32 + -(-packet_bytes // 32) * 32  # DRIFTC_SLOTS_BYTES
         self._left_bytes = CHOOSER_BYTES + 2 * slot
 
@@ -82,7 +92,11 @@ class Devices:
         """An answer depends on its own visit alone."""
         parts = [visits[first : first + TOGETHER] for first in range(0, len(visits), TOGETHER)]
         run = partial(_run, self._program, self._key, self._left_bytes)
-        return [answer for answers in self._pool.map(run, parts) for answer in answers]
+        found: list[Answer] = []
+        for answers in self._pool.map(run, parts):
+            found += answers
+            self._visited(len(answers))
+        return found
 
 
 def _run(program: Program, key: bytes, left_bytes: int, visits: Sequence[Visit]) -> list[Answer]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -25,9 +25,13 @@ from driftc.codegen.elastic.student import Raw, Student
 from driftc.codegen.elastic.transports.transport import Transport
 from driftc.codegen.errors import DataError, ToolError, UsageError
 from driftc.codegen.samples import Samples, integers
+from driftc.simulator.cache import digest
 from driftc.simulator.fleet.devices import Devices
 from driftc.simulator.fleet.fleet import Fleet
+from driftc.simulator.fleet.row import Learnt, Row
+from driftc.simulator.fleet.stages import Stage, Stages, content_of
 from driftc.simulator.fleet.ways import SECONDS, Here, Mail, Way
+from driftc.simulator.parts import of_driftc, of_folder
 from driftc.simulator.workers import executor
 
 if TYPE_CHECKING:
@@ -35,38 +39,6 @@ if TYPE_CHECKING:
     from driftc.codegen.elastic.transports.mqtt import Broker
 
 Labels = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Learnt:
-    """A round of the server."""
-
-    number: int
-    uploads: int
-    sequence: int | None  # of its packet
-    reason: str  # why there is none
-
-
-@dataclass(frozen=True)
-class Row:
-    """A round of the fleet. Accuracy is of the samples that were seen in it, None where they have no labels.
-
-    `dropped`: uploads that the server did not take, by reason; `refused`: packets that devices did not, likewise.
-    `sequences`: how many devices run which at its end, 0: as compiled.
-    """
-
-    samples: int
-    accuracy: float | None
-    as_compiled: float | None
-    uploads: int
-    bytes_up: int
-    waiting: int  # uploads that the server has kept and not learnt from yet
-    dropped: dict[str, int]
-    learnt: tuple[Learnt, ...]
-    packets: int
-    bytes_down: int
-    refused: dict[str, int]
-    sequences: dict[int, int]
 
 
 @dataclass(frozen=True)
@@ -84,13 +56,17 @@ class Simulated:
 
 @dataclass(frozen=True)
 class Asked:
-    """`policy` is the server's. `broker`: None, in process. `workers`: processes, or a Dask scheduler."""
+    """`policy` is the server's. `broker`: None, in process. `workers`: processes, or a Dask scheduler.
+
+    `taught`: words and hashes for what the server learns from, teacher and clean samples.
+    """
 
     devices: int
     rounds: int
     policy: Policy
     broker: Broker | None = None
     workers: int | str | None = None
+    taught: tuple[str, ...] = ()
 
 
 def shares(path: Path, samples: int, devices: int, rounds: int) -> list[list[NDArray[np.int64]]]:
@@ -115,9 +91,19 @@ def shares(path: Path, samples: int, devices: int, rounds: int) -> list[list[NDA
 
 
 def simulate_fleet(
-    compiled: Compiled, rounds: Rounds, key: bytes, stream: Samples, path: Path, asked: Asked, say: Say
+    compiled: Compiled,
+    rounds: Rounds,
+    key: bytes,
+    stream: Samples,
+    path: Path,
+    asked: Asked,
+    say: Say,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Simulated:
-    """`stream` is what `path` holds. Raises UsageError, DataError or ToolError."""
+    """`stream` is what `path` holds. A run that was ended goes on with the round that it was in.
+
+    `progress(done, total)` counts visits to devices. Raises UsageError, DataError or ToolError.
+    """
     from driftc.codegen.elastic.store import Store
 
     if compiled.lowered.upload is None:
@@ -129,23 +115,59 @@ def simulate_fleet(
     seen = shares(path, len(stream), asked.devices, asked.rounds)
     samples = raw(stream, student)
     labels = None if stream.labels is None else stream.labels.astype(np.int64)
+    program = compiled.program()
+    stages = Stages(digest([*_about(asked, key, seen, samples, labels), *of_folder(program), of_driftc()]))
+    stage = stages.last(asked.rounds, asked.devices)
+    if stage.rows:
+        say(f"{len(stage.rows)} of {asked.rounds} rounds are known from a run that was ended")
+    each = asked.devices * (2 if labels is None else 3)
+    visited = _counter(progress, each * len(stage.rows), each * asked.rounds)
     with TemporaryDirectory(prefix="driftc-") as place, pool_of(asked.workers) as pool:
-        devices = Devices(compiled.program(), key, student.parameters.packet_bytes, pool)
-        store = Store(f"sqlite:///{Path(place, 'fleet.db')}", student.model_id, compiled.options.upload_budget)
+        devices = Devices(program, key, student.parameters.packet_bytes, pool, visited)
+        database = Path(place, "fleet.db")
+        if stage.database:
+            database.write_bytes(stage.database)
+        store = Store(f"sqlite:///{database}", student.model_id, compiled.options.upload_budget)
         try:
             transport, way = ends(student, asked.broker)
             by_chance = compiled.lowered.upload.method == "random"
-            fleet = Fleet(devices, asked.devices, student.model_id, by_chance, asked.policy.seed, way)
+            fleet = Fleet(devices, asked.devices, student.model_id, by_chance, asked.policy.seed, way, stage.memory)
             server = Attended(student, rounds, store, transport, key, asked.policy, say)
+            rows = list(stage.rows)
             try:
-                rows = [_round(fleet, server, way, samples, labels, numbers) for numbers in seen]
+                for numbers in seen[len(rows) :]:
+                    rows.append(_round(fleet, server, way, samples, labels, numbers))
+                    stages.keep(Stage(tuple(rows), fleet.memory, content_of(database)))
             finally:
                 way.close()
                 server.close()
         finally:
             store.close()
+    stages.drop()
     host = None if asked.broker is None else asked.broker.host
     return Simulated(asked.devices, student.model_id.hex(), host, tuple(rows))
+
+
+def _about(
+    asked: Asked, key: bytes, seen: Sequence[Sequence[Labels]], samples: Raw, labels: Labels | None
+) -> Iterator[str | bytes]:
+    """What a run depends on besides the folder and driftc itself: not on who shares the work."""
+    yield repr((asked.devices, asked.rounds, asked.policy, asked.broker and asked.broker.host, asked.taught))
+    yield key
+    yield samples.tobytes()
+    yield b"" if labels is None else labels.tobytes()
+    yield from (mine.tobytes() for numbers in seen for mine in numbers)
+
+
+def _counter(progress: Callable[[int, int], None] | None, done: int, total: int) -> Callable[[int], None]:
+    def visited(count: int) -> None:
+        nonlocal done
+        done += count
+        if progress is not None:
+            progress(done, total)
+
+    visited(0)
+    return visited
 
 
 @contextmanager
@@ -245,7 +267,7 @@ def _round(
         packets=gone["packets"],
         bytes_down=gone["down"],
         refused=dict(sorted(refused.items())),
-        sequences=dict(sorted(Counter(said.active if said else 0 for said in fleet.statuses).items())),
+        sequences=dict(sorted(Counter(said.active if said else 0 for said in fleet.memory.statuses).items())),
     )
 
 

@@ -68,13 +68,17 @@ class Mail(Way):
         self._listening = threading.Event()
         self._client = broker.client(f"fleet-{os.getpid()}", clean=True)
         self._client.manual_ack_set(False)
-        self._client.on_connect = lambda client, *_: client.subscribe(self._topic, 1)
+        self._refused: str | None = None
+        self._client.on_connect = self._connected
         self._client.on_subscribe = lambda *_: self._listening.set()
         self._client.on_message = self._arrived
         broker.connect(self._client, clean=True)
         if not self._listening.wait(SECONDS):
             self.close()
             raise ToolError(f"broker {self._host}: did not let the devices in within {SECONDS:.0f} s")
+        if self._refused is not None:
+            self.close()
+            raise ToolError(f"broker {self._host}: does not let the devices in: {self._refused}")
 
     def post(self, topic: Topic, payload: bytes) -> None:
         message = self._client.publish(str(topic), payload, qos=1)
@@ -94,6 +98,13 @@ class Mail(Way):
     def close(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+
+    def _connected(self, client: Any, _: Any, flags: Any, reason: Any, properties: Any) -> None:
+        if reason.is_failure:
+            self._refused = str(reason)
+            self._listening.set()
+        else:
+            client.subscribe(self._topic, 1)
 
     def _arrived(self, client: Any, _: Any, message: Any) -> None:
         if not message.retain:

@@ -6,7 +6,7 @@ import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -19,6 +19,7 @@ from float_models import skip_without
 from driftc.codegen.compiled import Compiled
 from driftc.codegen.elastic import packet
 from driftc.codegen.elastic.packet import Reason
+from driftc.codegen.elastic.round import Outcome, Rounds
 from driftc.codegen.elastic.student import Student
 from driftc.codegen.elastic.upload import Chooser
 from driftc.codegen.errors import DataError, UsageError
@@ -27,6 +28,7 @@ from driftc.simulator.toolchain import host_compiler
 
 skip_without("sqlalchemy", "elastic")
 
+from elastic_servers import Quick  # noqa: E402
 from simulated_fleet import fleet_of, made  # noqa: E402
 
 from driftc.simulator.fleet.run import shares  # noqa: E402
@@ -85,6 +87,51 @@ def test_rounds_in_process_are_in_order(net: Compiled, tmp_path: Path) -> None:
     assert sum(each["uploads"] for each in learnt) == kept
 
 
+class Failing(Quick):
+    """Learns as `Quick` does until it is to fail."""
+
+    def __init__(self, student: Student, fails_at: int) -> None:
+        super().__init__(student)
+        self.calls, self._fails_at = 0, fails_at
+
+    def run(self, *given: Any) -> Outcome:
+        self.calls += 1
+        if self.calls == self._fails_at:
+            raise KeyboardInterrupt
+        return super().run(*given)
+
+
+@pytest.mark.parametrize("first", [1, 2])
+def test_a_run_that_was_ended_goes_on_with_its_round(first: int, net: Compiled, tmp_path: Path) -> None:
+    """In the middle of the round `first`, with uploads in the database and devices that have seen its samples."""
+    student = Student.of(net.lowered)
+    whole = fleet_of(net, tmp_path, 5)
+    learnt = [len(row["learnt"]) for row in whole["rounds"]]
+    mine: dict[str, Any] = {"taught": (str(tmp_path),)}  # no other test's
+    fails = Failing(student, 1 + sum(learnt[: first - 1]))
+    with pytest.raises(KeyboardInterrupt):
+        fleet_of(net, tmp_path, 5, cast(Rounds, fails), **mine)
+    goes_on, lines, seen = Failing(student, 0), list[str](), list[tuple[int, int]]()
+    found = fleet_of(
+        net,
+        tmp_path,
+        5,
+        cast(Rounds, goes_on),
+        lambda done, total: seen.append((done, total)),
+        lines.append,
+        workers=1,
+        **mine,
+    )
+    assert found == whole
+    assert goes_on.calls == sum(learnt[first - 1 :])
+    each = 3 * 5
+    assert seen[0] == ((first - 1) * each, 2 * each) and seen[-1] == (2 * each, 2 * each)
+    assert any("1 of 2 rounds are known" in line for line in lines) == (first == 2)
+    again = Failing(student, 0)
+    assert fleet_of(net, tmp_path, 5, cast(Rounds, again), **mine) == whole
+    assert again.calls == sum(learnt), "what is done is not kept"
+
+
 def test_through_a_broker(net: Compiled, tmp_path: Path) -> None:
     from brokers import Mosquitto
 
@@ -121,7 +168,9 @@ def test_the_command(net: Compiled, tmp_path: Path) -> None:
     assert f"{done['rounds'][1]['accuracy']:.1%}" in shown.stdout and "round 1: " in shown.stderr
     for more, why in (
         (("--fleet", "2", "--stream", "stream.npz"), "--fleet 2: needs --teacher, --clean, --key"),
-        (("--rounds", "2", "--broker", "x"), "--rounds, --broker: belongs to --fleet"),
+        (("--rounds", "2", "--broker", "x", "--mqtt", "5"), "--rounds, --broker, --mqtt: belongs to --fleet"),
+        ((*command[2:], "--broker-tls", "--broker-user", "me"), "--broker-user, --broker-tls: belongs to --broker"),
+        ((*command[2:], "--broker", "x", "--broker-password", "none"), "none: No such file"),
         ((*command[2:], "--engine", "qemu"), "--fleet runs on this machine"),
         ((*command[2:], "--broker", "localhost:x"), "is no HOST or HOST:PORT"),
         ((*command[2:], "--round", "5"), "--round 5: a round needs 20 uploads or more"),

@@ -12,7 +12,8 @@ import pytest
 from brokers import Mosquitto, until
 
 from driftc.codegen.elastic.transports.mqtt import Broker, Mqtt
-from driftc.codegen.errors import UsageError
+from driftc.codegen.errors import ToolError, UsageError
+from driftc.simulator.fleet.ways import Mail
 
 if shutil.which("openssl") is None:
     pytest.skip("absent: openssl", allow_module_level=True)
@@ -70,6 +71,9 @@ def test_who_has_certificate_and_password_is_let_in(place: Path, broker: Mosquit
     )
     assert len(said(access, "connected")) == 1
     said(replace(access, password="another"), "does not let the server in")
+    Mail(access, bytes(8)).close()  # a simulated fleet's end
+    with pytest.raises(ToolError, match="does not let the devices in"):
+        Mail(replace(access, password="another"), bytes(8))
     said(replace(access, certificate=None, certificate_key=None), "is lost")
     said(replace(access, authority=place / "server.pem"), "cannot be reached")
 
