@@ -69,6 +69,7 @@ class Keywords(TypedDict, total=False):
     learn_guard: bool
     learn_hold: float | None
     learn_layers: int
+    learn_parts: int | None
     adapt_running: int | None
 
 
@@ -124,7 +125,8 @@ def compile(
     2e-4) weighs what holds the 15 % of the convolution's channels that matter most to what they are as compiled.
     "mean" decides for the nearest class mean of that layer's input, and trains nothing: it has neither rate nor passes.
     "ecotta" learns without labels; `adapt_running` E also lets the statistics before the last pool run over the stream,
-    at a rate of 2^-E, from those that the samples in `calibrate` have.
+    at a rate of 2^-E, from those that the samples in `calibrate` have. `learn_parts` puts a meta network at the end of
+    each of so many parts of the network (None: 1, in front of the last pool alone).
 
     Raises ModelError (the file), FitError (the board or `ram`), UsageError (the options) or ToolError (a missing tool).
     """

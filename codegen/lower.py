@@ -105,7 +105,8 @@ def lower(
             model, step = prepared(model, lesson)
             see("learn", model)
         graph = passed(model, options, see)
-        if isinstance(lesson, Lesson) and lesson.layers and step is not None:  # with layers of the model in it
+        tailed = lesson is not None and (bool(lesson.layers) if isinstance(lesson, Lesson) else lesson.parts > 1)
+        if tailed and step is not None:  # with layers of the model in it
             step = passed(step, options, lambda stage, result: None)
         if upload is not None and not upload.copies:
             graph = holding(graph)
@@ -132,12 +133,11 @@ def lower(
     see("plan", choice.point.plan)
     learned = None
     if lesson is not None and step is not None:
-        tailed = isinstance(lesson, Lesson) and lesson.layers  # proofs for so many maps can take minutes
-        planner = "greedy" if tailed else options.planner
+        planner = "greedy" if tailed else options.planner  # proofs for so many maps can take minutes
         plan = choose(step, planner, Goal(None, False, "instructions", 0.0), [], core_of(options)).point.plan
         check(plan)
         see("backward", plan)
-        learned = Learned(lesson, step, plan, lent(choice.point.plan, plan))
+        learned = Learned(lesson, step, plan, lent(choice.point.plan, plan), choice.point.plan.arena_bytes)
         choice = replace(choice, point=replace(choice.point, plan=with_room(choice.point.plan, plan.arena_bytes)))
     return Lowered(source, model, graph, choice.point.plan, adaptation, choice, learned, known, upload)
 

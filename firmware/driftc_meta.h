@@ -207,4 +207,28 @@ DRIFTC_INLINE int64_t driftc_meta_step_short(const driftc_update_t *layer, int32
     return driftc_magnitude(apart);
 }
 
+/* A value of a map behind its meta network, which is `value` above the zero point: gain Q.24, offset Q.20. */
+DRIFTC_INLINE int8_t driftc_meta_value(int32_t value, int32_t gain, int32_t offset, int zero)
+{
+    return (int8_t)driftc_within(driftc_rounded_wide((int64_t)gain * value + (int64_t)offset * 16, 24) + zero, -128, 127);
+}
+
+/* product / 2^down, halves upwards, within +-2^30; any shift. */
+DRIFTC_INLINE int64_t driftc_stepped(int64_t product, int down)
+{
+    const int32_t most = 1 << 30;
+
+    if (down >= 1)
+        return driftc_within(driftc_rounded_wide(product, down < 62 ? down : 62), -most, most);
+    return driftc_within(driftc_within(product, -most, most) * ((int64_t)1 << (down > -31 ? -down : 31)), -most, most);
+}
+
+/* An error with 14 bits more, shifted down to the larger exponent. */
+DRIFTC_INLINE int32_t driftc_both(int32_t error, int down)
+{
+    const int32_t finer = error * (1 << 14);
+
+    return down < 1 ? finer : driftc_rounded(finer, down);
+}
+
 #endif

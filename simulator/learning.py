@@ -183,7 +183,7 @@ class MetaSpecification(Told):
         self.learner = lowered.learned.meta_learner()
 
     def inferred(self, after: dict[str, Array]) -> None:
-        left = ("sums", "logits", "squares")
+        left = ("sums", "logits", "squares", "sample")
         self.learner.infer(**{name: value for name, value in after.items() if name in left})
 
     def called(self, event: Event) -> int:

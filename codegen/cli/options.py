@@ -369,6 +369,13 @@ def learning_options(command: Command) -> Command:
             "--learn-classes", type=int, metavar="N", help="Room for N classes (default: those that the model has)."
         ),
         click.option(
+            "--learn-parts",
+            type=int,
+            metavar="K",
+            help="With --learn ecotta: learn at the ends of K parts of the network, not before the last pool alone "
+            "(default: 1; measured to be no better, and unsafe under ordered labels).",
+        ),
+        click.option(
             "--adapt-running",
             type=int,
             metavar="E",

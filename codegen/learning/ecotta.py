@@ -7,6 +7,7 @@ are not (learning.md, part 3, section 4). Before anything is learnt every byte i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
@@ -16,12 +17,16 @@ from driftc.codegen.graph import Graph, State
 from driftc.codegen.learning.fixed import mantissas
 from driftc.codegen.learning.learner import NO_SAMPLE, OK
 from driftc.codegen.learning.lesson import Meta
+from driftc.codegen.learning.parts import Backward, Errors, Rates, ends, kept_input, with_maps
+from driftc.codegen.learning.tail import ancestors
 from driftc.codegen.learning.trainable import learnable, part, row_scales
+from driftc.codegen.names import Names
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.fully_connected import FullyConnected
 from driftc.codegen.operators.learn.cross_entropy import OCTAVE, ONE
 from driftc.codegen.operators.learn.dense_transposed import DenseTransposed
 from driftc.codegen.operators.learn.entropy import EntropyGradient
+from driftc.codegen.operators.learn.errors import PooledErrors
 from driftc.codegen.operators.learn.meta import (
     GAIN_FRACTION,
     OFFSET_FRACTION,
@@ -103,8 +108,9 @@ def adaptive(graph: Graph, lesson: Meta) -> Graph:
 
     The states, in order: means int16 [C] and shares int16 [C] (Q.15), sums int16 or int32 [1, F] and logits int8 [1, C]
     of the last inference; where statistics run, centres int32 [F] (Q.16), spreads int32 [F] (Q.12) and squares int32
-    [1, F] of the last inference; and, but for a rate of 0, gains int32 [F] (Q.24), offsets int32 [F] (Q.20) and
-    distance int16 [1] (Q.15), how far these have been from the frozen network of late.
+    [1, F] of the last inference; but for a rate of 0, gains int32 [F] (Q.24), offsets int32 [F] (Q.20) and distance
+    int16 [1] (Q.15), how far these have been from the frozen network of late; and where there is more than one part,
+    sample int8 of the last inference, and `gains N` and `offsets N` alike of the map at the end of part N.
     """
     place = place_of(graph)
     pool, dense = place.pool, place.dense
@@ -163,9 +169,33 @@ def adaptive(graph: Graph, lesson: Meta) -> Graph:
     for operator in graph.operators:
         operators += [*forward, finish] if operator is pool else [operator]
         operators += [keep] if operator is dense else []
-    for operator in (*forward, finish, keep):
+    if lesson.parts > 1:
+        more, operators = _parts(graph, place, lesson.parts, operators)
+        states += more
+    for operator in operators:
         operator.check()
     return graph.with_operators(operators, states=tuple(states))
+
+
+def _parts(graph: Graph, place: Place, count: int, operators: Sequence[Operator]) -> tuple[list[State], list[Operator]]:
+    """The states of all parts but the last, and `operators` with their maps and a copy of the input."""
+    pool, names = place.pool, Names()
+    names.taken |= {operator.name for operator in operators}
+    given, places = kept_input(graph), ends(graph, pool.inputs[0], count)
+    label = pool.label or pool.name
+    sample = replace(given, name=f"{pool.name}/sample", label=f"{label}/sample", index=None)
+    copied = replace(sample, name=f"{pool.name}/sample given")
+    states = [State(sample, np.zeros(sample.shape, np.int8), copied.name)]
+    at: dict[str, Tensor] = {}
+    for number, end in enumerate(places, 1):
+        for what, start in (("gains", UNITY), ("offsets", 0)):
+            name = f"{what} {number}"
+            at[name] = Tensor(f"{pool.name}/{name}", end.shape[-1:], INT32, label=f"{label}/{name}")
+            states.append(State(at[name], np.full(at[name].shape, start, np.int32), at[name].name))
+    keep = Copy(name=names.unique("sample"), label=pool.label, inputs=(given,), outputs=(copied,))
+    found = with_maps(operators, places, at, names)
+    first = next(n for n, operator in enumerate(found) if given.name in {tensor.name for tensor in operator.inputs})
+    return states, [*found[:first], keep, *found[first:]]
 
 
 def _norm(lesson: Meta, place: Place, name: str, inputs: tuple[Tensor, ...], normed: Tensor) -> MetaNorm:
@@ -186,18 +216,21 @@ def meta_step(graph: Graph, place: Place, lesson: Meta) -> Graph:
     dense = place.dense
     classes = dense.channels
     at = {name: state.tensor for name, state in states.items()}
-    read = {"sums", "logits", "squares"}
+    read = {"sums", "logits", "squares", "sample"}
     after = {name: replace(t, name=f"{t.name} next") for name, t in at.items() if name not in read}
     scale = float(dense.outputs[0].scale)
     rows = row_scales(dense, dense.channels)
-    gradient = Tensor("gradient", (1, classes), INT16, label="gradient")
-    info = Tensor("info", (2,), INT32, label="info")
+    gradient = Tensor("learn/gradient", (1, classes), INT16, label="gradient")
+    info = Tensor("learn/info", (2,), INT32, label="info")
+    forward = _forward(graph, place, at) if lesson.parts > 1 else []
+    names = Names()
+    names.taken |= {operator.name for operator in forward}
     operators: list[Operator] = []
     sums = at["sums"]
     if lesson.running:
         given = tuple(at[name] for name in ("sums", "squares", "centres", "spreads", "shares"))
         if lesson.rate:
-            sums = replace(sums, name="normed", label="normed")
+            sums = replace(sums, name="learn/normed", label="normed")
             operators.append(_norm(lesson, place, "norm", (at["sums"], at["centres"], at["spreads"]), sums))
         operators.append(
             MetaStatistics(
@@ -208,7 +241,7 @@ def meta_step(graph: Graph, place: Place, lesson: Meta) -> Graph:
         )  # fmt: skip
     operators.append(
         EntropyGradient(
-            name="entropy", label="entropy", inputs=(at["logits"], at["means"], at["shares"]),
+            name=names.unique("entropy"), label="entropy", inputs=(at["logits"], at["means"], at["shares"]),
             outputs=(gradient, info, after["means"], after["shares"]),
             octave=round(scale / np.log(2) * OCTAVE * 256), nat=round(scale * 2**20),
             limit=int(ENTROPY * np.log(classes) * 4096) if lesson.rate else ANY_ENTROPY,
@@ -217,8 +250,12 @@ def meta_step(graph: Graph, place: Place, lesson: Meta) -> Graph:
     )  # fmt: skip
     told = info
     if lesson.rate:
-        told = replace(info, name="told", label="told")
-        operators += _update(place, lesson, (gradient, info, told), at | {"sums": sums}, after)
+        told = replace(info, name="learn/told", label="told")
+        update = _update(place, lesson, (gradient, info, told), at | {"sums": sums}, after, names)
+        operators += update
+        if forward:
+            (through,) = update[0].outputs
+            operators = _through_parts(place, lesson, forward, operators, (through, info, told), at, after, names)
     for operator in operators:
         operator.check()
     following = {at[name].name: tensor.name for name, tensor in after.items()}
@@ -228,22 +265,55 @@ def meta_step(graph: Graph, place: Place, lesson: Meta) -> Graph:
     return made
 
 
+def _forward(graph: Graph, place: Place, at: dict[str, Tensor]) -> list[Operator]:
+    """What makes the pool's input, from the sample that is kept."""
+    given = kept_input(graph)
+    found = ancestors(graph, [place.pool.inputs[0]], given)
+    return [
+        replace(operator, inputs=tuple(at["sample"] if t.name == given.name else t for t in operator.inputs))
+        for operator in found
+    ]
+
+
+def _through_parts(
+    place: Place, lesson: Meta, forward: list[Operator], operators: list[Operator],
+    slope: tuple[Tensor, Tensor, Tensor], at: dict[str, Tensor], after: dict[str, Tensor], names: Names,
+) -> list[Operator]:  # fmt: skip
+    """`operators` between the network anew and what the ends of its parts learn. `slope`: by the pooled features."""
+    through, info, told = slope
+    errors = Errors(
+        Tensor("learn/errors", through.shape, INT16, label="errors"), Tensor("learn/power", (1,), INT32, label="power")
+    )
+    pooled = PooledErrors(
+        name=names.unique("pooled_errors"), label="errors", inputs=(through, at["gains"], info), outputs=errors.both
+    )
+    unit = float(row_scales(place.dense, place.dense.channels).max()) / 2.0 ** (27 + GAIN_FRACTION) / place.pixels
+    names.taken |= {operator.name for operator in operators}
+    rates = Rates(unit, lesson.rate, HOLD, REACH)
+    back = Backward(forward, at, after, told, rates, names)
+    learnt = back.run(place.pool.inputs[0], errors)
+    last = next(n for n, operator in enumerate(operators) if through.name in {t.name for t in operator.outputs}) + 1
+    return [*back.forward, *operators[:last], pooled, *operators[last:], *learnt]
+
+
 def _update(
-    place: Place, lesson: Meta, slope: tuple[Tensor, Tensor, Tensor], at: dict[str, Tensor], after: dict[str, Tensor]
-) -> list[Operator]:
+    place: Place, lesson: Meta, slope: tuple[Tensor, Tensor, Tensor], at: dict[str, Tensor], after: dict[str, Tensor],
+    names: Names,
+) -> list[Operator]:  # fmt: skip
     """Of gains and offsets, by the gradient of the logits and its exponent; the last of `slope` says what was done."""
     dense, features = place.dense, place.features
     gradient, info, told = slope
     unit = float(place.pool.inputs[0].scale)
-    through = Tensor("through", (1, features), INT32, label="through")
+    through = Tensor("learn/through", (1, features), INT32, label="through")
     assert dense.weights.data is not None
     step = lesson.rate * float(row_scales(dense, dense.channels).max()) / 2.0**27
     return [
         DenseTransposed(
-            name="transposed", label="transposed", inputs=(gradient,), outputs=(through,), weights=dense.weights.data
+            name=names.unique("transposed"), label="transposed", inputs=(gradient,), outputs=(through,),
+            weights=dense.weights.data,
         ),
         MetaUpdate(
-            name="update", label="update",
+            name=names.unique("update"), label="update",
             inputs=(at["gains"], at["offsets"], at["sums"], through, info, at["distance"]),
             outputs=(after["gains"], after["offsets"], told, after["distance"]), pixels=place.pixels,
             gain=_factor(dense, step * unit / place.pixels * 2.0**GAIN_FRACTION),

@@ -15,6 +15,7 @@ from driftc.codegen.learning.lesson import Lesson, Means, Meta
 from driftc.codegen.learning.mean_step import mean_step
 from driftc.codegen.learning.tail import named_tail
 from driftc.codegen.learning.trainable import learnable, trainable
+from driftc.codegen.operators.learn.map_meta import MetaMap
 from driftc.codegen.plan.plan import Plan
 
 
@@ -67,12 +68,19 @@ class Learned:
     graph: Graph
     plan: Plan
     lent: frozenset[str]  # arrays in flash that the step reads where the model has them
+    inference_bytes: int  # of the arena, that an inference needs
 
     @property
     def constant_bytes(self) -> int:
         """In flash: what the step alone reads, and the references."""
         own = (a.bytes for a in constants(functions(self.plan), guest=True) if a.name not in self.lent)
         return sum(own) + self.lesson.constant_bytes
+
+    @property
+    def ends(self) -> list[str]:
+        """Of a meta network: what each part ends with, the pool's input last."""
+        found = [op.inputs[0] for op in self.graph.operators if isinstance(op, MetaMap)]
+        return [tensor.label or tensor.name for tensor in found]
 
     @property
     def api(self) -> str:

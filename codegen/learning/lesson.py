@@ -18,6 +18,7 @@ LARGEST_CLASSES = 127
 LARGEST_STORE = 4096  # samples
 LARGEST_RATE = 1000.0
 TRAINED = ("classifier", "last", "lightcl")  # by gradient descent, from labelled samples
+MOST_PARTS = 64
 METHODS = (*TRAINED, "mean", "ecotta")
 FARTHEST_CENTRE, LARGEST_SPREAD = 255 << 16, 255**2 << 12  # of an int8 map, Q.16 and Q.12
 NUMBERS = {"known": (1, LARGEST_CLASSES), "classes": (2, LARGEST_CLASSES), "slots": (2, LARGEST_STORE),
@@ -168,7 +169,7 @@ class Meta:
     """`--learn ecotta`: `rate` is the learning rate of real gains and offsets; 0 where nothing but statistics moves.
 
     `running`: statistics run at a rate of 2^-running, 0: they do not. `centres` (Q.16) and `spreads` (Q.12) are then
-    those of the source, for each channel of the pooled map.
+    those of the source, for each channel of the pooled map. `parts`: how many of the network a meta network ends.
     """
 
     sha256: str
@@ -178,9 +179,12 @@ class Meta:
     running: int = 0
     centres: tuple[int, ...] = ()
     spreads: tuple[int, ...] = ()
+    parts: int = 1
 
     def __post_init__(self) -> None:
         """Raises ValueError where a value is of the wrong type or out of range."""
+        if type(self.parts) is not int or not 1 <= self.parts <= MOST_PARTS or (self.parts > 1 and self.running):
+            raise ValueError(f"'parts' must be a whole number from 1 to {MOST_PARTS}, and 1 where statistics run")
         if type(self.running) is not int or not 0 <= self.running <= 10 or len(self.centres) != len(self.spreads):
             raise ValueError("'running', 'centres' and 'spreads' do not belong together")
         for values, least in ((self.centres, -FARTHEST_CENTRE), (self.spreads, 0)):

@@ -30,7 +30,7 @@ def tail_of(graph: Graph, fed: bool = False, count: int = 1) -> Tail:
     Raises ModelError where there is none that could learn, with the reason.
     """
     dense = learnable(graph)
-    before = _ancestors(graph, [dense.inputs[0]])
+    before = ancestors(graph, [dense.inputs[0]])
     depth: dict[str, int] = {}
     for operator in before:
         depth[operator.name] = 1 + max((depth[made] for made in _makers(graph, operator)), default=0)
@@ -61,17 +61,17 @@ def _tail(graph: Graph, dense: FullyConnected, layers: tuple[Convolution, ...], 
     trained = {layer.name for layer in layers}
     moved: set[str] = set()
     live: list[Operator] = []
-    for operator in _ancestors(graph, [dense.inputs[0]]):
+    for operator in ancestors(graph, [dense.inputs[0]]):
         if operator.name in trained or any(tensor.name in moved for tensor in operator.inputs):
             _check(graph, operator, moved, operator.name in trained, dense)
             live.append(operator)
             moved |= {tensor.name for tensor in operator.outputs}
     read = {t.name: t for op in live for t in op.inputs if t.name not in moved and t.data is None}
     cuts = list(read.values())
-    given = _given(graph)
+    given = model_input(graph)
     length = sum(tensor.size for tensor in cuts)
     if given is not None and not fed and (len(cuts) > 1 or given.size < length):
-        return Tail(dense, layers, tuple(live), given, tuple(_ancestors(graph, cuts, given)))
+        return Tail(dense, layers, tuple(live), given, tuple(ancestors(graph, cuts, given)))
     if len(cuts) != 1:
         _refuse_samples(layers[0], fed)
     return Tail(dense, layers, tuple(live), cuts[0], ())
@@ -115,7 +115,7 @@ def _refuse(graph: Graph, operator: Operator, dense: FullyConnected) -> NoReturn
     )
 
 
-def _given(graph: Graph) -> Tensor | None:
+def model_input(graph: Graph) -> Tensor | None:
     """The model's only input as int8, behind the QUANTIZE that may take it."""
     if len(graph.inputs) != 1:
         return None
@@ -131,7 +131,7 @@ def _makers(graph: Graph, operator: Operator) -> list[str]:
     return [made[tensor.name].name for tensor in operator.inputs if tensor.name in made]
 
 
-def _ancestors(graph: Graph, tensors: Sequence[Tensor], start: Tensor | None = None) -> list[Operator]:
+def ancestors(graph: Graph, tensors: Sequence[Tensor], start: Tensor | None = None) -> list[Operator]:
     """What computes `tensors` (from `start`), in program order."""
     wanted, found = {tensor.name for tensor in tensors}, []
     for operator in reversed(graph.operators):

@@ -22,6 +22,7 @@ from driftc.codegen.learning.lesson import (
     LARGEST_RATE,
     LARGEST_STORE,
     METHODS,
+    MOST_PARTS,
     TRAINED,
     Lesson,
     Means,
@@ -47,7 +48,7 @@ META_RATE = 2e-3  # of ecotta
 TYPES: dict[str, type | tuple[type, ...]] = {
     "method": str, "classes": int, "store": int, "keep": int, "rate": (int, float), "passes": int, "guard": bool,
     "hold": (int, float), "layers": int,
-    "running": int,
+    "running": int, "parts": int,
 }  # fmt: skip
 STATISTICS = 1000  # samples from which those of the source are taken
 TAIL_SHARE = 1.0  # of what a step of the dense layer moves, a convolution's own
@@ -73,6 +74,7 @@ class Teaching:
     hold: float | None = None
     layers: int = 1
     running: int | None = None  # of ecotta: statistics run at 2^-running
+    parts: int | None = None  # of ecotta: of the network, each with a meta network at its end
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -86,12 +88,13 @@ class Teaching:
         given = any(getattr(self, field.name) != field.default for field in fields(self))
         if self.method is None and given:
             raise UsageError("options that begin with --learn-, and --adapt-running, belong to --learn")
-        own = ("method", "rate", "running")
+        own = ("method", "rate", "running", "parts")
         if self.method == "ecotta" and any(
             getattr(self, field.name) != field.default for field in fields(self) if field.name not in own
         ):
             raise UsageError(
-                "--learn ecotta learns from no labels: of its options it has --learn-rate and --adapt-running alone"
+                "--learn ecotta learns from no labels: of its options it has --learn-rate, --learn-parts and "
+                "--adapt-running alone"
             )
         if self.hold is not None and self.method not in CONVOLUTIONS:
             raise UsageError("--learn-hold belongs to --learn last and --learn lightcl, which train a convolution")
@@ -110,6 +113,8 @@ class Teaching:
                 f"--adapt-running {self.running}: needs to be from {FEWEST_BITS} to {MOST_BITS}; statistics then move "
                 f"by 2^-{FEWEST_BITS} to 2^-{MOST_BITS} of what each sample is away from them"
             )
+        if self.parts is not None:
+            self._check_parts()
         if not 1 <= self.keep <= LARGEST_STORE:
             raise UsageError(f"--learn-keep {self.keep}: samples of a class, 1 to {LARGEST_STORE}")
         if not 1 <= self.passes <= 1000:
@@ -117,6 +122,15 @@ class Teaching:
         alone = self.running is not None and self.rate == 0
         if self.rate is not None and not (alone or 0 < self.rate < 1000):
             raise UsageError(f"--learn-rate {self.rate:g}: needs to be above 0 and below 1000")
+
+    def _check_parts(self) -> None:
+        assert self.parts is not None
+        if self.method != "ecotta":
+            raise UsageError("--learn-parts belongs to --learn ecotta")
+        if not 1 <= self.parts <= MOST_PARTS:
+            raise UsageError(f"--learn-parts {self.parts}: needs to be from 1 to {MOST_PARTS}")
+        if self.parts > 1 and self.running is not None:
+            raise UsageError("--learn-parts does not go with --adapt-running: together they gained nothing more")
 
     def find(
         self,
@@ -133,7 +147,7 @@ class Teaching:
         """
         assert self.method is not None
         if self.method == "ecotta":
-            return self._meta(model, data, labels, divisor, progress), []
+            return self._meta(model, data, labels, divisor, progress, fed), []
         layer = learnable(model)
         if layer.litert and self.method in TRAINED:
             layer.refuse(f"--learn {self.method} rounds as TFLite Micro does; --match litert cannot be kept")
@@ -202,12 +216,16 @@ class Teaching:
         )  # fmt: skip
 
     def _meta(
-        self, model: Graph, data: str | Path | None, labels: str | None, divisor: float, progress: Progress | None
-    ) -> Meta:
+        self, model: Graph, data: str | Path | None, labels: str | None, divisor: float, progress: Progress | None,
+        fed: bool,
+    ) -> Meta:  # fmt: skip
         place = place_of(model)
         rate = META_RATE if self.rate is None else self.rate
         if self.running is None:
-            return Meta(model.sha256, place.pool.name, rate)
+            parts = self.parts or 1
+            if parts > 1 and fed:
+                raise UsageError("--learn-parts needs the input whole, which --feed rows does not keep")
+            return Meta(model.sha256, place.pool.name, rate, parts=parts)
         if data is None:
             raise UsageError("--adapt-running: needs --calibrate FILE.npz, samples of what the model was trained on")
         samples = load(Path(data), border(model).inputs, labels=labels, divisor=divisor)

@@ -142,11 +142,12 @@ def _learning(lowered: Lowered) -> Json | None:
     about = {
         "method": lesson.method,
         "layer": next(op.label or op.name for op in lowered.model.operators if op.name == lesson.layer),
+        "inference_arena_bytes": learned.inference_bytes,
         "step_arena_bytes": learned.plan.arena_bytes,
         "constant_bytes": learned.constant_bytes,
     }
     if not isinstance(lesson, Lesson):
-        return about
+        return about | {"parts": learned.ends}
     return about | {
         "known_classes": lesson.known,
         "classes": lesson.classes,

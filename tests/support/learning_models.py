@@ -178,3 +178,47 @@ def learning_last(folder: Path, model: bytes | None = None, known: int = 4, **op
         **options,
     }  # fmt: skip
     return driftc.compile(folder / "net.tflite", calibrate=folder / "known.npz", **chosen)
+
+
+def parted(
+    classes: int = 5, channels: int = 6, seed: int = 3, *, size: tuple[int, int] = (7, 6), multiple: int = 1,
+    inside: str = "", level: Any = None,
+) -> bytes:  # fmt: skip
+    """Parts of all that errors flow back through: a stem, a residual block whose skip is projected and strided, one
+    whose skip is not, a depthwise convolution and a pointwise one without an activation; a pool and a dense layer.
+
+    `inside`: an operator before the depthwise convolution through which errors do not flow, "max_pool". `level`: the
+    dense layer's bias.
+    """
+    random = np.random.default_rng(seed)
+
+    def weights(*shape: int) -> Any:
+        return random.integers(-127, 128, shape, dtype=np.int8)
+
+    def shown(name: str, count: int = channels, zero: int = -128) -> dict[str, Any]:
+        scale = np.linspace(0.003, 0.006, count)
+        return {"weight_scale": scale, "out_scale": 0.04, "out_zero_point": zero, "name": name}
+
+    def bias(count: int = channels) -> Any:
+        return random.integers(-300, 300, count)
+
+    relu: dict[str, Any] = {"activation": Activation.RELU}
+    m = ModelBuilder()
+    x = m.input("x", (1, *size, 3), scale=0.05, zero_point=3)
+    x = m.conv_2d(x, weights(channels, 3, 3, 3), bias(), **relu, **shown("stem"))
+    y = m.conv_2d(x, weights(channels, 3, 3, channels), bias(), stride=(2, 2), **relu, **shown("first"))
+    y = m.conv_2d(y, weights(channels, 3, 3, channels), bias(), **shown("second", zero=4))
+    skip = m.conv_2d(x, weights(channels, 1, 1, channels), bias(), stride=(2, 2), **shown("skip", zero=-7))
+    x = m.add(skip, y, out_scale=0.05, out_zero_point=-128, **relu, name="joined")
+    y = m.conv_2d(x, weights(channels, 3, 3, channels), bias(), **shown("third", zero=4))
+    x = m.add(x, y, out_scale=0.06, out_zero_point=-20, name="summed")
+    if inside == "max_pool":
+        x = m.max_pool_2d(x, (2, 2), name="largest")
+    many = multiple * channels
+    x = m.depthwise_conv_2d(x, weights(1, 3, 3, many), bias(many), **relu, **shown("depthwise", many))
+    x = m.conv_2d(x, weights(channels, 1, 1, many), bias(), **shown("pointwise", zero=-3))
+    x = m.mean(x, (1, 2), out_scale=0.025, out_zero_point=-3, name="pool")
+    level = np.zeros(classes, np.int64) if level is None else level
+    y = m.fully_connected(x, weights(classes, channels), level, weight_scale=0.12, out_scale=0.2, name="dense")
+    m.output(m.softmax(y, name="probabilities"))
+    return m.build()

@@ -342,7 +342,7 @@ def test_what_is_refused(tmp_path: Path) -> None:
     cases: list[tuple[bytes, dict[str, Any], str]] = [
         (pooled(classes=2), {}, r"net.tflite: .*3 classes or more"),
         (pooled(classes=1024), {}, "1024 classes can overflow"),
-        (pooled(), {"learn_classes": 9}, "--learn-rate and --adapt-running alone"),
+        (pooled(), {"learn_classes": 9}, "--learn-rate, --learn-parts and --adapt-running alone"),
         (pooled(), {"adapt_running": 2}, "--adapt-running 2: needs to be from 3 to 10"),
         (pooled(), {"adapt_running": 5, "calibrate": None}, "--adapt-running: needs --calibrate"),
         (pooled(size=(182, 182)), {"adapt_running": 5}, "33124 values, which can overflow int32"),

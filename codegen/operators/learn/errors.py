@@ -1,0 +1,204 @@
+"""Errors on their way back through frozen layers: int16 within +-2^14, and one exponent for all of a map's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftc.codegen.arithmetic import Int64
+from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.learn.entropy import MANTISSA, exponent_of
+from driftc.codegen.operators.learn.meta import rounded
+from driftc.codegen.operators.learn.trained_dense import COMPARED
+from driftc.codegen.tensor import Array, Shape, Tensor
+
+FACTOR = 15  # fractional bits of a constant factor
+
+
+def packed(live: NDArray[np.bool_]) -> NDArray[np.int8]:
+    """A bit for each element, eight a byte, the lowest first."""
+    return np.packbits(live.reshape(-1), bitorder="little").view(np.int8)
+
+
+def unpacked(bits: Array, shape: Shape) -> NDArray[np.bool_]:
+    size = int(np.prod(shape))
+    found = np.unpackbits(np.ascontiguousarray(bits).view(np.uint8).reshape(-1), count=size, bitorder="little")
+    return found.reshape(shape).astype(np.bool_)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LiveBits(Operator):
+    """Input: a map int8 behind an activation. Output: int8 [size / 8], a bit for each value that it did not clamp."""
+
+    codes = ("LIVE_BITS",)
+    in_files = False
+    template = "live_bits"
+    compared = COMPARED
+    arithmetic = (
+        "A bit is 1 where the value is strictly within the activation's bounds; eight a byte, the lowest first."
+    )
+
+    bounds: tuple[int, int]
+
+    @property
+    def int8_tensors(self) -> tuple[Tensor, ...]:
+        return self.inputs
+
+    def infer(self) -> tuple[Shape, ...]:
+        return ((-(-self.inputs[0].size // 8),),)
+
+    def summary(self) -> str:
+        return "which values the activation let through"
+
+    def spec(self, *inputs: Array) -> tuple[Array, ...]:
+        low, high = self.bounds
+        return (packed((inputs[0] > low) & (inputs[0] < high)),)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PooledErrors(Operator):
+    """Inputs: a gradient by pooled features int32 [1, C]; gains int32 [C], Q.24; int32 [2]: the gradient's exponent.
+
+    Outputs: errors int16 [1, C] of each pixel in front of the pool, 2^-24 / pixels of the gradient's unit; int32 [1].
+    """
+
+    codes = ("POOLED_ERRORS",)
+    in_files = False
+    template = "pooled_errors"
+    header = "driftc_meta.h"
+    compared = COMPARED
+    arithmetic = (
+        "p = gradient * gain, int64; shifted right, rounded, halves upwards, by as little as makes the largest less "
+        "than 2^14 before rounding, and the exponent grows by that."
+    )
+
+    @property
+    def int8_tensors(self) -> tuple[Tensor, ...]:
+        return ()
+
+    def infer(self) -> tuple[Shape, ...]:
+        return (self.inputs[0].shape, (1,))
+
+    def summary(self) -> str:
+        return "errors in front of the pool"
+
+    def spec(self, *inputs: Array) -> tuple[Array, ...]:
+        gradient, gains, info = (np.asarray(array, np.int64).reshape(-1) for array in inputs)
+        products = gradient * gains
+        more = exponent_of(products)
+        errors = rounded(products, more).astype(np.int16).reshape(self.outputs[0].shape)
+        return errors, np.array([info[0] + more], np.int32)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ErrorsThrough(Operator):
+    """Inputs: errors int16, [1, C] where every pixel has the same, or one each; their exponent int32 [1]; where
+    `moving`, a multiplier of each channel, int32 [C]; where `masked`, int8, what LIVE_BITS gives.
+
+    Outputs: errors int16 [1, H, W, C] times each channel's factor, and their exponent int32 [1].
+    """
+
+    codes = ("ERRORS_THROUGH",)
+    in_files = False
+    template = "errors_through"
+    header = "driftc_meta.h"
+    compared = COMPARED
+    arithmetic = (
+        "A constant factor f of each channel, up to 2^15: error * f / 2^15, rounded, halves upwards, int32; the "
+        "exponent grows by 15 and a constant. With a multiplier: m = multiplier * f, int64, of all channels shifted "
+        "right, rounded, halves upwards, by as little as makes the largest less than 2^14 before rounding; error * m / "
+        "2^14, rounded alike; the exponent grows by 14, that shift and a constant. 0 where the bit is 0."
+    )
+
+    factor: NDArray[np.int32] = field(repr=False)  # [C]
+    up: int  # the factor is in units of 2^up
+    moving: bool
+    masked: bool
+
+    @property
+    def channels(self) -> int:
+        return self.factor.size
+
+    @property
+    def alike(self) -> bool:
+        """Every pixel has the same error."""
+        return self.inputs[0].size == self.channels and self.outputs[0].size != self.channels
+
+    @property
+    def int8_tensors(self) -> tuple[Tensor, ...]:
+        return self.inputs[-1:] if self.masked else ()
+
+    def check(self) -> None:
+        super().check()
+        if self.factor.min() < 0 or self.factor.max() > 1 << FACTOR or abs(self.up) >= 1 << 10:
+            self.refuse("its scales are out of any range through which a gradient could flow")
+
+    def infer(self) -> tuple[Shape, ...]:
+        return (self.outputs[0].shape, (1,))
+
+    def summary(self) -> str:
+        return "errors through multipliers and an activation"
+
+    def spec(self, *inputs: Array) -> tuple[Array, ...]:
+        errors, exponent, *rest = inputs
+        shape = self.outputs[0].shape
+        e: Int64 = np.broadcast_to(np.asarray(errors, np.int64).reshape(-1, self.channels), self._rows(shape))
+        by, bits, more = self.factor.astype(np.int64), FACTOR, 0
+        if self.moving:
+            by = rest[0].astype(np.int64).reshape(-1) * by
+            more, bits = exponent_of(by), MANTISSA
+            by = rounded(by, more)
+        found = rounded(e * by, bits).reshape(shape)
+        if self.masked:
+            found = np.where(unpacked(rest[-1], shape), found, 0)
+        power = int(exponent.reshape(-1)[0]) + bits + more + self.up
+        return found.astype(np.int16), np.array([power], np.int32)
+
+    def _rows(self, shape: Shape) -> Shape:
+        return (int(np.prod(shape)) // self.channels, self.channels)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ErrorsSum(Operator):
+    """Inputs: errors int16 and exponent int32 [1], twice; either [1, C], where every pixel has the same, or one each.
+
+    Outputs: their sum int16, and its exponent int32 [1].
+    """
+
+    codes = ("ERRORS_SUM",)
+    in_files = False
+    template = "errors_sum"
+    header = "driftc_meta.h"
+    compared = COMPARED
+    arithmetic = (
+        "Each times 2^14, shifted right by the largest exponent less its own, at most 30, rounded, halves upwards; "
+        "their sum, int32, shifted right, rounded alike, by as little as makes the largest less than 2^14 before "
+        "rounding."
+    )
+
+    @property
+    def channels(self) -> int:
+        return self.outputs[0].shape[-1]
+
+    @property
+    def int8_tensors(self) -> tuple[Tensor, ...]:
+        return ()
+
+    def infer(self) -> tuple[Shape, ...]:
+        return (self.outputs[0].shape, (1,))
+
+    def summary(self) -> str:
+        return "errors of both branches"
+
+    def spec(self, *inputs: Array) -> tuple[Array, ...]:
+        powers = [int(inputs[n].reshape(-1)[0]) for n in (1, 3)]
+        rows = (self.outputs[0].size // self.channels, self.channels)
+        total: Int64 = np.zeros(rows, np.int64)
+        for errors, power in zip(inputs[::2], powers, strict=True):
+            e = np.asarray(errors, np.int64).reshape(-1, self.channels) << MANTISSA
+            total = total + rounded(e, min(max(powers) - power, 30))
+        more = exponent_of(total)
+        found = rounded(total, more).astype(np.int16).reshape(self.outputs[0].shape)
+        return found, np.array([max(powers) - MANTISSA + more], np.int32)
