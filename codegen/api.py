@@ -69,7 +69,7 @@ class Keywords(TypedDict, total=False):
     learn_guard: bool
     learn_hold: float | None
     learn_layers: int
-    learn_parts: int | None
+    learn_parts: int
     adapt_running: int | None
 
 
@@ -126,7 +126,7 @@ def compile(
     "mean" decides for the nearest class mean of that layer's input, and trains nothing: it has neither rate nor passes.
     "ecotta" learns without labels; `adapt_running` E also lets the statistics before the last pool run over the stream,
     at a rate of 2^-E, from those that the samples in `calibrate` have. `learn_parts` puts a meta network at the end of
-    each of so many parts of the network (None: 1, in front of the last pool alone).
+    each of so many parts of the network (1: in front of the last pool alone).
 
     Raises ModelError (the file), FitError (the board or `ram`), UsageError (the options) or ToolError (a missing tool).
     """

@@ -371,9 +371,11 @@ def learning_options(command: Command) -> Command:
         click.option(
             "--learn-parts",
             type=int,
+            default=1,
+            show_default=True,
             metavar="K",
-            help="With --learn ecotta: learn at the ends of K parts of the network, not before the last pool alone "
-            "(default: 1; measured to be no better, and unsafe under ordered labels).",
+            help="Of ecotta: learn at the ends of K parts of the network; measured to be no better than at the last "
+            "alone, and unsafe under ordered labels.",
         ),
         click.option(
             "--adapt-running",

@@ -38,7 +38,7 @@ def tail_of(graph: Graph, fed: bool = False, count: int = 1) -> Tail:
     if not found:
         dense.refuse("--learn last trains the last convolution too, but there is none before it; --learn classifier is")
     last = max(found, key=lambda operator: (depth[operator.name], before.index(operator)))
-    chain = [op for op in _ancestors(graph, [last.inputs[0]]) if isinstance(op, Conv2D | DepthwiseConv2D)]
+    chain = [op for op in ancestors(graph, [last.inputs[0]]) if isinstance(op, Conv2D | DepthwiseConv2D)]
     if len(chain) < count - 1:
         last.refuse(f"--learn-layers {count}: but {len(chain)} convolutions lead to it")
     chain.sort(key=lambda operator: depth[operator.name])

@@ -74,7 +74,7 @@ class Teaching:
     hold: float | None = None
     layers: int = 1
     running: int | None = None  # of ecotta: statistics run at 2^-running
-    parts: int | None = None  # of ecotta: of the network, each with a meta network at its end
+    parts: int = 1  # of ecotta: of the network, each with a meta network at its end
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -113,8 +113,12 @@ class Teaching:
                 f"--adapt-running {self.running}: needs to be from {FEWEST_BITS} to {MOST_BITS}; statistics then move "
                 f"by 2^-{FEWEST_BITS} to 2^-{MOST_BITS} of what each sample is away from them"
             )
-        if self.parts is not None:
-            self._check_parts()
+        if self.parts != 1 and self.method != "ecotta":
+            raise UsageError("--learn-parts belongs to --learn ecotta")
+        if not 1 <= self.parts <= MOST_PARTS:
+            raise UsageError(f"--learn-parts {self.parts}: needs to be from 1 to {MOST_PARTS}")
+        if self.parts > 1 and self.running is not None:
+            raise UsageError("--learn-parts does not go with --adapt-running: together they gained nothing more")
         if not 1 <= self.keep <= LARGEST_STORE:
             raise UsageError(f"--learn-keep {self.keep}: samples of a class, 1 to {LARGEST_STORE}")
         if not 1 <= self.passes <= 1000:
@@ -122,15 +126,6 @@ class Teaching:
         alone = self.running is not None and self.rate == 0
         if self.rate is not None and not (alone or 0 < self.rate < 1000):
             raise UsageError(f"--learn-rate {self.rate:g}: needs to be above 0 and below 1000")
-
-    def _check_parts(self) -> None:
-        assert self.parts is not None
-        if self.method != "ecotta":
-            raise UsageError("--learn-parts belongs to --learn ecotta")
-        if not 1 <= self.parts <= MOST_PARTS:
-            raise UsageError(f"--learn-parts {self.parts}: needs to be from 1 to {MOST_PARTS}")
-        if self.parts > 1 and self.running is not None:
-            raise UsageError("--learn-parts does not go with --adapt-running: together they gained nothing more")
 
     def find(
         self,
@@ -222,10 +217,9 @@ class Teaching:
         place = place_of(model)
         rate = META_RATE if self.rate is None else self.rate
         if self.running is None:
-            parts = self.parts or 1
-            if parts > 1 and fed:
+            if self.parts > 1 and fed:
                 raise UsageError("--learn-parts needs the input whole, which --feed rows does not keep")
-            return Meta(model.sha256, place.pool.name, rate, parts=parts)
+            return Meta(model.sha256, place.pool.name, rate, parts=self.parts)
         if data is None:
             raise UsageError("--adapt-running: needs --calibrate FILE.npz, samples of what the model was trained on")
         samples = load(Path(data), border(model).inputs, labels=labels, divisor=divisor)
