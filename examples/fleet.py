@@ -37,6 +37,7 @@ from driftc.simulator.fleet.devices import Devices
 from driftc.simulator.fleet.fleet import Fleet
 from driftc.simulator.fleet.run import Attended, ends
 from driftc.simulator.fleet.ways import Way
+from driftc.simulator.shipped import Shipped
 
 SIZE, SHAPES, DEVICES, SEED = 20, ("disk", "square", "triangle", "cross", "ring", "bars"), 10, 7
 
@@ -191,7 +192,7 @@ def main() -> None:
     images, labels = drawn(150, SEED + 1)
     tests = [read(seen(images, camera)) for camera in range(DEVICES)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        devices = Devices(compiled.program(), key, student.parameters.packet_bytes, pool)
+        devices = Devices(Shipped.of(compiled.program(), None), key, student.parameters.packet_bytes, pool)
         fleet = Fleet(devices, DEVICES, student.model_id, True, SEED, way)
 
         def accuracy() -> list[float]:

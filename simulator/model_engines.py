@@ -62,7 +62,7 @@ class ReferenceEngine(Engine):
             ]
             for sample in samples
         ]
-        for tensors in self._reference.run(self._model, fed, starts):
+        for tensors in self._reference.run(program.folder / self._model.name, fed, starts):
             outputs = [tensors.get(-1 if tensor.index is None else tensor.index) for tensor in graph.outputs]
             if any(output is None for output in outputs):
                 raise ToolError(f"{self.name} does not show the model's outputs")

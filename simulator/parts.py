@@ -20,6 +20,7 @@ from driftc.codegen.samples import Samples
 from driftc.simulator.cache import digest
 from driftc.simulator.engine import FIRST, Array, Engine, Program, Sample, Starts
 from driftc.simulator.kept import Kept
+from driftc.simulator.shipped import Shipped
 from driftc.simulator.workers import executor
 
 PART = 64  # samples
@@ -66,15 +67,17 @@ def in_parts(
     parts: Sequence[Part],
     workers: int | str,
     about: Sequence[str],
+    shipped: Shipped | None = None,
 ) -> Iterator[Result]:
     """`function` of each part, in their order; whoever stops reading leaves the rest undone. `workers` as in executor.
 
-    `function`, `given` and what it returns are pickled. Results are the same wherever `about`, driftc itself and the
-    samples are. Raises what `function` does, ToolError where a worker is killed.
+    `function`, `given` and what it returns are pickled; `shipped` is the folder that it needs. Results are the same
+    wherever `about`, driftc itself and the samples are. Raises what `function` does, ToolError where a worker is
+    killed.
     """
     kept = Kept("parts", digest([of_driftc(), *about, *(piece for part in parts for piece in content(part.samples))]))
     pickled = pickle.dumps(given)
-    with executor(workers) as (pool, most):
+    with executor(workers, shipped) as (pool, most):
         running: dict[int, Future[Result]] = {}
         missing = iter([number for number in range(len(parts)) if not kept.has(number)])
         for number in range(len(parts)):
@@ -96,11 +99,6 @@ def _work(function: Callable[[Any, Part], Result], given: bytes, part: Part) -> 
 @lru_cache(maxsize=1)
 def _unpickled(given: bytes) -> Any:
     return pickle.loads(given)
-
-
-def absolute(program: Program) -> Program:
-    """For a process that works elsewhere."""
-    return replace(program, folder=program.folder.absolute())
 
 
 def of_folder(program: Program) -> list[str]:
@@ -147,11 +145,12 @@ class InParts(Engine):
         every = Samples(given, [(None,) * len(sample) for sample in given], starts=frozenset(starts))
         about = [self.name, repr(trace), *of_folder(program)]
         parts = cut(every, bool(program.state_bytes))
-        for found in in_parts(_run, (self._engine, absolute(program), trace), parts, self._workers, about):
+        shipped = Shipped.of(program, self._workers)
+        for found in in_parts(_run, (self._engine, shipped, trace), parts, self._workers, about, shipped):
             yield from found
 
 
-def _run(given: tuple[Engine, Program, bool], part: Part) -> list[Sample]:
-    engine, program, trace = given
+def _run(given: tuple[Engine, Shipped, bool], part: Part) -> list[Sample]:
+    engine, shipped, trace = given
     samples = part.samples
-    return list(engine.run(program, samples.quantized, trace=trace, starts=samples.starts))
+    return list(engine.run(shipped.here(), samples.quantized, trace=trace, starts=samples.starts))

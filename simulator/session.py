@@ -32,7 +32,8 @@ from driftc.simulator.hardware import hardware
 from driftc.simulator.learning import every_event, verify_learning
 from driftc.simulator.measure import Measurement, measure
 from driftc.simulator.model_engines import NumpyEngine, ReferenceEngine
-from driftc.simulator.parts import InParts, Part, absolute, cut, in_parts, of_folder
+from driftc.simulator.parts import InParts, Part, cut, in_parts, of_folder
+from driftc.simulator.shipped import Shipped
 from driftc.simulator.simulate import Simulation, simulate
 from driftc.simulator.teach import Taught, teach
 from driftc.simulator.unicorn_engine import UnicornEngine
@@ -185,7 +186,8 @@ def verify_subject(
 class _Asked:
     """What worker processes verify."""
 
-    subject: Subject
+    subject: Subject  # with paths of the machine that asks
+    shipped: Shipped
     names: Sequence[str] | None
     sanitize: bool
     update: Sequence[Codes] | None
@@ -202,13 +204,14 @@ def verify_in_parts(
 ) -> Verification:
     """As `verify_subject`, by `workers` processes or those of the Dask scheduler at that address."""
     edited = subject.edited()
-    program, model = absolute(subject.program), subject.model_file.absolute()
-    given = replace(subject, edited=partial(list, edited), program=program, model_file=model)
+    given, shipped = replace(subject, edited=partial(list, edited)), Shipped.of(subject.program, workers)
     codes = [(c.octave, c.exponents, c.gain.tolist(), [row.tolist() for row in c.offsets]) for c in update or ()]
     about = ["verify", repr((names, sanitize, edited, codes)), repr(subject.options), *of_folder(subject.program)]
     parts = cut(samples, bool(subject.program.state_bytes))
     whole: Verification | None = None
-    for found in in_parts(_verify_part, _Asked(given, names, sanitize, update), parts, workers, about):
+    for found in in_parts(
+        _verify_part, _Asked(given, shipped, names, sanitize, update), parts, workers, about, shipped
+    ):
         whole = found if whole is None else whole.followed_by(found)
         if progress is not None:
             progress(whole.samples, len(samples))
@@ -219,8 +222,10 @@ def verify_in_parts(
 
 
 def _verify_part(asked: _Asked, part: Part) -> Verification:
+    program = asked.shipped.here()
+    model = program.folder / asked.subject.model_file.name
     return verify_subject(
-        asked.subject,
+        replace(asked.subject, program=program, model_file=model),
         part.samples,
         asked.names,
         None,

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import re
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 from driftc.codegen.errors import ToolError, UsageError, first_line
 from driftc.codegen.frontends.extras import load_extra
+from driftc.simulator.shipped import Shipped
 
 SECONDS = 10  # for a scheduler to answer
 DEPTH = 2  # tasks of a worker that wait or run
 
 
 @contextmanager
-def executor(workers: int | str) -> Iterator[tuple[Executor, int]]:
+def executor(workers: int | str, shipped: Shipped | None = None) -> Iterator[tuple[Executor, int]]:
     """So many processes, or those of the Dask scheduler at this address; and how many tasks keep them busy.
 
-    What is given to them is pickled; folders are given by their paths, which must be the same there. What is still
+    What is given to them is pickled; the folder `shipped` goes to a cluster's workers before. What is still
     waiting at the end is left undone. Raises UsageError for what is no address, ToolError where a process is killed, or
     the scheduler cannot be reached or has no workers, or loses them.
     """
@@ -44,6 +47,8 @@ def executor(workers: int | str) -> Iterator[tuple[Executor, int]]:
         threads = sum(client.nthreads().values())
         if threads == 0:
             raise ToolError(f"--dask {workers}: the scheduler has no workers")
+        if shipped is not None:
+            shipped.upload(client)
         spread = client.get_executor(pure=False)
         try:
             yield spread, DEPTH * threads
@@ -51,3 +56,19 @@ def executor(workers: int | str) -> Iterator[tuple[Executor, int]]:
             raise ToolError(f"--dask {workers}: workers were lost: {first_line(problem)}") from None
         finally:
             spread.shutdown(wait=False)
+
+
+def dask_is_there() -> bool:
+    """Whether the extra is installed."""
+    return find_spec("distributed") is not None
+
+
+@contextmanager
+def local_cluster() -> Iterator[tuple[str, int]]:
+    """A Dask cluster of this machine, a worker for each core: the scheduler's address, and how many they are."""
+    distributed = load_extra("distributed", "dask", "a local Dask cluster")
+    count = os.cpu_count() or 1
+    with distributed.LocalCluster(
+        n_workers=count, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0"
+    ) as cluster:
+        yield str(cluster.scheduler_address), count

@@ -18,8 +18,8 @@ from driftc.codegen.elastic.student import Raw
 from driftc.codegen.elastic.wire import Status
 from driftc.codegen.errors import ToolError, UsageError
 from driftc.simulator.engine import Program
-from driftc.simulator.parts import absolute
 from driftc.simulator.program import build_host
+from driftc.simulator.shipped import Shipped
 from driftc.simulator.stream import ended
 
 TOGETHER = 16  # visits of one process
@@ -68,7 +68,7 @@ class Devices:
 
     def __init__(
         self,
-        program: Program,
+        shipped: Shipped,
         key: bytes,
         packet_bytes: int,
         pool: Executor,
@@ -78,20 +78,21 @@ class Devices:
 
         Raises UsageError where the C uploads nothing, ToolError without a compiler.
         """
+        program = shipped.program
         if not (program.folder / "simulator" / "device.h").is_file():
             raise UsageError(
                 f"{program.folder}: its devices choose nothing to send; compile the model again, with --upload entropy "
                 "or --upload random"
             )
         build_host(program, trace=False, main="fleet")
-        self._program, self._key, self._pool, self._visited = absolute(program), key, pool, visited
+        self._shipped, self._key, self._pool, self._visited = shipped, key, pool, visited
         slot = 32 + -(-packet_bytes // 32) * 32  # DRIFTC_SLOTS_BYTES
         self._left_bytes = CHOOSER_BYTES + 2 * slot
 
     def visit(self, visits: Sequence[Visit]) -> list[Answer]:
         """An answer depends on its own visit alone."""
         parts = [visits[first : first + TOGETHER] for first in range(0, len(visits), TOGETHER)]
-        run = partial(_run, self._program, self._key, self._left_bytes)
+        run = partial(_run, self._shipped, self._key, self._left_bytes)
         found: list[Answer] = []
         for answers in self._pool.map(run, parts):
             found += answers
@@ -99,7 +100,8 @@ class Devices:
         return found
 
 
-def _run(program: Program, key: bytes, left_bytes: int, visits: Sequence[Visit]) -> list[Answer]:
+def _run(shipped: Shipped, key: bytes, left_bytes: int, visits: Sequence[Visit]) -> list[Answer]:
+    program = shipped.here()
     executable = build_host(program, trace=False, main="fleet")
     parts = [struct.pack("<ii", len(key), len(visits)), key]
     for visit in visits:

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,17 +26,21 @@ from driftc.codegen.elastic.transports.transport import Transport
 from driftc.codegen.errors import DataError, ToolError, UsageError
 from driftc.codegen.samples import Samples, integers
 from driftc.simulator.cache import digest
+from driftc.simulator.engine import Program
 from driftc.simulator.fleet.devices import Devices
 from driftc.simulator.fleet.fleet import Fleet
 from driftc.simulator.fleet.row import Learnt, Row
 from driftc.simulator.fleet.stages import Stage, Stages, content_of
 from driftc.simulator.fleet.ways import SECONDS, Here, Mail, Way
 from driftc.simulator.parts import of_driftc, of_folder
-from driftc.simulator.workers import executor
+from driftc.simulator.shipped import Shipped
+from driftc.simulator.workers import dask_is_there, executor, local_cluster
 
 if TYPE_CHECKING:
     from driftc.codegen.elastic.store import Store
     from driftc.codegen.elastic.transports.mqtt import Broker
+
+LARGE = 1000  # devices
 
 Labels = NDArray[np.int64]
 
@@ -122,8 +126,8 @@ def simulate_fleet(
         say(f"{len(stage.rows)} of {asked.rounds} rounds are known from a run that was ended")
     each = asked.devices * (2 if labels is None else 3)
     visited = _counter(progress, each * len(stage.rows), each * asked.rounds)
-    with TemporaryDirectory(prefix="driftc-") as place, pool_of(asked.workers) as pool:
-        devices = Devices(program, key, student.parameters.packet_bytes, pool, visited)
+    with TemporaryDirectory(prefix="driftc-") as place, pool_of(program, asked, say) as (pool, shipped):
+        devices = Devices(shipped, key, student.parameters.packet_bytes, pool, visited)
         database = Path(place, "fleet.db")
         if stage.database:
             database.write_bytes(stage.database)
@@ -171,14 +175,21 @@ def _counter(progress: Callable[[int, int], None] | None, done: int, total: int)
 
 
 @contextmanager
-def pool_of(workers: int | str | None) -> Iterator[Executor]:
-    """What starts the devices' processes."""
-    if isinstance(workers, str):
-        with executor(workers) as (pool, _):
-            yield pool
-    else:
-        with ThreadPoolExecutor(workers or os.cpu_count()) as threads:
-            yield threads
+def pool_of(program: Program, asked: Asked, say: Say) -> Iterator[tuple[Executor, Shipped]]:
+    """What starts the devices' processes, and what it gives them.
+
+    Where nothing is asked for and there are LARGE devices or more, a Dask cluster of this machine where Dask is there.
+    """
+    with ExitStack() as stack:
+        workers = asked.workers
+        if workers is None and asked.devices >= LARGE and dask_is_there():
+            workers, count = stack.enter_context(local_cluster())
+            say(f"{asked.devices:,} devices: by a local Dask cluster of {count} workers (--workers N: by processes)")
+        shipped = Shipped.of(program, workers)
+        if isinstance(workers, str):
+            yield stack.enter_context(executor(workers, shipped))[0], shipped
+        else:
+            yield stack.enter_context(ThreadPoolExecutor(workers or os.cpu_count())), shipped
 
 
 def ends(student: Student, broker: Broker | None) -> tuple[Transport, Way]:

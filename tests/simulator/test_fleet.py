@@ -24,6 +24,7 @@ from driftc.codegen.elastic.student import Student
 from driftc.codegen.elastic.upload import Chooser
 from driftc.codegen.errors import DataError, UsageError
 from driftc.simulator.fleet.devices import Devices, Visit
+from driftc.simulator.shipped import Shipped
 from driftc.simulator.toolchain import host_compiler
 
 skip_without("sqlalchemy", "elastic")
@@ -51,7 +52,7 @@ def test_a_device_is_its_specification(more: dict[str, Any], tmp_path: Path) -> 
     bad = packet.encode(student.parameters, codes, key=bytes(32), sequence=6)
     first, second = raw(student, images(40, seed=4)), raw(student, images(30, seed=5))
     with ThreadPoolExecutor() as pool:
-        devices = Devices(net.program(), KEY, student.parameters.packet_bytes, pool)
+        devices = Devices(Shipped.of(net.program(), None), KEY, student.parameters.packet_bytes, pool)
         (one,) = devices.visit([Visit(b"device 1", 9, b"", True, (), first)])
         (two,) = devices.visit([Visit(b"device 1", 9, one.left, True, (bad, good, good[:-1], good), second)])
     chooser = Chooser(upload, 9)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from driftc.codegen.errors import UsageError
@@ -14,3 +15,8 @@ def doubled(given: Path, part: Part) -> int:
         raise UsageError("the third part fails")
     (given / f"did-{part.first}-{len(list(given.glob('did-*')))}").touch()
     return 2 * part.first
+
+
+def killed(given: None, part: Part) -> int:
+    """As by a system that is out of memory."""
+    os._exit(9)
