@@ -135,6 +135,9 @@ def pareto(
     for point in points:
         if not front or point.bytes < front[-1].bytes:
             front.append(point)
+    least = search.smallest(math.inf)
+    if least is not None and least.bytes < front[-1].bytes:
+        front.append(least)
     return front
 
 
@@ -153,6 +156,13 @@ class _Search:
         """The same by the kernels of every core."""
         alone = self.core is None and not self.granted
         return self if alone else _Search(self.graph, self.planner, self.memories, None, ())
+
+    def _own(self, point: Point | None) -> Point | None:
+        """One of `usual`, its cycles beside those that this search takes for whole."""
+        if point is None or self.usual is self:
+            return point
+        cycles = point.extra * self.usual.whole + self.usual.uncut[0].best
+        return replace(point, extra=(cycles - self.uncut[0].best) / self.whole)
 
     @cached_property
     def orders(self) -> list[list[Unit]]:
@@ -215,7 +225,7 @@ class _Search:
         most = round(BEYOND * limit)
         found = [point for roads in self.roads for point in islice(self._within(roads, limit, most), 1)]
         if not found and self.usual is not self:
-            return self.usual.cheapest(limit)
+            return self._own(self.usual.cheapest(limit))
         return min(found, key=lambda point: (point.extra, point.bytes), default=None)
 
     def _within(self, roads: Roads, limit: int, most: int | None = None) -> Iterator[Point]:
@@ -253,5 +263,6 @@ class _Search:
                     best = point
         if most < 0 or self.usual is self:
             return best
-        other = self.usual.smallest(most / sum(self.uncut[0].costs))  # faster kernels' scratch may leave gaps
+        # Faster kernels' scratch may leave gaps.
+        other = self._own(self.usual.smallest(most / sum(self.uncut[0].costs)))
         return min((point for point in (best, other) if point), key=lambda point: point.bytes, default=None)
