@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 import socket
 import time
+from contextlib import suppress
 
 from driftc.codegen.errors import ToolError
 
 ANSWER_SECONDS = 5.0  # in which a server answers what takes no time
+CLOSE_SECONDS = 3.0
 RETRIES = 3  # of a packet that arrived damaged
 NOISE = 1 << 16  # bytes outside packets after which this is no GDB server
 DEFAULT_PACKET = 400  # GDB's own, where the server names none
@@ -25,6 +27,7 @@ class RspClient:
         self.name = f"{host}:{port}"
         self._buffer = bytearray()
         self._acknowledges = True
+        self._greeted = False  # it is a GDB server, and answers
         self._block_writes: bool | None = None  # whether the server has X; None: not asked
         self.console = ""  # what the server printed since the last packet was sent
         try:
@@ -50,8 +53,17 @@ class RspClient:
             raise ToolError(f"{self.name}: a PacketSize of {self.packet_size} is too small for anything")
         if self.features.get("QStartNoAckMode") == "+" and self.ask(b"QStartNoAckMode") == b"OK":
             self._acknowledges = False
+        self._greeted = True
 
     def close(self) -> None:
+        """Returns when the server has closed too, or does not: OpenOCD refuses the next client until it has."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+            until = time.monotonic() + CLOSE_SECONDS
+            while self._greeted and (left := until - time.monotonic()) > 0:
+                self._socket.settimeout(left)
+                if not self._socket.recv(4096):
+                    break
         self._socket.close()
 
     # --- packets ---

@@ -33,6 +33,7 @@ proc init_targets {{}} {{
     foreach name [target names] {{
         $name configure -event reset-start {{ echo "" }}
         $name configure -event reset-init {{ echo "" }}
+        $name configure -event gdb-attach {{ halt 20000 }}
     }}
 }}
 """
