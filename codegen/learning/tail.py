@@ -9,9 +9,8 @@ import numpy as np
 
 from driftc.codegen.errors import ModelError
 from driftc.codegen.graph import Graph
-from driftc.codegen.learning.layers import Tail
+from driftc.codegen.learning.layers import Tail, averages_all
 from driftc.codegen.learning.trainable import learnable
-from driftc.codegen.operators.attributes import Activation
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.conversion.quantize import Quantize
 from driftc.codegen.operators.convolution.conv_2d import Conv2D
@@ -20,7 +19,7 @@ from driftc.codegen.operators.convolution.fully_connected import FullyConnected
 from driftc.codegen.operators.elementwise.add import Add
 from driftc.codegen.operators.learn.trained_conv import Convolution
 from driftc.codegen.operators.reduction.average_pool_2d import AveragePool2D
-from driftc.codegen.operators.reduction.mean import Mean
+from driftc.codegen.operators.reduction.max_pool_2d import MaxPool2D
 from driftc.codegen.tensor import Tensor
 
 
@@ -63,7 +62,7 @@ def _tail(graph: Graph, dense: FullyConnected, layers: tuple[Convolution, ...], 
     live: list[Operator] = []
     for operator in ancestors(graph, [dense.inputs[0]]):
         if operator.name in trained or any(tensor.name in moved for tensor in operator.inputs):
-            _check(graph, operator, moved, operator.name in trained, dense)
+            _check(graph, operator, operator.name in trained, dense)
             live.append(operator)
             moved |= {tensor.name for tensor in operator.outputs}
     read = {t.name: t for op in live for t in op.inputs if t.name not in moved and t.data is None}
@@ -85,7 +84,7 @@ def _refuse_samples(first: Convolution, fed: bool) -> NoReturn:
     )
 
 
-def _check(graph: Graph, operator: Operator, moved: set[str], trained: bool, dense: FullyConnected) -> None:
+def _check(graph: Graph, operator: Operator, trained: bool, dense: FullyConnected) -> None:
     """Refuse what no gradient flows through here."""
     if trained:
         assert isinstance(operator, Conv2D | DepthwiseConv2D)
@@ -94,16 +93,10 @@ def _check(graph: Graph, operator: Operator, moved: set[str], trained: bool, den
         return
     if operator.view:
         return
-    if isinstance(operator, Add):
-        shapes = {tensor.shape for tensor in (*operator.inputs, *operator.outputs)}
-        if len(shapes) == 1 and sum(tensor.name in moved for tensor in operator.inputs) == 1:
-            return
-    if isinstance(operator, Mean) and operator.by_channel:
+    if isinstance(operator, Add) and len({t.shape for t in (*operator.inputs, *operator.outputs)}) == 1:
         return
-    if isinstance(operator, AveragePool2D):
-        whole = operator.outputs[0].hwc[:2] == (1, 1) and not any(operator.padding)
-        if whole and operator.kernel == operator.inputs[0].hwc[:2] and operator.activation is Activation.NONE:
-            return
+    if isinstance(operator, AveragePool2D | MaxPool2D) or averages_all(operator):
+        return
     _refuse(graph, operator, dense)
 
 
@@ -111,7 +104,7 @@ def _refuse(graph: Graph, operator: Operator, dense: FullyConnected) -> NoReturn
     raise ModelError(
         f"{graph.source}: {operator.kind} '{operator.label or operator.name}' lies between a convolution that learns "
         f"and '{dense.label or dense.name}', and --learn last has no gradient through it: it knows ADD of maps of one "
-        "shape, one of them frozen, an average over a whole map, and changes of shape; --learn classifier needs none"
+        "shape, pooling, an average over a whole map, and changes of shape; --learn classifier needs none"
     )
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from driftc.codegen.errors import UsageError
 from driftc.codegen.learning.fixed import mantissas
-from driftc.codegen.learning.layers import Tail
+from driftc.codegen.learning.layers import Tail, averages_all
 from driftc.codegen.learning.lesson import Lesson
 from driftc.codegen.learning.trainable import row_scales
 from driftc.codegen.names import Names
@@ -24,11 +24,13 @@ from driftc.codegen.operators.learn.conv_update import LARGEST_EXPONENT, MOST_SH
 from driftc.codegen.operators.learn.cross_entropy import ONE
 from driftc.codegen.operators.learn.dense_gradient import DenseGradient
 from driftc.codegen.operators.learn.hold_errors import LARGEST_HOLD, HoldErrors
+from driftc.codegen.operators.learn.joined_errors import JoinedErrors
 from driftc.codegen.operators.learn.master_sums import BIAS_FRACTION, FRACTION
 from driftc.codegen.operators.learn.master_weights import MasterWeights
+from driftc.codegen.operators.learn.pool_gradient import PoolGradient
 from driftc.codegen.operators.learn.trained_conv import Convolution, TrainedConv
 from driftc.codegen.operators.reduction.average_pool_2d import AveragePool2D
-from driftc.codegen.operators.reduction.mean import Mean
+from driftc.codegen.operators.reduction.max_pool_2d import MaxPool2D
 from driftc.codegen.tensor import Tensor
 
 Parts = Mapping[str, Tensor]
@@ -50,7 +52,7 @@ class Errors:
 
     def through(self, operator: Operator, factor: float = 1.0) -> Errors:
         """At an input of `operator`, of which a step is `factor` steps of the output, up to its clamp."""
-        assert isinstance(operator, Conv2D | DepthwiseConv2D | Add)
+        assert isinstance(operator, Conv2D | DepthwiseConv2D | Add | AveragePool2D | MaxPool2D)
         clamped = operator.activation is not Activation.NONE or operator.bounds is not None
         more = ((operator.outputs[0], *operator.range),) if clamped else ()
         return replace(self, unit=self.unit * factor, maps=(*self.maps, *more))
@@ -97,6 +99,16 @@ def backward_through(
         )
     ]  # fmt: skip
     at = {x.name: Errors(values, exponent, float(x.scale) * float(rows.max()) / ONE)}
+    learnt = {tensor.name for operator in tail.live for tensor in operator.outputs}
+
+    def reach(tensor: Tensor, errors: Errors) -> None:
+        """Errors that one reader of `tensor` has; readers come before what computes it."""
+        if tensor.name in at:
+            more, errors = _joined(tensor, at[tensor.name], errors, names)
+            operators.extend(more)
+        if tensor.name in learnt:
+            at[tensor.name] = errors
+
     updates: list[Operator] = []
     following: dict[str, Tensor] = {}
     for operator in reversed(tail.live):
@@ -114,19 +126,24 @@ def backward_through(
             following |= {f"{operator.name} {part}": tensor for part, tensor in after.items()}
             rate = lesson.rates[lesson.layers.index(operator.name)]
             updates.append(_update(operator, errors, rate, own, after, names))
-            if operator is not tail.layers[0]:
+            if source.name in learnt:
                 now = states[f"{operator.name} weights"]
-                more, at[source.name] = _taken_back(operator, errors, replace(now, name=f"{now.name} now"), names)
+                more, errors = _taken_back(operator, errors, replace(now, name=f"{now.name} now"), names)
                 operators += more
-        elif isinstance(operator, Mean | AveragePool2D):
+                reach(source, errors)
+        elif averages_all(operator):
             height, width, _ = source.hwc
             factor = float(source.scale) / float(operator.outputs[0].scale) / (height * width)
-            at[source.name] = replace(errors, unit=errors.unit * factor)
+            reach(source, replace(errors, unit=errors.unit * factor))
+        elif isinstance(operator, AveragePool2D | MaxPool2D):
+            more, errors = _unpooled(operator, errors.through(operator), names)
+            operators += more
+            reach(source, errors)
         elif isinstance(operator, Add):
             for tensor in operator.inputs:
-                at[tensor.name] = errors.through(operator, float(tensor.scale) / float(operator.outputs[0].scale))
+                reach(tensor, errors.through(operator, float(tensor.scale) / float(operator.outputs[0].scale)))
         else:
-            at[source.name] = errors
+            reach(source, errors)
     return operators + updates, following
 
 
@@ -162,23 +179,61 @@ def _taken_back(layer: Convolution, errors: Errors, weights: Tensor, names: Name
     """Errors at the input of `layer`."""
     x, real = layer.inputs[0], np.broadcast_to(layer.real_multiplier, (layer.channels,))
     sums = Tensor(f"learn/sums before {layer.name}", x.shape, np.dtype(np.int32), label="sums")
-    values = replace(sums, name=f"learn/errors before {layer.name}", dtype=np.dtype(np.int16), label="errors")
-    exponent = replace(errors.exponent, name=f"learn/exponent before {layer.name}")
-    made: list[Operator] = [
-        ConvGradient(
-            name=names.unique(f"{layer.name}_gradient"), label=layer.label,
-            inputs=(errors.values, weights, *(tensor for tensor, _, _ in errors.maps)), outputs=(sums,), layer=layer,
-            live=tuple((low, high) for _, low, high in errors.maps),
-            scale=np.rint(real / real.max() * ONE).astype(np.int32),
+    gradient = ConvGradient(
+        name=names.unique(f"{layer.name}_gradient"), label=layer.label,
+        inputs=(errors.values, weights, *(tensor for tensor, _, _ in errors.maps)), outputs=(sums,), layer=layer,
+        live=tuple((low, high) for _, low, high in errors.maps),
+        scale=np.rint(real / real.max() * ONE).astype(np.int32),
+    )  # fmt: skip
+    return _normalized(gradient, errors.exponent, errors.unit * float(real.max()), names)
+
+
+def _unpooled(pool: AveragePool2D | MaxPool2D, errors: Errors, names: Names) -> tuple[list[Operator], Errors]:
+    """Errors at the input of `pool`."""
+    x = pool.inputs[0]
+    sums = Tensor(f"learn/sums before {pool.name}", x.shape, np.dtype(np.int32), label="sums")
+    read = (x,) if isinstance(pool, MaxPool2D) else ()
+    gradient = PoolGradient(
+        name=names.unique(f"{pool.name}_gradient"), label=pool.label,
+        inputs=(errors.values, *read, *(tensor for tensor, _, _ in errors.maps)), outputs=(sums,), pool=pool,
+        live=tuple((low, high) for _, low, high in errors.maps),
+    )  # fmt: skip
+    return _normalized(gradient, errors.exponent, errors.unit * gradient.unit, names)
+
+
+def _joined(tensor: Tensor, first: Errors, second: Errors, names: Names) -> tuple[list[Operator], Errors]:
+    """The sum of the errors that two readers of `tensor` have."""
+    unit = max(first.unit, second.unit)
+    name = names.unique("joined")
+    sums = Tensor(f"learn/{name} sums", tensor.shape, np.dtype(np.int32), label="sums")
+    exponent = Tensor(f"learn/{name} exponent of sums", (1,), np.dtype(np.int32), label="exponent")
+    join = JoinedErrors(
+        name=name, label="joined errors",
+        inputs=(
+            first.values, first.exponent, second.values, second.exponent,
+            *(at for at, _, _ in (*first.maps, *second.maps)),
         ),
-        NormalizedErrors(
-            name=names.unique(f"{layer.name}_errors"), label=layer.label, inputs=(sums, errors.exponent),
-            outputs=(values, exponent),
+        outputs=(sums, exponent), shape=tensor.shape,
+        live=(
+            tuple((low, high) for _, low, high in first.maps), tuple((low, high) for _, low, high in second.maps),
         ),
-    ]  # fmt: skip
-    for operator in made:
-        operator.check()
-    return made, Errors(values, exponent, errors.unit * float(real.max()))
+        scale=(round(first.unit / unit * ONE), round(second.unit / unit * ONE)),
+    )  # fmt: skip
+    return _normalized(join, exponent, unit / ONE, names)
+
+
+def _normalized(operator: Operator, exponent: Tensor, unit: float, names: Names) -> tuple[list[Operator], Errors]:
+    """`operator`, which gives sums, and these as errors."""
+    sums = operator.outputs[0]
+    values = replace(sums, name=f"{sums.name} as errors", dtype=np.dtype(np.int16), label="errors")
+    after = replace(exponent, name=f"{sums.name} exponent", label="exponent")
+    made = NormalizedErrors(
+        name=names.unique(f"{operator.name}_errors"), label=operator.label, inputs=(sums, exponent),
+        outputs=(values, after),
+    )  # fmt: skip
+    operator.check()
+    made.check()
+    return [operator, made], Errors(values, after, unit)
 
 
 def _update(layer: Convolution, errors: Errors, rate: float, own: Parts, after: Parts, names: Names) -> ConvUpdate:

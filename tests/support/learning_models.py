@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from models import Activation, ModelBuilder
+from models import Activation, ModelBuilder, Tensor
 
 import driftc
 from driftc.codegen.compiled import Compiled
@@ -119,12 +119,14 @@ def images(count: int, classes: int, seed: int = 5, first: int = 0, size: tuple[
 
 def convolving(
     tail: str = "pointwise", known: int = 4, channels: int = 8, seed: int = 3, *, size: tuple[int, int] = (6, 5),
-    border: str = "int8", zero: int = -128, per_row: bool = True,
+    border: str = "int8", zero: int = -128, per_row: bool = True, step: float = 0.03,
 ) -> bytes:  # fmt: skip
     """A convolution of the input, a last one by `tail`, and a dense layer.
 
     "pointwise", "strided" (3x3, stride 2, padded), "depthwise", "residual" (3x3, added to its own input) and
-    "projected" (the same behind a pointwise convolution) before a global pool, "flat" before none.
+    "projected" (the same behind a pointwise convolution) before a global pool, "flat" before none; "max", "average"
+    (windows of 3x3 that overlap and reach over the border) and "halved" (averages of 2x2) pool before and after it.
+    `step`: the scale of what the last one gives.
     """
     random = np.random.default_rng(seed)
 
@@ -143,7 +145,8 @@ def convolving(
         x, weights(channels, 3, 3, 2), random.integers(-500, 500, channels), weight_scale=scales(channels, 0.004),
         out_scale=0.03, out_zero_point=zero, activation=Activation.RELU, name="frozen",
     )  # fmt: skip
-    shown = {"weight_scale": scales(channels, 0.004), "out_scale": 0.03, "out_zero_point": zero, "name": "last"}
+    x = _between(m, x, tail, "first")
+    shown = {"weight_scale": scales(channels, 0.004), "out_scale": step, "out_zero_point": zero, "name": "last"}
     bias = random.integers(-300, 300, channels)
     if tail == "strided":
         y = m.conv_2d(x, weights(channels, 3, 3, channels), bias, stride=(2, 2), activation=Activation.RELU, **shown)
@@ -155,6 +158,7 @@ def convolving(
         y = m.add(skip, y, out_scale=0.04, out_zero_point=zero, activation=Activation.RELU, name="joined")
     else:
         y = m.conv_2d(x, weights(channels, 1, 1, channels), bias, activation=Activation.RELU, **shown)
+        y = _between(m, y, tail, "second")
     if tail == "flat":
         y = m.reshape(y, (1, size[0] * size[1] * channels), name="flat")
         length = size[0] * size[1] * channels
@@ -167,6 +171,16 @@ def convolving(
     )  # fmt: skip
     m.output(m.softmax(y, name="probabilities"))
     return m.build()
+
+
+def _between(m: ModelBuilder, x: Tensor, tail: str, name: str) -> Tensor:
+    """Pooled, where the tail is of such; with a clamp, beyond which nothing is learnt."""
+    if tail == "halved":
+        return m.average_pool_2d(x, (2, 2), stride=(2, 2), padding="SAME" if name == "second" else "VALID", name=name)
+    window: Any = {"stride": (2, 2), "padding": "SAME", "activation": Activation.RELU6, "name": name}
+    if tail == "max":
+        return m.max_pool_2d(x, (3, 3), **window)
+    return m.average_pool_2d(x, (3, 3), **window) if tail == "average" else x
 
 
 def learning_last(folder: Path, model: bytes | None = None, known: int = 4, **options: Any) -> Compiled:

@@ -109,8 +109,8 @@ def test_the_gradient_is_that_of_the_loss(tmp_path: Path) -> None:
 def test_rows_at_the_border_of_what_goes(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"--learn-layers 3: but 1 convolutions"):
         layers(tmp_path, "pointwise", learn_layers=3)
-    with pytest.raises(ModelError, match=r"ADD 'joined'.*one of them frozen"):
-        layers(tmp_path, "residual")
+    with pytest.raises(ModelError, match=r"CONV_2D 'skip'.*no gradient through it"):
+        layers(tmp_path, "projected")
     for options, problem in (
         ({"learn": "classifier"}, "--learn-layers belongs"),
         ({"learn_hold": 0.1}, "--learn-layers belongs"),

@@ -13,7 +13,9 @@ from driftc.codegen.operators.learn.conv_gradient import ConvGradient, Normalize
 from driftc.codegen.operators.learn.conv_update import ConvUpdate
 from driftc.codegen.operators.learn.dense_gradient import DenseGradient
 from driftc.codegen.operators.learn.hold_errors import HoldErrors
+from driftc.codegen.operators.learn.joined_errors import JoinedErrors
 from driftc.codegen.operators.learn.master_weights import MasterWeights
+from driftc.codegen.operators.learn.pool_gradient import PoolGradient
 from driftc.codegen.operators.learn.trained_conv import TrainedConv
 from driftc.codegen.tensor import Array
 
@@ -53,6 +55,18 @@ class ConvGradientLoops(UnorderedLoops[ConvGradient]):
 
     def constants(self, op: ConvGradient) -> dict[str, Array]:
         return differing({"scale": op.scale})
+
+
+class PoolGradientLoops(UnorderedLoops[PoolGradient]):
+    """Windows, which may share points."""
+
+    operators = (PoolGradient,)
+
+
+class JoinedErrorsLoops(UnorderedLoops[JoinedErrors]):
+    """Both exponents are read before, and one is written behind all."""
+
+    operators = (JoinedErrors,)
 
 
 class NormalizedErrorsLoops(Loops[NormalizedErrors]):
