@@ -183,8 +183,8 @@ class InFloat:
                 logits = weights[""][0] @ given.reshape(-1) + weights[""][1]
                 return float(np.log(np.exp(logits - logits[label]).sum()))
             if isinstance(op, Conv2D):
-                windows = op.windows(given.reshape(first.shape), 0)
-                result = np.einsum("hwckl,oklc->hwo", windows, weights[op.name][0]) + weights[op.name][1]
+                windows = op.float_windows(given.reshape(first.shape))[0]
+                result = np.einsum("hwklc,oklc->hwo", windows, weights[op.name][0]) + weights[op.name][1]
             elif isinstance(op, AveragePool2D):
                 result = op.over_windows(given, np.add) / op.counts()[..., np.newaxis]
             elif isinstance(op, MaxPool2D):
@@ -233,7 +233,8 @@ def test_gradients_follow_float(tmp_path: Path, tail: str) -> None:
                 moved.append(after[name][0][at] - kept)
             lengths = [float(np.linalg.norm(values)) for values in (slopes, moved)]
             if lengths[0] > real.layers[name].quantization.scale.max() / 4:  # else it is the masters' steps
-                alike[name].append((float(np.dot(slopes, moved)) / np.prod(lengths), lengths[1] / lengths[0]))
+                cosine = float(np.dot(slopes, moved)) / (lengths[0] * lengths[1])
+                alike[name].append((cosine, lengths[1] / lengths[0]))
     for name, pairs in alike.items():
         cosine, length = np.mean(pairs, axis=0)
         assert len(pairs) >= 8 and cosine > 0.97 and 0.95 < length < 1.05, name
