@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from commands import ROOT
+from benchmark_modules import benchmark_module
 from float_models import needs
 from learning_models import learning, samples
 from learnt import events
@@ -26,8 +26,8 @@ pytestmark = needs("scipy", "benchmarks")
 
 @pytest.fixture
 def benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.syspath_prepend(ROOT / "benchmarks" / "learning")
-    return import_module("rows")
+    with benchmark_module(monkeypatch, "rows", "learning") as found:
+        yield found
 
 
 def features(folder: Path, given: dict[str, Any]) -> tuple[Any, Any]:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from commands import ROOT
+from benchmark_modules import benchmark_module
 from float_models import needs
 from shared_data import shared_file
 
 from driftc.codegen.errors import DriftcError
-
-MODULES = ("work", "rows", "task", "images", "motion", "audio", "corruptions", "exact", "har_cnn")
 
 
 @pytest.fixture
@@ -24,12 +20,8 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Any:
     for name in ("cifar10/test_jpeg.npz", "cifar10/train4000_lossless.npz", "mlperf_tiny/ic01/ic01.npz"):
         shared_file(name)
     shared_file("mlperf_tiny/models/ic/pretrainedResnet_quant.tflite")
-    for name in MODULES:
-        sys.modules.pop(name, None)
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks" / "robustness"))
-    yield import_module("work")
-    for name in MODULES:
-        sys.modules.pop(name, None)
+    with benchmark_module(monkeypatch, "work", "robustness") as found:
+        yield found
 
 
 @needs("PIL", "benchmarks")

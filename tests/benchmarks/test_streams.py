@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from itertools import groupby
 from typing import Any
 
 import numpy as np
 import pytest
-from commands import ROOT
+from benchmark_modules import benchmark_module
 from float_models import needs
 
 KINDS, EACH = 3, 120
@@ -16,13 +15,8 @@ KINDS, EACH = 3, 120
 
 @pytest.fixture
 def streams(monkeypatch: pytest.MonkeyPatch) -> Any:
-    for folder in ("learning", "robustness"):
-        monkeypatch.syspath_prepend(str(ROOT / "benchmarks" / folder))
-    import streams
-
-    yield streams
-    for name in ("streams", "network", "images", "task", "corruptions"):
-        sys.modules.pop(name, None)
+    with benchmark_module(monkeypatch, "streams", "learning", "robustness") as found:
+        yield found
 
 
 def longest(values: Any) -> int:
