@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -81,7 +82,7 @@ def trust(pixels: int, largest: int, known: Constants, step: Any, centre: Any) -
     most = min(((LARGEST_AWAY - 2) << shift) // (pixels * largest), 2**15 - 1)  # reached where it hardly varies
     slope = slope.clip(-most, most)
     rest = np.rint(_rest(known, pixels, step, centre, slope * 2.0**-shift / one, deviation) * one)
-    real = np.log2(np.e) / (len(slope) if known.form.mean else 1)
+    real = np.log2(math.e) / (len(slope) if known.form.mean else 1)
     right = 15 - int(np.frexp(real)[1])
     return {
         "table": np.stack([slope, rest.clip(-(2**15), 2**15 - 1)], axis=1).astype(np.int16),

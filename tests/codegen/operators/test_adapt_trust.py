@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,7 +15,7 @@ from driftc.codegen.operators.adapt.adapt_trust import AdaptTrust
 from driftc.codegen.tensor import Tensor
 
 ONE = 1 << 16
-FACTOR, RIGHT = round(np.log2(np.e) * 2**14), 14
+FACTOR, RIGHT = round(np.log2(math.e) * 2**14), 14
 
 
 def kernel(rate: float, power: bool, rows: int = 4, shift: int = 10, largest: int = 1 << 20) -> AdaptTrust:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import select
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -50,10 +52,15 @@ class Wire:
 @pytest.fixture(scope="module")
 def wire() -> Iterator[Wire]:
     with device("kws01") as port:
+        line = os.open(port, os.O_RDWR | os.O_NOCTTY)  # pyserial drops what was said before it opens a port
+        said = b""
+        while not said.endswith(b"m-ready\r\n") and select.select([line], [], [], 10)[0]:
+            said += os.read(line, 100)
+        assert said == b"m-init-done\r\nm-ready\r\n"
         made = Wire(port)
-        assert made.until_ready() == b"m-init-done\r\n"
         yield made
         made.close()
+        os.close(line)
 
 
 @pytest.mark.parametrize(
