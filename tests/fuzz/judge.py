@@ -27,7 +27,7 @@ from fuzz.compared import everywhere, plan_in_numpy, with_options
 SECONDS = 20.0  # of processor time, for one mutant
 SECONDS_WITH_OPTIONS = 60.0  # for one that is planned with options
 MEBIBYTES = 1024  # of resident memory, at any time
-ADDRESS_SPACE = 3 << 30  # a bound on the damage, should it take more
+ADDRESS_SPACE = 3 << 30  # bytes beyond what the process has: a bound on the damage, should a mutant take more
 MOST_MACS = 5_000_000  # above, the specification is not run in NumPy
 FILE = "mutant.tflite"
 WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wpedantic", "-Werror")
@@ -152,6 +152,12 @@ def peak_mebibytes() -> int:
     return used >> (20 if sys.platform == "darwin" else 10)
 
 
+def _address_space() -> int:
+    """Bytes mapped by this process: gigabytes where tests before this one loaded frameworks into it."""
+    mapped = Path("/proc/self/statm")
+    return int(mapped.read_text().split()[0]) * resource.getpagesize() if mapped.is_file() else 0
+
+
 def _where() -> str:
     return "".join(traceback.format_exc().splitlines(keepends=True)[-14:])
 
@@ -197,7 +203,7 @@ def _compile(folder: Path, sources: dict[str, str | bytes]) -> None:
 
 @contextmanager
 def limited(seconds: float = SECONDS) -> Iterator[None]:
-    """Inside, raise TooSlow after `seconds`, and MemoryError beyond ADDRESS_SPACE."""
+    """Inside, raise TooSlow after `seconds`, and MemoryError beyond ADDRESS_SPACE more than there is."""
 
     def expire(number: int, frame: FrameType | None) -> None:
         raise TooSlow
@@ -205,7 +211,7 @@ def limited(seconds: float = SECONDS) -> Iterator[None]:
     before = signal.signal(signal.SIGPROF, expire)
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     with contextlib.suppress(OSError, ValueError):  # macOS has no such limit
-        resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, hard))
+        resource.setrlimit(resource.RLIMIT_AS, (_address_space() + ADDRESS_SPACE, hard))
     signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
