@@ -8,26 +8,21 @@ from functools import cached_property
 import numpy as np
 
 from driftc.codegen.arithmetic import INT32_MAX, Int64
-from driftc.codegen.operators.base import Operator
-from driftc.codegen.operators.learn.entropy import MANTISSA, exponent_of
-from driftc.codegen.operators.learn.meta import rounded
+from driftc.codegen.operators.learn.base import MANTISSA, WithExponent
 from driftc.codegen.operators.learn.trained_conv import Convolution, filters_of
-from driftc.codegen.operators.learn.trained_dense import COMPARED
-from driftc.codegen.tensor import Array, Shape, Tensor
+from driftc.codegen.tensor import Array, Shape
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class ConvErrors(Operator):
+class ConvErrors(WithExponent):
     """Inputs: errors int16 [1, H', W', O], within +-2^14; their exponent int32 [1].
 
     Outputs: errors int16 [1, H, W, C] at the input of `layer`, and their exponent int32 [1].
     """
 
     codes = ("CONV_ERRORS",)
-    in_files = False
     template = "conv_errors"
     header = "driftc_meta.h"
-    compared = COMPARED
     arithmetic = (
         "t = sum over the windows that a value is in, and their filters, of error * weight, int32, exact; shifted "
         "right, rounded, halves upwards, by as little as makes the largest of all less than 2^14 before rounding, and "
@@ -50,10 +45,6 @@ class ConvErrors(Operator):
     def pixels(self) -> tuple[int, int]:
         """Rows and pixels of the errors that come in."""
         return self.layer.output_size()
-
-    @property
-    def int8_tensors(self) -> tuple[Tensor, ...]:
-        return ()
 
     @property
     def macs(self) -> int:
@@ -93,7 +84,4 @@ class ConvErrors(Operator):
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         errors, exponent = inputs
-        sums = self.sums(errors)
-        more = exponent_of(sums)
-        found = rounded(sums, more).astype(np.int16).reshape(self.outputs[0].shape)
-        return found, np.array([int(exponent.reshape(-1)[0]) + more], np.int32)
+        return self.normalized(self.sums(errors), int(exponent.reshape(-1)[0]))

@@ -8,19 +8,16 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.learn.base import Learning, WithExponent, rounded
 from driftc.codegen.operators.learn.cross_entropy import ONE
-from driftc.codegen.operators.learn.entropy import exponent_of
-from driftc.codegen.operators.learn.meta import rounded
 from driftc.codegen.operators.learn.trained_conv import Convolution
-from driftc.codegen.operators.learn.trained_dense import COMPARED
 from driftc.codegen.tensor import Array, Shape, Tensor
 
 MOST = (1 << 31 - 14 - 7) - 1  # products of an error and a weight: of so many the sum is an int32
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class ConvGradient(Operator):
+class ConvGradient(Learning):
     """Inputs: errors int16, [1, O] where every pixel has the same, or one each; weights int8 [O, rows, pixels, D];
     int8 maps of the output. Output: int32 [1, H, W, C].
 
@@ -28,10 +25,8 @@ class ConvGradient(Operator):
     """
 
     codes = ("CONV_GRADIENT",)
-    in_files = False
     template = "conv_gradient"
     header = "driftc_learn.h"
-    compared = COMPARED
     arithmetic = (
         "e = error * scale / 2^15 of each channel, rounded, halves upwards, where each map is within its bounds. Of "
         "each value of the input the exact int32 sum of e * weight over all that it was a factor of; up to "
@@ -105,30 +100,20 @@ class ConvGradient(Operator):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class NormalizedErrors(Operator):
+class NormalizedErrors(WithExponent):
     """Inputs: sums int32; an exponent int32 [1]. Outputs: errors int16 within +-2^14, their exponent int32 [1]."""
 
     codes = ("NORMALIZED_ERRORS",)
-    in_files = False
     template = "normalized_errors"
     header = "driftc_learn.h"
-    compared = COMPARED
     arithmetic = (
         "The least shift by which the largest sum is below 2^14; each is shifted by it and rounded, halves upwards; "
         "the exponent grows by it."
     )
-
-    @property
-    def int8_tensors(self) -> tuple[Tensor, ...]:
-        return ()
-
-    def infer(self) -> tuple[Shape, ...]:
-        return (self.inputs[0].shape, (1,))
 
     def summary(self) -> str:
         return "errors as int16 with one exponent"
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         sums, exponent = (np.asarray(array, np.int64) for array in inputs)
-        more = exponent_of(sums)
-        return rounded(sums, more).astype(np.int16), (exponent + more).astype(np.int32)
+        return self.normalized(sums, int(exponent.reshape(-1)[0]))

@@ -9,11 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import Int64
-from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.learn.base import Learning, rounded
 from driftc.codegen.operators.learn.master_sums import LARGEST_BIAS_MASTER, LARGEST_MASTER
-from driftc.codegen.operators.learn.meta import rounded
 from driftc.codegen.operators.learn.trained_conv import Convolution, by_group, taps_of
-from driftc.codegen.operators.learn.trained_dense import COMPARED
 from driftc.codegen.tensor import Array, Shape, Tensor
 
 LARGEST_EXPONENT = 17  # by which one operator can shift errors
@@ -23,7 +21,7 @@ MOST_PIXELS = 1 << 24  # and of so many, times a rate, it stays within int64
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class ConvUpdate(Operator):
+class ConvUpdate(Learning):
     """Inputs: masters int32 [O, rows, pixels, D], bias masters int32 [O], x int8 [1, H, W, C]; errors int16 at the
     output, [1, O] where every pixel has the same, or one each; their exponent int32 [1]; int8 maps of the output.
 
@@ -31,10 +29,8 @@ class ConvUpdate(Operator):
     """
 
     codes = ("CONV_UPDATE",)
-    in_files = False
     template = "conv_update"
     header = "driftc_learn.h"
-    compared = COMPARED
     arithmetic = (
         "Exact sums over the pixels: G of error * (x - zero) for each weight, E of the error for each bias, where each "
         "map is within its bounds, int64. A master loses G * rate / 2^(shift - exponent), int64, rounded, halves "

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import Int64
-from driftc.codegen.operators.base import Operator
-from driftc.codegen.operators.learn.trained_dense import COMPARED
-from driftc.codegen.tensor import Array, Shape, Tensor
+from driftc.codegen.operators.learn.base import WithExponent
+from driftc.codegen.tensor import Array
 
 OCTAVE = 256  # steps of a logit in which its exponential doubles
 ONE = 1 << 15  # of probabilities and gradients
@@ -27,17 +26,15 @@ def halving() -> Int64:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class CrossEntropy(Operator):
+class CrossEntropy(WithExponent):
     """Inputs: sums int32 [1, C]; label int32 [1], -1 for none. Outputs: gradient int16 [1, C], Q.15; class int32 [1].
 
     Gradient of -log softmax(scale * sums)[label] by scale * sums: p - 1 at the label, p elsewhere; 0 without a label.
     """
 
     codes = ("CROSS_ENTROPY",)
-    in_files = False
     template = "cross_entropy"
     header = "driftc_learn.h"
-    compared = COMPARED
     arithmetic = (
         "Logits in 1/256 octaves: sum * scale / 2^shift of each row, int64, rounded down, within +-2^24. d = largest - "
         "logit, at most 2^12; e = 2^(-d / 256) from a table of 256 in Q.15, shifted down; p = e * 2^15 / sum of e, "
@@ -52,13 +49,6 @@ class CrossEntropy(Operator):
         fits = self.scale.dtype == np.int32 and int(self.scale.min()) >= 0 and int(self.scale.max()) <= ONE
         if not fits or not 0 <= self.shift <= 46:
             self.refuse("the scales of its sums are out of any sensible range")
-
-    @property
-    def int8_tensors(self) -> tuple[Tensor, ...]:
-        return ()
-
-    def infer(self) -> tuple[Shape, ...]:
-        return (self.inputs[0].shape, (1,))
 
     def summary(self) -> str:
         return "gradient of the cross-entropy"

@@ -7,26 +7,21 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.learn.base import WithExponent, rounded
 from driftc.codegen.operators.learn.cross_entropy import ONE
-from driftc.codegen.operators.learn.entropy import exponent_of
 from driftc.codegen.operators.learn.master_sums import weights_of
-from driftc.codegen.operators.learn.meta import rounded
-from driftc.codegen.operators.learn.trained_dense import COMPARED
-from driftc.codegen.tensor import Array, Shape, Tensor
+from driftc.codegen.tensor import Array, Shape
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class DenseGradient(Operator):
+class DenseGradient(WithExponent):
     """Inputs: gradient int16 [1, C], Q.15; masters int32 [C, F]. Outputs: errors int16 [1, F] within +-2^14; their
     exponent int32 [1]: an error is its value times 2^exponent, in 2^-15 of the largest weight scale.
     """
 
     codes = ("DENSE_GRADIENT",)
-    in_files = False
     template = "dense_gradient"
     header = "driftc_learn.h"
-    compared = COMPARED
     arithmetic = (
         "g = gradient * scale / 2^15 of each row, rounded, halves upwards; t = sum over the rows of g times the weight "
         "that the master stands for, int32, below 2^29. The exponent is the least by which the largest t, shifted "
@@ -34,10 +29,6 @@ class DenseGradient(Operator):
     )
 
     scale: NDArray[np.int32] = field(repr=False)  # [C], Q.15: each row's weight scale, by the largest
-
-    @property
-    def int8_tensors(self) -> tuple[Tensor, ...]:
-        return ()
 
     @property
     def macs(self) -> int:
@@ -52,6 +43,4 @@ class DenseGradient(Operator):
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         gradient, masters = (np.asarray(array, np.int64) for array in inputs)
         scaled = rounded(gradient.reshape(-1) * self.scale, ONE.bit_length() - 1)
-        sums = scaled @ weights_of(masters)
-        exponent = exponent_of(sums)
-        return rounded(sums, exponent).astype(np.int16).reshape(1, -1), np.array([exponent], np.int32)
+        return self.normalized(scaled @ weights_of(masters), 0)

@@ -7,21 +7,18 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from driftc.codegen.operators.base import Operator
-from driftc.codegen.operators.learn.trained_dense import COMPARED
-from driftc.codegen.tensor import Array, Shape, Tensor
+from driftc.codegen.operators.learn.base import Learning
+from driftc.codegen.tensor import Array, Shape
 
 MOST = (1 << 31 - 14 - 7) - 1  # classes: of so many products within 2^7 * 2^14 the sum is an int32
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class DenseTransposed(Operator):
+class DenseTransposed(Learning):
     """Input: gradient int16 [1, C], within +-2^14. Output: int32 [1, F], the sums of weights [C, F] times it."""
 
     codes = ("DENSE_TRANSPOSED",)
-    in_files = False
     template = "dense_transposed"
-    compared = COMPARED
     arithmetic = f"Exact: int32 sums of up to {MOST} products within 2^21."
 
     weights: NDArray[np.int8] = field(repr=False)  # [C, F]
@@ -30,10 +27,6 @@ class DenseTransposed(Operator):
         super().check()
         if len(self.weights) > MOST:
             self.refuse(f"a gradient by {len(self.weights)} classes can overflow int32; {MOST} cannot")
-
-    @property
-    def int8_tensors(self) -> tuple[Tensor, ...]:
-        return ()
 
     @property
     def macs(self) -> int:

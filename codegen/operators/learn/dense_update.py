@@ -7,17 +7,15 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from driftc.codegen.arithmetic import Int64
-from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.learn.base import RowUpdate, rounded
 from driftc.codegen.operators.learn.master_sums import LARGEST_BIAS_MASTER, LARGEST_MASTER
-from driftc.codegen.operators.learn.trained_dense import COMPARED
-from driftc.codegen.tensor import Array, Shape, Tensor
+from driftc.codegen.tensor import Array, Shape
 
 STEP_FRACTION = 4  # bits of an input's share of the step below a unit of the master
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class DenseUpdate(Operator):
+class DenseUpdate(RowUpdate):
     """Inputs: masters int32 [C, F], bias masters int32 [C], x int8 of F elements, gradient int16 [1, C] in Q.15.
 
     Outputs: both masters after the step. `rate`: masters move by rate / 2^shift * gradient * (x - zero) / 2^4;
@@ -25,10 +23,8 @@ class DenseUpdate(Operator):
     """
 
     codes = ("DENSE_UPDATE",)
-    in_files = False
     template = "dense_update"
     header = "driftc_learn.h"
-    compared = COMPARED
     arithmetic = (
         "Of each row: t = gradient * rate / 2^shift, product below 2^31, rounded, halves upwards, within +-2^22. Each "
         "master loses (x - zero) * t / 2^4, product below 2^31, rounded alike, and stays within +-127 * 2^16. The bias "
@@ -44,18 +40,6 @@ class DenseUpdate(Operator):
     @property
     def zero_point(self) -> int:
         return self.inputs[2].zero_point
-
-    @property
-    def length(self) -> int:
-        return self.inputs[0].shape[1]
-
-    @property
-    def int8_tensors(self) -> tuple[Tensor, ...]:
-        return self.inputs[2:3]
-
-    @property
-    def macs(self) -> int:
-        return self.inputs[0].size
 
     def check(self) -> None:
         super().check()
@@ -76,15 +60,10 @@ class DenseUpdate(Operator):
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         masters, bias, x, gradient = (np.asarray(array, np.int64) for array in inputs)
         g = gradient.reshape(-1)
-        turn = _rounded(g * self.rate, self.shift)
-        moved = _rounded(turn[:, None] * (x.reshape(1, -1) - self.zero_point), STEP_FRACTION)
-        moved_bias = _rounded(g * self.bias_rate, self.bias_shift)
+        turn = rounded(g * self.rate, self.shift)
+        moved = rounded(turn[:, None] * (x.reshape(1, -1) - self.zero_point), STEP_FRACTION)
+        moved_bias = rounded(g * self.bias_rate, self.bias_shift)
         return (
             np.clip(masters - moved, -LARGEST_MASTER, LARGEST_MASTER).astype(np.int32),
             np.clip(bias - moved_bias, -LARGEST_BIAS_MASTER, LARGEST_BIAS_MASTER).astype(np.int32),
         )
-
-
-def _rounded(x: Int64, shift: int) -> Int64:
-    """x / 2^shift, halves upwards."""
-    return np.asarray((x + (1 << shift - 1)) >> shift, np.int64)

@@ -12,11 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import Int64
-from driftc.codegen.operators.base import Operator
-from driftc.codegen.operators.elementwise.powers import bit_length, log2
+from driftc.codegen.operators.elementwise.powers import log2
+from driftc.codegen.operators.learn.base import Learning, exponent_of, rounded
 from driftc.codegen.operators.learn.cross_entropy import FARTHEST, OCTAVE, ONE, halving
-from driftc.codegen.operators.learn.meta import rounded
-from driftc.codegen.operators.learn.trained_dense import COMPARED
 from driftc.codegen.tensor import Array, Shape, Tensor
 
 FULL = ONE - 1  # a share of 1, Q.15
@@ -25,7 +23,6 @@ SHARE_RATE, AVERAGE_RATE = 3277, 1311  # 1/20 and 1/50 in Q.16
 LEAST = 33  # 0.001, Q.15: added to the running mean of a class before its logarithm
 BALANCE = 5  # of the balance term
 LN2 = 2839  # Q.12
-MANTISSA = 14  # bits of a gradient
 
 
 def ln(x: Int64) -> Int64:
@@ -34,17 +31,15 @@ def ln(x: Int64) -> Int64:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class EntropyGradient(Operator):
+class EntropyGradient(Learning):
     """Inputs: logits int8 [1, C]; mean of the probabilities and shares of the decisions, int16 [C], Q.15.
 
     Outputs: gradient int16 [1, C]; int32 [2]: its exponent, and whether it is to be learnt from; both means afterwards.
     """
 
     codes = ("ENTROPY_GRADIENT",)
-    in_files = False
     template = "entropy_gradient"
     header = "driftc_meta.h"
-    compared = COMPARED
     arithmetic = (
         "d = largest logit - logit; T = 2^(-d * octave / 2^8 / 256) as in CROSS_ENTROPY; p = T * 2^15 / sum of T, "
         "rounded down; x = d * nat / 2^8, Q.12; M = sum of p x / 2^15 and lm = sum of p l / 2^15, rounded down, l "
@@ -104,9 +99,3 @@ class EntropyGradient(Operator):
             (mean + rounded((p - mean) * AVERAGE_RATE, 16)).astype(np.int16),
             (share + rounded((target - share) * SHARE_RATE, 16)).astype(np.int16),
         )
-
-
-def exponent_of(x: Int64) -> int:
-    """By how many bits the largest is shifted to be below 2^14 before rounding."""
-    largest = int(np.abs(x).max())
-    return max(int(bit_length(np.array([largest]))[0]) - MANTISSA, 0) if largest else 0

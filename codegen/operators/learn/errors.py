@@ -8,10 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import Int64
-from driftc.codegen.operators.base import Operator
-from driftc.codegen.operators.learn.entropy import MANTISSA, exponent_of
-from driftc.codegen.operators.learn.meta import rounded
-from driftc.codegen.operators.learn.trained_dense import COMPARED
+from driftc.codegen.operators.learn.base import MANTISSA, Learning, WithExponent, exponent_of, rounded
 from driftc.codegen.tensor import Array, Shape, Tensor
 
 FACTOR = 15  # fractional bits of a constant factor
@@ -29,13 +26,11 @@ def unpacked(bits: Array, shape: Shape) -> NDArray[np.bool_]:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class LiveBits(Operator):
+class LiveBits(Learning):
     """Input: a map int8 behind an activation. Output: int8 [size / 8], a bit for each value that it did not clamp."""
 
     codes = ("LIVE_BITS",)
-    in_files = False
     template = "live_bits"
-    compared = COMPARED
     arithmetic = (
         "A bit is 1 where the value is strictly within the activation's bounds; eight a byte, the lowest first."
     )
@@ -58,42 +53,30 @@ class LiveBits(Operator):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class PooledErrors(Operator):
+class PooledErrors(WithExponent):
     """Inputs: a gradient by pooled features int32 [1, C]; gains int32 [C], Q.24; int32 [2]: the gradient's exponent.
 
     Outputs: errors int16 [1, C] of each pixel in front of the pool, 2^-24 / pixels of the gradient's unit; int32 [1].
     """
 
     codes = ("POOLED_ERRORS",)
-    in_files = False
     template = "pooled_errors"
     header = "driftc_meta.h"
-    compared = COMPARED
     arithmetic = (
         "p = gradient * gain, int64; shifted right, rounded, halves upwards, by as little as makes the largest less "
         "than 2^14 before rounding, and the exponent grows by that."
     )
-
-    @property
-    def int8_tensors(self) -> tuple[Tensor, ...]:
-        return ()
-
-    def infer(self) -> tuple[Shape, ...]:
-        return (self.inputs[0].shape, (1,))
 
     def summary(self) -> str:
         return "errors in front of the pool"
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
         gradient, gains, info = (np.asarray(array, np.int64).reshape(-1) for array in inputs)
-        products = gradient * gains
-        more = exponent_of(products)
-        errors = rounded(products, more).astype(np.int16).reshape(self.outputs[0].shape)
-        return errors, np.array([info[0] + more], np.int32)
+        return self.normalized(gradient * gains, int(info[0]))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class ErrorsThrough(Operator):
+class ErrorsThrough(WithExponent):
     """Inputs: errors int16, [1, C] where every pixel has the same, or one each; their exponent int32 [1]; where
     `moving`, a multiplier of each channel, int32 [C]; where `masked`, int8, what LIVE_BITS gives.
 
@@ -101,10 +84,8 @@ class ErrorsThrough(Operator):
     """
 
     codes = ("ERRORS_THROUGH",)
-    in_files = False
     template = "errors_through"
     header = "driftc_meta.h"
-    compared = COMPARED
     arithmetic = (
         "A constant factor f of each channel, up to 2^15: error * f / 2^15, rounded, halves upwards, int32; the "
         "exponent grows by 15 and a constant. With a multiplier: m = multiplier * f, int64, of all channels shifted "
@@ -161,17 +142,15 @@ class ErrorsThrough(Operator):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class ErrorsSum(Operator):
+class ErrorsSum(WithExponent):
     """Inputs: errors int16 and exponent int32 [1], twice; either [1, C], where every pixel has the same, or one each.
 
     Outputs: their sum int16, and its exponent int32 [1].
     """
 
     codes = ("ERRORS_SUM",)
-    in_files = False
     template = "errors_sum"
     header = "driftc_meta.h"
-    compared = COMPARED
     arithmetic = (
         "Each times 2^14, shifted right by the largest exponent less its own, at most 30, rounded, halves upwards; "
         "their sum, int32, shifted right, rounded alike, by as little as makes the largest less than 2^14 before "
@@ -181,10 +160,6 @@ class ErrorsSum(Operator):
     @property
     def channels(self) -> int:
         return self.outputs[0].shape[-1]
-
-    @property
-    def int8_tensors(self) -> tuple[Tensor, ...]:
-        return ()
 
     def infer(self) -> tuple[Shape, ...]:
         return (self.outputs[0].shape, (1,))
@@ -199,6 +174,4 @@ class ErrorsSum(Operator):
         for errors, power in zip(inputs[::2], powers, strict=True):
             e = np.asarray(errors, np.int64).reshape(-1, self.channels) << MANTISSA
             total = total + rounded(e, min(max(powers) - power, 30))
-        more = exponent_of(total)
-        found = rounded(total, more).astype(np.int16).reshape(self.outputs[0].shape)
-        return found, np.array([max(powers) - MANTISSA + more], np.int32)
+        return self.normalized(total, max(powers) - MANTISSA)

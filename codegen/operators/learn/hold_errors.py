@@ -8,10 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import Int64
-from driftc.codegen.operators.base import Operator
-from driftc.codegen.operators.learn.entropy import exponent_of
-from driftc.codegen.operators.learn.meta import rounded
-from driftc.codegen.operators.learn.trained_dense import COMPARED
+from driftc.codegen.operators.learn.base import WithExponent, rounded
 from driftc.codegen.tensor import Array, Shape, Tensor
 
 LARGEST_HOLD = 1 << 22
@@ -19,7 +16,7 @@ FARTHEST = 1 << 30  # of an error, before it has an exponent
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class HoldErrors(Operator):
+class HoldErrors(WithExponent):
     """Inputs: errors int16, [1, O] where every pixel has the same, or one each; their exponent int32 [1]; the map int8
     [1, H, W, O], and as it would be compiled; label int32 [1]; int8 maps of that shape. Outputs: errors int16
     [1, H, W, O] within +-2^14, and their exponent int32 [1].
@@ -29,10 +26,8 @@ class HoldErrors(Operator):
     """
 
     codes = ("HOLD_ERRORS",)
-    in_files = False
     template = "hold_errors"
     header = "driftc_learn.h"
-    compared = COMPARED
     arithmetic = (
         "v = error * 2^exponent, 0 where a map is not within its bounds; of a channel that is held (map - compiled) * "
         "hold / 2^shift more, rounded, halves upwards; within +-2^30, int64. The exponent is the least by which the "
@@ -81,5 +76,4 @@ class HoldErrors(Operator):
         found = np.clip((e << int(exponent.reshape(-1)[0])) + away * self.held, -FARTHEST, FARTHEST)
         if int(label.reshape(-1)[0]) < 0:
             found = 0 * found
-        more = exponent_of(found)
-        return rounded(found, more).astype(np.int16), np.array([more], np.int32)
+        return self.normalized(found, 0)

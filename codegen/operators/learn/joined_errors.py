@@ -7,10 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from driftc.codegen.arithmetic import Int64
-from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.learn.base import WithExponent, rounded
 from driftc.codegen.operators.learn.cross_entropy import ONE
-from driftc.codegen.operators.learn.meta import rounded
-from driftc.codegen.operators.learn.trained_dense import COMPARED
 from driftc.codegen.tensor import Array, Shape, Tensor
 
 Live = tuple[tuple[int, int], ...]
@@ -18,7 +16,7 @@ MOST_SHIFT = 30
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class JoinedErrors(Operator):
+class JoinedErrors(WithExponent):
     """Inputs: errors int16, [1, C] where every pixel has the same, or one each, and their exponent int32 [1]; the same
     of the other; int8 maps of the first, then of the second. Outputs: sums int32 [1, H, W, C] and their exponent [1].
 
@@ -26,10 +24,8 @@ class JoinedErrors(Operator):
     """
 
     codes = ("JOINED_ERRORS",)
-    in_files = False
     template = "joined_errors"
     header = "driftc_learn.h"
-    compared = COMPARED
     arithmetic = (
         "The exponent is the larger of the two. Each error * scale, int32, is shifted right by what its own exponent "
         "is below that, at most 30, rounded, halves upwards; the two are added, within +-2^30."

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from driftc.codegen.arithmetic import Int64
-from driftc.codegen.operators.base import Operator
-from driftc.codegen.operators.learn.meta import GAIN_FRACTION, OFFSET_FRACTION, UNITY, rounded
+from driftc.codegen.operators.learn.base import Learning, rounded
+from driftc.codegen.operators.learn.meta import GAIN_FRACTION, OFFSET_FRACTION, UNITY
 from driftc.codegen.operators.learn.meta_update import LARGEST_GAIN, LEARNT, RETURNED, Factor
-from driftc.codegen.operators.learn.trained_dense import COMPARED
 from driftc.codegen.tensor import Array, Shape, Tensor
 
 MOST_PIXELS = 1 << 20  # sums of so many products of an error and a value, times a mantissa, stay below 2^58
@@ -28,17 +27,15 @@ def stepped(x: Int64, mantissa: int, down: int) -> Int64:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class MetaMap(Operator):
+class MetaMap(Learning):
     """Inputs: x int8 [1, H, W, C]; gains int32 [C], Q.24; offsets int32 [C], Q.20 steps. Output: int8 alike.
 
     With gains of 1 and offsets of 0 the map as it is.
     """
 
     codes = ("META_MAP",)
-    in_files = False
     template = "meta_map"
     header = "driftc_meta.h"
-    compared = COMPARED
     arithmetic = "zero + (gain * (x - zero) + offset * 2^4) / 2^24, int64, rounded, halves upwards; within int8."
 
     @property
@@ -59,7 +56,7 @@ class MetaMap(Operator):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class MapUpdate(Operator):
+class MapUpdate(Learning):
     """Inputs: gains int32 [C] Q.24, offsets int32 [C] Q.20; x int8 [1, H, W, C] before them; errors int16 behind them,
     [1, C] where every pixel has the same, or one each; their exponent int32 [1]; what META_UPDATE told, int32 [2].
 
@@ -67,10 +64,8 @@ class MapUpdate(Operator):
     """
 
     codes = ("MAP_UPDATE",)
-    in_files = False
     template = "map_update"
     header = "driftc_meta.h"
-    compared = COMPARED
     arithmetic = (
         "Of each channel, over the pixels, int64: G = sum of error * (x - zero), B = sum of error; w = (gain - 2^24) * "
         "(x - zero) + offset * 2^4 is what the map adds to a value, v its sign, S = sum of v * (x - zero), N = sum of "

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import Int64
-from driftc.codegen.operators.base import Operator
-from driftc.codegen.operators.learn.trained_dense import COMPARED, LARGEST_BIAS
+from driftc.codegen.operators.learn.base import Learning
+from driftc.codegen.operators.learn.trained_dense import LARGEST_BIAS
 from driftc.codegen.tensor import Array, Shape, Tensor
 
 FRACTION = 16  # bits of a master weight below one step of the int8 weight
@@ -28,13 +28,11 @@ def bias_of(masters: Int64) -> Int64:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class MasterSums(Operator):
+class MasterSums(Learning):
     """Inputs: x int8 of F elements; masters int32 [C, F]; bias masters int32 [C]. Output: sums int32 [1, C]."""
 
     codes = ("MASTER_SUMS",)
-    in_files = False
     template = "master_sums"
-    compared = COMPARED
     arithmetic = (
         "A master weight is 2^16 steps of the int8 weight, within +-127 of these; a master bias 2^4 steps of the "
         "accumulator, within +-2^26 of these. Each is rounded, halves upwards, and then used as the weight that it is."

@@ -6,20 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.learn.base import Learning
 from driftc.codegen.operators.learn.master_sums import bias_of, weights_of
-from driftc.codegen.operators.learn.trained_dense import COMPARED
 from driftc.codegen.tensor import Array, Shape, Tensor
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class MasterWeights(Operator):
+class MasterWeights(Learning):
     """Inputs: masters int32, bias masters int32. Outputs: weights int8 and bias int32, in the same shapes."""
 
     codes = ("MASTER_WEIGHTS",)
-    in_files = False
     template = "master_weights"
-    compared = COMPARED
     arithmetic = "As in MASTER_SUMS: a weight is its master / 2^16, a bias its master / 2^4, halves upwards."
 
     @property

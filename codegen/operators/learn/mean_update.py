@@ -6,47 +6,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.learn.base import RowUpdate
 from driftc.codegen.operators.learn.master_sums import BIAS_FRACTION, FRACTION, weights_of
 from driftc.codegen.operators.learn.nearest_mean import MOST_FEATURES, distances
-from driftc.codegen.operators.learn.trained_dense import COMPARED
-from driftc.codegen.tensor import Array, Shape, Tensor
+from driftc.codegen.tensor import Array, Shape
 
 MOST_SAMPLES = 1 << 20  # counts end there; older samples weigh less then
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class MeanUpdate(Operator):
+class MeanUpdate(RowUpdate):
     """Inputs: masters int32 [C, F], Q.16; counts int32 [C], Q.4; x int8 of F elements; label int32 [1], -1 for none.
 
     Outputs: class decided before, int32 [1]; masters and counts with the sample.
     """
 
     codes = ("MEAN_UPDATE",)
-    in_files = False
     template = "mean_update"
-    compared = COMPARED
     arithmetic = (
         "Decides as NEAREST_MEAN, by masters / 2^16, rounded, halves upwards. At the label: n = count + 1, 1 to "
         "2^20; each master gains (x * 2^16 - master) / n, rounded, halves upwards. The other classes, and all without "
         "a label, are left as they are."
     )
-
-    @property
-    def classes(self) -> int:
-        return self.inputs[0].shape[0]
-
-    @property
-    def length(self) -> int:
-        return self.inputs[0].shape[1]
-
-    @property
-    def int8_tensors(self) -> tuple[Tensor, ...]:
-        return self.inputs[2:3]
-
-    @property
-    def macs(self) -> int:
-        return self.inputs[0].size
 
     def check(self) -> None:
         super().check()

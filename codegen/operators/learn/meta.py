@@ -10,9 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from driftc.codegen.arithmetic import Int64
-from driftc.codegen.operators.base import Operator
-from driftc.codegen.operators.learn.trained_dense import COMPARED
+from driftc.codegen.operators.learn.base import Learning, rounded
 from driftc.codegen.operators.reduction.average_pool_2d import AveragePool2D
 from driftc.codegen.operators.reduction.mean import Mean
 from driftc.codegen.tensor import Array, Shape, Tensor
@@ -28,13 +26,11 @@ def sums_type(pixels: int) -> np.dtype[np.signedinteger]:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class PoolSums(Operator):
+class PoolSums(Learning):
     """Input: x int8 [1, H, W, C]. Output: of each channel the sum without zero points, int16 or int32 [1, C]."""
 
     codes = ("POOL_SUMS",)
-    in_files = False
     template = "pool_sums"
-    compared = COMPARED
     arithmetic = (
         "Exact: sums of (x - zero) over up to 2^23 pixels, int16 where 255 times their number fits, else int32."
     )
@@ -65,27 +61,21 @@ class PoolSums(Operator):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class MetaAffine(Operator):
+class MetaAffine(Learning):
     """Inputs: sums [1, C]; gains int32 [C], Q.24; offsets int32 [C], Q.20 pooled steps. Output: int32 [1, C].
 
     With gains of 1 and offsets of 0 the sums as they are.
     """
 
     codes = ("META_AFFINE",)
-    in_files = False
     template = "meta_affine"
     header = "driftc_meta.h"
-    compared = COMPARED
     arithmetic = (
         "S + (gain - 2^24) * S / 2^24 + pixels * offset / 2^20, both in int64 and rounded, halves upwards; within "
         "+-255 times the pixels, as sums of int8 values are."
     )
 
     pixels: int
-
-    @property
-    def int8_tensors(self) -> tuple[Tensor, ...]:
-        return ()
 
     def infer(self) -> tuple[Shape, ...]:
         return (self.inputs[0].shape,)
@@ -101,13 +91,11 @@ class MetaAffine(Operator):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class PoolFinish(Operator):
+class PoolFinish(Learning):
     """Input: sums without zero points, int32 [1, C]. Output: int8, what `pool` makes of a map with these sums."""
 
     codes = ("POOL_FINISH",)
-    in_files = False
     template = "pool_finish"
-    compared = COMPARED
     arithmetic = "As MEAN or AVERAGE_POOL_2D, whichever the model has, once the sums are there."
 
     pool: Mean | AveragePool2D
@@ -142,10 +130,3 @@ class PoolFinish(Operator):
         if isinstance(self.pool, AveragePool2D):
             return (self.pool.requantise(sums.reshape(1, 1, 1, -1)).reshape(self.outputs[0].shape),)
         return (self.pool.requantise(sums),)
-
-
-def rounded(x: Int64, shift: int) -> Int64:
-    """x / 2^shift, halves upwards; x * 2^-shift for a shift below 1."""
-    if shift < 1:
-        return np.asarray(x << -shift, np.int64)
-    return np.asarray((x + (1 << shift - 1)) >> shift, np.int64)

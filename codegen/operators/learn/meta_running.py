@@ -12,11 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import INT32_MAX, Int64
-from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.elementwise.powers import ONE, exp2, log2
+from driftc.codegen.operators.learn.base import Learning, rounded
 from driftc.codegen.operators.learn.entropy import MIXED
-from driftc.codegen.operators.learn.meta import rounded
-from driftc.codegen.operators.learn.trained_dense import COMPARED
 from driftc.codegen.tensor import Array, Shape, Tensor
 
 CENTRE_FRACTION, SPREAD_FRACTION = 16, 12  # of means, in steps of the map, and of variances
@@ -31,13 +29,11 @@ def level(spread: Int64) -> Int64:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class PoolSquares(Operator):
+class PoolSquares(Learning):
     """Input: x int8 [1, H, W, C]. Output: of each channel the sum of (x - zero)^2, int32 [1, C]."""
 
     codes = ("POOL_SQUARES",)
-    in_files = False
     template = "pool_squares"
-    compared = COMPARED
     arithmetic = "Exact: int32 sums of (x - zero)^2, refused where they can overflow."
 
     @property
@@ -70,17 +66,15 @@ class PoolSquares(Operator):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class MetaNorm(Operator):
+class MetaNorm(Learning):
     """Inputs: sums [1, C]; centres int32 [C], Q.16 steps of the map; spreads int32 [C], Q.12. Output: sums [1, C].
 
     With the centres and spreads of the source the sums as they are.
     """
 
     codes = ("META_NORM",)
-    in_files = False
     template = "meta_norm"
     header = "driftc_meta.h"
-    compared = COMPARED
     arithmetic = (
         "A = 2^((l - log2(spread + 4)) / 2) in Q.16, within [1/4, 4], log2 in Q.24 and the power of two as in live "
         "layers; S' = (floor(A * (S * 2^16 - pixels * centre) / 2^16) + pixels * source) / 2^16 in int64, rounded, "
@@ -90,10 +84,6 @@ class MetaNorm(Operator):
     pixels: int
     source: NDArray[np.int32] = field(repr=False)  # [C], Q.16: means of the source
     level: NDArray[np.int32] = field(repr=False)  # [C], Q.24: l, of its variances
-
-    @property
-    def int8_tensors(self) -> tuple[Tensor, ...]:
-        return ()
 
     def infer(self) -> tuple[Shape, ...]:
         return (self.inputs[0].shape,)
@@ -111,17 +101,15 @@ class MetaNorm(Operator):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class MetaStatistics(Operator):
+class MetaStatistics(Learning):
     """Inputs: sums [1, C], sums of squares int32 [1, C], centres and spreads int32 [C], shares of the decisions int16.
 
     Outputs: centres and spreads afterwards.
     """
 
     codes = ("META_STATISTICS",)
-    in_files = False
     template = "meta_statistics"
     header = "driftc_meta.h"
-    compared = COMPARED
     arithmetic = (
         "m = S * r / 2^(k - 16) and E = Q * r / "
         "2^(k - 12), rounded down, r / 2^k one over the pixels; v = max(E - m^2 / 2^20, 0); d = m - centre, s = d^2 / "
@@ -134,10 +122,6 @@ class MetaStatistics(Operator):
     bits: int  # e
     source: NDArray[np.int32] = field(repr=False)  # [C], Q.16: means of the source
     spread: NDArray[np.int32] = field(repr=False)  # [C], Q.12: its variances
-
-    @property
-    def int8_tensors(self) -> tuple[Tensor, ...]:
-        return ()
 
     @property
     def reciprocal(self) -> tuple[int, int]:

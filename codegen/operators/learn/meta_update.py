@@ -7,12 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from driftc.codegen.arithmetic import Int64
-from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.learn.base import MANTISSA, Learning, exponent_of, rounded
 from driftc.codegen.operators.learn.cross_entropy import ONE
-from driftc.codegen.operators.learn.entropy import AVERAGE_RATE, MANTISSA, exponent_of
-from driftc.codegen.operators.learn.meta import OFFSET_FRACTION, UNITY, rounded
-from driftc.codegen.operators.learn.trained_dense import COMPARED
-from driftc.codegen.tensor import Array, Shape, Tensor
+from driftc.codegen.operators.learn.entropy import AVERAGE_RATE
+from driftc.codegen.operators.learn.meta import OFFSET_FRACTION, UNITY
+from driftc.codegen.tensor import Array, Shape
 
 LARGEST_GAIN = 2 * UNITY
 LARGEST_EXPONENT = 42  # of a gradient: 25 of ENTROPY_GRADIENT, whose products are below 2^39, and 17 of an int32
@@ -23,7 +22,7 @@ Factor = tuple[int, int]  # a mantissa below 2^15 and a right shift
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class MetaUpdate(Operator):
+class MetaUpdate(Learning):
     """Inputs: gains int32 [C] Q.24, offsets int32 [C] Q.20, sums [1, C], gradient int32 [1, C], int32 [2]: its exponent
     and whether it is to be learnt from; int16 [1], Q.15: how far the map has been from the frozen network of late.
 
@@ -32,10 +31,8 @@ class MetaUpdate(Operator):
     """
 
     codes = ("META_UPDATE",)
-    in_files = False
     template = "meta_update"
     header = "driftc_meta.h"
-    compared = COMPARED
     arithmetic = (
         "t is the gradient, shifted right by e bits, rounded, halves upwards, so that its largest is below 2^14; e "
         "adds to its exponent. w = (gain - 2^24) * S + offset * pixels * 2^4, int64, is what the map adds, v its sign: "
@@ -53,10 +50,6 @@ class MetaUpdate(Operator):
     offset: Factor
     hold_offset: int
     bound: int  # of the offsets, Q.20
-
-    @property
-    def int8_tensors(self) -> tuple[Tensor, ...]:
-        return ()
 
     def check(self) -> None:
         super().check()

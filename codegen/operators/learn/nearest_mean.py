@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import INT32_MAX, Int64
 from driftc.codegen.operators.learn.rows_in_state import RowsInState
-from driftc.codegen.operators.learn.trained_dense import COMPARED
 from driftc.codegen.tensor import Array
 
 LARGEST_DISTANCE = INT32_MAX  # of classes that are not there
@@ -32,9 +31,7 @@ class NearestMean(RowsInState):
     """
 
     codes = ("NEAREST_MEAN",)
-    in_files = False
     template = "nearest_mean"
-    compared = COMPARED
     arithmetic = (
         "D = sum of (x - mean)^2, int32, of each class whose count is above 0; else 2^31 - 1. The first class with the "
         "smallest D gives 127; another class 127 less (D - smallest) * factor / 2^shift, int64, rounded, halves "

@@ -8,8 +8,7 @@ from math import prod
 import numpy as np
 
 from driftc.codegen.arithmetic import INT32_MAX, Int64
-from driftc.codegen.operators.base import Operator
-from driftc.codegen.operators.learn.trained_dense import COMPARED
+from driftc.codegen.operators.learn.base import Learning
 from driftc.codegen.operators.reduction.average_pool_2d import AveragePool2D
 from driftc.codegen.operators.reduction.max_pool_2d import MaxPool2D
 from driftc.codegen.tensor import Array, Shape, Tensor
@@ -19,7 +18,7 @@ LARGEST_ERROR = 1 << 14
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class PoolGradient(Operator):
+class PoolGradient(Learning):
     """Inputs: errors int16 at the output, [1, C] where every pixel has the same, or one each; of max pooling its input
     int8 [1, H, W, C]; int8 maps of the output. Output: int32 [1, H, W, C].
 
@@ -27,10 +26,8 @@ class PoolGradient(Operator):
     """
 
     codes = ("POOL_GRADIENT",)
-    in_files = False
     template = "pool_gradient"
     header = "driftc_learn.h"
-    compared = COMPARED
     arithmetic = (
         "Of max pooling an error goes to the first point, rows first, of the window's largest. Of an average it goes "
         "to each point of the window: as it is where all windows have as many points, else times "

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.learn.base import Learning
 from driftc.codegen.tensor import Shape, Tensor
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class RowsInState(Operator):
+class RowsInState(Learning):
     """Inputs: x int8 of F elements; rows int8 [C, F]; int32 [C], one of each row. Output: int8 [1, C]."""
 
     @property

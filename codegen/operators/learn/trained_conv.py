@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import INT32_MAX, Int64, Multiplier
-from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.conv_2d import Conv2D
 from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv2D
-from driftc.codegen.operators.learn.trained_dense import COMPARED, LARGEST_BIAS
+from driftc.codegen.operators.learn.base import Learning
+from driftc.codegen.operators.learn.trained_dense import LARGEST_BIAS
 from driftc.codegen.tensor import Array, Shape, Tensor
 
 Convolution = Conv2D | DepthwiseConv2D
@@ -42,7 +42,7 @@ def by_group(layer: Convolution, values: Int64, filters: Shape) -> Int64:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class TrainedConv(Operator):
+class TrainedConv(Learning):
     """Inputs: x int8 [1, H, W, C]; weights int8 [O, rows, pixels, C / groups], within +-127; bias int32 [O], within
     +-2^26. Output: int8 [1, H', W', O].
 
@@ -50,9 +50,7 @@ class TrainedConv(Operator):
     """
 
     codes = ("TRAINED_CONV",)
-    in_files = False
     template = "trained_conv"
-    compared = COMPARED
     arithmetic = (
         "As CONV_2D: int32 sum over the window of (x - zero) * weight, padding contributes zero; bias; Q0.31 "
         "multiplier and shift of each channel, double rounding, zero point, clamp."

@@ -13,7 +13,6 @@ from driftc.codegen.tensor import Array
 
 LARGEST_BIAS = 1 << 26  # in steps of the accumulator
 ABSENT = -LARGEST_BIAS  # the bias of a class that is not there yet: no input makes it the largest
-COMPARED = "the specification alone; no reference learns"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -25,9 +24,7 @@ class TrainedDense(RowsInState):
     """
 
     codes = ("TRAINED_DENSE",)
-    in_files = False
     template = "trained_dense"
-    compared = COMPARED
     arithmetic = (
         "As FULLY_CONNECTED: int32 sum, Q0.31 multiplier and shift of each row, double rounding, zero point, clamp. "
         "Rows of classes that are not there yet have weights 0 and bias -2^26, which gives the lowest output."

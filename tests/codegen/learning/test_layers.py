@@ -15,6 +15,7 @@ from driftc.codegen.errors import ModelError, UsageError
 from driftc.codegen.operators.learn.conv_gradient import ConvGradient, NormalizedErrors
 from driftc.codegen.operators.learn.conv_update import ConvUpdate
 from driftc.codegen.operators.learn.trained_conv import by_group, taps_of
+from driftc.codegen.tensor import Tensor
 
 TAILS = ("pointwise", "strided", "depthwise", "flat")
 CORES = ("cortex-m0plus", "cortex-m4", "cortex-m55", "rv32imc")
@@ -65,7 +66,8 @@ def test_errors_are_taken_back_by_the_transpose(tmp_path: Path, tail: str) -> No
 def test_largest_errors() -> None:
     """Their shift is the least that fits; the exponent grows by it."""
     for largest, more in ((0, 0), (2**14 - 1, 0), (2**14, 1), (-(2**31) + 1, 17)):
-        op = NormalizedErrors(name="errors", inputs=(), outputs=())
+        made = Tensor("errors", (2,), np.dtype(np.int16))
+        op = NormalizedErrors(name="errors", inputs=(), outputs=(made,))
         errors, exponent = op.spec(np.array([largest, 1], np.int32), np.array([5], np.int32))
         assert exponent.tolist() == [5 + more]
         assert errors.tolist() == [(2 * largest + 2**more) // 2 ** (more + 1), int(more <= 1)]
