@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from driftc.boards import Board
@@ -17,49 +18,59 @@ from driftc.simulator.flash.image import Image, image_of, read_image
 from driftc.simulator.flash.tools import UF2
 
 
-def flash(
-    folder: Path | None,
-    board: str | None,
-    image: Path | None,
-    address: str | None,
-    tool: str | None,
-    port: str | None,
-    options: Sequence[str],
-    output: Path | None,
-    dry_run: bool,
-    transport: str | None = None,
-) -> str:
+@dataclass(frozen=True)
+class Flashing:
+    """What is to be programmed, how, and onto which board: the options of `driftc flash`, None where none was given."""
+
+    folder: Path | None = None  # that driftc compiled, whose harness is built; or
+    image: Path | None = None  # an ELF or a raw binary
+    board: str | None = None  # None: the folder's
+    address: str | None = None  # of a raw binary
+    transport: str | None = None  # of the harness
+    tool: str | None = None
+    port: str | None = None
+    tool_options: Sequence[str] = ()
+    output: Path | None = None  # where the file that is programmed is kept
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.folder is None) == (self.image is None):
+            raise UsageError("flash takes a folder that driftc compiled, or --image with your own program")
+        if self.address is not None and self.image is None:
+            raise UsageError("--address belongs to --image: the harness lies where the board's flash begins")
+        if self.transport is not None and self.image is not None:
+            raise UsageError("--transport belongs to the harness: your own program talks as it does")
+
+
+def flash(job: Flashing) -> str:
     """Program the board, or with `dry_run` do not; what to tell the user. Raises UsageError and ToolError."""
-    if (folder is None) == (image is None):
-        raise UsageError("flash takes a folder that driftc compiled, or --image with your own program")
-    if address is not None and image is None:
-        raise UsageError("--address belongs to --image: the harness lies where the board's flash begins")
-    if transport is not None and image is not None:
-        raise UsageError("--transport belongs to the harness: your own program talks as it does")
-    compiled = None if folder is None else Compiled.load(folder)
-    name = board or (compiled.options.board if compiled is not None else None)
+    compiled = None if job.folder is None else Compiled.load(job.folder)
+    name = job.board or (compiled.options.board if compiled is not None else None)
     if name is None:
         raise UsageError("--board is missing: which board is it? 'driftc boards' lists all")
-    facts, way = load_board(name), Way(tool, port, options)
-    fact = plan(facts, way)
-    made = _image(facts, fact.name, compiled, image, _number(address), transport)
-    if output is not None:
-        write_file(output, lambda file: file.write(content(fact, made)))
-    if dry_run:
+    board, way = load_board(name), Way(job.tool, job.port, job.tool_options)
+    fact = plan(board, way)
+    if job.image is not None:
+        made = _own(job.image, board, fact.name, _number(job.address))
+    else:
+        assert compiled is not None
+        made = _harness(compiled, board, fact.name, job.transport)
+    if job.output is not None:
+        write_file(job.output, lambda file: file.write(content(fact, made)))
+    if job.dry_run:
         placeholder = Path("image.uf2" if fact.name == UF2 else "image.bin")
-        return command(facts, fact, made, way, output or placeholder)
-    program(facts, fact, made, way)
-    return f"{facts.key}: {len(made.data):,} B at {made.address:#010x}, programmed with {fact.name.replace('_', '-')}"
+        return command(board, fact, made, way, job.output or placeholder)
+    program(board, fact, made, way)
+    return f"{board.key}: {len(made.data):,} B at {made.address:#010x}, programmed with {fact.name.replace('_', '-')}"
 
 
-def _image(
-    board: Board, tool: str, compiled: Compiled | None, image: Path | None, address: int | None, transport: str | None
-) -> Image:
-    if image is not None:
-        if tool == "esptool" and address is None:
-            address = 0  # of a merged image: boot loader, partitions, program
-        return read_image(image, board, address)
-    assert compiled is not None
+def _own(image: Path, board: Board, tool: str, address: int | None) -> Image:
+    if tool == "esptool" and address is None:
+        address = 0  # of a merged image: boot loader, partitions, program
+    return read_image(image, board, address)
+
+
+def _harness(compiled: Compiled, board: Board, tool: str, transport: str | None) -> Image:
     from driftc.simulator.elf import Elf
     from driftc.simulator.program import build_harness
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -31,28 +32,17 @@ TOOLS = "openocd|pyocd|st-flash|dfu|picotool|uf2|esptool"
     type=click.Choice(TRANSPORTS),
     help="What the harness talks through: its serial line (default where known), RTT or GDB over its probe.",
 )
-@click.option("--tool-option", "options", multiple=True, metavar="WORD", help="Passed on to the tool; repeatable.")
+@click.option("--tool-option", "tool_options", multiple=True, metavar="WORD", help="Passed on to the tool; repeatable.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Keep the file that is programmed."
 )
 @click.option("--dry-run", is_flag=True, help="Print the command, and program nothing; -o writes its file.")
-def flash(
-    folder: Path | None,
-    board: str | None,
-    image: Path | None,
-    address: str | None,
-    tool: str | None,
-    port: str | None,
-    transport: str | None,
-    options: tuple[str, ...],
-    output: Path | None,
-    dry_run: bool,
-) -> None:
+def flash(**options: Any) -> None:
     """Put FOLDER on a board: build its harness with start-up code for the board, and program it with the board's tool.
 
     Afterwards 'driftc verify FOLDER --on' compares every tensor on the chip.
     """
+    from driftc.codegen.flashing import Flashing
     from driftc.codegen.flashing import flash as run
 
-    done = run(folder, board, image, address, tool, port, options, output, dry_run, transport)
-    click.echo(done)
+    click.echo(run(Flashing(**options)))
