@@ -17,7 +17,7 @@ from driftc.codegen.compiled import MODEL, Compiled, board_named
 from driftc.codegen.errors import ModelError, UsageError
 from driftc.codegen.graph import Graph
 from driftc.codegen.learning.teaching import Teaching
-from driftc.codegen.lower import lower, read
+from driftc.codegen.lower import core_of, lower, read
 from driftc.codegen.names import model_name
 from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.options import Options
@@ -155,7 +155,8 @@ def compile(
             source = read(file, options, path.name)[1]
             source = source if adaptation is None else adapt_graph(source, adaptation)
             try:
-                lesson, more = teaching.find(source, calibrate, None, divisor, progress, options.feed is not None)
+                fed, core = options.feed is not None, core_of(options)
+                lesson, more = teaching.find(source, calibrate, None, divisor, progress, core, fed)
             except ModelError as error:
                 raise error.within(path.name) from None
             notes += more

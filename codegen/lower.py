@@ -15,11 +15,11 @@ from driftc.codegen.elastic.upload import Upload, holding, uploading
 from driftc.codegen.errors import ModelError, UsageError
 from driftc.codegen.frontends import refuse_other_files
 from driftc.codegen.graph import Graph
-from driftc.codegen.learning.learned import Learned, lent, prepared
+from driftc.codegen.learning.learned import Learned, lent, planned_step, prepared
 from driftc.codegen.learning.lesson import Lesson, Meta
 from driftc.codegen.names import model_name
 from driftc.codegen.options import Options
-from driftc.codegen.passes import PASSES
+from driftc.codegen.passes import PASSES, passed
 from driftc.codegen.passes.match import match_litert
 from driftc.codegen.plan.check import check
 from driftc.codegen.plan.choose import Choice, Goal, choose
@@ -104,10 +104,10 @@ def lower(
         if lesson is not None:
             model, step = prepared(model, lesson)
             see("learn", model)
-        graph = passed(model, options, see)
+        graph = passed(model, options.keep_constant, see)
         tailed = lesson is not None and (bool(lesson.layers) if isinstance(lesson, Lesson) else lesson.parts > 1)
         if tailed and step is not None:  # with layers of the model in it
-            step = passed(step, options, lambda stage, result: None)
+            step = passed(step, options.keep_constant)
         if upload is not None and not upload.copies:
             graph = holding(graph)
         known: Parameters | None = None
@@ -134,23 +134,12 @@ def lower(
     learned = None
     if lesson is not None and step is not None:
         planner = "greedy" if tailed else options.planner  # proofs for so many maps can take minutes
-        plan = choose(step, planner, Goal(None, False, "instructions", 0.0), [], core_of(options)).point.plan
+        plan = planned_step(step, planner, core_of(options))
         check(plan)
         see("backward", plan)
         learned = Learned(lesson, step, plan, lent(choice.point.plan, plan), choice.point.plan.arena_bytes)
         choice = replace(choice, point=replace(choice.point, plan=with_room(choice.point.plan, plan.arena_bytes)))
     return Lowered(source, model, graph, choice.point.plan, adaptation, choice, learned, known, upload)
-
-
-def passed(graph: Graph, options: Options, see: Callable[[str, Graph | Plan], None]) -> Graph:
-    """`graph` after all passes; `see` is shown what each of them leaves."""
-    for name, transform in PASSES.items():
-        if name == "constant" and options.keep_constant:
-            continue
-        graph = transform(graph)
-        graph.check()
-        see(name, graph)
-    return graph
 
 
 def with_room(plan: Plan, bytes: int) -> Plan:

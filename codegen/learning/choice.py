@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 from driftc.codegen.graph import Graph
 from driftc.codegen.learning.backward import backward
 from driftc.codegen.learning.layers import Tail
+from driftc.codegen.learning.learned import planned_step
 from driftc.codegen.learning.learner import Learner
 from driftc.codegen.learning.lesson import Lesson
 from driftc.codegen.learning.trainable import learnable, trainable, trained_parts
 from driftc.codegen.operators.learn.cross_entropy import NO_LABEL
 from driftc.codegen.operators.learn.trained_dense import ABSENT
+from driftc.codegen.passes import passed
+from driftc.codegen.plan.cost import instructions
 from driftc.codegen.tensor import Array
 
 TAUGHT, TESTED, PASSES = 10, 8, 5  # samples of a class that are learnt, and tested; how often each is seen
@@ -40,27 +43,29 @@ class Measured:
     plasticity: float
     stability: float
     bytes: int  # of weights, biases and their masters
-    macs: int  # of a step
+    instructions: int  # of a step, estimated
 
     def __str__(self) -> str:
-        kb = self.bytes / 1024
+        kb, millions = self.bytes / 1024, self.instructions / 1e6
+        gain, loss = 100 * self.plasticity, 100 * self.stability
         return (
-            f"{self.name}: {self.plasticity:.1%} of them right, the others {self.stability:+.1%}; {kb:.1f} KB, "
-            f"{self.macs:,} MAC a step ({100 * self.plasticity / kb:.1f} points a KB, "
-            f"{1e8 * self.plasticity / self.macs:.1f} a million MAC)"
+            f"{self.name}: {gain:.1f}% of them right, the others {loss:+.1f}%; {kb:.1f} KB, about "
+            f"{self.instructions:,} instructions a step ({gain / kb:.1f} and {loss / kb:+.1f} points a KB, "
+            f"{gain / millions:.1f} and {loss / millions:+.1f} a million instructions)"
         )
 
 
-def measure(model: Graph, ways: Sequence[Way], labels: NDArray[np.int64]) -> list[Measured]:
+def measure(model: Graph, ways: Sequence[Way], labels: NDArray[np.int64], core: str) -> list[Measured]:
     """Two classes at a time are left out, and learnt from samples that are no references.
 
+    Instructions are those that the planner expects of a step on `core`.
     Empty where there are fewer than FEWEST classes, or not two samples more of each.
     """
     known = ways[0].lesson.known
     spare = [_spare(ways[0], labels, label) for label in range(known)]
     if known < FEWEST or min(map(len, spare)) < 2:
         return []
-    return [_measured(model, way, labels, spare) for way in ways]
+    return [_measured(model, way, labels, spare, core) for way in ways]
 
 
 def _spare(way: Way, labels: NDArray[np.int64], label: int) -> NDArray[np.int64]:
@@ -69,7 +74,9 @@ def _spare(way: Way, labels: NDArray[np.int64], label: int) -> NDArray[np.int64]
     return np.array([n for n in np.flatnonzero(labels == label) if way.stored[n].tobytes() not in kept], np.int64)
 
 
-def _measured(model: Graph, way: Way, labels: NDArray[np.int64], spare: Sequence[NDArray[np.int64]]) -> Measured:
+def _measured(
+    model: Graph, way: Way, labels: NDArray[np.int64], spare: Sequence[NDArray[np.int64]], core: str
+) -> Measured:
     lesson = replace(way.lesson, slots=2 * TAUGHT, passes=PASSES, guard=False, classes=way.lesson.known)
     graph = backward(trainable(model, lesson, way.tail), learnable(model), lesson, way.tail)
     learner = Learner(lesson, graph)
@@ -99,10 +106,11 @@ def _measured(model: Graph, way: Way, labels: NDArray[np.int64], spare: Sequence
             pass
         plasticity.append(right(pair))
         stability.append(right(others) - before)
-    sizes = _bytes(learner.values, lesson)
+    program = planned_step(passed(graph, keep_constant=False), "greedy", core).program
     return Measured(
-        way.name, float(np.mean(plasticity)), float(np.mean(stability)), sizes, sum(o.macs for o in graph.operators)
-    )
+        way.name, float(np.mean(plasticity)), float(np.mean(stability)), _bytes(learner.values, lesson),
+        round(instructions(program)),
+    )  # fmt: skip
 
 
 def _bytes(values: dict[str, Array], lesson: Lesson) -> int:

@@ -16,6 +16,7 @@ from driftc.codegen.learning.mean_step import mean_step
 from driftc.codegen.learning.tail import named_tail
 from driftc.codegen.learning.trainable import learnable, trainable
 from driftc.codegen.operators.learn.map_meta import MetaMap
+from driftc.codegen.plan.choose import Goal, choose
 from driftc.codegen.plan.plan import Plan
 
 
@@ -51,6 +52,11 @@ def _another(model: Graph) -> DataError:
 def _check_same(model: Graph, lesson: Lesson | Meta, layer: str, fits: bool) -> None:
     if lesson.sha256 != model.sha256 or lesson.layer != layer or not fits:
         raise _another(model)
+
+
+def planned_step(step: Graph, planner: str, core: str) -> Plan:
+    """By the kernels of `core`: a step has the arena to itself, so that nothing is saved of it but instructions."""
+    return choose(step, planner, Goal(None, False, "instructions", 0.0), [], core).point.plan
 
 
 def lent(plan: Plan, step: Plan) -> frozenset[str]:

@@ -134,11 +134,12 @@ class Teaching:
         labels: str | None,
         divisor: float,
         progress: Progress | None,
+        core: str,
         fed: bool = False,
     ) -> tuple[Lesson | Meta, list[str]]:
         """The Lesson for `model`, with references from the samples in `data`, and what the user should know.
 
-        `fed`: its input arrives row by row.
+        `core` is what it is compiled for. `fed`: its input arrives row by row.
         """
         assert self.method is not None
         if self.method == "ecotta":
@@ -190,7 +191,7 @@ class Teaching:
             hold = self.hold if self.hold is not None else HOLD * (self.method == "lightcl")
             held = replace(lesson, hold=float(hold), held=most_active(model, tail, lesson)) if hold else lesson
             if self.method == "lightcl":
-                notes += _ways(model, tail, held, features, stored, given, chosen)
+                notes += _ways(model, tail, held, features, stored, given, chosen, core)
             if held.alone and not self.guard:  # references serve the check alone
                 held = replace(held, references=held.references[:0], labels=held.labels[:0])
             lesson = held
@@ -356,7 +357,7 @@ def most_active(model: Graph, tail: Tail, lesson: Lesson) -> tuple[int, ...]:
 
 def _ways(
     model: Graph, tail: Tail, lesson: Lesson, features: NDArray[np.int8], stored: NDArray[np.int8],
-    given: NDArray[np.int64], chosen: NDArray[np.int64],
+    given: NDArray[np.int64], chosen: NDArray[np.int64], core: str,
 ) -> list[str]:  # fmt: skip
     """What each way of learning would give, for whoever chooses."""
     last = replace(lesson, method="last", hold=0.0, held=())
@@ -365,7 +366,7 @@ def _ways(
     )  # fmt: skip
     ways = [Way("classifier", dense, None, features), Way("last", last, tail, stored)]
     ways += [Way("last --learn-hold", replace(lesson, method="last"), tail, stored)] if lesson.hold else []
-    found = measure(model, [*ways, Way("lightcl", lesson, tail, stored)], given)
+    found = measure(model, [*ways, Way("lightcl", lesson, tail, stored)], given, core)
     if not found:
         return [
             f"learning: {FEWEST} classes, and two samples of each that are no references, are needed to measure ways"

@@ -28,3 +28,15 @@ PASSES: dict[str, Callable[[Graph], Graph]] = {
     "constant": constant,
     "views": views,
 }
+
+
+def passed(graph: Graph, keep_constant: bool, see: Callable[[str, Graph], None] | None = None) -> Graph:
+    """`graph` after all passes, but for "constant" if so; `see` is shown what each of them leaves."""
+    for name, transform in PASSES.items():
+        if name == "constant" and keep_constant:
+            continue
+        graph = transform(graph)
+        graph.check()
+        if see is not None:
+            see(name, graph)
+    return graph

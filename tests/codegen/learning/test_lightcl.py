@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from counting import counting
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from learning_models import convolving, images, learning_last
+from learning_models import classifier, convolving, images, learning, learning_last, samples
 from learnt import compared
 
 from driftc.codegen.compiled import Compiled
@@ -20,6 +21,7 @@ from driftc.codegen.learning import learner as codes
 from driftc.codegen.operators.learn.hold_errors import HoldErrors
 from driftc.codegen.operators.learn.trained_conv import TrainedConv
 from driftc.codegen.operators.learn.trained_dense import ABSENT
+from driftc.codegen.plan.cost import instructions
 from driftc.codegen.sources import LESSON
 from driftc.simulator.learning import MANY, Event, Kind, Specification
 
@@ -139,12 +141,36 @@ def test_one_class_among_itself_is_refused(tmp_path: Path) -> None:
 
 
 def test_ways_are_measured(tmp_path: Path) -> None:
-    """Four ways, each with plasticity, stability, bytes and MACs; too few samples are said."""
-    notes = held(tmp_path).notes
-    found = [match for note in notes if (match := re.search(r"at most: (.*?): (\d+\.\d)% of them right.*KB", note))]
-    assert [match[1] for match in found] == ["classifier", "last", "last --learn-hold", "lightcl"]
+    """Four ways, each with plasticity, stability, bytes and what they are for these; too few samples are said."""
+    told = re.compile(
+        r"at most: (.*?): ([\d.]+)% of them right, the others ([-+][\d.]+)%; ([\d.]+) KB, about ([\d,]+) instructions "
+        r"a step \(([\d.]+) and ([-+][\d.]+) points a KB, ([\d.]+) and ([-+][\d.]+) a million instructions\)"
+    )
+    found = [match.groups() for note in held(tmp_path).notes if (match := told.search(note))]
+    assert [name for name, *_ in found] == ["classifier", "last", "last --learn-hold", "lightcl"]
+    for _, *numbers in found:
+        gain, loss, kb, work, gain_kb, loss_kb, gain_work, loss_work = (float(n.replace(",", "")) for n in numbers)
+        for each, share, unit in (
+            (gain, gain_kb, kb), (loss, loss_kb, kb), (gain, gain_work, work / 1e6), (loss, loss_work, work / 1e6),
+        ):  # fmt: skip
+            assert share == pytest.approx(each / unit, abs=0.06 + abs(each) * 0.06 / unit**2 + 0.06 / unit)
     few = held(tmp_path, learn_keep=6).notes
     assert any("two samples of each that are no references" in note for note in few)
+
+
+@pytest.mark.parametrize("tail", ["dense", "pointwise", "residual"])
+def test_what_the_planner_expects_of_a_step(tmp_path: Path, tail: str) -> None:
+    """Is what the core takes, give or take a third: it is to tell ways of learning apart by."""
+    counting()
+    if tail == "dense":
+        found = learning(tmp_path, classifier(4, 40), core="cortex-m4")
+    else:
+        found = learning_last(tmp_path, convolving(tail), core="cortex-m4")
+    given = samples(8, 4) if tail == "dense" else images(8, 4)
+    np.savez(tmp_path / "few.npz", x=given["x"], y=(given["y"] + 1) % 4)
+    counted = found.teach(tmp_path / "few.npz").step_instructions
+    assert counted is not None and found.lowered.learned is not None
+    assert 0.67 < instructions(found.lowered.learned.plan.program) / counted < 1.5
 
 
 def test_bad_options(tmp_path: Path) -> None:

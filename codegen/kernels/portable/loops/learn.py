@@ -28,16 +28,28 @@ if TYPE_CHECKING:
 Kind = TypeVar("Kind", bound=Operator)
 Affine = TypeVar("Affine", MetaAffine, MetaNorm)
 
-ADDED = 2.6  # instructions of a value of POOL_SUMS
+# Instructions of a value of POOL_SUMS, and of a weight and a row of MASTER_SUMS and DENSE_UPDATE.
+ADDED = 2.6
+MULTIPLIED, SUMMED_ROW = 6.2, 12.0
+MOVED, MOVED_ROW = 12.5, 40.0
 
 
 class UnorderedLoops(Loops[Kind]):
     """All is read before anything is written, as far as the planner may know."""
 
-    operators: ClassVar[Operators] = (MasterSums, NearestMean, PoolSquares)
+    operators: ClassVar[Operators] = (NearestMean, PoolSquares)
 
     def walk(self, op: Kind, backward: bool = False) -> Walk | None:
         return unordered([tensor.hwc for tensor in op.inputs], [tensor.hwc for tensor in op.outputs])
+
+
+class MasterSumsLoops(UnorderedLoops[MasterSums]):
+    """Each master is rounded where it is used."""
+
+    operators = (MasterSums,)
+
+    def work(self, op: MasterSums, call: Call) -> float:
+        return op.macs * MULTIPLIED + results_of(call) * SUMMED_ROW
 
 
 class CrossEntropyLoops(UnorderedLoops[CrossEntropy]):
@@ -108,6 +120,9 @@ class DenseUpdateLoops(Loops[DenseUpdate]):
         last = (np.arange(x.size, dtype=np.int64) + masters.size - op.length).reshape(x.hwc)
         rows = first.reshape(bias.hwc)
         return Walk((steps, rows, last, first.reshape(gradient.hwc)), (steps, rows))
+
+    def work(self, op: DenseUpdate, call: Call) -> float:
+        return op.macs * MOVED + op.inputs[1].size * MOVED_ROW
 
 
 class EntropyGradientLoops(Loops[EntropyGradient]):
