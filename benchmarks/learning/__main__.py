@@ -7,13 +7,15 @@
 a speaker that it was not trained on, 3 samples a digit; `persons`: a network of activities meets a person, 5 windows
 of each; `objects`: a ResNet-8 of five classes of CIFAR-10 learns the other five, 20 images each. Rows are those of
 rows.py: `classifier` and `mean` are --learn as compiled, `unchecked` and `mean-unchecked` the same with --learn-guard
-off, `tinyol` without references; `last` and `last-unchecked` (of words and speakers) train the last convolution too,
-rows of tails.py; each is what the integers of the device compute. In float64 are `unchecked-float`,
-`mean-float` and `joint`, the last layer trained on everything at once. `resnet8`, `resnet20`: with live layers they
-meet --samples images of each of six corruptions, one by one and without labels; rows are those of streams.py.
-`published`: ResNet-8 in float meets the same by TENT and by EcoTTA as it was published (published.py). Models are
-trained once and kept in --out, with a CSV of each table and, but for `published`, a plot. Needs the extras keras, sim
-and benchmarks, `resnet20` onnx, `published` torch; DRIFTC_DATA.
+off, `tinyol` without references; `last` and `last-unchecked` train the last convolution too, rows of tails.py; each is
+what the integers of the device compute. In float64 are `unchecked-float`, `last-unchecked-float`, `mean-float` and
+`joint`, the last layer trained on everything at once. `resnet8`, `resnet20`: with live layers they meet --samples
+images of each of six corruptions, one by one and without labels; rows are those of streams.py. `published`: ResNet-8 in
+float meets the same by TENT and by EcoTTA as it was published (published.py).
+
+What takes long is made once and kept in --out by the content of all that it depends on; there are a CSV of each table
+and, but for `published`, a plot. Needs the extras keras, sim and benchmarks, `resnet20` onnx, `published` and
+`last-unchecked-float` torch; DRIFTC_DATA.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import csv
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -31,10 +34,10 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 from rows import ROWS as DENSE
-from rows import Costs, Row
+from rows import Costs, Decisions, Row, scored
 from streams import COLUMNS, run_streams
 from tails import ROWS as TAILS
-from tasks import Task, new_speakers, new_words
+from tasks import Draw, Task, new_speakers, new_words
 
 ROWS = DENSE | TAILS
 STREAMS = ("resnet8", "resnet20")
@@ -44,20 +47,27 @@ TASKS: dict[str, Callable[[Path], Task]] = {
     "persons": new_persons,
     "objects": new_objects,
 }
-Scores = list[tuple[float, float]]
-TITLES = ("row", "old", "new", "mean", "samples B", "weights B", "flash B", "step")
+TITLES = ("row", "old", "new", "mean", "samples B", "weights B", "flash B", "step", "beside float64")
+TWINS = ("unchecked", "last-unchecked")  # rows that there are in float64 too
 
 
-def spread(values: Sequence[float]) -> str:
+def spread(values: Sequence[Any], signed: bool = False) -> str:
     """Mean and standard error, in percent."""
     found = 100 * np.asarray(values)
     error = found.std(ddof=1) / np.sqrt(len(found)) if len(found) > 1 else float("nan")
-    return f"{found.mean():.1f} +- {error:.1f}"
+    return f"{found.mean():{'+' if signed else ''}.1f} +- {error:.1f}"
 
 
-def run(task: Task, row: Row, draws: int) -> Scores:
-    """Old and new accuracy, a pair for each draw (and person or speaker)."""
-    return [row.scores(task, draw) for draw in task.draws(draws)]
+def run(task: Task, row: Row, draws: int) -> list[Decisions]:
+    """For each draw (and person or speaker)."""
+    return [row.decisions(task, draw) for draw in task.draws(draws)]
+
+
+def compared(found: Sequence[Decisions], floats: Sequence[Decisions], draws: Sequence[Draw]) -> str:
+    """Integers beside float64, draw by draw: points of the mean of old and new, and the share decided alike."""
+    away = [np.mean(scored(a, d)) - np.mean(scored(b, d)) for a, b, d in zip(found, floats, draws, strict=True)]
+    alike = [np.mean(np.concatenate(a) == np.concatenate(b)) for a, b in zip(found, floats, strict=True)]
+    return f"{spread(away, signed=True)}, {spread(alike)} alike"
 
 
 def show(name: str, described: str, columns: Sequence[str], lines: Sequence[Sequence[str]], out: Path) -> None:
@@ -67,7 +77,7 @@ def show(name: str, described: str, columns: Sequence[str], lines: Sequence[Sequ
         table.add_column(column, justify="right" if number else "left")
     for line in lines:
         table.add_row(*line)
-    Console(file=sys.stdout, width=110).print(table)
+    Console(file=sys.stdout, width=140).print(table)
     with (out / f"{name}.csv").open("w", newline="") as file:
         csv.writer(file).writerows([columns, *lines])
 
@@ -127,16 +137,22 @@ def main(names: tuple[str, ...], draws: int, rows: str, samples: int, out: Path)
             continue
         task = TASKS[name](out)
         lines = []
+        decided: dict[str, list[Decisions]] = {}
+        every = list(task.draws(draws))
         scores: dict[str, tuple[list[float], list[float]]] = {}
         with Progress(console=Console(stderr=True), transient=True) as progress:
             wanted = [title for title in rows.split(",") if ROWS[title].fits(task)]
             for title in progress.track(wanted, description=name):
                 row = ROWS[title]
-                found = run(task, row, draws)
+                decided[title] = run(task, row, draws)
+                found = [scored(each, draw) for each, draw in zip(decided[title], every, strict=True)]
                 old, new = [pair[0] for pair in found], [pair[1] for pair in found]
                 mean = [(a + b) / 2 for a, b in found]
                 scores[title] = (old, new)
                 lines.append((title, spread(old), spread(new), spread(mean), *cells(row.costs(task))))
+        for number, (title, *told) in enumerate(lines):
+            twin = decided.get(f"{title}-float") if title in TWINS else None
+            lines[number] = (title, *told, compared(decided[title], twin, every) if twin else "")
         show(name, task.described, TITLES, lines, out)
         plot(name, task.described, scores, out)
 

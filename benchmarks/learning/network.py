@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 sys.path.append(str(Path(__file__).resolve().parents[1] / "robustness"))
 
 import images as images
+from kept import kept
 
 import driftc
+from driftc.codegen import adaptation
 from driftc.codegen.adaptation.adapt import adapt
 from driftc.codegen.errors import UsageError
 from driftc.codegen.graph import Graph
@@ -75,11 +77,14 @@ class Network:
         np.savez(given, x=task.calibration[:CALIBRATION])
         how: dict[str, Any] = {"calibrate": given, "name": "model", "planner": "greedy", "measure": False}
         live: dict[str, Any] = {"adapt": "calibrated", "augment": "image", "learn": "ecotta", "adapt_running": RUNNING}
-        kinds: dict[str, dict[str, Any]] = {"plain": {}, "model": live}
-        for place, more in kinds.items():
-            if not (self.out / place).is_dir():
-                driftc.compile(self.path, **how, **more).write(self.out / place)
-        self.compiled, self.plain = (driftc.Compiled.load(self.out / place) for place in ("model", "plain"))
+
+        def compiled(place: str, more: dict[str, Any]) -> Path:
+            fitted = sorted(Path(adaptation.__file__).parent.glob("*.py")) if more else []
+            parts = (self.path, task.calibration[:CALIBRATION], how["planner"], more, *fitted)
+            return kept(self.out / place, parts, driftc.compile(self.path, **how, **more).write)
+
+        self.folders = compiled("model", live), compiled("plain", {})
+        self.compiled, self.plain = map(driftc.Compiled.load, self.folders)
         lowered = self.compiled.lowered
         assert lowered.learned is not None and isinstance(lowered.learned.lesson, Meta)
         assert lowered.adaptation is not None
@@ -95,12 +100,12 @@ class Network:
         statistics: dict[str, Any] = {} if running else {"centres": (), "spreads": ()}
         return prepared(self._model, replace(self.lesson, rate=rate, running=running, **statistics))
 
-    def seen(self, name: str, x: Callable[[], Images], labels: Labels) -> Set:
-        """The set `name`; `x` gives its images where they have not been seen before."""
-        path = self.out / f"{name}_{len(labels)}.npz"
-        if not path.is_file():
-            asked = self.out / "asked.npz"
-            np.savez(asked, x=x())
+    def seen(self, name: str, x: Images, labels: Labels) -> Set:
+        """The images `x` as a set; `name` is for its file."""
+
+        def make(path: Path) -> None:
+            asked = path.with_name("asked.npz")
+            np.savez(asked, x=x)
             lowered = self.compiled.lowered
             events = [Event(Kind.INFER, 0, sample) for sample in load(asked, lowered.graph.inputs).quantized]
             states = [outcome.states for outcome, _ in run(engine("host"), self.compiled.program(), lowered, events)]
@@ -109,7 +114,8 @@ class Network:
                 key: np.concatenate([state[key] for state in states]) for key in ("sums", "squares")
             }
             np.savez(path, source=decided, **found)
-        with np.load(path) as file:
+
+        with np.load(kept(self.out / f"{name}.npz", (*self.folders, x), make)) as file:
             return Set(file["sums"], file["squares"], labels, file["source"])
 
     def checked(self, x: Images, found: Set) -> None:

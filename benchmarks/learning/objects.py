@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from kept import kept
 from numpy.typing import NDArray
-from tasks import DATA, Draw, Task, features
+from tasks import DATA, Draw, Int8, Task, features
 
 import driftc
 
@@ -54,10 +56,9 @@ def trained(x: NDArray[np.uint8], y: NDArray[np.int64], seed: int = 0) -> Any:
 
 
 def new_objects(out: Path) -> Task:
-    path = out / "objects.keras"
     base, label = images("train", TRAINED, range(KNOWN))
-    if not path.is_file():
-        trained(base, label).save(path)
+    depends = (trained, KNOWN, EPOCHS, BATCH, RATE, SHAPE_OF, base, label)
+    path = kept(out / "objects.keras", depends, lambda path: trained(base, label).save(path))
     some = np.random.default_rng(0).permutation(len(label))[:CALIBRATION]
     base, label = base[some], label[some]
     np.savez(out / "objects.npz", x=base.astype(np.float32), y=label)
@@ -79,7 +80,15 @@ def new_objects(out: Path) -> Task:
             random = np.random.default_rng(number)
             picked = [random.permutation(np.flatnonzero(offered == c))[:SAMPLES] for c in range(KNOWN, CLASSES)]
             chosen = random.permutation(np.concatenate(picked))
-            yield Draw(found[chosen], offered[chosen], (old_features, old_label), (new_features, new_label))
+            tests = np.arange(len(old) + len(new)) + len(pool)
+            yield Draw(
+                found[chosen], offered[chosen], (old_features, old_label), (new_features, new_label),
+                (chosen, tests[: len(old)], tests[len(old) :]),
+            )  # fmt: skip
+
+    def cuts() -> Int8:
+        every = np.concatenate([pool, old, new]).astype(np.float32)
+        return features(compiled, every, out / "objects_cut.npy", cut=True)
 
     described = f"{KNOWN} classes of CIFAR-10 learn {CLASSES - KNOWN} more, {SAMPLES} images each"
-    return Task(described, compiled, out / "objects.npz", (of("known", base), label), draws)
+    return Task(described, compiled, out / "objects.npz", (of("known", base), label), draws, cache(cuts))

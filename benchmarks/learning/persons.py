@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import har_cnn
 import numpy as np
-from tasks import DATA, Draw, Task, features
+from kept import kept
+from tasks import DATA, Draw, Int8, Task, features
 
 import driftc
 
@@ -21,9 +23,9 @@ def new_persons(out: Path) -> Task:
     of the training did later. Windows overlap by half: one in the middle is left out."""
     every = har_cnn.load(FILE)
     before, after = har_cnn.split(every)
-    path = out / "activities.keras"
-    if not path.is_file():
-        har_cnn.trained(before).save(path)
+    path = kept(
+        out / "activities.keras", (har_cnn, before.x, before.y), lambda path: har_cnn.trained(before).save(path)
+    )
     np.savez(out / "activities.npz", x=before.x, y=before.y)
     compiled = driftc.compile(path, calibrate=out / "activities.npz", learn="classifier", measure=False)
     found = features(compiled, every.x, out / "persons.npy")
@@ -38,7 +40,13 @@ def new_persons(out: Path) -> Task:
                 random = np.random.default_rng(number)
                 picked = [random.permutation(windows[: len(windows) // 2])[:WINDOWS] for windows in own]
                 chosen = random.permutation(np.concatenate(picked))
-                yield Draw(found[chosen], every.y[chosen], (later, after.y), (found[rest], every.y[rest]))
+                yield Draw(
+                    found[chosen], every.y[chosen], (later, after.y), (found[rest], every.y[rest]),
+                    (chosen, len(found) + np.arange(len(later)), rest),
+                )  # fmt: skip
+
+    def cuts() -> Int8:
+        return features(compiled, np.concatenate([every.x, after.x]), out / "persons.cut.npy", cut=True)
 
     described = f"a new person, {WINDOWS} windows an activity; old: later windows of others"
-    return Task(described, compiled, out / "activities.npz", known, draws)
+    return Task(described, compiled, out / "activities.npz", known, draws, cache(cuts))

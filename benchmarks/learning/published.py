@@ -17,6 +17,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import torch
+from kept import kept
 from network import images
 from numpy.typing import NDArray
 from streams import CLEAN_IN_A_ROW, SEVERITY, STREAMED, in_blocks, orders, paired, percent
@@ -198,16 +199,27 @@ ROWS = (
 class Published:
     """Streams through these rows; `x` and `y` are those of the source that the meta networks are warmed up on."""
 
-    def __init__(self, path: Path, x: Images, y: Labels, kept: Path) -> None:
+    def __init__(self, path: Path, x: Images, y: Labels, out: Path) -> None:
         torch.set_num_threads(1)
         self.network = ResNet8(path)
-        if not kept.is_file():
-            torch.save(warmed_up(self.network, x, y).state_dict(), kept)
+        self.out = out
+        parts = (warmed_up, WithMeta, WARM_UP, WARM_RATE, BATCH, MOMENTUM, path, x, y)
+        warm = kept(out / "warmed_up.pt", parts, lambda to: torch.save(warmed_up(self.network, x, y).state_dict(), to))
         self.warm = WithMeta(self.network, torch.tensor(x[:500]).permute(0, 3, 1, 2).float())
-        self.warm.load_state_dict(torch.load(kept))
+        self.warm.load_state_dict(torch.load(warm))
+        self.depends = path, warm, Path(__file__)
 
     def stream(self, row: Row, x: Images, y: Labels, clean: tuple[Images, Labels]) -> tuple[Bools, Bools]:
         """Right sample by sample, before it is learnt from; and on clean images afterwards, with what was learnt."""
+
+        def make(path: Path) -> None:
+            right, after = self._streamed(row, x, y, clean)
+            np.savez(path, right=right, after=after)
+
+        with np.load(kept(self.out / "stream.npz", (*self.depends, row, x, y, *clean), make)) as file:
+            return file["right"], file["after"]
+
+    def _streamed(self, row: Row, x: Images, y: Labels, clean: tuple[Images, Labels]) -> tuple[Bools, Bools]:
         learner = self._published(row) if row.method == "published" else self._tent(row)
         model, step = learner
         given = torch.tensor(x).permute(0, 3, 1, 2).float()
@@ -292,8 +304,8 @@ def run_published(out: Path, count: int, draws: int) -> list[tuple[str, ...]]:
     whole, task = images.load(path, "table", 2 * count), images.load(path, "table", count)
     clean = x, y = whole.clean["jpeg"]
     with np.load(DATA / "cifar10/train4000_lossless.npz") as file:
-        kept = np.random.default_rng(1).permutation(len(file["x"]))[images.HELD_OUT :]
-        rows = Published(path, file["x"][kept], file["y"].astype(np.int64)[kept], out / "warmed_up.pt")
+        some = np.random.default_rng(1).permutation(len(file["x"]))[images.HELD_OUT :]
+        rows = Published(path, file["x"][some], file["y"].astype(np.int64)[some], out / "published")
     shifted = np.concatenate([task.shifted(kind, SEVERITY) for kind in STREAMED])
     labels = np.tile(y[:count], len(STREAMED))
     streams = [

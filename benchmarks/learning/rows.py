@@ -16,6 +16,7 @@ from driftc.codegen.learning.trainable import row_scales
 from driftc.codegen.operators.learn.nearest_mean import distances
 
 Floats = NDArray[np.float64]
+Decisions = tuple[Labels, Labels]  # of a draw's old samples and new ones
 DECAY = 1e-4  # of the joint row's weights
 
 
@@ -36,9 +37,13 @@ class Row:
         """The task has what the row needs."""
         return True
 
+    def decisions(self, task: Task, draw: Draw) -> Decisions:
+        """What old and new samples are decided to be afterwards."""
+        raise NotImplementedError
+
     def scores(self, task: Task, draw: Draw) -> tuple[float, float]:
         """Shares of old and of new that are decided right afterwards."""
-        raise NotImplementedError
+        return scored(self.decisions(task, draw), draw)
 
     def costs(self, task: Task) -> Costs | None:
         """None where nothing is learnt on the device."""
@@ -61,17 +66,12 @@ class OnDevice(Row):
             return found
         return replace(found, references=found.references[:0], labels=found.labels[:0])
 
-    def scores(self, task: Task, draw: Draw) -> tuple[float, float]:
+    def decisions(self, task: Task, draw: Draw) -> Decisions:
         lesson = self.lesson(task)
         learner = Learner(lesson, prepared(task.model, lesson)[1])
         if self.learns:
-            for x, y in zip(draw.x, draw.y, strict=True):
-                learner.infer(x)
-                if learner.add(int(y)) != OK:
-                    raise UsageError(f"the store has no room for {len(draw.y)} samples")
-            while learner.step() > 0:
-                pass
-        return _right(task, learner, draw.old), _right(task, learner, draw.new)
+            taught(learner, draw.x, draw.y)
+        return _decided(task, learner, draw.old[0]), _decided(task, learner, draw.new[0])
 
     def costs(self, task: Task) -> Costs | None:
         if not self.learns:
@@ -89,7 +89,7 @@ UNCHECKED = OnDevice((("guard", False),))
 class InFloat(Row):
     """The same in float64: SGD on the last layer from the dequantised weights, with the device's order of samples."""
 
-    def scores(self, task: Task, draw: Draw) -> tuple[float, float]:
+    def decisions(self, task: Task, draw: Draw) -> Decisions:
         lesson = UNCHECKED.lesson(task)
         learner = Learner(lesson, prepared(task.model, lesson)[1])
         scales = row_scales(task.layer, lesson.classes)
@@ -114,39 +114,35 @@ class InFloat(Row):
             return decided
 
         learner.backward = step  # type: ignore[method-assign]
-        for x, y in zip(draw.x, draw.y, strict=True):
-            learner.infer(x)
-            learner.add(int(y))
-        while learner.step() > 0:
-            pass
+        taught(learner, draw.x, draw.y)
 
-        def right(test: tuple[Int8, Labels]) -> float:
-            f = (test[0].astype(np.float64) - zero) * unit
-            return float((np.where(there, f @ weights.T + bias, -np.inf).argmax(axis=1) == test[1]).mean())
+        def decided(x: Int8) -> Labels:
+            f = (x.astype(np.float64) - zero) * unit
+            return np.asarray(np.where(there, f @ weights.T + bias, -np.inf).argmax(axis=1), np.int64)
 
-        return right(draw.old), right(draw.new)
+        return decided(draw.old[0]), decided(draw.new[0])
 
 
 class MeansInFloat(Row):
     """Nearest class means in float64, each of all samples of its class: what was trained on is kept, too."""
 
-    def scores(self, task: Task, draw: Draw) -> tuple[float, float]:
+    def decisions(self, task: Task, draw: Draw) -> Decisions:
         x, y = _all(task, draw)
         there = np.unique(y)
         means = np.stack([x[y == label].mean(axis=0) for label in there])
 
-        def right(test: tuple[Int8, Labels]) -> float:
-            away = test[0].astype(np.float64)[:, None] - means
-            return float((there[(away**2).sum(axis=2).argmin(axis=1)] == test[1]).mean())
+        def decided(x: Int8) -> Labels:
+            away = x.astype(np.float64)[:, None] - means
+            return np.asarray(there[(away**2).sum(axis=2).argmin(axis=1)], np.int64)
 
-        return right(draw.old), right(draw.new)
+        return decided(draw.old[0]), decided(draw.new[0])
 
 
 class Joint(Row):
     """The last layer trained anew in float64 on all that it was trained on and the new samples, each class as heavy as
     another, until it gets no better: what it could be if nothing had to be learnt on the device."""
 
-    def scores(self, task: Task, draw: Draw) -> tuple[float, float]:
+    def decisions(self, task: Task, draw: Draw) -> Decisions:
         from scipy.optimize import minimize
 
         x, y = _all(task, draw)
@@ -172,10 +168,8 @@ class Joint(Row):
         found = minimize(loss, np.zeros(classes * f.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 500})
         weights = found.x.reshape(classes, -1)
 
-        def right(test: tuple[Int8, Labels]) -> float:
-            return float(((extended(test[0]) @ weights.T).argmax(axis=1) == test[1]).mean())
-
-        return right(draw.old), right(draw.new)
+        first, second = ((extended(x) @ weights.T).argmax(axis=1) for x in (draw.old[0], draw.new[0]))
+        return first, second
 
 
 def _all(task: Task, draw: Draw) -> tuple[Floats, Labels]:
@@ -184,16 +178,31 @@ def _all(task: Task, draw: Draw) -> tuple[Floats, Labels]:
     return np.concatenate([x, draw.x]).astype(np.float64), np.concatenate([y, draw.y])
 
 
-def _right(task: Task, learner: Learner, test: tuple[Int8, Labels]) -> float:
+def taught(learner: Learner, samples: Int8, labels: Labels) -> None:
+    """Learn these samples, each as it is stored."""
+    for x, y in zip(samples, labels, strict=True):
+        learner.infer(x)
+        if learner.add(int(y)) != OK:
+            raise UsageError(f"the store has no room for {len(labels)} samples")
+    while learner.step() > 0:
+        pass
+
+
+def scored(decided: Decisions, draw: Draw) -> tuple[float, float]:
+    """Shares of old and of new that are right."""
+    return float((decided[0] == draw.old[1]).mean()), float((decided[1] == draw.new[1]).mean())
+
+
+def _decided(task: Task, learner: Learner, samples: Int8) -> Labels:
     """By the layer's sums, which its int8 outputs order alike but for ties, or by the nearest mean."""
     values = learner.values
     if not learner.lesson.trains:
-        decided = [distances(x, values["weights"].astype(np.int64), values["bias"]).argmin() for x in test[0]]
-        return float((np.array(decided) == test[1]).mean())
-    values, scales = learner.values, row_scales(task.layer, learner.lesson.classes)
-    x = test[0].astype(np.int64) - task.layer.inputs[0].zero_point
+        away = [distances(x, values["weights"].astype(np.int64), values["bias"]) for x in samples]
+        return np.array(away).argmin(axis=1)
+    scales = row_scales(task.layer, learner.lesson.classes)
+    x = samples.astype(np.int64) - task.layer.inputs[0].zero_point
     sums = x @ values["weights"].astype(np.int64).T + values["bias"]
-    return float((np.argmax(sums * scales, axis=1) == test[1]).mean())
+    return np.asarray(np.argmax(sums * scales, axis=1), np.int64)
 
 
 ROWS: dict[str, Row] = {

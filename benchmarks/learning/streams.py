@@ -162,12 +162,9 @@ def every_stream(network: Network, count: int, draws: int) -> tuple[list[tuple[s
     x, labels = whole.clean["jpeg"]
     task = images.load(network.path, "table", count)
 
-    def shifted(kind: str) -> Callable[[], Images]:
-        return lambda: task.shifted(kind, SEVERITY)
-
-    kinds = Set.of([network.seen(kind, shifted(kind), labels[:count]) for kind in STREAMED])
-    clean = network.seen("jpeg", lambda: x, labels)
-    lossless = network.seen("lossless", lambda: whole.clean["lossless"][0], whole.clean["lossless"][1])
+    kinds = Set.of([network.seen(kind, task.shifted(kind, SEVERITY), labels[:count]) for kind in STREAMED])
+    clean = network.seen("jpeg", x, labels)
+    lossless = network.seen("lossless", *whole.clean["lossless"])
     network.checked(x, clean)
     streams = [(name, kinds[order]) for name, order in orders(kinds.labels, len(STREAMED), draws)]
     for draw in range(draws):
@@ -180,7 +177,7 @@ def every_stream(network: Network, count: int, draws: int) -> tuple[list[tuple[s
     passes = -(-LONG // len(kinds.labels))
     long = np.concatenate([random.permutation(len(kinds.labels)) for _ in range(passes)])[:LONG]
     streams.append(("long", kinds[long]))
-    foes = network.seen("hostile", lambda: hostile(count, x.shape[1:]), np.full(count, -1))
+    foes = network.seen("hostile", hostile(count, x.shape[1:]), np.full(count, -1))
     among = np.concatenate([long, len(kinds.labels) + random.integers(0, count, int(HOSTILE * LONG))])
     mixed = np.insert(long, random.integers(0, LONG, len(among) - LONG), among[LONG:])
     streams.append(("long, hostile", Set.of([kinds, foes])[mixed]))

@@ -17,9 +17,14 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples"))
 
 import ds_cnn_fsdd as words
+import logmel
+from kept import kept
 
 import driftc
 from driftc.codegen.compiled import Compiled
+from driftc.codegen.errors import ModelError
+from driftc.codegen.graph import Graph
+from driftc.codegen.learning.layers import Tail
 from driftc.codegen.learning.lesson import Lesson, Means
 from driftc.codegen.learning.means import class_means, slope_of
 from driftc.codegen.learning.tail import tail_of
@@ -57,7 +62,7 @@ class Task:
     samples: Path
     known: tuple[Int8, Labels]
     draws: Callable[[int], Iterator[Draw]]
-    cuts: Callable[[], Int8] | None = None  # what the last convolution reads of all recordings
+    cuts: Callable[[], Int8] | None = None  # what the tail is learnt from of all recordings
 
     @cached_property
     def layer(self) -> Any:
@@ -116,31 +121,43 @@ class Task:
         return Means(**own, means=means, counts=counts, slope=slope_of(features, labels, means))
 
 
-def features(compiled: Compiled, x: NDArray[np.float32], out: Path, cut: bool = False) -> Int8:
-    """What the last layer of `compiled`, or with `cut` the last convolution, reads of each sample, by the integers.
+def quick_tail(model: Graph) -> Tail:
+    """On what the last convolution reads, though a device would store inputs; on inputs where it reads several maps."""
+    try:
+        return tail_of(model, fed=True)
+    except ModelError:
+        return tail_of(model)
 
-    Kept in the file `out`.
+
+def features(compiled: Compiled, x: NDArray[np.float32], out: Path, cut: bool = False) -> Int8:
+    """What the last layer of `compiled` reads of each sample, by the integers; with `cut` what `quick_tail` stores.
+
+    Kept beside the file `out`.
     """
-    if not out.is_file():
-        model = read(compiled.model_file, compiled.options)[1]
-        np.savez(out.with_suffix(".input.npz"), x=x)
-        samples = load(out.with_suffix(".input.npz"), border(model).inputs)
-        tensor = tail_of(model, fed=True).sample if cut else learnable(model).inputs[0]
-        np.save(out, tensor_of(model, tensor, samples.quantized))
-        out.with_suffix(".input.npz").unlink()
-    return np.asarray(np.load(out), np.int8)
+    model = read(compiled.model_file, compiled.options)[1]
+    tensor = quick_tail(model).sample if cut else learnable(model).inputs[0]
+
+    def make(path: Path) -> None:
+        given = path.with_suffix(".npz")
+        np.savez(given, x=x)
+        np.save(path, tensor_of(model, tensor, load(given, border(model).inputs).quantized))
+
+    return np.asarray(np.load(kept(out, (model.sha256, tensor.name, x), make)), np.int8)
 
 
 def _spotter(out: Path, digits: int) -> tuple[Compiled, words.Utterances, tuple[Int8, Labels]]:
     """A keyword spotter of the first `digits` digits, trained once, all recordings, and what it was trained on."""
     every = words.load(DATA / "fsdd" / "fsdd_8k_int16.npz")
-    path, known = out / f"spotter{digits}.keras", words.trained_on(every)
+    known = words.trained_on(every)
     known = known[known.digit < digits]
     spectra = words.logmel(known.sound)
     np.savez(out / f"known{digits}.npz", x=spectra, y=known.digit)
-    if not path.is_file():
+
+    def train(path: Path) -> None:
         words.DIGITS = digits
         words.trained(known).save(path)
+
+    path = kept(out / f"spotter{digits}.keras", (words, logmel, known.sound, known.digit), train)
     compiled = driftc.compile(
         path, calibrate=out / f"known{digits}.npz", learn="classifier", learn_classes=10, measure=False
     )

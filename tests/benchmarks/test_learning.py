@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from benchmark_modules import benchmark_module
 from float_models import needs
-from learning_models import learning, samples
+from learning_models import convolving, images, learning, learning_last, samples
 from learnt import events
 
 from driftc.codegen.learning.teaching import features_of
@@ -87,3 +87,45 @@ def test_what_rows_cost(benchmark: Any, tmp_path: Path) -> None:
         assert costs.flash == 20 * 13
         assert costs.step is None or 500 < costs.step < 10_000
     assert benchmark.ROWS["tinyol"].costs(found).flash == benchmark.ROWS["mean-unchecked"].costs(found).flash == 0
+
+
+def tail_task(folder: Path) -> Any:
+    """A small network with a convolution learns two classes more, eight samples; tests are of both."""
+    tasks = import_module("tasks")
+    compiled = learning_last(folder, convolving("residual"), learn="classifier", learn_store=8 * 61)
+    model = read(folder / "net.tflite", compiled.options)[1]
+    parts = images(8, 2, seed=8, first=4), images(16, 4, seed=9), images(8, 2, seed=10, first=4)
+    x, y = (np.concatenate([part[name] for part in parts]) for name in ("x", "y"))
+    dense = features_of(model, learnable(model), [(sample[None],) for sample in x])
+    new, old, tested = np.split(np.arange(32), [8, 24])
+    kept = features_of(model, learnable(model), [(s[None],) for s in images(24, 4)["x"]]), images(24, 4)["y"]
+
+    def draws(count: int) -> Iterator[Any]:
+        for _ in range(count):
+            yield tasks.Draw(
+                dense[new], y[new], (dense[old], y[old]), (dense[tested], y[tested]), (new, old, tested)
+            )  # fmt: skip
+
+    def cuts() -> Any:
+        return tasks.features(compiled, x, folder / "cut.npy", cut=True)
+
+    return tasks.Task("small", compiled, folder / "known.npz", kept, draws, cuts), x
+
+
+@needs("torch", "torch")
+def test_the_tail_in_float(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The row of the device is the device's, and that in float64 goes along with it."""
+    with benchmark_module(monkeypatch, "tails", "learning") as tails:
+        task, x = tail_task(tmp_path)
+        (draw,) = task.draws(1)
+        decided = {name: tails.ROWS[name].decisions(task, draw) for name in ("last-unchecked", "last-unchecked-float")}
+    compiled = learning_last(tmp_path, convolving("residual"), learn_guard=False, learn_store=8 * 61, learn_keep=5)
+    specification = Specification(compiled.lowered)
+    for number, label in zip(draw.at[0], draw.y, strict=True):
+        assert specification(Event(Kind.ADD, int(label), (x[number][None],))).status >= 0
+    assert specification(Event(Kind.STEP, MANY)).report.kept == 1
+    for numbers, found in zip(draw.at[1:], decided["last-unchecked"], strict=True):
+        outputs = [specification(Event(Kind.INFER, 0, (x[n][None],))).outputs[0].reshape(-1) for n in numbers]
+        assert all(out[at] == out.max() for out, at in zip(outputs, found, strict=True))
+    pairs = zip(*decided.values(), strict=True)
+    assert np.mean(np.concatenate([a == b for a, b in pairs])) >= 0.8
