@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from importlib.resources import files
 from itertools import combinations
@@ -70,6 +70,22 @@ class Uart:
     setup: tuple[tuple[int, int, int], ...] = ()  # address, bits to clear, bits to set: clocks and pins, in order
     core_hz: int | None = None  # the core's clock after a reset, which stays; None: not known
 
+    def slower(self, times: int) -> Uart:
+        """At 115200 / `times` baud. An nRF's register holds the rate, others how many clocks a bit takes."""
+        if self.divider is None:
+            return self
+        return replace(self, divider=self.divider // times if self.driver == "nrf" else self.divider * times)
+
+
+@dataclass(frozen=True)
+class Pin:
+    """An output that is free: firmware/ports/pin.c."""
+
+    name: str  # as the board prints it, and as the chip's manual does
+    setup: tuple[tuple[int, int, int], ...]  # address, bits to clear, bits to set, in order
+    low: tuple[int, int]  # address, and what is written there to drive it low
+    high: tuple[int, int]
+
 
 @dataclass(frozen=True)
 class FlashTool:
@@ -98,6 +114,7 @@ class Board:
     flash_with: tuple[FlashTool, ...]  # in order of preference
     start: str | None  # firmware/ports/start_START.c, what the chip's ROM runs first; None: the vector table
     uart: Uart | None  # the one that reaches the user's computer; None: not known
+    pin: Pin | None  # for time stamps as edges; None: not known
     emulator: str  # the QEMU machine that stands in for it
     source: str  # where the numbers are from
 
@@ -151,7 +168,7 @@ def parse(key: str, text: str) -> Board:
     at = _Table(f"{key}{_SUFFIX}", facts)
     at.allow(
         "name core clock_hz flash ram emulator source",
-        "cpu fpu extensions access cache programmer flash_with start uart",
+        "cpu fpu extensions access cache programmer flash_with start uart pin",
     )
     board = Board(
         key=key,
@@ -169,6 +186,7 @@ def parse(key: str, text: str) -> Board:
         flash_with=_flash_with(at.table("flash_with")) if "flash_with" in facts else (),
         start=at.text("start") if "start" in facts else None,
         uart=_uart(at.table("uart")) if "uart" in facts else None,
+        pin=_pin(at.table("pin")) if "pin" in facts else None,
         emulator=at.text("emulator"),
         source=at.text("source"),
     )
@@ -253,17 +271,32 @@ def _uart(at: _Table) -> Uart:
     driver = at.text("driver")
     if not driver.isalnum():
         raise at.error("driver", "must be the end of a file's name in firmware/ports: uart_DRIVER.c")
-    writes = at.items("setup")
-    for write in writes:
-        if not isinstance(write, list) or len(write) != 3 or not all(_is_word(number) for number in write):
-            raise at.error("setup", "must be a list of [address, bits to clear, bits to set]")
     return Uart(
         driver,
         at.number("base", least=1, below=_ADDRESS_SPACE),
         at.number("divider", least=1, below=_ADDRESS_SPACE) if "divider" in at.facts else None,
-        tuple((at_, clear, bits) for at_, clear, bits in writes),
+        _setup(at),
         at.number("core_hz", least=1_000_000, below=2_000_000_000) if "core_hz" in at.facts else None,
     )
+
+
+def _pin(at: _Table) -> Pin:
+    at.allow("name setup low high")
+    low, high = (_words(at, key, at.items(key), "[address, bits to write]", 2) for key in ("low", "high"))
+    return Pin(at.text("name"), _setup(at), (low[0], low[1]), (high[0], high[1]))
+
+
+def _setup(at: _Table) -> tuple[tuple[int, int, int], ...]:
+    writes = [
+        _words(at, "setup", item, "a list of [address, bits to clear, bits to set]", 3) for item in at.items("setup")
+    ]
+    return tuple((address, clear, bits) for address, clear, bits in writes)
+
+
+def _words(at: _Table, key: str, found: object, what: str, count: int) -> list[int]:
+    if not isinstance(found, list) or len(found) != count or not all(_is_word(number) for number in found):
+        raise at.error(key, f"must be {what}")
+    return found
 
 
 def _is_word(number: object) -> bool:

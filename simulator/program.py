@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from driftc.boards import Board, Uart
+from driftc.boards import Board, Pin, Uart
 from driftc.boards.cores import BOOT_BYTES, Core, board_script, load_core, memory_script
 from driftc.codegen.errors import ToolError, UsageError
 from driftc.simulator.cache import cached, digest
@@ -98,12 +98,12 @@ def build_posix(program: Program, main: str, defines: Sequence[str]) -> Path:
 
 def build_firmware(
     program: Program, *, trace: bool, defines: Sequence[str] = (), line: Uart | None = None, text: str | None = None,
-    board: Board | None = None,
+    board: Board | None = None, pin: Pin | None = None,
 ) -> Firmware:  # fmt: skip
     """The ELF for the program's core: the same file for every emulator; with `board`, in that board's memories.
 
     With `trace` it shows every layer, else it measures. Over the serial `line` it does both, as it is asked; or it is
-    another program than the harness, which talks on the line for itself: simulator/TEXT.c, with a clock.
+    another program than the harness, which talks on the line for itself: simulator/TEXT.c, with a clock, and a `pin`.
     """
     core = load_core(program.target.core)
     compiler = firmware_compiler(core, program.target.cc)
@@ -120,14 +120,17 @@ def build_firmware(
         if line.divider is not None:
             defines.append(f"UART_DIVIDER={line.divider}u")
         if line.setup:
-            writes = "".join(f"X({at:#x}u,{clear:#x}u,{bits:#x}u)" for at, clear, bits in line.setup)
-            defines.append(f"UART_SETUP(X)={writes}")
+            defines.append(f"UART_SETUP(X)={_writes(line.setup)}")
     if board is not None and board.start is not None:
         ports.append(Path(f"simulator/start_{board.start}.c"))
     if text is not None:
         ports[0] = Path(f"simulator/{text}.c")
         ports.append(Path("simulator/clock.c"))
         defines = [*defines, "PORT_TEXT"]
+    if pin is not None:
+        ports.append(Path("simulator/pin.c"))
+        levels = (f"PIN_LOW(X)={_writes([pin.low])}", f"PIN_HIGH(X)={_writes([pin.high])}")
+        defines = [*defines, f"PIN_SETUP(X)={_writes(pin.setup)}", *levels]
     measuring = (*(() if trace else ("-DPORT_MEASURES",)), *(f"-D{define}" for define in defines))
     flags = [*base, *hook, *include, STACK_SIZES[compiler.kind]]
     with ThreadPoolExecutor(2) as pool:
@@ -139,6 +142,11 @@ def build_firmware(
     except ToolError as error:
         raise _too_large(error, core.id if board is None else board.key) from error
     return Firmware(elf, model_objects, port_objects, compiler, base, core)
+
+
+def _writes(writes: Sequence[tuple[int, ...]]) -> str:
+    """To registers, each an X of its numbers: what a driver of firmware/ports makes of it."""
+    return "".join(f"X({','.join(f'{number:#x}u' for number in write)})" for write in writes)
 
 
 def build_harness(program: Program, board: Board, transport: str | None = None) -> Path:

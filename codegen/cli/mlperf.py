@@ -18,6 +18,7 @@ from driftc.codegen.errors import UsageError
 @click.option("--as", "name", metavar="kws01|vww01|ic01|ad01|sww01", help="The benchmark that FOLDER's model is for.")
 @click.option("--host", is_flag=True, help="Be a device on a pty of this machine, until Ctrl-C.")
 @click.option("--firmware", type=click.Path(path_type=Path), metavar="FILE.elf", help="Write the device for a board.")
+@click.option("--energy", is_flag=True, help="Of both: energy mode, where a time stamp is an edge of a pin; 9600 baud.")
 @click.option("--run", "port", metavar="PORT", help="Run the benchmark of the device on this serial port.")
 @click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="Its samples: y_labels.csv and the files.")
 @click.option(
@@ -31,6 +32,7 @@ def mlperf(
     name: str | None,
     host: bool,
     firmware: Path | None,
+    energy: bool,
     port: str | None,
     data: Path | None,
     baud: int | None,
@@ -46,8 +48,8 @@ def mlperf(
     if sum((host, firmware is not None, port is not None)) != 1:
         raise UsageError("mlperf does one of --host, --firmware FILE.elf and --run PORT")
     if port is not None:
-        if folder is not None or name is not None:
-            raise UsageError("--run takes the benchmark from the device: no FOLDER and no --as")
+        if folder is not None or name is not None or energy:
+            raise UsageError("--run takes the benchmark and its mode from the device: no FOLDER, --as or --energy")
         if data is None:
             raise UsageError("--run needs --data, the folder with y_labels.csv")
         if output is not None and not output.absolute().parent.is_dir():
@@ -66,7 +68,7 @@ def mlperf(
     if host:
         from driftc.simulator.mlperf.device import host_device
 
-        with host_device(program, chosen) as (device, wait):
+        with host_device(program, chosen, energy=energy) as (device, wait):
             click.echo(f"{chosen.name} on {device}; Ctrl-C ends it")
             try:
                 wait()
@@ -77,7 +79,7 @@ def mlperf(
         from driftc.codegen.files import write_file
         from driftc.simulator.mlperf.device import board_device
 
-        made = board_device(program, chosen, board_named(compiled.options.board))
+        made = board_device(program, chosen, board_named(compiled.options.board), energy=energy)
         write_file(firmware, made.elf.read_bytes())
         click.echo(f"wrote {firmware}, for {made.where}")
 

@@ -1,10 +1,12 @@
 /* mlperf.c: a device under test of MLPerf Tiny: the text commands of its runner over a serial line (uart.h), in place of
- * main.c. The protocol is that of mlcommons/tiny, benchmark/api; performance mode, so that a time stamp is a text.
+ * main.c. The protocol is that of mlcommons/tiny, benchmark/api. A time stamp is a text, or in energy mode, MLPERF_ENERGY, a
+ * falling edge of a pin, which the power monitor sees.
  *
  * MLPERF_MODEL, "kws01" and so on, and MLPERF_FORM, how the runner's bytes become the input, come with the compiler's flags.
  */
 #include "model.h"
 
+#include "pin.h"
 #include "port.h"
 #include "uart.h"
 
@@ -23,7 +25,7 @@ _Static_assert(MODEL_INPUT_LEN == MODEL_OUTPUT_LEN, "what is compared must have 
 #define LOADED_BYTES MODEL_INPUT_LEN
 #endif
 
-enum { COMMAND = 80, PRINTED = 8, WARMUPS = 10 };
+enum { COMMAND = 80, PRINTED = 8, WARMUPS = 10, HOLD_MICROSECONDS = 2 /* 1 at the least */ };
 
 MODEL_STATIC_MEMORY(memory);
 static model_t model;
@@ -86,7 +88,16 @@ static void say_line(const char *before, uint64_t number, const char *after)
 
 static void timestamp(void)
 {
+#ifdef MLPERF_ENERGY
+    uint64_t start = port_microseconds();
+
+    pin_low();
+    while (port_microseconds() - start < HOLD_MICROSECONDS)
+        continue;
+    pin_high();
+#else
     say_line("m-lap-us-", port_microseconds(), "");
+#endif
 }
 
 static void load_input(void)
@@ -291,7 +302,7 @@ static void on_help(void)
     say("ULPMark for tinyML Firmware V0.0.1\r\n\r\n"
         "help         : this text\r\n"
         "name         : the device's name\r\n"
-        "timestamp    : microseconds since its reset\r\n"
+        "timestamp    : microseconds since its reset, or an edge of a pin\r\n"
         "profile      : the protocol and the model\r\n"
         "db load N    : N bytes of input follow\r\n"
         "db HH[HH]*   : some of them\r\n"
@@ -335,6 +346,13 @@ int main(void)
 
     uart_open();
     port_clock_start();
+#ifdef MLPERF_ENERGY
+    pin_open();
+    say("m-timestamp-mode-energy\r\n");
+#else
+    say("m-timestamp-mode-performance\r\n");
+#endif
+    timestamp();
     if (model_init(&model, &memory) != 0) {
         say("e-[model_init refused its memory]\r\n");
         for (;;)

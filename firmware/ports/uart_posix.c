@@ -1,10 +1,14 @@
-/* uart_posix.c: stdin and stdout of a program of this machine as its serial line, and the machine's clock. */
+/* uart_posix.c: stdin and stdout of a program of this machine as its serial line, the machine's clock, and in place of a pin a
+ * line on stderr for each of its falling edges.
+ */
 #define _POSIX_C_SOURCE 200809L
 
+#include "pin.h"
 #include "port.h"
 #include "uart.h"
 
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -72,4 +76,17 @@ uint64_t port_microseconds(void)
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)(now.tv_sec - start.tv_sec) * 1000000u + (uint64_t)now.tv_nsec / 1000u -
            (uint64_t)start.tv_nsec / 1000u;
+}
+
+void pin_open(void)
+{
+}
+
+void pin_low(void)
+{
+    (void)fprintf(stderr, "time stamp: the pin is low at %llu us\n", (unsigned long long)port_microseconds());
+}
+
+void pin_high(void)
+{
 }

@@ -17,7 +17,8 @@ CLOSE_SECONDS = 3.0
 RETRIES = 3  # of a packet that arrived damaged
 NOISE = 1 << 16  # bytes outside packets after which this is no GDB server
 DEFAULT_PACKET = 400  # GDB's own, where the server names none
-_CONSOLE = re.compile(rb"O(?:[0-9a-fA-F]{2})+")
+PAGE = 0x1000  # bytes; where a region of memory ends, one of these does
+_CONSOLE = re.compile(rb"O(?:[0-9a-fA-F]{2})*")  # empty: OpenOCD keeps a client waiting
 
 
 class RspClient:
@@ -195,11 +196,14 @@ class RspClient:
         return None if not printed or re.match(r"\w* ?\w*(error|failed):", printed, re.IGNORECASE) else printed
 
     def read(self, address: int, size: int) -> bytes:
-        """Memory. A server may give fewer bytes than it was asked for."""
-        found, most = b"", min((self.packet_size - 16) // 2, 0x1000)
+        """Memory. A server may give fewer bytes than it was asked for, or refuse what lies in two regions (pyOCD)."""
+        found, most = b"", min((self.packet_size - 16) // 2, PAGE)
         while len(found) < size:
             at, wanted = address + len(found), min(most, size - len(found))
             answer = self.ask(f"m{at:x},{wanted:x}".encode())
+            if not _hex(answer) and (left := PAGE - at % PAGE) < wanted:
+                wanted = left
+                answer = self.ask(f"m{at:x},{wanted:x}".encode())
             part = _hex(answer)
             if not part or len(part) > wanted:
                 raise ToolError(f"{self.name}: cannot read {wanted} bytes at {at:#010x} ({_shown(answer)})")

@@ -18,10 +18,10 @@ READY = b"m-ready\r\n"
 
 @dataclass(frozen=True)
 class Inference:
-    """What `infer` said: the output as real values, and the time of all iterations in seconds."""
+    """What `infer` said: the output as real values, and the time of all iterations in seconds, None in energy mode."""
 
     results: tuple[float, ...]
-    seconds: float
+    seconds: float | None
 
 
 class Client:
@@ -46,7 +46,7 @@ class Client:
             self._send("name")
             try:
                 lines = self._until_ready("name", COMMAND_SECONDS)
-                while not lines or lines == ["m-init-done"]:  # what it says at its start came first
+                while not lines or lines[-1] == "m-init-done":  # what it says at its start came first
                     lines = self._until_ready("name", COMMAND_SECONDS)
             except ToolError:
                 if attempt == ATTEMPTS:
@@ -72,13 +72,13 @@ class Client:
         lines = self.command(f"infer {iterations} {warmups}", seconds)
         laps = [int(found[1]) for line in lines if (found := re.fullmatch(r"m-lap-us-(\d+)", line))]
         results = [found[1] for line in lines if (found := re.fullmatch(r"m-results-\[(.*)\]", line))]
-        if len(laps) != 2 or len(results) != 1:
+        if len(laps) not in (0, 2) or len(results) != 1:
             raise self._strange("infer", lines)
         try:
             values = tuple(float(text) for text in results[0].split(","))
         except ValueError:
             raise self._strange("infer", results) from None
-        return Inference(values, (laps[1] - laps[0]) / 1e6)
+        return Inference(values, (laps[1] - laps[0]) / 1e6 if laps else None)
 
     def command(self, text: str, seconds: float = COMMAND_SECONDS) -> list[str]:
         """The lines of the reply before m-ready. Raises ToolError where one of them is an error."""

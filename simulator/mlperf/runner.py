@@ -17,7 +17,7 @@ import numpy as np
 
 from driftc.codegen.errors import DataError, ToolError
 from driftc.simulator.mlperf.benchmarks import Benchmark, benchmark
-from driftc.simulator.mlperf.client import INFER_SECONDS, Client
+from driftc.simulator.mlperf.client import INFER_SECONDS, Client, Inference
 from driftc.simulator.mlperf.data import Labelled, labelled
 
 WINDOWS, ITERATIONS, WARMUPS, SECONDS = 5, 10, 10, 10.0
@@ -86,17 +86,27 @@ def latency(client: Client, benchmark: Benchmark, files: Sequence[Labelled], sec
     windows = []
     for file in files[:WINDOWS]:
         client.load(file.inputs(benchmark.bytes)[0])
-        one = max(client.infer(1, 0).seconds, 1e-6)
+        one = max(_timed(client.infer(1, 0)), 1e-6)
         iterations = ITERATIONS
         while True:
             iterations = max(iterations, ceil(seconds / one * MARGIN))
-            taken = client.infer(iterations, WARMUPS, INFER_SECONDS + PATIENCE * one * (iterations + WARMUPS)).seconds
+            patience = INFER_SECONDS + PATIENCE * one * (iterations + WARMUPS)
+            taken = _timed(client.infer(iterations, WARMUPS, patience))
             if taken >= seconds:
                 break
             one = max(taken, 1e-6) / iterations  # the first was slower than they are together
             iterations = ceil(iterations * GROWTH)
         windows.append(Window(file.path.name, iterations, taken, iterations / taken))
     return windows
+
+
+def _timed(inference: Inference) -> float:
+    if inference.seconds is None:
+        raise ToolError(
+            "the device gives no times: in energy mode they are edges of a pin, for a power monitor; "
+            "--mode accuracy leaves them out"
+        )
+    return inference.seconds
 
 
 def _suffice(benchmark: Benchmark, files: Sequence[Labelled], mode: str | None) -> None:

@@ -66,13 +66,15 @@ def test_no_warnings_on_the_host(tmp_path: Path, cc: str, flavour: list[str]) ->
 def test_mlperf_has_no_warnings(tmp_path: Path, cc: str, form: int) -> None:
     """For the host, and bare for a core."""
     write_toy(tmp_path)
-    flags = ['-DMLPERF_MODEL="ic01"', f"-DMLPERF_FORM={form}", "-DPORT_CLOCK_HZ=25000000u"]
+    flags = ['-DMLPERF_MODEL="ic01"', f"-DMLPERF_FORM={form}", "-DPORT_CLOCK_HZ=25000000u", *["-DMLPERF_ENERGY"] * form]
     core = load_core("cortex-m4")
     try:
         for source in ("mlperf.c", "uart_posix.c"):
             compile_strictly(host_compiler(cc), tmp_path, f"simulator/{source}", flags)
         bare = [*core.flags[cc], *BARE[cc], "-isystem", "simulator/freestanding", "-DPORT_SERIAL", "-DPORT_TEXT"]
-        for source in ("mlperf.c", "clock.c", "port_cortex_m.c"):
+        bare += ["-DPIN_SETUP(X)=X(0x40023830u,0x0u,0x1u)"]
+        bare += [f"-DPIN_{level}(X)=X(0x40020018u,0x1u)" for level in ("LOW", "HIGH")]
+        for source in ("mlperf.c", "clock.c", "pin.c", "port_cortex_m.c"):
             compiler = firmware_compiler(core, cc)
             compile_strictly(compiler, tmp_path, f"simulator/{source}", [*bare, *flags, "-DPORT_MEASURES"])
     except ToolError as error:

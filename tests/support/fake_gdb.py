@@ -24,6 +24,7 @@ class Habits:
     forgets_x: bool = False  # says OK, and writes nothing
     no_z1: bool = False
     reads_at_most: int = 1 << 20  # bytes of one m
+    region: int = 1 << 20  # bytes; an m across its end fails, as pyOCD's does between sectors of different sizes
     console: bool = False  # prints before each answer to qRcmd and c
     prints_in_answer: str = ""  # to qRcmd, as pyOCD does
     damages: int = 0  # so many answers come with a wrong checksum first
@@ -125,6 +126,7 @@ class FakeServer:
             before += packet(b"Stop:T05", b"%")
         if self.habits.console and text[:1] in ("q", "c") and (text == "c" or text.startswith("qRcmd")):
             before += packet(b"O" + b"halted due to debug-request\n".hex().encode())
+            before += packet(b"O")  # OpenOCD's way of saying that it lives, while what it runs takes long
         return before + packet(body)
 
     def _answer(self, text: str) -> str | bytes:
@@ -168,6 +170,8 @@ class FakeServer:
         at -= self.base
         if at < 0 or at + size > len(self.memory):
             return CPUID_OF_M4 if text == "me000ed00,4" else "E14"
+        if text[0] == "m" and at // self.habits.region != (at + size - 1) // self.habits.region:
+            return "E01"
         if text[0] == "m":
             return bytes(self.memory[at : at + min(size, self.habits.reads_at_most)]).hex()
         if text[0] == "X" and not self.habits.has_x:

@@ -34,6 +34,7 @@ def connected(habits: Habits) -> Iterator[tuple[FakeServer, RspClient]]:
         Habits(packet_size=0x80),
         Habits(packet_size=0x80, has_x=True),
         Habits(reads_at_most=7),
+        Habits(region=0x2000),
         Habits(notifies=True),
         Habits(runs=True),
         Habits(damages=2),
@@ -44,9 +45,9 @@ def connected(habits: Habits) -> Iterator[tuple[FakeServer, RspClient]]:
 )
 def test_memory_comes_back_as_written(habits: Habits) -> None:
     with connected(habits) as (server, client):
-        client.write(0x1000, PATTERN)
-        assert server.memory[0x1000 : 0x1000 + len(PATTERN)] == PATTERN
-        assert client.read(0x1000, len(PATTERN)) == PATTERN
+        client.write(0x1C00, PATTERN)
+        assert server.memory[0x1C00 : 0x1C00 + len(PATTERN)] == PATTERN
+        assert client.read(0x1C00, len(PATTERN)) == PATTERN
 
 
 def test_console_packets_are_not_answers() -> None:

@@ -5,22 +5,24 @@ from __future__ import annotations
 import os
 import re
 import select
+import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
+from gdb_servers import simulated_environment
 from mlperf_devices import device, reference
 from rp2040 import rp2040
-from serial_boards import emulated, serial_port
+from serial_boards import emulated, line, serial_port
 
 from driftc.boards import load
 from driftc.boards.cores import load_core
-from driftc.codegen.errors import ToolError
+from driftc.codegen.errors import ToolError, UsageError
 from driftc.simulator.engine import Target
 from driftc.simulator.mlperf.benchmarks import benchmark
-from driftc.simulator.mlperf.client import Client
-from driftc.simulator.mlperf.device import board_device
+from driftc.simulator.mlperf.client import Client, Inference
+from driftc.simulator.mlperf.device import board_device, host_device
 
 PROFILE = b"m-profile-[ULPMark for tinyML Firmware V0.0.1]\r\n"
 RESULTS = rb"m-results-\[\d\.\d{3}(,\d\.\d{3}){11}\]\r\n"
@@ -49,18 +51,25 @@ class Wire:
         self._serial.close()
 
 
+@contextmanager
+def heard(port: str, boot: bytes) -> Iterator[Wire]:
+    """The line, once the device has said `boot`, a pattern: pyserial drops what was said before it opens a port."""
+    line = os.open(port, os.O_RDWR | os.O_NOCTTY)
+    said = b""
+    while not said.endswith(b"m-ready\r\n") and select.select([line], [], [], 10)[0]:
+        said += os.read(line, 100)
+    assert re.fullmatch(boot, said), said
+    made = Wire(port)
+    yield made
+    made.close()
+    os.close(line)
+
+
 @pytest.fixture(scope="module")
 def wire() -> Iterator[Wire]:
-    with device("kws01") as port:
-        line = os.open(port, os.O_RDWR | os.O_NOCTTY)  # pyserial drops what was said before it opens a port
-        said = b""
-        while not said.endswith(b"m-ready\r\n") and select.select([line], [], [], 10)[0]:
-            said += os.read(line, 100)
-        assert said == b"m-init-done\r\nm-ready\r\n"
-        made = Wire(port)
+    boot = rb"m-timestamp-mode-performance\r\n" + LAP + rb"m-init-done\r\nm-ready\r\n"
+    with device("kws01") as port, heard(port, boot) as made:
         yield made
-        made.close()
-        os.close(line)
 
 
 @pytest.mark.parametrize(
@@ -174,4 +183,80 @@ def check_board(board: AbstractContextManager[str], more: tuple[int, int] = (4, 
         client.load(sample)
         one, several = client.infer(1, 0, 60), client.infer(*more, 120)
         assert one.results == several.results == expected
+        assert one.seconds is not None and several.seconds is not None
         assert 0.75 * more[0] < several.seconds / one.seconds < 1.25 * more[0]
+
+
+def test_energy_mode(tmp_path: Path) -> None:
+    """A time stamp is an edge of the pin, and nothing on the line; all else is as it was."""
+    pytest.importorskip("serial")
+    boot = rb"m-timestamp-mode-energy\r\nm-init-done\r\nm-ready\r\n"
+    edges = tmp_path / "edges"
+    program, chosen = reference("kws01").program(), benchmark("kws01")
+    with (
+        edges.open("wb") as pin,
+        host_device(program, chosen, energy=True, pin=pin.fileno()) as (port, _),
+        heard(port, boot) as wire,
+    ):
+        assert wire.ask("timestamp") == b""
+        wire.ask("db load 490")
+        said = wire.ask("infer 3 2")
+        before = rb"m-warmup-start-2\r\nm-warmup-done\r\nm-infer-start-3\r\nm-infer-done\r\n"
+        assert re.fullmatch(before + RESULTS, said), said
+    assert re.fullmatch(r"(time stamp: the pin is low at \d+ us\n){4}", edges.read_text())
+
+
+SAMPLE = bytes(range(245)) * 2
+
+
+def energetic(board: str) -> Path:
+    """What `--firmware --energy` makes for it."""
+    facts = load(board)
+    try:
+        made = board_device(
+            reference("kws01").program(Target(facts.core, board=board)), benchmark("kws01"), facts, energy=True
+        )
+    except ToolError as error:
+        pytest.skip(str(error))
+    assert facts.pin is not None
+    assert made.where == f"{facts.name}, 9600 baud, time stamps at {facts.pin.name}"
+    return made.elf
+
+
+def check_edges(port: str, edges: Path, count: int) -> None:
+    """No times on the line; the pin goes low at the start, and before and after the inferences."""
+    with device("kws01") as other, Client(other, 115200) as client:
+        client.start()
+        client.load(SAMPLE)
+        expected = client.infer(1, 0).results
+    with Client(port, 9600) as client:
+        assert client.start() == ("driftc", "kws01")
+        client.load(SAMPLE)
+        assert client.infer(count, 0, 120) == Inference(expected, None)
+        assert client.command("timestamp") == []
+        client.command("name")
+    assert edges.read_text() == "low\n" * 4
+
+
+def test_energy_mode_on_an_emulated_rp2040(tmp_path: Path) -> None:
+    pytest.importorskip("serial")
+    with rp2040(energetic("rp2040"), load("rp2040"), tmp_path) as port:
+        check_edges(port, tmp_path / "ready.edges", 2)
+
+
+def test_energy_mode_on_the_reference_platform(tmp_path: Path) -> None:
+    """A simulated STM32L4R5, which has the pin's clock and mode, and the speed, or says nothing."""
+    for package in ("serial", "unicorn"):
+        pytest.importorskip(package)
+    start, edges = tmp_path / "start", tmp_path / "edges"
+    command = f"{sys.executable} -m simulated.stm32_serial nucleo-l4r5zi {energetic('nucleo-l4r5zi')} 9600 {edges}"
+    start.write_text(f"#!/bin/sh\nPYTHONPATH='{simulated_environment()['PYTHONPATH']}' exec {command}\n")
+    start.chmod(0o755)
+    with line(start) as there:
+        check_edges(there.device, edges, 1)
+
+
+def test_energy_mode_needs_a_pin() -> None:
+    program = reference("kws01").program(Target("cortex-m4"))
+    with pytest.raises(UsageError, match=r"--energy marks time with a pin, .*: --board b-u585i-iot02a, nucleo-f091rc"):
+        board_device(program, benchmark("kws01"), energy=True)

@@ -147,6 +147,18 @@ def test_too_few_files_are_said_before_anything_is_measured(tmp_path: Path) -> N
                 run(port, folder, baud=921600, mode=mode)
 
 
+def test_a_device_in_energy_mode_has_no_times(tmp_path: Path) -> None:
+    pytest.importorskip("serial")
+    folder = write_samples(tmp_path, [(bytes([n] * 490), f"12,{n}") for n in range(5)])
+    with (
+        (tmp_path / "edges").open("wb") as pin,
+        host_device(reference("kws01").program(), benchmark("kws01"), energy=True, pin=pin.fileno()) as (port, _),
+    ):
+        assert run(port, folder, baud=9600, mode="accuracy").score is not None
+        with pytest.raises(ToolError, match="the device gives no times: in energy mode they are edges of a pin"):
+            run(port, folder, baud=9600, mode="performance")
+
+
 def test_what_is_no_number_becomes_the_least_one() -> None:
     with device("ad01") as port, Client(port, 921600) as client:
         client.start()
@@ -214,6 +226,9 @@ def test_firmware_is_written(tmp_path: Path) -> None:
     done = driftc("mlperf", folder, "--as", "kws01", "--firmware", "kws.elf", cwd=tmp_path)
     assert done.stdout == "wrote kws.elf, for mps2-an386 in QEMU\n"
     assert (tmp_path / "kws.elf").read_bytes()[:4] == b"\x7fELF"
+    done = driftc("mlperf", folder, "--as", "kws01", "--firmware", "energy.elf", "--energy", cwd=tmp_path, code=2)
+    assert "--energy marks time with a pin, and driftc knows none of its board" in done.stderr
+    assert not (tmp_path / "energy.elf").exists()
 
 
 @pytest.mark.parametrize(
@@ -224,10 +239,11 @@ def test_firmware_is_written(tmp_path: Path) -> None:
         ("--run /dev/ttyX", "--run needs --data"),
         ("--run /dev/ttyX --data . -o none/found.json", "none/found.json: there is no folder none"),
         ("--run /dev/ttyNOWHERE --data .", "/dev/ttyNOWHERE: there is no such port"),
-        ("FOLDER --run /dev/ttyX", "no FOLDER and no --as"),
+        ("FOLDER --run /dev/ttyX", "no FOLDER, --as or --energy"),
         ("FOLDER --host", "needs FOLDER, and --as"),
         ("FOLDER --as kws02 --host", "MLPerf Tiny has no 'kws02'; there is kws01, vww01, ic01, ad01, sww01"),
         ("FOLDER --as kws01 --host --baud 9600", "belong to --run"),
+        ("--run /dev/ttyX --data . --energy", "from the device: no FOLDER, --as or --energy"),
         ("FOLDER --as kws01 --firmware kws.elf --json", "belong to --run"),
         ("FOLDER --as ic01 --host", "gives 32 x 32 x 3 values; the model takes 49 x 10 x 1"),
     ],

@@ -1,4 +1,6 @@
-"""An STM32 with one serial port: `python -m simulated.stm32_serial BOARD ELF`, the line on stdin and stdout.
+"""An STM32 with one serial port, on stdin and stdout: `python -m simulated.stm32_serial BOARD ELF [BAUD EDGES]`.
+
+EDGES gets a line for each time that the Arduino header's D7 goes low.
 
 The core is unicorn's. Of the chip there is what a driver must get right: the clocks of the port and of its pins, before
 which their registers neither take nor give anything; the pins' modes; the supply of a port that has its own; and the
@@ -24,11 +26,12 @@ from driftc.simulator.elf import Elf
 
 PERIPHERALS, PERIPHERAL_BYTES = 0x4000_0000, 0x2000_0000
 SYSTEM, AIRCR = 0xE000_0000, 0xE000_ED0C
-BAUD, TOLERANCE = 115_200, 0.01  # a receiver takes 3 to 4 %, of which the oscillators have their share
+TOLERANCE = 0.01  # a receiver takes 3 to 4 %, of which the oscillators have their share
 CR1, CR3, BRR, ISR, RDR, TDR = 0x00, 0x08, 0x0C, 0x1C, 0x24, 0x28
 ON, RECEIVES, SENDS, NO_OVERRUN = 1, 4, 8, 1 << 12
 CAME, ROOM, COMPLETE = 1 << 5, 1 << 7, 1 << 6
-MODES, ALTERNATES, ALTERNATE = 0x00, 0x20, 2
+MODES, SET_RESET, ALTERNATES, OUTPUT, ALTERNATE = 0x00, 0x18, 0x20, 1, 2
+SYSTICK_VALUE, TICKS = 0xE000_E018, 4  # it goes on by so many whenever it is read
 Bit = tuple[int, int]  # a register's address, which bit
 
 
@@ -89,25 +92,34 @@ LINES = {
 }  # fmt: skip
 
 
-class Registers:
-    """The peripherals as the core sees them; `came` is what has come over the line."""
+D7 = {"nucleo-l4r5zi": Pin(0x4800_1400, (0x4002_104C, 5), 13, 0)}
 
-    def __init__(self, line: Line) -> None:
-        self._line = line
+
+class Registers:
+    """The peripherals as the core sees them; `came` is what has come over the line, `lows` how often D7 went low."""
+
+    def __init__(self, line: Line, baud: int = 115_200, d7: Pin | None = None) -> None:
+        self._line, self._baud, self._d7 = line, baud, d7
+        self.lows = 0
         self.came: deque[int] = deque()
         self._empty = 0
         self.reset()
 
     def reset(self) -> None:
         modes = 0xFFFF_FFFF if self._line.analog else 0
-        self._held = {pin.port + MODES: modes for pin in self._line.pins}
+        self._held = {pin.port + MODES: modes for pin in self._pins}
+        self._high = False
+
+    @property
+    def _pins(self) -> tuple[Pin, ...]:
+        return (*self._line.pins, *((self._d7,) if self._d7 else ()))
 
     def _set(self, bit: Bit) -> bool:
         return bool(self._held.get(bit[0], 0) >> bit[1] & 1)
 
     def _reachable(self, address: int) -> bool:
         """Whether the block there has its clock."""
-        clocks = {pin.port: pin.clock for pin in self._line.pins} | {self._line.base: self._line.clock}
+        clocks = {pin.port: pin.clock for pin in self._pins} | {self._line.base: self._line.clock}
         if self._line.supply:
             clocks[self._line.supply[1][0] & ~0x3FF] = self._line.supply[0]
         clock = clocks.get(address & ~0x3FF)
@@ -128,12 +140,21 @@ class Registers:
     def write(self, address: int, value: int) -> None:
         if not self._reachable(address):
             return
+        if self._d7 is not None and address == self._d7.port + SET_RESET:
+            self._drive(self._d7, value)
+            return
         offset = address - self._line.base
         if offset == TDR:
             self._check()
             os.write(1, bytes([value & 0xFF]))
         elif offset not in (BRR, CR3) or not self._port(CR1) & ON:
             self._held[address] = value
+
+    def _drive(self, pin: Pin, value: int) -> None:
+        output = self._held[pin.port + MODES] >> 2 * pin.number & 3 == OUTPUT
+        high = bool(value >> pin.number & 1) or (self._high and not value >> pin.number + 16 & 1)
+        self.lows += output and self._high and not high
+        self._high = high
 
     def _port(self, offset: int) -> int:
         return self._held.get(self._line.base + offset, 0)
@@ -158,7 +179,7 @@ class Registers:
         if line.hsi16 and self._set(line.hsi16[1]):
             hz = 16_000_000 if self._set(line.hsi16[0]) else 0
         speed = hz * (256 if line.low_power else 1) / max(self._port(BRR), 1)
-        if abs(speed / BAUD - 1) > TOLERANCE:
+        if abs(speed / self._baud - 1) > TOLERANCE:
             found.append(f"{speed:.0f} baud")
         if self._port(CR1) & (ON | RECEIVES | SENDS) != ON | RECEIVES | SENDS or not self._port(CR3) & NO_OVERRUN:
             found.append("the port is not set up")
@@ -182,6 +203,14 @@ def run(board: Board, elf: Elf, registers: Registers) -> None:
         lambda _uc, offset, _size, value, _user: registers.write(PERIPHERALS + offset, value), None,
     )  # fmt: skip
     uc.hook_add(unicorn.UC_HOOK_MEM_WRITE, lambda *_: uc.emu_stop(), begin=AIRCR, end=AIRCR)
+    left = 1 << 24
+
+    def count(*_: object) -> None:
+        nonlocal left
+        left -= TICKS
+        uc.mem_write(SYSTICK_VALUE, left.to_bytes(4, "little"))
+
+    uc.hook_add(unicorn.UC_HOOK_MEM_READ, count, begin=SYSTICK_VALUE, end=SYSTICK_VALUE)
     while True:
         stack, start = (int.from_bytes(uc.mem_read(board.flash.base + at, 4), "little") for at in (0, 4))
         uc.reg_write(arm.UC_ARM_REG_SP, stack)
@@ -189,11 +218,13 @@ def run(board: Board, elf: Elf, registers: Registers) -> None:
         uc.emu_start(start | 1, 0xFFFF_FFFE)
 
 
-def main(name: str, elf: str) -> None:
-    registers = Registers(LINES[name])
+def main(name: str, elf: str, baud: str = "115200", edges: str = "") -> None:
+    registers = Registers(LINES[name], int(baud), D7.get(name) if edges else None)
 
     def listen() -> None:
         while data := os.read(0, 4096):
+            if edges:  # whoever asks has the last answer
+                Path(edges).write_text("low\n" * registers.lows)
             registers.came.extend(data)
 
     threading.Thread(target=listen, daemon=True).start()

@@ -1,5 +1,5 @@
 // node serial.cjs MODULES PROGRAM.uf2 READY: an RP2040 that starts as its boot ROM starts it; its UART is stdin and stdout.
-// The file READY appears with its first byte.
+// The file READY appears with its first byte; READY.edges has a line for each time that GPIO 2 went low.
 const fs = require('fs');
 const { ConsoleLogger, LogLevel, Simulator } = require(`${process.argv[2]}/rp2040js`);
 
@@ -33,6 +33,9 @@ const waiting = [];
 process.stdin.on('data', (data) => waiting.push(...data));
 process.stdin.on('end', () => process.exit(0));
 let said = [];
+chip.gpio[2].addListener((state, before) => {
+  if (before === 1 && state === 0) fs.appendFileSync(`${process.argv[4]}.edges`, 'low\n');
+});
 chip.uart[0].onByte = (byte) => said.push(byte);
 
 // Short turns: what came is fed, and what was said is written, between them.
