@@ -20,7 +20,12 @@ from driftc.codegen.errors import UsageError
 @click.option("--firmware", type=click.Path(path_type=Path), metavar="FILE.elf", help="Write the device for a board.")
 @click.option("--energy", is_flag=True, help="Of both: energy mode, where a time stamp is an edge of a pin; 9600 baud.")
 @click.option("--run", "port", metavar="PORT", help="Run the benchmark of the device on this serial port.")
-@click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="Its samples: y_labels.csv and the files.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    metavar="DIR|TEST.json",
+    help="Its samples: y_labels.csv and the files; or sww01's test.",
+)
 @click.option(
     "--baud", type=click.IntRange(300, 4_000_000), help="Of --run (default: 115200; ad01 921600 by the rules)."
 )
@@ -51,7 +56,9 @@ def mlperf(
         if folder is not None or name is not None or energy:
             raise UsageError("--run takes the benchmark and its mode from the device: no FOLDER, --as or --energy")
         if data is None:
-            raise UsageError("--run needs --data, the folder with y_labels.csv")
+            raise UsageError("--run needs --data, the folder with y_labels.csv, or the file of a streaming test")
+        if data.suffix == ".json" and mode is not None:
+            raise UsageError(f"--mode {mode}: {data} is a streaming test, which has none")
         if output is not None and not output.absolute().parent.is_dir():
             raise UsageError(f"{output}: there is no folder {output.parent}")  # said before minutes have passed
         _run(port, data, baud, mode, output, as_json)
@@ -87,6 +94,7 @@ def mlperf(
 def _run(port: str, data: Path, baud: int | None, mode: str | None, output: Path | None, as_json: bool) -> None:
     from driftc.codegen.files import write_file
     from driftc.simulator.mlperf.runner import run
+    from driftc.simulator.mlperf.stream import ALLOWED
 
     with progress_bar("mlperf", as_json) as progress:
         found = run(port, data, baud=baud or 115200, mode=mode, progress=progress)
@@ -103,5 +111,11 @@ def _run(port: str, data: Path, baud: int | None, mode: str | None, output: Path
     if found.throughput is not None:
         click.echo(
             f"median of {len(found.windows)} windows {found.throughput:,.3f} inferences/s, {found.latency_ms:,.3f} ms"
+        )
+    for heard in found.streams:
+        hit, missed, alarms = heard.true_positives, heard.false_negatives, heard.false_positives
+        click.echo(
+            f"{heard.file}, {heard.seconds:.1f} s: {len(hit)} of {len(hit) + len(missed)} words heard, "
+            f"{len(alarms)} false alarms (the rules allow {ALLOWED} misses and {ALLOWED} alarms)"
         )
     click.echo(f"wrote {target}")

@@ -297,6 +297,10 @@ static void on_db(char *rest)
         on_bytes(what);
 }
 
+#ifdef MLPERF_TABLES
+#include "mlperf_stream.h"
+#endif
+
 static void on_help(void)
 {
     say("ULPMark for tinyML Firmware V0.0.1\r\n\r\n"
@@ -308,6 +312,10 @@ static void on_help(void)
         "db HH[HH]*   : some of them\r\n"
         "db print     : those that came\r\n"
         "infer N W    : W inferences, then N that are timed\r\n"
+#ifdef MLPERF_TABLES
+        "start, stop  : detection of the wake word\r\n"
+        "extract_uart_stream: in 512 samples that db gave\r\n"
+#endif
         "results      : the last one's output\r\n");
 }
 
@@ -332,6 +340,10 @@ static void obey(char *command)
         on_infer(rest);
     } else if (same(what, "results")) {
         results();
+#ifdef MLPERF_TABLES
+    } else if (stream_obeys(what)) {
+        return;
+#endif
     } else {
         say("e-[Unknown command: ");
         say(what);

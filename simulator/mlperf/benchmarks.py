@@ -18,6 +18,8 @@ class Benchmark:
     classes: int | None  # None: the result is one number
     target: float | None  # least top-1 accuracy, or area under the curve where there are no classes
 
+    streams: bool = False  # sound comes too, piece by piece
+
     @property
     def values(self) -> int:
         count = 1
@@ -42,8 +44,7 @@ BENCHMARKS = {
         Benchmark("vww01", (96, 96, 3), "uint8", 2, 0.80),
         Benchmark("ic01", (32, 32, 3), "uint8", 10, 0.85),
         Benchmark("ad01", (640,), "float32", None, 0.85),
-        # Of the streaming wake word the part that is an inference on one patch; the runner's audio needs its own board.
-        Benchmark("sww01", (30, 1, 40), "int8", 3, None),
+        Benchmark("sww01", (30, 1, 40), "int8", 3, None, streams=True),
     )
 }
 

@@ -80,6 +80,15 @@ class Client:
             raise self._strange("infer", results) from None
         return Inference(values, (laps[1] - laps[0]) / 1e6 if laps else None)
 
+    def hear(self, sound: bytes) -> int:
+        """A piece of sound, once `start` was said: the output for the wake word, as the model has it."""
+        self.load(sound)
+        lines = self.command("extract_uart_stream", INFER_SECONDS)
+        found = _matching(lines, r"m-activations-\[ *([+-]?\d+),.*\]")
+        if found is None:
+            raise self._strange("extract_uart_stream", lines)
+        return int(found)
+
     def command(self, text: str, seconds: float = COMMAND_SECONDS) -> list[str]:
         """The lines of the reply before m-ready. Raises ToolError where one of them is an error."""
         self._send(text)

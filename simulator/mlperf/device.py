@@ -15,6 +15,7 @@ from driftc.boards.cores import load_core
 from driftc.codegen.errors import ToolError, UsageError
 from driftc.simulator.engine import Program
 from driftc.simulator.mlperf.benchmarks import Benchmark
+from driftc.simulator.mlperf.sound import tables
 from driftc.simulator.program import build_firmware, build_posix
 
 CYCLES_HZ = 1_000_000_000  # of RISC-V's counter where QEMU counts an instruction as 1 ns (-icount shift=0)
@@ -41,7 +42,9 @@ def flags(program: Program, benchmark: Benchmark, *, energy: bool = False) -> tu
     takes = ("int8", "uint8") if benchmark.form == "uint8" else ("int8",)
     if program.inputs[0].dtype.name not in takes:
         raise UsageError(f"{where} needs an input of {' or '.join(takes)}; the model's is {program.inputs[0].dtype}")
-    more = ("-DMLPERF_ENERGY",) * energy
+    more = ["-DMLPERF_ENERGY"] * energy
+    if benchmark.streams:
+        more.append(f'-DMLPERF_TABLES="{tables().as_posix()}"')
     return f'-DMLPERF_MODEL="{benchmark.name}"', f"-DMLPERF_FORM={FORMS[benchmark.form]}", *more
 
 

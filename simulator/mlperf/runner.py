@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from driftc.codegen.errors import DataError, ToolError
+from driftc.codegen.errors import DataError, ToolError, UsageError
 from driftc.simulator.mlperf.benchmarks import Benchmark, benchmark
 from driftc.simulator.mlperf.client import INFER_SECONDS, Client, Inference
 from driftc.simulator.mlperf.data import Labelled, labelled
+from driftc.simulator.mlperf.stream import Heard, listen, recordings
 
 WINDOWS, ITERATIONS, WARMUPS, SECONDS = 5, 10, 10, 10.0
 MARGIN = 1.1  # more iterations than should do
@@ -45,6 +46,7 @@ class Results:
     windows: list[Window] = field(default_factory=list)
     throughput: float | None = None  # the median
     latency_ms: float | None = None
+    streams: list[Heard] = field(default_factory=list)  # of the streaming wake word
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -120,14 +122,21 @@ def _suffice(benchmark: Benchmark, files: Sequence[Labelled], mode: str | None) 
 
 
 def run(
-    port: str, folder: Path, *, baud: int, mode: str | None = None, seconds: float = SECONDS,
+    port: str, data: Path, *, baud: int, mode: str | None = None, seconds: float = SECONDS,
     progress: Callable[[int, int], None] | None = None,
 ) -> Results:  # fmt: skip
-    """The benchmark of the device on `port`, samples in `folder`; `mode` accuracy, performance or both (None)."""
+    """The benchmark of the device on `port`, `data` a folder of samples, or a streaming test's file; `mode` accuracy,
+    performance or both (None).
+    """
     with Client(port, baud) as client:
         vendor, name = client.start()
         chosen = benchmark(name)
-        files = labelled(folder, chosen)
+        if data.suffix == ".json":
+            if not chosen.streams:
+                raise UsageError(f"{data}: is a streaming test; the device on {port} is {chosen.name}, for a folder")
+            tests = recordings(data)
+            return Results(chosen.name, vendor, len(tests), streams=listen(client, tests, progress))
+        files = labelled(data, chosen)
         _suffice(chosen, files, mode)
         results = Results(chosen.name, vendor, len(files))
         if mode != "performance":

@@ -315,7 +315,14 @@ NAME, MODEL = b"m-name-dut-[x]\r\nm-ready\r\n", b"m-model-[kws01]\r\nm-ready\r\n
         ([NAME, MODEL, b"m-init-done\r\nm-ready\r\n"], "the device was reset during 'db load 490'"),
         ([NAME, MODEL, b"e-[full]\r\nm-ready\r\n"], r"the device says e-\[full\]"),
         ([NAME, MODEL, *[b"m-ready\r\n"] * 20], "'db' was answered with nothing"),
-        ([NAME, MODEL, *[b"m-load-done\r\nm-ready\r\n"] * 17, b"m-results-[1]\r\nm-ready\r\n"], "'infer' was answered"),
+        (
+            [NAME, MODEL, *[b"m-load-done\r\nm-ready\r\n"] * 17, b"m-lap-us-1\r\nm-results-[1]\r\nm-ready\r\n"],
+            "'infer' was answered",
+        ),
+        (
+            [NAME, MODEL, *[b"m-load-done\r\nm-ready\r\n"] * 17, b"m-results-[1]\r\nm-ready\r\n"],
+            "gave 1 results, kws01 has 12",
+        ),
     ],
     indirect=["answering"],
 )
