@@ -113,6 +113,8 @@ class Board:
     programmer: Programmer | None
     flash_with: tuple[FlashTool, ...]  # in order of preference
     start: str | None  # firmware/ports/start_START.c, what the chip's ROM runs first; None: the vector table
+    constants: int | None  # where data in flash is read, if not where code is
+    counter: int | None  # the CSR that counts cycles, of a RISC-V core that lacks the standard ones
     uart: Uart | None  # the one that reaches the user's computer; None: not known
     pin: Pin | None  # for time stamps as edges; None: not known
     emulator: str  # the QEMU machine that stands in for it
@@ -168,7 +170,7 @@ def parse(key: str, text: str) -> Board:
     at = _Table(f"{key}{_SUFFIX}", facts)
     at.allow(
         "name core clock_hz flash ram emulator source",
-        "cpu fpu extensions access cache programmer flash_with start uart pin",
+        "cpu fpu extensions access cache programmer flash_with start constants counter uart pin",
     )
     board = Board(
         key=key,
@@ -185,6 +187,8 @@ def parse(key: str, text: str) -> Board:
         programmer=_programmer(at.table("programmer")) if "programmer" in facts else None,
         flash_with=_flash_with(at.table("flash_with")) if "flash_with" in facts else (),
         start=at.text("start") if "start" in facts else None,
+        constants=at.number("constants", least=1, below=_ADDRESS_SPACE) if "constants" in facts else None,
+        counter=at.number("counter", least=0, below=1 << 12) if "counter" in facts else None,
         uart=_uart(at.table("uart")) if "uart" in facts else None,
         pin=_pin(at.table("pin")) if "pin" in facts else None,
         emulator=at.text("emulator"),

@@ -17,6 +17,8 @@ FOLDER = Path(__file__).parent / "cores"
 # A core runs the code of those before it; Armv8-M has what Armv7E-M has, but for its floating point.
 LADDER = ("armv6-m", "armv7-m", "armv7e-m", "armv8-m.main", "armv8.1-m.main")
 BOOT_BYTES = 256  # of an RP2040, before the vector table
+DIRECT_BYTES = 64  # of an ESP32, before the program
+DIRECT_FLASH = 4 << 20  # what its ROM maps (github.com/espressif/esp32c3-direct-boot-example, README)
 TABLE_BYTES = 1024  # kept for the vector table
 STACK_BYTES = 16384  # as in firmware/ports/*.ld; less where RAM is short
 
@@ -112,16 +114,27 @@ def memory_script(core: Core) -> str:
 def board_script(board: Board, core: Core) -> str:
     """As `memory_script`, of a board's own memories: the start of its flash, and its largest RAM."""
     flash = Region(board.flash.base, board.flash.bytes)
-    boot = {"boot (rx)": Region(flash.base, BOOT_BYTES)} if board.start == "rp2040" else {}
-    flash = _behind(flash, BOOT_BYTES) if boot else flash
     ram = Region(board.largest.base, board.largest.bytes)
-    regions = {"code (rx)": flash, "ram (rwx)": ram}
+    regions, sections = {}, []
+    if board.start == "rp2040":
+        regions["boot (rx)"] = Region(flash.base, BOOT_BYTES)
+        sections.append(".boot2 : { KEEP(*(.boot2)) } > boot")
+        flash = _behind(flash, BOOT_BYTES)
+    elif board.start in ("esp32c3", "esp32c6"):
+        regions["boot (rx)"] = Region(flash.base, DIRECT_BYTES)
+        sections.append(f".boot : {{ KEEP(*(.boot)) . = ALIGN({DIRECT_BYTES}); }} > boot")
+        flash = _behind(Region(flash.base, min(flash.bytes, DIRECT_FLASH)), DIRECT_BYTES)
+    if board.constants is not None:  # first of all, so that both buses have them at the same distance
+        regions["constants (r)"] = Region(board.constants + flash.base - board.flash.base, flash.bytes)
+        read_only = ".rodata .rodata.* .srodata .srodata.*"
+        sections.append(f".constants : {{ *({read_only}) . = ALIGN(16); }} > constants AT > code")
     if core.port == "cortex_m":
-        regions = {"vectors (rx)": Region(flash.base, TABLE_BYTES), "code (rx)": _behind(flash, TABLE_BYTES)}
-        regions["ram (rwx)"] = ram
+        regions["vectors (rx)"] = Region(flash.base, TABLE_BYTES)
+        flash = _behind(flash, TABLE_BYTES)
+    regions |= {"code (rx)": flash, "ram (rwx)": ram}
     stack = min(STACK_BYTES, board.largest.bytes // 8 & ~7)
-    first = "SECTIONS { .boot2 : { KEEP(*(.boot2)) } > boot }\n" if boot else ""
-    return _script(board.name, boot | regions) + f"port_stack_bytes = {stack};\n{first}"
+    first = "".join(f"SECTIONS {{ {section} }}\n" for section in sections)
+    return _script(board.name, regions) + f"port_stack_bytes = {stack};\n{first}"
 
 
 def _behind(region: Region, count: int) -> Region:

@@ -74,10 +74,10 @@ def _harness(compiled: Compiled, board: Board, tool: str, transport: str | None)
     from driftc.simulator.elf import Elf
     from driftc.simulator.program import build_harness
 
-    if tool == "esptool":
+    if tool == "esptool" and board.start is None:
         raise UsageError(
-            f"{board.key}: its ROM starts what ESP-IDF's boot loader loads, which driftc does not build; make a "
-            "program with 'driftc export --to esp-idf', and give it with --image"
+            f"{board.key}: no compiler in reach of driftc makes programs for its {board.core}; build one "
+            "in ESP-IDF, with 'driftc export --to esp-idf' and 'idf.py build merge-bin', and give it with --image"
         )
     lacking = sorted(compiled.features - load_core(board.core).features)
     if lacking:
@@ -85,7 +85,8 @@ def _harness(compiled: Compiled, board: Board, tool: str, transport: str | None)
         raise UsageError(f"{board.key}: has no {needed}, which the C is made for; compile it for the board")
     target = Target(board.core, compiled.options.cc, compiled.options.optimize, board.key)
     elf = build_harness(compiled.program(target), board, transport)
-    return image_of(Elf(elf), board, elf)
+    made = image_of(Elf(elf), board, elf)
+    return Image(made.address - board.flash.base, made.data) if tool == "esptool" else made
 
 
 def _number(text: str | None) -> int | None:

@@ -123,6 +123,8 @@ def build_firmware(
             defines.append(f"UART_SETUP(X)={_writes(line.setup)}")
     if board is not None and board.start is not None:
         ports.append(Path(f"simulator/start_{board.start}.c"))
+    if board is not None and board.counter is not None:
+        defines = [*defines, f"PORT_COUNTER={board.counter:#x}"]
     if text is not None:
         ports[0] = Path(f"simulator/{text}.c")
         ports.append(Path("simulator/clock.c"))

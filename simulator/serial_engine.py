@@ -9,7 +9,6 @@ from importlib.util import find_spec
 from typing import ClassVar
 from urllib.parse import SplitResult
 
-from driftc.boards.cores import load_core
 from driftc.codegen.errors import ToolError, UsageError
 from driftc.simulator.engine import FIRST, Array, Engine, Program, Sample, Starts
 from driftc.simulator.hardware import numbers
@@ -60,9 +59,10 @@ class SerialEngine(Engine):
     def run(
         self, program: Program, samples: Sequence[Sequence[Array]], *, trace: bool, starts: Starts = FIRST
     ) -> Iterator[Sample]:
-        """Without `trace`, each Sample has what the board measures: ticks per step as `cycles`, and its peak stack."""
+        """Without `trace`, each Sample has what the board measures: cycles or instructions per step, peak stack."""
         with Link(self._device, self._baud, self._timeout) as link:
-            self._check(program, link.hello(trace=trace), trace)
+            board = link.hello(trace=trace)
+            self._check(program, board, trace)
             link.put(FOR_EVER)
             decoder = Decoder(program, trace=trace)
             for number, sample in enumerate(samples):
@@ -71,9 +71,9 @@ class SerialEngine(Engine):
                 while not (runs := decoder.feed(link.get())):
                     continue
                 (run,) = runs
-                if run.ticks is not None and load_core(program.target.core).port == "cortex_m":
-                    run.sample.cycles = run.ticks  # SysTick counts the core's clock
-                elif run.ticks is not None:
+                if board.cycles:
+                    run.sample.cycles = run.ticks
+                else:
                     run.sample.instructions = run.ticks
                 yield run.sample
 

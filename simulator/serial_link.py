@@ -18,7 +18,7 @@ from driftc.codegen.errors import ToolError
 from driftc.simulator.packages import package
 from driftc.simulator.stream import ended
 
-VERSION = 1
+VERSION = 2
 START = 0x7E
 HEADER, PAYLOAD, CRC = 6, 512, 4
 HELLO, PUT, GET = 0x01, 0x02, 0x03
@@ -45,6 +45,7 @@ class Identity:
     session: bool  # it has had a HELLO since its last reset
     shows: bool  # it can show every layer
     measures: bool
+    cycles: bool  # are what it measures, else instructions
     nonce: bytes  # of that HELLO
     id: bytes  # of the model's C
     name: str
@@ -187,7 +188,7 @@ class Link:
             )
         able = payload[2]
         name = payload[16:].decode("ascii", "replace")
-        flags = bool(payload[1]), bool(able & 1), bool(able & 2)
+        flags = bool(payload[1]), bool(able & 1), bool(able & 2), bool(able & 4)
         return Identity(payload[0], *flags, payload[4:8], payload[8:16], name)
 
     def _send(self, kind: int, number: int, payload: bytes = b"") -> None:

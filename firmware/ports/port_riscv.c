@@ -1,5 +1,6 @@
 /* port_riscv.c: any 32-bit RISC-V in machine mode, from reset to semihosting, or to a serial line or a debugger where
- * PORT_SERIAL or PORT_DEBUGGER is defined. Time is the number of instructions retired; with PORT_CYCLES that of cycles. */
+ * PORT_SERIAL or PORT_DEBUGGER is defined. Time is the number of instructions retired; with PORT_CYCLES that of cycles. PORT_COUNTER
+ * is a CSR of 32 bits that counts cycles, of a core that has neither. */
 #include "bare_metal.h"
 #if defined(PORT_SERIAL)
 #include "serial.h"
@@ -66,11 +67,11 @@ _Noreturn void port_start(void)
     port_exit(main());
 }
 
-/* mtvec keeps its two lowest bits for the mode: aligned to 4. */
+/* Aligned to 256: some cores ignore so many bits of mtvec (ESP32-C6 technical reference manual, register 1.9). */
 #ifdef PORT_SERIAL
 
 /* The stack may be what failed: a new one, from its top. */
-__attribute__((aligned(4), naked)) void port_trap(void)
+__attribute__((aligned(256), naked)) void port_trap(void)
 {
     __asm__("la   sp, port_stack_top\n\t"
             "li   a0, " STRINGIFY(PORT_FAULT_STATUS) "\n\t"
@@ -79,7 +80,7 @@ __attribute__((aligned(4), naked)) void port_trap(void)
 
 #else
 
-__attribute__((aligned(4))) void port_trap(void)
+__attribute__((aligned(256))) void port_trap(void)
 {
 #ifdef PORT_DEBUGGER
     port_debugger_fault();
@@ -95,6 +96,23 @@ __attribute__((aligned(4))) void port_trap(void)
 #define READ_CSR(name, value) READ_CSR_(name, value)
 #define READ_CSR_(name, value) __asm__ volatile("csrr %0, " #name : "=r"(value)::"memory")
 
+static uint64_t started, stopped;
+
+#ifdef PORT_COUNTER
+
+static inline uint64_t count(void)
+{
+    uint32_t low;
+
+    READ_CSR(PORT_COUNTER, low);
+    return low;
+}
+
+/* A step may take as long as the 32 bits last, 26 s at 160 MHz. */
+#define ELAPSED(ticks) ((uint32_t)(ticks))
+
+#else
+
 #ifdef PORT_CYCLES
 #define COUNTER mcycle
 #else
@@ -102,8 +120,7 @@ __attribute__((aligned(4))) void port_trap(void)
 #endif
 #define HIGH_HALF(counter) HIGH_HALF_(counter)
 #define HIGH_HALF_(counter) counter##h
-
-static uint64_t started, stopped;
+#define ELAPSED(ticks) (ticks)
 
 /* The halves are read one after the other: again, if the low one wrapped meanwhile. */
 static inline uint64_t count(void)
@@ -117,6 +134,8 @@ static inline uint64_t count(void)
     } while (high != high_after);
     return (uint64_t)high << 32 | low;
 }
+
+#endif
 
 void port_timer_reset(void)
 {
@@ -135,7 +154,7 @@ void port_timer_stop(void)
 
 uint64_t port_timer_ticks(void)
 {
-    return stopped - started;
+    return ELAPSED(stopped - started);
 }
 
 int port_idle(void *model)

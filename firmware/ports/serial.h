@@ -10,8 +10,9 @@
  *                  IDENTITY; begins a session, and where another is under way the program starts anew
  *           PUT    bytes that main.c reads. Numbers count up from 0, modulo 256, as do those of DATA
  *           GET    what came before this number has arrived: send it
- *   device  IDENTITY  version, 1 after HELLO or 0 after a reset, what can be asked for (1 showing, 2 measuring), 0, the
- *                     4 bytes of the HELLO, 8 bytes that tell the model's C from any other, the model's name
+ *   device  IDENTITY  version, 1 after HELLO or 0 after a reset, what can be asked for (1 showing, 2 measuring; 4: in
+ *                     cycles, not in instructions), 0, the 4 bytes of the HELLO, 8 bytes that tell the model's C from
+ *                     any other, the model's name
  *           TAKEN     main.c has read all bytes of the PUT of this number; sent again for a PUT that comes again
  *           DATA      bytes that main.c writes; sent again at each GET of its number. GET of the next one, or the next
  *                     PUT, says that it has arrived
@@ -41,7 +42,7 @@ _Noreturn void port_exit(int status)
 
 #include <string.h>
 
-#define SERIAL_VERSION 1
+#define SERIAL_VERSION 2
 #define SERIAL_START 0x7Eu
 
 enum { SERIAL_HEADER = 6, SERIAL_PAYLOAD = 512, SERIAL_CRC = 4, SERIAL_NONCE = 4 };
@@ -65,6 +66,11 @@ enum {
 #define SERIAL_MEASURES 2
 #else
 #define SERIAL_MEASURES 0
+#endif
+#if !defined(__riscv) || defined(PORT_COUNTER)
+#define SERIAL_CYCLES 4
+#else
+#define SERIAL_CYCLES 0
 #endif
 
 /* Starts the program anew, with its memory as after a reset. */
@@ -186,7 +192,7 @@ static void serial_identify(void)
 {
     static const uint8_t id[] = {MODEL_ID};
     uint8_t identity[4 + SERIAL_NONCE + sizeof id + sizeof MODEL_NAME - 1] = {
-        SERIAL_VERSION, serial.session, SERIAL_SHOWS | SERIAL_MEASURES, 0};
+        SERIAL_VERSION, serial.session, SERIAL_SHOWS | SERIAL_MEASURES | SERIAL_CYCLES, 0};
     uint8_t *at = identity + 4;
 
     memcpy(at, serial.nonce, SERIAL_NONCE);

@@ -8,6 +8,8 @@ import struct
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -72,19 +74,38 @@ def test_pyocd(tmp_path: Path, image: Path) -> None:
     assert "programmed 8192 bytes" in done.stdout + done.stderr
 
 
-def test_esptool(tmp_path: Path, image: Path) -> None:
-    """esptool against a boot loader that is a program: written, and its own hash compared."""
+@contextmanager
+def mock_boot_loader(chip: str, folder: Path) -> Iterator[str]:
+    """esp32-mock-bootloader: its port, as esptool takes it."""
     mock = shutil.which("esp32-mock-bootloader", path=str(Path(sys.executable).parent)) or shutil.which(
         "esp32-mock-bootloader"
     )
     if mock is None:
         pytest.skip("esp32-mock-bootloader is not installed")
     port = free_port()
-    mocked = [mock, "run", "--chip", "esp32c3", "--port", str(port)]
-    with running(mocked, tmp_path / "mock.log", "(?i)listening|127.0.0.1"):
-        options = ("--board", "esp32-c3", "--address", "0x10000", "--port", f"socket://127.0.0.1:{port}")
+    with running([mock, "run", "--chip", chip, "--port", str(port)], folder / "mock.log", "(?i)listening|127.0.0.1"):
+        yield f"socket://127.0.0.1:{port}"
+
+
+def test_esptool(tmp_path: Path, image: Path) -> None:
+    """esptool against a boot loader that is a program: written, and its own hash compared."""
+    with mock_boot_loader("esp32c3", tmp_path) as port:
+        options = ("--board", "esp32-c3", "--address", "0x10000", "--port", port)
         done = driftc("flash", "--image", image, *options, "--tool-option=--no-stub", cwd=tmp_path)
     assert "esp32-c3: 5,123 B at 0x00010000, programmed with esptool" in done.stdout
+
+
+def test_esptool_programs_the_harness(kws: Path, tmp_path: Path) -> None:
+    """It begins where the flash begins, as the ROM wants it; esptool compares what was written."""
+    with mock_boot_loader("esp32c6", tmp_path) as port:
+        options = ("--board", "esp32-c6", "--no-measure", "-o", tmp_path / "model")
+        driftc("compile", kws / "kws.tflite", *options, cwd=tmp_path)
+        kept = tmp_path / "harness.bin"
+        options = ("--port", port, "--tool-option=--no-stub", "-o", kept)
+        done = driftc("flash", tmp_path / "model", *options, cwd=tmp_path)
+    size = kept.stat().st_size
+    assert f"esp32-c6: {size:,} B at 0x00000000, programmed with esptool" in done.stdout
+    assert kept.read_bytes()[:8] == bytes.fromhex("1d04dbae1d04dbae")
 
 
 def test_uf2_drive(tmp_path: Path, image: Path) -> None:
@@ -165,7 +186,7 @@ def test_dry_run(options: tuple[str, ...], line: str, tmp_path: Path, image: Pat
         (("kws", "--address", "0"), "--address belongs to --image"),
         (("kws", "--board", "stm32f4-discovery", "--transport", "serial"), "driftc knows no serial line of it"),
         (("--image", "program.bin", "--board", BOARD, "--transport", "rtt"), "--transport belongs to the harness"),
-        (("kws", "--board", "esp32-c3"), "its ROM starts what ESP-IDF's boot loader loads"),
+        (("kws", "--board", "esp32-s3"), "esp32-s3: no compiler in reach of driftc makes programs for its xtensa-lx7"),
         (("kws", "--board", "nucleo-f091rc"), "has no DSP, which the C is made for"),
     ],
 )

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from exported import tools
 from gdb_servers import openocd_rtt_server, simulated_environment
+from labwired_boards import Chip, boot, labwired
 from rp2040 import rp2040
 from serial_boards import line, serial_port
 from simulated.stm32_serial import LINES
@@ -129,6 +130,65 @@ def test_rp2040(tmp_path: Path) -> None:
     program = write_toy(tmp_path, target=Target("cortex-m0plus", board="rp2040"))
     with rp2040(build_harness(program, board), board, tmp_path) as device:
         check(device, program)
+
+
+C6_WATCHDOGS = """
+  - id: "lp_wdt"
+    type: "declarative"
+    base_address: 0x600B1C00
+    size: "1KB"
+    config: { path: "../own/esp32c6_lp_wdt.yaml" }
+"""
+CHIPS = {
+    "esp32-c3": Chip("esp32c3", "uart0"),
+    "esp32-c6": Chip("esp32c6", "uart0", C6_WATCHDOGS),
+}
+
+
+@pytest.mark.parametrize("name", CHIPS)
+def test_on_labwired(name: str, tmp_path: Path) -> None:
+    """From the bytes in flash to every tensor over the serial port, on an emulator of the chip that others write."""
+    board = load(name)
+    program = write_toy(tmp_path, target=Target(board.core, board=name))
+    with labwired(build_harness(program, board), board, CHIPS[name], tmp_path) as device:
+        check(device, program)
+
+
+@pytest.mark.parametrize(
+    ("name", "watchdogs", "super_watchdog", "speed"),
+    [
+        ("esp32-c3", (0x6001_F048, 0x6000_8090), (0x6000_80AC, 31), (0x6000_0014, 0x6000_0078)),
+        ("esp32-c6", (0x6000_8048, 0x600B_1C00), (0x600B_1C1C, 18), (0x6000_0014, 0x6009_6004)),
+    ],
+)
+@pytest.mark.parametrize("cc", ["gcc", "zig"])
+def test_esp32_start(
+    name: str,
+    watchdogs: tuple[int, int],
+    super_watchdog: tuple[int, int],
+    speed: tuple[int, int],
+    cc: str,
+    tmp_path: Path,
+) -> None:
+    """The watchdogs that hardware starts are off, or feed themselves; the speed is right; the ROM finds the program."""
+    board = load(name)
+    program = write_toy(tmp_path, target=Target(board.core, cc=cc, board=name))
+    elf = build_harness(program, board)
+    image = image_of(Elf(elf), board, elf)
+    assert image.address == 0x4200_0000 and image.data[:8] == bytes.fromhex("1d04dbae") * 2
+    sim = boot(elf, board, CHIPS[name], tmp_path).sim()
+    sim.write_u32(watchdogs[0] + 0x1C, 0x50D8_3AA1)  # its lock
+    for register in watchdogs:
+        sim.write_u32(register, 1 << 31)
+        assert sim.read_u32(register) >> 31, "it cannot be told whether the program switches it off"
+    sim.write_u32(watchdogs[0] + 0x1C, 0)
+    sim.run_for("20ms")
+    assert sim.read_uart_bytes()[:2] == b"\x7e\x81"
+    assert [sim.read_u32(register) >> 31 for register in watchdogs] == [0, 0]
+    assert sim.read_u32(super_watchdog[0]) >> super_watchdog[1] & 1
+    divider, clock = (sim.read_u32(register) for register in speed)
+    assert clock >> 20 & 3 == 3 and clock >> 12 & 0xFF == 0 and clock >> 22 & 1  # the crystal, undivided, on
+    assert abs(40e6 / ((divider & 0xFFF) + (divider >> 20) / 16) / 115_200 - 1) < 1e-3
 
 
 def test_a_board_that_is_too_small(tmp_path: Path) -> None:
