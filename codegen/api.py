@@ -70,6 +70,7 @@ class Keywords(TypedDict, total=False):
     learn_hold: float | None
     learn_layers: int
     learn_parts: int
+    learn_ram: int | None
     adapt_running: int | None
 
 
@@ -126,13 +127,17 @@ def compile(
     "mean" decides for the nearest class mean of that layer's input, and trains nothing: it has neither rate nor passes.
     "ecotta" learns without labels; `adapt_running` E also lets the statistics before the last pool run over the stream,
     at a rate of 2^-E, from those that the samples in `calibrate` have. `learn_parts` puts a meta network at the end of
-    each of so many parts of the network (1: in front of the last pool alone).
+    each of so many parts of the network (1: in front of the last pool alone). Where a step of learning needs more than
+    `learn_ram` bytes of the arena (None: as many as it takes), what it keeps from its way forward for its way back is
+    computed again until it fits, with the fewest extra cycles that are found; what is learnt stays the same.
 
     Raises ModelError (the file), FitError (the board or `ram`), UsageError (the options) or ToolError (a missing tool).
     """
     options = _options(keywords)
     divisor = settings.input_divisor if settings else 1.0
     adapting, teaching = _adapting(keywords, divisor), _teaching(keywords)
+    if options.learn_ram is not None and teaching.method is None:
+        raise UsageError("--learn-ram belongs to --learn")
     board = board_named(options.board)
     path = Path(model)
     quantized = None
@@ -166,6 +171,8 @@ def compile(
     compiled.quantized = quantized
     compiled.notes += notes
     check_ram(lowered, options)
+    if lowered.learned is not None:
+        lowered.learned.step.check(path.name, "--learn-ram")
     if board is not None:  # before measuring: what cannot fit by its arena alone need not be built
         check_fit(report(lowered, compiled.options, None), lowered, board)
     if measure or measure is None:
@@ -191,7 +198,8 @@ def _options(keywords: Keywords) -> Options:
 def _teaching(keywords: Keywords) -> Teaching:
     """Those of learning on the device."""
     prefix = "learn_"
-    given: dict[str, Any] = {key.removeprefix(prefix): v for key, v in keywords.items() if key.startswith(prefix)}
+    own = {key: v for key, v in keywords.items() if key.startswith(prefix) and key not in Options.__dataclass_fields__}
+    given: dict[str, Any] = {key.removeprefix(prefix): v for key, v in own.items()}
     return Teaching(method=keywords.get("learn"), running=keywords.get("adapt_running"), **given)
 
 

@@ -15,8 +15,9 @@ from driftc.codegen.elastic.upload import Upload, holding, uploading
 from driftc.codegen.errors import ModelError, UsageError
 from driftc.codegen.frontends import refuse_other_files
 from driftc.codegen.graph import Graph
-from driftc.codegen.learning.learned import Learned, lent, planned_step, prepared
+from driftc.codegen.learning.learned import Learned, lent, prepared
 from driftc.codegen.learning.lesson import Lesson, Meta
+from driftc.codegen.learning.room import plan_step
 from driftc.codegen.names import model_name
 from driftc.codegen.options import Options
 from driftc.codegen.passes import PASSES, passed
@@ -134,10 +135,11 @@ def lower(
     learned = None
     if lesson is not None and step is not None:
         planner = "greedy" if tailed else options.planner  # proofs for so many maps can take minutes
-        plan = planned_step(step, planner, core_of(options))
+        found = plan_step(step, planner, core_of(options), options.learn_ram)
+        plan = found.plan
         check(plan)
         see("backward", plan)
-        learned = Learned(lesson, step, plan, lent(choice.point.plan, plan), choice.point.plan.arena_bytes)
+        learned = Learned(lesson, step, found, lent(choice.point.plan, plan), choice.point.plan.arena_bytes)
         choice = replace(choice, point=replace(choice.point, plan=with_room(choice.point.plan, plan.arena_bytes)))
     return Lowered(source, model, graph, choice.point.plan, adaptation, choice, learned, known, upload)
 

@@ -13,6 +13,7 @@ TYPES: dict[str, type | tuple[type, ...]] = {  # others: str
     "float_io": bool,
     "keep_constant": bool,
     "ram": int,
+    "learn_ram": int,
     "flash_for_speed": int,
     "overhead": (int, float),
     "upload_budget": int,
@@ -27,9 +28,9 @@ CORES = (
 
 @dataclass(frozen=True)
 class Options:
-    """Options that decide the C (`name`, `match`, `float_io`, `planner`, `ram`, `minimize`, `overhead`, `feed`, `board`
-    by its RAMs, `flash_for_speed`, `updatable`, `upload` and what
-    begins so) and those that measuring uses."""
+    """Options that decide the C (`name`, `match`, `float_io`, `planner`, `ram`, `learn_ram`, `minimize`, `overhead`,
+    `feed`, `board` by its RAMs, `flash_for_speed`, `updatable`, `upload` and what begins so) and those that measuring
+    uses."""
 
     name: str | None = None  # C prefix; None takes the model file's
     board: str | None = None  # a file name in boards/; None checks nothing for fit
@@ -40,6 +41,7 @@ class Options:
     cc: str | None = None  # gcc, clang, zig or a path
     optimize: str = "2"  # 2, 3 or s
     ram: int | None = None  # bytes that the arena may have; None takes the board's
+    learn_ram: int | None = None  # bytes that the arena may have for a step of learning; None: as many as it takes
     minimize: str = "instructions"  # within ram; or ram, within overhead
     overhead: float = 15.0  # percent more instructions than untiled, estimated, where ram is minimized
     flash_for_speed: int = 0  # bytes that constants may grow by where kernels with larger ones are faster
@@ -64,6 +66,8 @@ class Options:
             raise UsageError(f"planner '{self.planner}' is unknown; optimal and greedy are")
         if self.ram is not None and not 1 <= self.ram < 1 << 40:
             raise UsageError(f"ram {self.ram}: needs to be 1 byte or more, and below 2^40")
+        if self.learn_ram is not None and not 1 <= self.learn_ram < 1 << 40:
+            raise UsageError(f"learn_ram {self.learn_ram}: needs to be 1 byte or more, and below 2^40")
         if not 0 <= self.flash_for_speed < 1 << 40:
             raise UsageError(f"flash_for_speed {self.flash_for_speed}: needs to be 0 bytes or more, and below 2^40")
         if self.minimize not in ("instructions", "ram"):

@@ -369,6 +369,13 @@ def learning_options(command: Command) -> Command:
             "--learn-classes", type=int, metavar="N", help="Room for N classes (default: those that the model has)."
         ),
         click.option(
+            "--learn-ram",
+            type=click.IntRange(1),
+            metavar="BYTES",
+            help="Most bytes of the arena for a step of learning: what it keeps for its way back is computed again "
+            "until it fits (default: as many as it takes).",
+        ),
+        click.option(
             "--learn-parts",
             type=int,
             default=1,

@@ -233,7 +233,7 @@ def _range(spans: list[Span], parameter: str) -> Range:
 
 
 def _shape_class(call: Call) -> Kind:
-    """Calls with equal values here differ in pointers and origins alone."""
+    """Calls with equal values here differ in pointers and origins alone; an operator that runs again has its name."""
 
     def span(value: Span | None) -> object:
         return None if value is None else value.count
@@ -246,7 +246,7 @@ def _shape_class(call: Call) -> Kind:
     sides = call.computed.padding[2:] if isinstance(call.computed, Windowed) else ()
 
     return (
-        id(call.operator),
+        call.operator.name,
         sides,
         call.epilogue,
         call.kernel,

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from driftc.codegen.graph import Graph
 from driftc.codegen.learning.backward import backward
 from driftc.codegen.learning.layers import Tail
-from driftc.codegen.learning.learned import planned_step
 from driftc.codegen.learning.learner import Learner
 from driftc.codegen.learning.lesson import Lesson
+from driftc.codegen.learning.room import plan_step
 from driftc.codegen.learning.trainable import learnable, trainable, trained_parts
 from driftc.codegen.operators.learn.cross_entropy import NO_LABEL
 from driftc.codegen.operators.learn.trained_dense import ABSENT
@@ -106,7 +106,7 @@ def _measured(
             pass
         plasticity.append(right(pair))
         stability.append(right(others) - before)
-    program = planned_step(passed(graph, keep_constant=False), "greedy", core).program
+    program = plan_step(passed(graph, keep_constant=False), "greedy", core).plan.program
     return Measured(
         way.name, float(np.mean(plasticity)), float(np.mean(stability)), _bytes(learner.values, lesson),
         round(instructions(program)),

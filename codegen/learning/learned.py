@@ -13,10 +13,10 @@ from driftc.codegen.learning.ecotta import MetaLearner, adaptive, meta_step, pla
 from driftc.codegen.learning.learner import Learner
 from driftc.codegen.learning.lesson import Lesson, Means, Meta
 from driftc.codegen.learning.mean_step import mean_step
+from driftc.codegen.learning.room import StepPlan
 from driftc.codegen.learning.tail import named_tail
 from driftc.codegen.learning.trainable import learnable, trainable
 from driftc.codegen.operators.learn.map_meta import MetaMap
-from driftc.codegen.plan.choose import Goal, choose
 from driftc.codegen.plan.plan import Plan
 
 
@@ -54,11 +54,6 @@ def _check_same(model: Graph, lesson: Lesson | Meta, layer: str, fits: bool) -> 
         raise _another(model)
 
 
-def planned_step(step: Graph, planner: str, core: str) -> Plan:
-    """By the kernels of `core`: a step has the arena to itself, so that nothing is saved of it but instructions."""
-    return choose(step, planner, Goal(None, False, "instructions", 0.0), [], core).point.plan
-
-
 def lent(plan: Plan, step: Plan) -> frozenset[str]:
     """Arrays that the C of `step` can read where that of `plan` has them: frozen layers are in both."""
     host = {array.name: array for array in constants(functions(plan))}
@@ -68,13 +63,18 @@ def lent(plan: Plan, step: Plan) -> frozenset[str]:
 
 @dataclass(frozen=True, eq=False)
 class Learned:
-    """What learns on the device: `graph` and `plan` are a step of it."""
+    """What learns on the device: `graph` is a step of it, `step` how that is planned."""
 
     lesson: Lesson | Meta
     graph: Graph
-    plan: Plan
+    step: StepPlan
     lent: frozenset[str]  # arrays in flash that the step reads where the model has them
     inference_bytes: int  # of the arena, that an inference needs
+
+    @property
+    def plan(self) -> Plan:
+        """Of a step."""
+        return self.step.plan
 
     @property
     def constant_bytes(self) -> int:

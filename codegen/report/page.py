@@ -72,6 +72,7 @@ def page(plan: Plan, report: Json, front: Sequence[Point] = (), verified: Json |
         .render(
             name=plan.name,
             version=driftc.__version__,
+            readable=readable,
             report=report,
             measured=report.get("measured_with"),
             by=BY,

@@ -12,6 +12,7 @@ from driftc.codegen.emit.program import step_name
 from driftc.codegen.emit.update import update_constant_bytes
 from driftc.codegen.errors import FitError
 from driftc.codegen.learning.lesson import Lesson
+from driftc.codegen.learning.room import StepPlan
 from driftc.codegen.learning.trainable import part, trained_parts
 from driftc.codegen.lower import Lowered, core_of
 from driftc.codegen.names import readable
@@ -145,6 +146,7 @@ def _learning(lowered: Lowered) -> Json | None:
         "inference_arena_bytes": learned.inference_bytes,
         "step_arena_bytes": learned.plan.arena_bytes,
         "constant_bytes": learned.constant_bytes,
+        "step": _step(learned.step),
     }
     if not isinstance(lesson, Lesson):
         return about | {"parts": learned.ends}
@@ -158,6 +160,24 @@ def _learning(lowered: Lowered) -> Json | None:
         "samples": lesson.slots,
         "store_bytes": sizes["store"] + sizes["store labels"],
         "weight_bytes": sum(sizes[name] for names in trained_parts(lesson) for name in names),
+    }
+
+
+def _step(found: StepPlan) -> Json:
+    """What a step of learning needs, and what it computes again for that."""
+    return {
+        "limit_bytes": found.limit,
+        "plain_bytes": found.plain_bytes,
+        "extra_instructions": found.extra,
+        "again": [
+            {
+                "layer": each.layer,
+                "operator": each.operator,
+                "times": each.times,
+                "instructions": round(each.instructions),
+            }
+            for each in found.again
+        ],
     }
 
 

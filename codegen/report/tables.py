@@ -108,6 +108,24 @@ def fused_text(fused: Mapping[str, str]) -> str:
     return "; ".join(shown) + (f" and {rest} more (verify --json names all)" if rest > 0 else "")
 
 
+def learning_text(learning: dict[str, Any]) -> str:
+    """What a step of learning needs of RAM, and what it computes again so that it needs no more."""
+    step, arena = learning["step"], (learning["step_arena_bytes"], learning["inference_arena_bytes"])
+    needs = f"a step needs {arena[0]:,} B of the arena, an inference {arena[1]:,} B"
+    if "weight_bytes" in learning:
+        kept = learning["store_bytes"], learning["weight_bytes"]
+        needs += f"; of the state samples are {kept[0]:,} B, weights and masters {kept[1]:,} B"
+    if not step["again"]:
+        return needs
+    layers = ", ".join(
+        f"{each['operator']} {readable(each['layer'])} {each['instructions']:,}"
+        + (f" in {each['times']} times" if each["times"] > 1 else "")
+        for each in step["again"]
+    )
+    price = f"{step['plain_bytes']:,} B otherwise; about {step['extra_instructions']:.1%} more instructions"
+    return f"{needs}\n       {price}: computes again {layers}"
+
+
 def _totals(compiled: Compiled, report: dict[str, Any]) -> list[str]:
     from driftc.boards import load
 
@@ -129,6 +147,8 @@ def _totals(compiled: Compiled, report: dict[str, Any]) -> list[str]:
         channels = f"{updates['layers']} layers, {updates['channels']:,} channels of model {updates['model_id']}"
         room = f"packets of {updates['packet_bytes']:,} B, which a buffer and each of two slots hold"
         lines.append(f"update {channels}; {room}")
+    if report["learning"]:
+        lines.append(f"learn  {learning_text(report['learning'])}")
     if report["cycles"]:
         lines += _time(report["cycles"], board)
     speed = report["flash_for_speed"]

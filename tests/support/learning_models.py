@@ -194,6 +194,27 @@ def learning_last(folder: Path, model: bytes | None = None, known: int = 4, **op
     return driftc.compile(folder / "net.tflite", calibrate=folder / "known.npz", **chosen)
 
 
+def chained(classes: int = 5, channels: int = 6, seed: int = 3, size: tuple[int, int] = (7, 6)) -> bytes:
+    """Maps of one size, as a keyword spotter's: a stem, three pairs of a depthwise and a pointwise convolution."""
+    random = np.random.default_rng(seed)
+    m = ModelBuilder()
+    x = m.input("x", (1, *size, 3), scale=0.05, zero_point=3)
+    shown: dict[str, Any] = {"out_zero_point": -128, "activation": Activation.RELU}
+    for layer in range(7):
+        first, deep = layer == 0, layer % 2
+        shape = (channels, 3, 3, 3) if first else (1, 3, 3, channels) if deep else (channels, 1, 1, channels)
+        made = m.depthwise_conv_2d if deep else m.conv_2d
+        x = made(
+            x, random.integers(-127, 128, shape, dtype=np.int8), random.integers(-300, 300, channels),
+            weight_scale=np.linspace(0.003, 0.006, channels), out_scale=0.04, name=f"layer_{layer}", **shown,
+        )  # fmt: skip
+    x = m.mean(x, (1, 2), out_scale=0.025, out_zero_point=-128, name="pool")
+    weights = random.integers(-127, 128, (classes, channels), dtype=np.int8)
+    y = m.fully_connected(x, weights, np.zeros(classes, np.int64), weight_scale=0.12, out_scale=0.2, name="dense")
+    m.output(m.softmax(y, name="probabilities"))
+    return m.build()
+
+
 def parted(
     classes: int = 5, channels: int = 6, seed: int = 3, *, size: tuple[int, int] = (7, 6), multiple: int = 1,
     inside: str = "", level: Any = None,
