@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 import tempfile
@@ -12,10 +13,12 @@ from pathlib import Path
 from driftc.boards import Board, FlashTool
 from driftc.codegen.errors import ToolError, UsageError
 from driftc.simulator.flash.image import Image
-from driftc.simulator.flash.tools import TOOLS, UF2, Job, find
+from driftc.simulator.flash.tools import TOOLS, UF2, Job, Tool, find
 from driftc.simulator.flash.uf2 import uf2
 
 SECONDS = 300  # for the tool
+LINE = 200  # of what it says, at the most
+COMPLAINT = r"\b(error|fatal|failed|invalid|cannot|can't|couldn't|could not|unable|unexpected|unrecognized)\b"
 DRIVES = ("/media/*/*", "/run/media/*/*", "/mnt/*", "/Volumes/*")
 INFO = "INFO_UF2.TXT"  # what every UF2 drive has
 
@@ -83,10 +86,23 @@ def program(board: Board, fact: FlashTool, image: Image, way: Way) -> None:
             raise ToolError(f"{tool.program}: not done after {SECONDS} s; is {board.key} connected?") from None
         except OSError as error:
             raise ToolError(f"{found}: {error.strerror}") from None
-    said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+    said = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
     if done.returncode != 0 or (fact.name == "openocd" and not any("** Verified OK **" in line for line in said)):
-        shown = "\n".join(said[-8:])
-        raise ToolError(f"{tool.program} failed to program {board.key} (exit code {done.returncode}):\n{shown}")
+        raise ToolError(_failure(board, tool, done.returncode, said))
+
+
+def _failure(board: Board, tool: Tool, code: int, said: list[str]) -> str:
+    """One line: the tool's own that says why."""
+    for line in said:
+        if re.search(tool.absent, line):
+            return (
+                f"{tool.program} found no {board.key} (exit code {code}): {line[:LINE]}; is it connected, and in its "
+                f"boot loader where it needs to be? --port says where it is: {tool.port}"
+            )
+    why = next((line for line in said if re.search(COMPLAINT, line, re.IGNORECASE)), said[-1] if said else "no word")
+    return (
+        f"{tool.program} failed to program {board.key} (exit code {code}): {why[:LINE]}; --dry-run prints the command"
+    )
 
 
 def _drive() -> Path:

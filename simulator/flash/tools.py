@@ -35,6 +35,7 @@ class Tool:
     program: str
     install: str
     port: str  # what --port is for this tool
+    absent: str  # what it says where it finds no board, as a pattern
     command: Callable[[FlashTool, Job], list[str]]
 
 
@@ -47,7 +48,7 @@ def _openocd(fact: FlashTool, job: Job) -> list[str]:
 def _pyocd(fact: FlashTool, job: Job) -> list[str]:
     probe = ["--uid", job.port] if job.port else []
     base = ["--base-address", f"{job.address:#x}", "--format", "bin"]
-    return ["flash", "--target", fact.fact, *probe, *base, *job.options, str(job.file)]
+    return ["flash", "--no-wait", "--target", fact.fact, *probe, *base, *job.options, str(job.file)]
 
 
 def _st_flash(fact: FlashTool, job: Job) -> list[str]:
@@ -81,15 +82,18 @@ def _esptool(fact: FlashTool, job: Job) -> list[str]:
 
 
 TOOLS = {
-    "openocd": Tool("openocd", "Debian: apt-get install openocd; macOS: brew install openocd", "a script", _openocd),
-    "pyocd": Tool("pyocd", 'pip install "driftc[flash]"', "a probe's unique id", _pyocd),
+    "openocd": Tool("openocd", "Debian: apt-get install openocd; macOS: brew install openocd",
+                    "OpenOCD's script for the probe",
+                    "open failed|unable to find a matching|No J-Link device found|no device found", _openocd),
+    "pyocd": Tool("pyocd", 'pip install "driftc[flash]"', "a probe's unique id", "No connected debug probe", _pyocd),
     "st_flash": Tool("st-flash", "Debian: apt-get install stlink-tools; macOS: brew install stlink",
-                     "a probe's serial number", _st_flash),
+                     "a probe's serial number", "Couldn't find any ST-Link", _st_flash),
     "dfu": Tool("dfu-util", "Debian: apt-get install dfu-util; macOS: brew install dfu-util",
-                "a device's serial number", _dfu),
+                "a device's serial number", "No DFU capable USB device", _dfu),
     "picotool": Tool("picotool", "Debian 13: apt-get install picotool; macOS: brew install picotool",
-                     "a device's serial number", _picotool),
-    "esptool": Tool("esptool", 'pip install "driftc[flash]"', "a serial port", _esptool),
+                     "a device's serial number", "No accessible RP-series devices", _picotool),
+    "esptool": Tool("esptool", 'pip install "driftc[flash]"', "a serial port",
+                    "Could not (open|connect)|No serial ports", _esptool),
 }  # fmt: skip
 
 

@@ -68,3 +68,12 @@ def both_selftests(first: str, second: str) -> str:
         for name in (first, second)
     ]
     return "#include <stdio.h>\n" + "".join(parts) + "int main(void)\n{\n" + "".join(runs) + "    return 0;\n}\n"
+
+
+def picotool() -> list[str]:
+    """The command; its own release's libraries come with it."""
+    root = tools() / "trixie" / "usr"
+    if not (root / "bin" / "picotool").is_file():
+        pytest.skip("picotool is absent; .ci/tools installs it")
+    libraries = root / "lib" / "x86_64-linux-gnu"
+    return [*map(str, (libraries / "ld-linux-x86-64.so.2", "--library-path", libraries, root / "bin" / "picotool"))]

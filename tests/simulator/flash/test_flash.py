@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import shutil
 import struct
 import subprocess
@@ -14,13 +16,16 @@ from pathlib import Path
 
 import pytest
 from commands import DRIFTC, driftc
+from exported import picotool
 from gdb_servers import PYOCD_TARGET, free_port, openocd, pyocd_environment, running, simulated_probe
 
 from driftc.boards import load, names
 from driftc.codegen.errors import UsageError
 from driftc.simulator.elf import Elf
+from driftc.simulator.flash import tools
 from driftc.simulator.flash.flash import Way, command, plan
 from driftc.simulator.flash.image import Image, read_image
+from driftc.simulator.flash.tools import find
 
 BOARD = "nucleo-f446re"
 PROGRAM = bytes(range(256)) * 20 + b"end"
@@ -65,7 +70,9 @@ def test_pyocd(tmp_path: Path, image: Path) -> None:
     (fact,) = (fact for fact in board.flash_with if fact.name == "pyocd")
     way = Way(port="simulated")
     line = command(board, fact, Image(0x0800_0000, PROGRAM), way, image)
-    assert line.startswith("pyocd flash --target nrf52840 --uid simulated --base-address 0x8000000 --format bin ")
+    assert line.startswith(
+        "pyocd flash --no-wait --target nrf52840 --uid simulated --base-address 0x8000000 --format bin "
+    )
     words = line.replace(str(fact.fact), PYOCD_TARGET).split()
     done = subprocess.run(
         [sys.executable, "-m", *words], env=environment, capture_output=True, text=True, timeout=120, check=False
@@ -250,12 +257,49 @@ def test_the_next_tool_is_taken(tmp_path: Path, image: Path) -> None:
     assert "programmed with st-flash" in done.stdout
 
 
-@pytest.mark.parametrize("tool", ["st-flash", "dfu-util", "openocd"])
-def test_a_board_that_is_not_there(tool: str, tmp_path: Path, image: Path) -> None:
-    """The tools themselves, without a board."""
-    if shutil.which(tool) is None:
+# Of each tool a board, how it takes a port, and what it says where there is no such board.
+ABSENT = {
+    "st-flash": (BOARD, "066EFF", "Couldn't find any ST-Link devices"),
+    "dfu": ("portenta-h7", "003F", "No DFU capable USB device available"),
+    "picotool": ("rp2350", "E660", "No accessible RP-series devices in BOOTSEL mode were found"),
+    "openocd": (BOARD, "interface/cmsis-dap.cfg", "unable to find a matching CMSIS-DAP device"),
+    "pyocd": ("nrf52840-dk", "0123", "No connected debug probe matches unique ID '0123'"),
+    "esptool": ("esp32-c3", "/dev/ttyNOWHERE", "Could not open /dev/ttyNOWHERE"),
+}
+
+
+def tool_path(tool: str, folder: Path) -> str:
+    """PATH with the tool itself; the test skips where it is absent."""
+    if tool == "picotool":
+        (folder / "bin").mkdir()
+        (folder / "bin" / tool).write_text(f'#!/bin/sh\nexec {shlex.join(picotool())} "$@"\n')
+        (folder / "bin" / tool).chmod(0o755)
+        return os.pathsep.join([str(folder / "bin"), os.environ["PATH"]])
+    if find(tools.TOOLS[tool.replace("-", "_")].program) is None:
         pytest.skip(f"{tool} is not installed")
-    board = "portenta-h7" if tool == "dfu-util" else BOARD
-    options = () if tool == "dfu-util" else ("--tool", tool)
-    done = driftc("flash", "--image", image, "--board", board, *options, cwd=tmp_path, code=2)
-    assert f"{tool} failed to program {board} (exit code" in done.stderr
+    return os.environ["PATH"]
+
+
+@pytest.mark.parametrize(
+    ("tool", "named"),  # without a port esptool asks every one of the machine
+    [(tool, named) for tool in ABSENT for named in (False, True) if named or tool != "esptool"],
+)
+def test_a_board_that_is_not_there(tool: str, named: bool, tmp_path: Path, image: Path) -> None:
+    """The tools themselves: they take the command, with and without --port, look for a board, and find none."""
+    board, port, words = ABSENT[tool]
+    path = tool_path(tool, tmp_path)
+    where = ("--port", port) if named else ()
+    said = fails(("--image", image, "--board", board, "--tool", tool, *where), path, tmp_path)
+    program = "dfu-util" if tool == "dfu" else tool
+    assert re.match(rf"driftc: {program} found no {board} \(exit code -?\d+\): .+; is it connected", said), said
+    assert said.count("\n") == 1 and (not named or words in said)
+
+
+@pytest.mark.parametrize("tool", ABSENT)
+def test_a_command_that_the_tool_does_not_take(tool: str, tmp_path: Path, image: Path) -> None:
+    """So that the test above means something: the tools tell a wrong command from an absent board."""
+    board, _, _ = ABSENT[tool]
+    path = tool_path(tool, tmp_path)
+    said = fails(("--image", image, "--board", board, "--tool", tool, "--tool-option=--nonsense"), path, tmp_path)
+    program = "dfu-util" if tool == "dfu" else tool
+    assert said.startswith(f"driftc: {program} failed to program {board} (exit code ") and said.count("\n") == 1, said

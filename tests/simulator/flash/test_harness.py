@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from exported import tools
+from exported import picotool, tools
 from gdb_servers import openocd_rtt_server, simulated_environment
 from labwired_boards import Chip, boot, labwired
 from rp2040 import rp2040
@@ -209,15 +209,6 @@ def test_boot_checksum(tmp_path: Path) -> None:
     lines = re.findall(r"\.byte (.*)", (tmp_path / "out.s").read_text())
     whole = bytes(int(byte, 0) for text in lines for byte in text.split(","))
     assert whole == data + boot_checksum(data).to_bytes(4, "little")
-
-
-def picotool() -> list[str]:
-    """The command; its own release's libraries come with it."""
-    root = tools() / "trixie" / "usr"
-    if not (root / "bin" / "picotool").is_file():
-        pytest.skip("picotool is absent; .ci/tools installs it")
-    libraries = root / "lib" / "x86_64-linux-gnu"
-    return [*map(str, (libraries / "ld-linux-x86-64.so.2", "--library-path", libraries, root / "bin" / "picotool"))]
 
 
 def test_rp2350_image(tmp_path: Path) -> None:
