@@ -43,7 +43,7 @@ class Options:
     ram: int | None = None  # bytes that the arena may have; None takes the board's
     learn_ram: int | None = None  # bytes that the arena may have for a step of learning; None: as many as it takes
     minimize: str = "instructions"  # within ram; or ram, within overhead
-    overhead: float = 15.0  # percent more instructions than untiled, estimated, where ram is minimized
+    overhead: float = 25.0  # percent more cycles than untiled, estimated, where ram is minimized
     flash_for_speed: int = 0  # bytes that constants may grow by where kernels with larger ones are faster
     feed: str | None = None  # rows: the input arrives row by row
     keep_constant: bool = False  # also compute channels that are the same for every input

@@ -193,7 +193,7 @@ def planning_options(command: Command) -> Command:
         click.option(
             "--overhead",
             type=click.FloatRange(0),
-            default=15.0,
+            default=25.0,
             show_default=True,
             metavar="PERCENT",
             help="With --minimize ram: how many more cycles than untiled, estimated.",

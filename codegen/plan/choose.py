@@ -41,7 +41,7 @@ class Goal:
     ram: int | None = None
     asked: bool = False
     minimize: str = "instructions"
-    overhead: float = 15.0
+    overhead: float = 25.0
     flash: int = 0
 
 
@@ -224,6 +224,7 @@ class _Search:
         """The fewest cycles within `limit` bytes; in another order a road may need fewer than it says."""
         most = round(BEYOND * limit)
         found = [point for roads in self.roads for point in islice(self._within(roads, limit, most), 1)]
+        found = found or [point for roads in self.roads for point in self._around(roads, limit, most)]
         if not found and self.usual is not self:
             return self._own(self.usual.cheapest(limit))
         return min(found, key=lambda point: (point.extra, point.bytes), default=None)
@@ -241,20 +242,27 @@ class _Search:
             if point.bytes <= limit:
                 yield point
 
+    def _around(self, roads: Roads, limit: int, most: int) -> Iterator[Point]:
+        """Where a road says that it fits `limit`, but cannot be placed so: the best without its longest part."""
+        for label in islice(roads.cheapest(limit), 1):
+            with roads.avoiding(label):
+                yield from islice(self._within(roads, limit, most), 1)
+
     def small(self, overhead: float) -> Point | None:
         """The fewest cycles within `SLACK` bytes, or an eighth, more than `smallest` by kernels of every core."""
         usual = self.usual.smallest(overhead)
         return None if usual is None else self.cheapest(usual.bytes + min(SLACK, usual.bytes // 8))
 
     def smallest(self, overhead: float) -> Point | None:
-        """The fewest bytes within a share of `overhead` more cycles: of those that portable kernels take."""
-        most = self.uncut[0].best + overhead * sum(self.uncut[0].costs)
+        """The fewest bytes within a share of `overhead` more cycles than all operators take whole, by their fastest."""
+        most = self.uncut[0].best + overhead * self.whole
         quick: list[tuple[Point, Label]] = []
         for roads in self.roads:
-            for label in islice(roads.smallest(most), PLACED if len(self.units) < MANY else FEWER):
-                if quick and label.bytes > BEYOND * min(point.bytes for point, _ in quick):
-                    break
-                quick.append((self.placed(label, "greedy"), label))
+            quick += self._quick(roads, most, quick)
+            for label in islice(roads.smallest(most), 1):
+                if label.bytes < min(point.bytes for point, _ in quick):
+                    with roads.avoiding(label):
+                        quick += self._quick(roads, most, quick)
         best: Point | None = None
         for point, label in sorted(quick, key=lambda pair: (pair[0].bytes, pair[0].extra))[:FINAL]:
             if best is None or point.plan.bound < best.bytes:
@@ -266,3 +274,13 @@ class _Search:
         # Faster kernels' scratch may leave gaps.
         other = self._own(self.usual.smallest(most / sum(self.uncut[0].costs)))
         return min((point for point in (best, other) if point), key=lambda point: point.bytes, default=None)
+
+    def _quick(self, roads: Roads, most: float, known: Sequence[tuple[Point, Label]]) -> list[tuple[Point, Label]]:
+        """The first of `roads` within `most` more cycles, placed greedily, as long as they may need fewer bytes."""
+        found: list[tuple[Point, Label]] = []
+        for label in islice(roads.smallest(most), PLACED if len(self.units) < MANY else FEWER):
+            least = min((point.bytes for point, _ in (*known, *found)), default=label.bytes)
+            if label.bytes > BEYOND * least:
+                break
+            found.append((self.placed(label, "greedy"), label))
+        return found

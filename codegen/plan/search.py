@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -168,6 +169,20 @@ class Roads:
             if self.exact(label):
                 yield label
                 most = math.nextafter(label.cycles, -math.inf)
+
+    @contextmanager
+    def avoiding(self, label: Label) -> Iterator[None]:
+        """Other roads than `label` and those like it: none computes the operators of its longest part as one."""
+        longest = max((edge.candidate for edge in label.edges), key=lambda part: part.stop - part.first)
+        like = [edge for edge in self.edges[longest.first] if edge.candidate.stop == longest.stop and not edge.barred]
+        like = like if longest.stop - longest.first > 1 else []
+        for edge in like:
+            edge.barred = True
+        try:
+            yield
+        finally:
+            for edge in like:
+                edge.barred = False
 
     def _smallest(self, most: float) -> Label | None:
         """The fewest bytes that allow a road within `most` more cycles, as far as edges are known."""

@@ -19,16 +19,21 @@ from driftc.codegen.plan.call import Call
 SAVED = 500.0  # cycles that a kernel for some cores must save: estimates err, and its functions take flash
 
 Chosen = dict[Operator, Kernel]
+Kinds = dict[Operator, list[tuple[Call, int]]]  # calls that differ in what a kernel looks at, and how many there are
 
 
 def choose(calls: Iterable[Call], among: Sequence[Kernel], room: int = 0) -> Chosen:
     """The kernel of each operator, of `among`, with `room` bytes of scratch; of equals the later one."""
+    return choose_for(by_operator(calls), among, room)
+
+
+def choose_for(calls: Kinds, among: Sequence[Kernel], room: int) -> Chosen:
     return {
         operator: min(
             (kernel for kernel in reversed(among) if serves(kernel, kinds, room)),
             key=lambda kernel: _weight(kernel, kinds),
         )
-        for operator, kinds in by_operator(calls).items()
+        for operator, kinds in calls.items()
     }
 
 
@@ -41,11 +46,15 @@ def cost_of(kernel: Kernel, kinds: Sequence[tuple[Call, int]]) -> float:
     return sum(kernel.cycles(call) * count for call, count in kinds)
 
 
-def rooms(calls: Iterable[Call], among: Sequence[Kernel]) -> list[int]:
+def cost_of_all(calls: Kinds, chosen: Chosen) -> float:
+    return sum(cost_of(chosen[operator], kinds) for operator, kinds in calls.items())
+
+
+def rooms(calls: Kinds, among: Sequence[Kernel]) -> list[int]:
     """The bytes of scratch that make a difference, the fewest first."""
     sizes = {
         max(kernel.scratch(call) for call, _ in kinds)
-        for kinds in by_operator(calls).values()
+        for kinds in calls.values()
         for kernel in among
         if serves(kernel, kinds)
     }
@@ -71,7 +80,7 @@ def serves(kernel: Kernel, kinds: Sequence[tuple[Call, int]], room: int | None =
     return serving and (room is None or all(kernel.scratch(call) <= room for call, _ in kinds))
 
 
-def by_operator(calls: Iterable[Call]) -> dict[Operator, list[tuple[Call, int]]]:
+def by_operator(calls: Iterable[Call]) -> Kinds:
     """Calls that differ in nothing a kernel looks at, once each, and how many there are."""
     first: dict[tuple[object, ...], Call] = {}
     count: Counter[tuple[object, ...]] = Counter()
@@ -79,7 +88,7 @@ def by_operator(calls: Iterable[Call]) -> dict[Operator, list[tuple[Call, int]]]
         key = _key(call)
         first.setdefault(key, call)
         count[key] += 1
-    found: dict[Operator, list[tuple[Call, int]]] = {}
+    found: Kinds = {}
     for key, call in first.items():
         found.setdefault(call.operator, []).append((call, count[key]))
     return found

@@ -6,6 +6,7 @@ runs. The planner knows no more of it than that, and how close dying inputs may 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -23,8 +24,10 @@ from driftc.codegen.plan.overlap import Distance, distance, of_walk
 from driftc.codegen.plan.place import aligned
 from driftc.codegen.plan.roll import roll
 from driftc.codegen.plan.schedule import Step
-from driftc.codegen.plan.select import choose, rooms, scratch_of, served
+from driftc.codegen.plan.select import by_operator, choose, choose_for, cost_of_all, rooms, scratch_of, served
 from driftc.codegen.tensor import Tensor
+
+FEWER = 0.97  # of the cycles within less scratch: what operators in parts must come to with more
 
 
 class Places:
@@ -172,15 +175,14 @@ def faster(unit: Unit, core: str | None, views: Mapping[str, str], granted: Gran
     among, usual = kernels(core, granted), {kernel.name for kernel in kernels()}
     if unit.again is None or len(among) == len(usual):
         return []
-    draft = drafted(unit, views)
-    sizes = rooms(draft, among)
-    if len(unit.operators) > 1:
-        sizes = sorted({sizes[0], sizes[len(sizes) // 2], sizes[-1]})
-    found: dict[tuple[str, ...], Unit] = {}
+    calls, found, least = by_operator(drafted(unit, views)), dict[tuple[str, ...], Unit](), math.inf
+    sizes = rooms(calls, among)
     for room in sizes:
-        names = tuple(kernel.name for kernel in choose(draft, among, room).values())
-        if names not in found and not usual.issuperset(names):
-            found[names] = unit.again(among, room)
+        chosen = choose_for(calls, among, room)
+        names, cycles = tuple(kernel.name for kernel in chosen.values()), cost_of_all(calls, chosen)
+        worth = len(unit.operators) == 1 or room == sizes[-1] or cycles < FEWER * least
+        if names not in found and not usual.issuperset(names) and worth:
+            found[names], least = unit.again(among, room), cycles
     return list(found.values())
 
 

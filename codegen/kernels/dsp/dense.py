@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from driftc.boards.timing import Mix
 from driftc.codegen.kernels.dsp.matrix import Matrix
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.fully_connected import FullyConnected
@@ -52,19 +51,11 @@ class DenseDirect(Dense):
     """Without scratch: the inputs are widened for each four channels anew."""
 
     name = "dsp/dense_direct"
-    mix = Mix.of(multiple=0.058, register=0.233, load=0.06, accumulate=0.465, used=0.058, taken=0.029, pair=0.264)
     raw = True
     parts = False
-
-    def mix_of(self, call: Call) -> Mix:
-        return self.mix
 
     def serves(self, call: Call) -> bool:
         return super().serves(call) and self.runs(call.operator)[0] % 8 == 0
 
     def scratch(self, call: Call) -> int:
         return 0
-
-    def cost(self, call: Call) -> float:
-        widened = 0.125 * self.runs(call.operator)[0] * call.channels.count
-        return super().cost(call) + widened

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 # Measured on the emulated Cortex-M4 (gcc 12 -O2): instructions of the matrix functions and of widening.
 PAIRED, SINGLE = (0.05, 9.3), (0.94, 12.0)  # a product and a result; of two pixels besides the loop
 LOADS = {True: 0.75, False: 0.875}  # a product of two pixels, inputs and weights loaded two at once or one by one
+WIDENED_ANEW = 0.125  # a product, more, where the matrix function widens the inputs
 WIDENED, RUN, ODD = 1.1, 12.0, 5.0  # a byte, a run of them, and one that is no multiple of four
 RUN_ALONE = 10.0  # a run of a pixel that is computed alone, more
 SETUP, REST = 36.0, 14.0  # a call of a matrix function; and what is copied of the last channels, a pixel
@@ -47,6 +48,7 @@ ALONE = Mix.of(
     taken=0.031,
     pair=0.292,
 )  # of one pixel
+ALONE_RAW = Mix.of(multiple=0.058, register=0.233, load=0.06, accumulate=0.465, used=0.058, taken=0.029, pair=0.264)
 # Of four channels or fewer, most is copying inputs and finishing sums.
 NARROW = Mix.of(
     multiple=0.012, register=0.045, double=0.06, store=0.03, load=0.19, chained=0.1, accumulate=0.25, taken=0.13
@@ -95,7 +97,7 @@ class Matrix(Kernel):
 
     def mix_of(self, call: Call) -> Mix:
         if not self.paired(call):
-            return ALONE
+            return ALONE_RAW if self.raw else ALONE
         if call.channels.count <= 4:
             return NARROW
         return MIXES[self.ldrd, 2 * pairs_of(self.runs(call.operator)) <= FEW]
@@ -172,6 +174,7 @@ class Matrix(Kernel):
             "weights": "twins",
             "step": 2 * pairs,  # bytes of them to the next channel
             "raw": self.raw,
+            "inputs": "in" if self.raw else "pairs",
             "sums": self.sums,
             "paired": self.paired(call),
             "biases": biases,  # where they are by themselves
@@ -227,7 +230,8 @@ class Matrix(Kernel):
         pixel += OTHER * others + REST * (call.channels.count % 4 > 0)
         two = 2 * (count * ((PAIRED[0] + LOADS[self.ldrd]) * products + PAIRED[1]) + pixel) + SETUP * calls
         pixel += RUN_ALONE * len(runs)
-        one = count * (SINGLE[0] * products + SINGLE[1]) + pixel + SETUP * calls
+        product = SINGLE[0] + (WIDENED_ANEW if self.raw else 0.0)
+        one = count * (product * products + SINGLE[1]) + pixel + SETUP * calls
         gathered = GATHERED * (2 * twos + ones) * call.channels.count if self.sums else 0.0
         return CALL + twos * two + ones * one + gathered
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from driftc.codegen.kernels.dsp.convolution import in_groups, of_one, walk_of_groups
 from driftc.codegen.kernels.dsp.scales import Scales
@@ -26,6 +26,7 @@ class Convolution(Matrix):
     """Without groups, not dilated along rows: a row of the window is a run, padded to vectors among the weights."""
 
     name = "mve/convolution"
+    together: ClassVar[int] = 2  # windows that are in scratch at once
 
     def serves(self, call: Call) -> bool:
         op, x = call.computed, call.inputs[0]
@@ -73,12 +74,9 @@ class Convolution(Matrix):
 
     def scratch(self, call: Call) -> int:
         """The windows of two pixels, and then their sums."""
-        op = call.computed
-        assert isinstance(op, Conv2D)
         if self.inner(call) == 1.0:
             return super().scratch(call)
-        windows = 2 if call.outputs[0].shape[1] > 1 else 1
-        return self._in_words(windows * op.kernel[0] * self.pitch(call)) * 4 + super().scratch(call)
+        return self._words(call) * 4 + super().scratch(call)
 
     def shared(self, call: Call) -> tuple[Shared, ...]:
         copied = self.inner(call) < 1.0
@@ -92,7 +90,7 @@ class Convolution(Matrix):
         op = call.computed
         assert isinstance(op, Conv2D)
         rows, taps = op.kernel
-        window, (two, _) = self.pitch(call), self.pairs(call)
+        window = self.pitch(call)
         return super().values(call) | {
             "groups": op.groups,
             "rows": rows,
@@ -107,7 +105,8 @@ class Convolution(Matrix):
             "copied": self.inner(call) < 1.0,
             "outside": self._outside(call),
             "window": window,
-            "windows": self._in_words((2 if two else 1) * rows * window),
+            "windows": self._words(call),
+            "together": self.together,
             "skip": op.dilation[0] * call.inputs[0].strides[0] - window,  # after a row of the input
         }
 
@@ -118,15 +117,34 @@ class Convolution(Matrix):
         row = PIECE + COPIED * vectors(op.kernel[1] * op.weights.shape[3])
         return super().cost(call) + (1 - self.inner(call)) * (2 * two + one) * op.kernel[0] * row
 
-    def _in_words(self, count: int) -> int:
-        """Whole words that hold so many bytes."""
-        return -(-count // 4)
+    def _words(self, call: Call) -> int:
+        """That hold the windows in scratch."""
+        op = call.computed
+        assert isinstance(op, Conv2D)
+        windows = min(self.together, call.outputs[0].shape[1])
+        return -(-windows * op.kernel[0] * self.pitch(call) // 4)
 
     def _outside(self, call: Call) -> bool:
         """Some windows reach over the border of the input."""
         op, y = call.computed, call.outputs[0]
         assert isinstance(op, Conv2D)
         return [op.interior(axis) for axis in (0, 1)] != [(0, y.shape[0]), (0, y.shape[1])]
+
+
+class ConvolutionSingle(Convolution):
+    """In half the scratch: at the border, or where rows do not follow each other, one window at a time."""
+
+    name = "mve/convolution_single"
+    together = 1
+
+    def serves(self, call: Call) -> bool:
+        return super().serves(call) and call.outputs[0].shape[1] > 1 and self.inner(call) < 1.0
+
+    def pairs(self, call: Call) -> tuple[int, int]:
+        """Those inside; all others are single."""
+        rows, width = call.rows.count, call.outputs[0].shape[1]
+        inside = max(round(rows * (width // 2) * self.inner(call)), 1) if self.direct(call) else 0
+        return inside, max(rows * width - 2 * inside, 1)
 
 
 class ConvolutionGathered(Convolution):

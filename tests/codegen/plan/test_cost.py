@@ -35,4 +35,4 @@ def test_each_turn_of_a_loop_counts(tmp_path: Path) -> None:
     plain = compile(tmp_path / "net.tflite", planner="greedy", measure=False).lowered.plan
     tiled = compile(tmp_path / "net.tflite", planner="greedy", minimize="ram", measure=False).lowered.plan
     assert len(list(tiled.calls())) > len(list(plain.calls()))
-    assert instructions(tiled.program) == pytest.approx(instructions(plain.program), rel=0.15)
+    assert instructions(tiled.program) == pytest.approx(instructions(plain.program), rel=0.25)
