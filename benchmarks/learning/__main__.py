@@ -1,6 +1,6 @@
 """Learning on the device: what it gains, loses and costs, over several draws of the samples.
 
-    python benchmarks/learning [--task words|speakers|persons|objects|resnet8|resnet20|published] [--draws 4]
+    python benchmarks/learning [--task words|speakers|persons|objects|split|resnet8|resnet20|published] [--draws 4]
                                [--rows before,mean,...] [--samples 500] [--out build/learning]
 
 `words`: a keyword spotter of eight spoken digits learns two more, 20 samples each; `speakers`: one of ten digits meets
@@ -9,13 +9,14 @@ of each; `objects`: a ResNet-8 of five classes of CIFAR-10 learns the other five
 rows.py: `classifier` and `mean` are --learn as compiled, `unchecked` and `mean-unchecked` the same with --learn-guard
 off, `tinyol` without references; `last` and `last-unchecked` train the last convolution too, rows of tails.py; each is
 what the integers of the device compute. In float64 are `unchecked-float`, `last-unchecked-float`, `mean-float` and
-`joint`, the last layer trained on everything at once. `resnet8`, `resnet20`: with live layers they meet --samples
-images of each of six corruptions, one by one and without labels; rows are those of streams.py. `published`: ResNet-8 in
-float meets the same by TENT and by EcoTTA as it was published (published.py).
+`joint`, the last layer trained on everything at once. `split`: a ResNet-8 in float learns tasks of some classes of
+CIFAR-10 one after another, as LightCL was published and by fine-tuning (forgetting.py). `resnet8`, `resnet20`: with
+live layers they meet --samples images of each of six corruptions, one by one and without labels; rows are those of
+streams.py. `published`: ResNet-8 in float meets the same by TENT and by EcoTTA as it was published (published.py).
 
 What takes long is made once and kept in --out by the content of all that it depends on; there are a CSV of each table
-and, but for `published`, a plot. Needs the extras keras, sim and benchmarks, `resnet20` onnx, `published` and
-`last-unchecked-float` torch; DRIFTC_DATA.
+and, but for `published` and `split`, a plot. Needs the extras keras, sim and benchmarks, `resnet20` onnx, `published`,
+`split` and `last-unchecked-float` torch; DRIFTC_DATA.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ def plot(name: str, described: str, scores: dict[str, tuple[list[float], list[fl
 @click.option(
     "--task",
     "names",
-    type=click.Choice([*sorted(TASKS), *STREAMS, "published"]),
+    type=click.Choice([*sorted(TASKS), *STREAMS, "published", "split"]),
     multiple=True,
     default=("words", "speakers"),
 )
@@ -134,6 +135,12 @@ def main(names: tuple[str, ...], draws: int, rows: str, samples: int, out: Path)
             import published
 
             show(name, f"{samples} a kind", published.COLUMNS, published.run_published(out, samples, draws), out)
+            continue
+        if name == "split":
+            import forgetting
+
+            described = "tasks one after another, decided among the classes of each"
+            show(name, described, forgetting.COLUMNS, forgetting.run_split(out, draws, spread), out)
             continue
         task = TASKS[name](out)
         lines = []

@@ -30,7 +30,7 @@ AT_ONCE = 64
 class FloatTail:
     """Takes the place of `learner`'s step; weights and biases begin as those that were compiled, without int8 after."""
 
-    def __init__(self, learner: Learner, model: Any, tail: Tail) -> None:
+    def __init__(self, learner: Learner, tail: Tail) -> None:
         lesson = learner.lesson
         self.tail, self.learner = tail, learner
         unit = float(tail.dense.inputs[0].scale)

@@ -76,7 +76,7 @@ class OnDevice(Row):
     def costs(self, task: Task) -> Costs | None:
         if not self.learns:
             return None
-        lesson, length = self.lesson(task), task.layer.weights.shape[1]
+        lesson, length = self.lesson(task), self.lesson(task).references.shape[1]
         return Costs(
             lesson.slots * (length + 1), lesson.classes * (5 * length + 8), lesson.constant_bytes,
             task.step_instructions(self.method),
@@ -92,8 +92,9 @@ class InFloat(Row):
     def decisions(self, task: Task, draw: Draw) -> Decisions:
         lesson = UNCHECKED.lesson(task)
         learner = Learner(lesson, prepared(task.model, lesson)[1])
-        scales = row_scales(task.layer, lesson.classes)
-        unit, zero = float(task.layer.inputs[0].scale), task.layer.inputs[0].zero_point
+        layer = task.layer(lesson)
+        scales = row_scales(layer, lesson.classes)
+        unit, zero = float(layer.inputs[0].scale), layer.inputs[0].zero_point
         weights = learner.values["weights"].astype(np.float64) * scales[:, None]
         bias = np.where(learner.values["bias"] > -(1 << 26), learner.values["bias"] * scales * unit, 0.0)
         there = learner.values["bias"] > -(1 << 26)
@@ -199,8 +200,9 @@ def _decided(task: Task, learner: Learner, samples: Int8) -> Labels:
     if not learner.lesson.trains:
         away = [distances(x, values["weights"].astype(np.int64), values["bias"]) for x in samples]
         return np.array(away).argmin(axis=1)
-    scales = row_scales(task.layer, learner.lesson.classes)
-    x = samples.astype(np.int64) - task.layer.inputs[0].zero_point
+    layer = task.layer(learner.lesson)
+    scales = row_scales(layer, learner.lesson.classes)
+    x = samples.astype(np.int64) - layer.inputs[0].zero_point
     sums = x @ values["weights"].astype(np.int64).T + values["bias"]
     return np.asarray(np.argmax(sums * scales, axis=1), np.int64)
 

@@ -20,7 +20,7 @@ from driftc.codegen.learning.learned import prepared
 from driftc.codegen.learning.learner import Learner
 from driftc.codegen.learning.lesson import Lesson
 from driftc.codegen.learning.teaching import HOLD, most_active, tensor_of
-from driftc.codegen.learning.trainable import row_scales
+from driftc.codegen.learning.trainable import row_scales, widened
 from driftc.codegen.operators.learn.cross_entropy import NO_LABEL
 
 
@@ -40,13 +40,14 @@ class LastConvolution(Row):
 
     @cache  # noqa: B019 - a run has few tasks
     def lesson(self, task: Task) -> Lesson:
-        tail, found = quick_tail(task.model), task.last
+        found = task.last
+        tail = quick_tail(widened(task.model, found.reach))
         rows = found.references
         if found.sample != tail.sample.name:
             stored = next(t for op in task.model.operators for t in op.inputs if t.name == found.sample)
             rows = tensor_of(task.model, tail.sample, [(row.reshape(stored.shape),) for row in rows])
         found = replace(found, references=rows, sample=tail.sample.name, guard=self.guard, slots=task.lesson.slots)
-        held = most_active(task.model, tail, found) if self.hold else ()
+        held = most_active(widened(task.model, found.reach), tail, found) if self.hold else ()
         if not self.alone:
             return replace(found, hold=self.hold, held=held)
         none = {"references": found.references[:0], "labels": found.labels[:0]}
@@ -60,12 +61,12 @@ class LastConvolution(Row):
         if self.floats:
             from floating import FloatTail
 
-            decide: Any = FloatTail(learner, task.model, quick_tail(task.model)).decide
+            decide: Any = FloatTail(learner, quick_tail(widened(task.model, lesson.reach))).decide
             taught(learner, cuts[chosen], draw.y)
         else:
             taught(learner, cuts[chosen], draw.y)
             learner.load_masters()  # what decides is what was kept
-            scales = row_scales(task.layer, lesson.classes)
+            scales = row_scales(task.layer(lesson), lesson.classes)
 
             def decide(samples: Int8, among: Sequence[int] | None) -> Labels:
                 return _decided(learner, samples, scales, among)

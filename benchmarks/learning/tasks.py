@@ -29,7 +29,7 @@ from driftc.codegen.learning.lesson import Lesson, Means
 from driftc.codegen.learning.means import class_means, slope_of
 from driftc.codegen.learning.tail import tail_of
 from driftc.codegen.learning.teaching import tensor_of
-from driftc.codegen.learning.trainable import learnable
+from driftc.codegen.learning.trainable import learnable, widened
 from driftc.codegen.lower import read
 from driftc.codegen.passes.border import border
 from driftc.codegen.samples import load
@@ -65,13 +65,12 @@ class Task:
     cuts: Callable[[], Int8] | None = None  # what the tail is learnt from of all recordings
 
     @cached_property
-    def layer(self) -> Any:
-        """The dense layer that learns, as compiled."""
-        return learnable(self.model)
-
-    @cached_property
     def model(self) -> Any:
         return read(self.compiled.model_file, self.compiled.options)[1]
+
+    def layer(self, lesson: Lesson) -> Any:
+        """The dense layer that learns, as compiled."""
+        return learnable(widened(self.model, lesson.reach))
 
     @cache  # noqa: B019 - a run has few tasks
     def step_instructions(self, method: str) -> int | None:

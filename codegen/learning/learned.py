@@ -15,7 +15,7 @@ from driftc.codegen.learning.lesson import Lesson, Means, Meta
 from driftc.codegen.learning.mean_step import mean_step
 from driftc.codegen.learning.room import StepPlan
 from driftc.codegen.learning.tail import named_tail
-from driftc.codegen.learning.trainable import learnable, trainable
+from driftc.codegen.learning.trainable import learnable, trainable, widened
 from driftc.codegen.operators.learn.map_meta import MetaMap
 from driftc.codegen.plan.plan import Plan
 
@@ -27,6 +27,7 @@ def prepared(model: Graph, lesson: Lesson | Meta) -> tuple[Graph, Graph]:
         _check_same(model, lesson, place.pool.name, not lesson.running or len(lesson.centres) == place.features)
         made = adaptive(model, lesson)
         return made, meta_step(made, place, lesson)
+    model = widened(model, lesson.reach)
     layer, tail = learnable(model), None
     if lesson.layers:
         try:

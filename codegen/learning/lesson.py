@@ -17,6 +17,7 @@ FORMAT = 1
 LARGEST_CLASSES = 127
 LARGEST_STORE = 4096  # samples
 LARGEST_RATE = 1000.0
+LARGEST_REACH = 1e6
 TRAINED = ("classifier", "last", "lightcl")  # by gradient descent, from labelled samples
 MOST_PARTS = 64
 METHODS = (*TRAINED, "mean", "ecotta")
@@ -33,7 +34,8 @@ class Lesson:
     `keep` of each class stay after learning. `rate` is the learning rate of real weights, per real feature. Of a tail
     `layers` are its convolutions, `rates` their learning rates (0: not learnt), and `sample` the tensor that is stored
     of a sample. `hold` weighs the squared distance of real values of the channels `held`, of the convolution's output,
-    from what they are as compiled.
+    from what they are as compiled. `reach`: the largest real weight that the dense layer's rows have room for, where
+    their own scales have not.
     """
 
     method: str
@@ -54,6 +56,7 @@ class Lesson:
     rates: tuple[float, ...] = ()
     hold: float = 0.0
     held: tuple[int, ...] = ()
+    reach: float = 0.0
 
     def __post_init__(self) -> None:
         """Raises ValueError where a number is out of range, or the arrays do not fit."""
@@ -65,6 +68,8 @@ class Lesson:
             raise ValueError("method, classes or guard are none that driftc has")
         if not self.rate > 0 or not all(0 <= float(rate) < LARGEST_RATE for rate in (self.rate, *self.rates)):
             raise ValueError("'rate' and 'rates' must be above 0 and below 1000")
+        if not 0 <= self.reach < LARGEST_REACH:
+            raise ValueError(f"'reach' must be from 0 to below {LARGEST_REACH:g}")
         if len(self.rates) != len(self.layers) or bool(self.layers) != (self.method in ("last", "lightcl")):
             raise ValueError("'layers' and 'rates' do not belong together")
         if (
@@ -99,7 +104,7 @@ class Lesson:
         numbers = ("method", "sha256", "layer", *NUMBERS, "rate", "guard")
         found: dict[str, Any] = {"format": FORMAT} | {name: getattr(self, name) for name in numbers}
         rows = self.references.tolist()
-        found |= {name: getattr(self, name) for name in ("sample", "layers", "rates", "hold", "held")}
+        found |= {name: getattr(self, name) for name in ("sample", "layers", "rates", "hold", "held", "reach")}
         return found | {"labels": self.labels.tolist(), "references": rows}
 
     def as_text(self) -> str:
@@ -116,14 +121,15 @@ class Lesson:
             isinstance(name, str) for name in (*(given[n] for n in ("method", "sha256", "layer")), sample, *layers)
         ):
             raise ValueError("names must be strings")
-        hold, held = data["hold"], data["held"]
-        if any(isinstance(rate, bool) or not isinstance(rate, int | float) for rate in (given["rate"], *rates, hold)):
-            raise ValueError("'rate', 'rates' and 'hold' must be numbers")
+        hold, held, reach = data["hold"], data["held"], data["reach"]
+        reals = (given["rate"], *rates, hold, reach)
+        if any(isinstance(real, bool) or not isinstance(real, int | float) for real in reals):
+            raise ValueError("'rate', 'rates', 'hold' and 'reach' must be numbers")
         if not isinstance(held, list) or any(type(channel) is not int for channel in held):
             raise ValueError("'held' must be whole numbers")
         return cls(
             **given, references=_bytes(data["references"], 2), labels=_bytes(data["labels"], 1), sample=sample,
-            layers=tuple(layers), rates=tuple(rates), hold=hold, held=tuple(held), **more,
+            layers=tuple(layers), rates=tuple(rates), hold=hold, held=tuple(held), reach=reach, **more,
         )  # fmt: skip
 
 

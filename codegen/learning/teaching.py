@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from driftc.codegen.errors import DataError, UsageError
 from driftc.codegen.graph import Graph
 from driftc.codegen.inference import AT_ONCE, infer
-from driftc.codegen.learning.backward import backward, fastest
+from driftc.codegen.learning.backward import backward, fastest, rates
 from driftc.codegen.learning.choice import FEWEST, TAUGHT, Way, measure
 from driftc.codegen.learning.ecotta import place_of
 from driftc.codegen.learning.layers import Tail
@@ -29,8 +30,9 @@ from driftc.codegen.learning.lesson import (
     Meta,
 )
 from driftc.codegen.learning.means import class_means, slope_of
+from driftc.codegen.learning.rehearsal import STEPS, Rehearsal
 from driftc.codegen.learning.tail import tail_of
-from driftc.codegen.learning.trainable import learnable, trainable
+from driftc.codegen.learning.trainable import learnable, trainable, widened
 from driftc.codegen.operators.convolution.fully_connected import FullyConnected
 from driftc.codegen.operators.learn.conv_update import ConvUpdate
 from driftc.codegen.operators.learn.cross_entropy import NO_LABEL, ONE
@@ -42,7 +44,6 @@ from driftc.codegen.tensor import Array, Tensor
 KEEP = 5  # references a class
 SLOTS = 40  # samples in RAM
 PASSES = 30
-STEP = 3.0  # learning rate times the mean of the features' squared length
 SEED = 1
 META_RATE = 2e-3  # of ecotta
 TYPES: dict[str, type | tuple[type, ...]] = {
@@ -175,15 +176,25 @@ class Teaching:
             return self._means(model, layer, classes, slots, features, given, chosen), _absent(layer, given, known)
         real = (features.astype(np.float64) - layer.inputs[0].zero_point) * layer.inputs[0].scale
         power = float((real**2).sum(axis=1).mean())
-        rate = self.rate if self.rate is not None else STEP / max(power, 1e-12)
-        if not rate < LARGEST_RATE:
+        steps = STEPS if tail is None else STEPS[:1]  # features that learn too are others than those that are tried
+        tried = [step / max(power, 1e-12) for step in steps] if self.rate is None else [self.rate]
+        if not tried[0] < LARGEST_RATE:
             layer.refuse("its features are too near 0 to decide the learning rate; give one with --learn-rate")
+        if self.rate is not None:
+            rates(layer, classes, self.rate)  # refuses what is out of range
+        rehearsal = Rehearsal.of(layer, real, given, keep=self.keep, passes=self.passes, seed=SEED)
+        rate, reach = rehearsal.found(tried)
+        model = widened(model, reach)
+        layer = learnable(model)
+        tail = tail and tail_of(model, fed, self.layers)
         if self.rate is None:
             rate = min(rate, fastest(layer, classes))
+        of_tail: dict[str, Any] = {}
+        if tail is not None:
+            of_tail = {"sample": tail.sample.name, "layers": tail.names, "rates": (0.0,) * len(tail.layers)}
         lesson = Lesson(
             self.method, model.sha256, layer.name, known, classes, slots, self.keep, float(rate), self.passes,
-            self.guard, SEED, stored[chosen], given[chosen].astype(np.int8),
-            *(() if tail is None else (tail.sample.name, tail.names, (0.0,) * len(tail.layers))),
+            self.guard, SEED, stored[chosen], given[chosen].astype(np.int8), reach=reach, **of_tail,
         )  # fmt: skip
         notes = _notes(layer, tail, given, known)
         if tail is not None:

@@ -24,7 +24,7 @@ from driftc.codegen.operators.learn.trained_conv import Convolution, TrainedConv
 from driftc.codegen.operators.learn.trained_dense import ABSENT, LARGEST_BIAS, TrainedDense
 from driftc.codegen.operators.reduction.softmax import Softmax
 from driftc.codegen.operators.state.copy import Copy
-from driftc.codegen.tensor import Array, Tensor
+from driftc.codegen.tensor import Array, Quantization, Tensor
 
 TAIL = (Softmax, Dequantize, Quantize)  # what may follow the layer that learns
 COUNTERS = ("classes", "count", "references", "rounds")  # of the state `counters`
@@ -167,6 +167,25 @@ def initial(layer: FullyConnected, classes: int) -> tuple[NDArray[np.int8], NDAr
     bias = np.full(classes, ABSENT, np.int32)
     bias[:known] = bias_steps(layer)
     return weights, bias
+
+
+def widened(graph: Graph, reach: float) -> Graph:
+    """`graph` with each row of the layer that learns on a scale with room for real weights up to `reach`, where its own
+    has not."""
+    layer = learnable(graph)
+    own = np.broadcast_to(layer.quantization.scale, (layer.channels,))
+    scales = np.maximum(own, np.float32(reach / 127))
+    if np.array_equal(scales, own) or layer.weights.data is None:
+        return graph
+    ratio = own.astype(np.float64) / scales
+    data = np.rint(layer.weights.data * ratio[:, None]).astype(np.int8)
+    scales = scales if layer.quantization.axis is not None or np.ptp(scales) else scales[:1]
+    quantization = Quantization(scales, np.zeros(scales.size, np.int64), 0 if scales.size > 1 else None)
+    made = replace(layer, weights=replace(layer.weights, data=data, quantization=quantization))
+    if layer.bias is not None:
+        bias = np.rint(layer.raw_bias * ratio).astype(np.int32).reshape(layer.bias.shape)
+        made = replace(made, bias=replace(layer.bias, data=bias))
+    return graph.with_operators([made if op is layer else op for op in graph.operators])
 
 
 def row_scales(layer: FullyConnected, classes: int) -> NDArray[np.float64]:

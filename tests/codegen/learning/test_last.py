@@ -23,7 +23,7 @@ import driftc
 from driftc.codegen.compiled import Compiled
 from driftc.codegen.errors import DataError, ModelError
 from driftc.codegen.learning import learner as codes
-from driftc.codegen.operators.convolution.fully_connected import FullyConnected
+from driftc.codegen.learning.trainable import learnable, widened
 from driftc.codegen.operators.learn.conv_update import ConvUpdate
 from driftc.codegen.operators.learn.trained_conv import TrainedConv
 from driftc.codegen.sources import LESSON
@@ -159,8 +159,7 @@ def test_integers_follow_float(tmp_path: Path) -> None:
     assert found.lowered.learned is not None
     learned = found.lowered.learned
     learner, real = learned.learner(), InFloat(found)
-    dense = next(op for op in found.lowered.source.operators if op.name == learned.classifier.layer)
-    assert isinstance(dense, FullyConnected)
+    dense = learnable(widened(found.lowered.source, learned.classifier.reach))
     rows, feature = dense.quantization.scale.astype(np.float64), float(dense.inputs[0].scale)
     learner.load_masters()
     name, agree, alike = real.conv.name, [], []

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from driftc.codegen.compiled import Compiled
 from driftc.codegen.graph import Graph
+from driftc.codegen.learning.trainable import widened
 from driftc.codegen.operators.attributes import Activation
 from driftc.codegen.operators.convolution.conv_2d import Conv2D
 from driftc.codegen.operators.convolution.fully_connected import FullyConnected
@@ -157,7 +158,7 @@ class InFloat:
     def __init__(self, found: Compiled) -> None:
         assert found.lowered.learned is not None
         self.lesson = found.lowered.learned.classifier
-        source = found.lowered.source
+        source = widened(found.lowered.source, self.lesson.reach)
         dense = next(op for op in source.operators if op.name == self.lesson.layer)
         assert isinstance(dense, FullyConnected)
         self.dense, self.operators = dense, source.operators
