@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -69,10 +70,14 @@ def boot(built: Path, board: Board, chip: Chip, folder: Path) -> Boot:
 def labwired(built: Path, board: Board, chip: Chip, folder: Path) -> Iterator[str]:
     """The board's serial port."""
     made = boot(built, board, chip, folder)
-    start = folder / "start"
-    start.write_text(f"#!/bin/sh\nexec '{sys.executable}' {PROGRAM} {made.system} {made.elf} {made.uart}\n")
+    start, ready = folder / "start", folder / "ready"
+    start.write_text(f"#!/bin/sh\nexec '{sys.executable}' {PROGRAM} {made.system} {made.elf} {made.uart} {ready}\n")
     start.chmod(0o755)
     with line(start) as there:
+        deadline = time.monotonic() + 60
+        while not ready.exists():
+            assert time.monotonic() < deadline, "the program says nothing"
+            time.sleep(0.05)
         yield there.device
 
 

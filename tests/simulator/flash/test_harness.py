@@ -22,6 +22,7 @@ from toy_model import toy_reference, toy_samples, write_toy
 
 from driftc.boards import Memory, RamRegion, load
 from driftc.codegen.errors import ToolError
+from driftc.simulator import serial_link
 from driftc.simulator.elf import Elf
 from driftc.simulator.engine import Program, Target
 from driftc.simulator.flash.image import image_of
@@ -32,10 +33,16 @@ from driftc.simulator.serial_engine import SerialEngine
 SAMPLES = toy_samples(3)
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An emulator is slower than a board, and the machine may be busy."""
+    monkeypatch.setattr(serial_link, "HELLO_SECONDS", 60.0)
+
+
 def check(device: str, program: Program) -> None:
     """Both kinds of run, one after the other, over the serial port."""
     for trace in (True, False):
-        results = SerialEngine(device, timeout=20).run(program, SAMPLES, trace=trace)
+        results = SerialEngine(device, timeout=60).run(program, SAMPLES, trace=trace)
         for (x,), result in zip(SAMPLES, results, strict=True):
             expected = toy_reference(x)
             np.testing.assert_array_equal(result.outputs[0], expected[2].reshape(1, 4))

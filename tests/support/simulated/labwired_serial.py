@@ -1,16 +1,20 @@
-"""A chip of LabWired's: `python labwired_serial.py SYSTEM ELF UART`, its serial port on stdin and stdout."""
+"""A chip of LabWired's: `python labwired_serial.py SYSTEM ELF UART READY`, its serial port on stdin and stdout.
+
+The file READY appears with its first byte.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
-TURN = "1ms"  # of the chip's own time
+TURN = "250us"  # of the chip's own time
 
 
-def main(system: str, elf: str, uart: str) -> None:
+def main(system: str, elf: str, uart: str, ready: str) -> None:
     sim: Any = import_module("labwired").Sim(elf, system=system, uart=uart)
     os.set_blocking(0, False)
     while True:
@@ -24,6 +28,7 @@ def main(system: str, elf: str, uart: str) -> None:
         sim.run_for(TURN)
         if said := sim.read_uart_bytes():
             os.write(1, said)
+            Path(ready).touch()
 
 
 if __name__ == "__main__":
