@@ -1,67 +1,8 @@
-/* uart_rp2040.c: the PL011 of an RP2040 at UART_BASE, GPIO 0 and 1 its pins: the Pico's default (pico-sdk 2.1.1, boards/pico.h;
- * registers: RP2040 datasheet). After reset the chip runs on a ring oscillator that no serial line can count on, so the
- * crystal is started, 12 MHz; it then clocks the core too. UART_DIVIDER is clocks a bit in 64ths / 16: 16 bits whole, 6 of
- * fraction.
- */
-#include "uart.h"
-
-#define REGISTER(address) (*(volatile uint32_t *)(address))
-#define XOSC_CTRL REGISTER(0x40024000u)
-#define XOSC_STATUS REGISTER(0x40024004u)
-#define XOSC_START 0xFABAA0u /* on, 1 to 15 MHz */
-#define XOSC_STABLE (1u << 31)
-#define CLOCK_REFERENCE REGISTER(0x40008030u)
-#define CLOCK_REFERENCE_SELECTED REGISTER(0x40008038u)
-#define REFERENCE_CRYSTAL 2u
-#define CLOCK_PERIPHERALS REGISTER(0x40008048u)
-#define PERIPHERALS_CRYSTAL (1u << 11 | 4u << 5) /* on, from the crystal */
-#define RESETS REGISTER(0x4000C000u)
-#define RESETS_DONE REGISTER(0x4000C008u)
+/* uart_rp2040.c: see uart_rp.h. Registers: RP2040 datasheet. */
+#define XOSC 0x40024000u
+#define CLOCKS 0x40008000u
+#define RESETS 0x4000C000u
 #define RESETS_USED (1u << 22 | 1u << 8 | 1u << 5) /* UART 0, pads, pins */
-#define GPIO0_FUNCTION REGISTER(0x40014004u)
-#define GPIO1_FUNCTION REGISTER(0x4001400Cu)
-#define FUNCTION_UART 2u
+#define PINS 0x40014000u
 
-#define DATA REGISTER(UART_BASE + 0x00u)
-#define FLAGS REGISTER(UART_BASE + 0x18u)
-#define DIVIDER_WHOLE REGISTER(UART_BASE + 0x24u)
-#define DIVIDER_FRACTION REGISTER(UART_BASE + 0x28u)
-#define LINE REGISTER(UART_BASE + 0x2Cu)
-#define CONTROL REGISTER(UART_BASE + 0x30u)
-
-#define FLAGS_NONE_CAME (1u << 4)
-#define FLAGS_FULL (1u << 5)
-#define LINE_8N1_FIFO (3u << 5 | 1u << 4)
-#define CONTROL_BOTH (1u << 9 | 1u << 8 | 1u)
-
-void uart_open(void)
-{
-    XOSC_CTRL = XOSC_START;
-    while ((XOSC_STATUS & XOSC_STABLE) == 0)
-        continue;
-    CLOCK_REFERENCE = REFERENCE_CRYSTAL;
-    while ((CLOCK_REFERENCE_SELECTED & 1u << REFERENCE_CRYSTAL) == 0)
-        continue;
-    CLOCK_PERIPHERALS = PERIPHERALS_CRYSTAL;
-    RESETS &= ~RESETS_USED;
-    while ((RESETS_DONE & RESETS_USED) != RESETS_USED)
-        continue;
-    GPIO0_FUNCTION = FUNCTION_UART;
-    GPIO1_FUNCTION = FUNCTION_UART;
-    DIVIDER_WHOLE = UART_DIVIDER >> 6;
-    DIVIDER_FRACTION = UART_DIVIDER & 63u;
-    LINE = LINE_8N1_FIFO; /* after the divider, which this write hands over */
-    CONTROL = CONTROL_BOTH;
-}
-
-int uart_get(void)
-{
-    return FLAGS & FLAGS_NONE_CAME ? -1 : (int)(DATA & 0xFFu);
-}
-
-void uart_put(uint8_t byte)
-{
-    while (FLAGS & FLAGS_FULL)
-        continue;
-    DATA = byte;
-}
+#include "uart_rp.h"

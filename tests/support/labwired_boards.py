@@ -17,9 +17,10 @@ import pytest
 from serial_boards import line
 
 from driftc.boards import Board
-from driftc.boards.cores import load_core
+from driftc.boards.cores import TABLE_BYTES, load_core
 from driftc.simulator.elf import Elf
 from driftc.simulator.flash.image import MACHINES, image_of
+from driftc.simulator.flash.tools import UF2
 
 OWN = Path(__file__).resolve().parent / "platforms" / "labwired"
 PROGRAM = Path(__file__).resolve().parent / "simulated" / "labwired_serial.py"
@@ -32,6 +33,7 @@ class Chip:
     name: str  # LabWired's file
     uart: str  # and its name of the serial port
     more: str = ""  # peripherals that it lacks, as its file would have them; "../own" is platforms/labwired
+    core: str | None = None  # whose code it runs instead of the board's: LabWired 0.25 errs in the DSP extension's
 
 
 @dataclass(frozen=True)
@@ -86,12 +88,20 @@ def _program(built: Path, board: Board) -> bytes:
     image = image_of(Elf(built), board, built)
     offset = ENTRIES.get(board.start or "")
     entry = int.from_bytes(image.data[4:8], "little") if offset is None else image.address + offset
-    places = [image.address] + ([board.constants] if board.constants is not None else [])
+    parts = [(image.address, image.data)]
+    if board.constants is not None:
+        parts.append((board.constants, image.data))
+    if (
+        board.flash_with[0].name == UF2 and board.start is None
+    ):  # behind a boot loader, which makes this its vector table
+        parts.append((0, image.data[:TABLE_BYTES]))
     machine = MACHINES[load_core(board.core).port]
-    at = 52 + 32 * len(places)
+    at = 52 + 32 * len(parts)
     head = struct.pack(
-        "<4s12s2H5I6H", b"\x7fELF", bytes([1, 1, 1]), 2, machine, 1, entry, 52, 0, 0, 52, 32, len(places), 40, 0, 0
+        "<4s12s2H5I6H", b"\x7fELF", bytes([1, 1, 1]), 2, machine, 1, entry, 52, 0, 0, 52, 32, len(parts), 40, 0, 0
     )
-    size = len(image.data)
-    table = b"".join(struct.pack("<8I", 1, at, place, place, size, size, 7, 4) for place in places)
-    return head + table + image.data
+    table, content = b"", b""
+    for place, data in parts:
+        table += struct.pack("<8I", 1, at + len(content), place, place, len(data), len(data), 7, 4)
+        content += data
+    return head + table + content

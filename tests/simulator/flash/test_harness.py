@@ -149,6 +149,13 @@ C6_WATCHDOGS = """
 CHIPS = {
     "esp32-c3": Chip("esp32c3", "uart0"),
     "esp32-c6": Chip("esp32c6", "uart0", C6_WATCHDOGS),
+    "xiao-samd21": Chip("atsamd21g18a", "sercom4"),
+    "metro-m4": Chip("atsamd51", "sercom3", core="cortex-m3"),
+    "rp2350": Chip("rp2350", "uart0", core="cortex-m3"),
+    "nucleo-f103rb": Chip("stm32f103", "uart2"),
+    "nucleo-g071rb": Chip("stm32g071", "usart2"),
+    "nucleo-u575zi-q": Chip("stm32u575", "usart1", core="cortex-m3"),
+    "nucleo-wba52cg": Chip("stm32wba52", "usart1", core="cortex-m3"),
 }
 
 
@@ -156,6 +163,7 @@ CHIPS = {
 def test_on_labwired(name: str, tmp_path: Path) -> None:
     """From the bytes in flash to every tensor over the serial port, on an emulator of the chip that others write."""
     board = load(name)
+    board = replace(board, core=CHIPS[name].core or board.core)
     program = write_toy(tmp_path, target=Target(board.core, board=name))
     with labwired(build_harness(program, board), board, CHIPS[name], tmp_path) as device:
         check(device, program)
