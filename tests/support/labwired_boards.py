@@ -91,9 +91,8 @@ def _program(built: Path, board: Board) -> bytes:
     parts = [(image.address, image.data)]
     if board.constants is not None:
         parts.append((board.constants, image.data))
-    if (
-        board.flash_with[0].name == UF2 and board.start is None
-    ):  # behind a boot loader, which makes this its vector table
+    if any(fact.name == UF2 for fact in board.flash_with) and board.start is None:
+        # Behind a boot loader, which makes this its vector table.
         parts.append((0, image.data[:TABLE_BYTES]))
     machine = MACHINES[load_core(board.core).port]
     at = 52 + 32 * len(parts)
