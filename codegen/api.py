@@ -70,6 +70,7 @@ class Keywords(TypedDict, total=False):
     learn_hold: float | None
     learn_layers: int
     learn_parts: int
+    learn_masters: int
     learn_ram: int | None
     adapt_running: int | None
 
@@ -125,6 +126,7 @@ def compile(
     "lightcl" trains new classes among themselves instead of beside references; `learn_hold` (None: 0 for "last", else
     2e-4) weighs what holds the 15 % of the convolution's channels that matter most to what they are as compiled.
     "mean" decides for the nearest class mean of that layer's input, and trains nothing: it has neither rate nor passes.
+    `learn_masters`=16 keeps the weights that are learnt as int16 instead of int32, in half the RAM, rounded at random.
     "ecotta" learns without labels; `adapt_running` E also lets the statistics before the last pool run over the stream,
     at a rate of 2^-E, from those that the samples in `calibrate` have. `learn_parts` puts a meta network at the end of
     each of so many parts of the network (1: in front of the last pool alone). Where a step of learning needs more than

@@ -1,6 +1,6 @@
 /* driftc_learn.h: the arithmetic of layers that are learnt on the device, as docs/arithmetic.md states it.
  *
- * Master weights are int32 with 16 bits below one step of the int8 weight, bias masters with 4 bits below one step of
+ * Master weights are int32 with 16 bits below one step of the int8 weight, or int16 with 8; bias masters int32 with 4 bits below one step of
  * the accumulator. Probabilities and gradients are Q.15, logits in 1/256 octaves: 256 more double the exponential.
  */
 #ifndef DRIFTC_LEARN_H
@@ -97,12 +97,38 @@ static inline int32_t driftc_column(const int32_t *master, const int32_t *factor
     return sum;
 }
 
+/* The same of masters of int16. */
+static inline int32_t driftc_column_narrow(const int16_t *master, const int32_t *factor, int rows, int length)
+{
+    int32_t sum = 0;
+
+    for (int c = 0; c < rows; c++)
+        sum += factor[c] * ((master[c * length] + 0x80) >> 8);
+    return sum;
+}
+
 /* A master after a step of sum * rate / 2^shift, halves upwards, within +-bound; shift 1 to 62. */
 DRIFTC_INLINE int32_t driftc_learnt(int32_t master, int64_t sum, int32_t rate, int shift, int32_t bound)
 {
     const int64_t next = master - ((sum * rate + ((int64_t)1 << (shift - 1))) >> shift);
 
     return next > bound ? bound : next < -bound ? -bound : (int32_t)next;
+}
+
+/* Where on the scale of 2^32 a master of int16 is rounded up: spread evenly over the elements of a tensor, and over steps. */
+DRIFTC_INLINE uint32_t driftc_threshold(int32_t noise, int element)
+{
+    return (uint32_t)noise + (uint32_t)element * 0x9E3779B9u;
+}
+
+/* A master of int16 after a step of sum * rate / 2^(shift + 8), rounded up above `threshold`; within +-127 * 2^8. */
+DRIFTC_INLINE int16_t driftc_learnt_narrow(int32_t master, int64_t sum, int32_t rate, int shift, uint32_t threshold)
+{
+    const int down = shift < 54 ? shift + 8 : 62;
+    const int64_t up = down < 32 ? (int64_t)(threshold >> (32 - down)) : (int64_t)((uint64_t)threshold << (down - 32));
+    const int64_t next = master - ((sum * rate + up) >> down);
+
+    return (int16_t)(next > 127 << 8 ? 127 << 8 : next < -(127 << 8) ? -(127 << 8) : next);
 }
 
 /* An error, and what holds its value, which is `away` from what it was as compiled; within +-2^30. */

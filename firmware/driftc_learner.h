@@ -7,6 +7,12 @@
 #include "driftc_learn.h"
 #include "driftc_learned.h"
 
+/* Masters of weights, and their bits below a step of the weight: NAME_learn.c says so where they are int16. */
+#ifndef DRIFTC_MASTER_FRACTION
+#define DRIFTC_MASTER_FRACTION 16
+typedef int32_t driftc_master_t;
+#endif
+
 /* Called from several places, and never often: small before fast. */
 #if defined(__GNUC__)
 #define DRIFTC_APART static __attribute__((noinline, unused, cold))
@@ -61,6 +67,11 @@ DRIFTC_APART uint32_t driftc_random(uint32_t *state) /* xorshift32 */
 DRIFTC_INLINE int32_t *driftc_words(const driftc_learnt_t *state, int32_t at)
 {
     return (int32_t *)(void *)(state->base + at);
+}
+
+DRIFTC_INLINE driftc_master_t *driftc_masters(const driftc_learnt_t *state, const driftc_trained_t *layer)
+{
+    return (driftc_master_t *)(void *)(state->base + layer->masters);
 }
 
 /* Samples [from, count) of the store with this label. */
@@ -195,7 +206,7 @@ static inline int driftc_learn_begin(const driftc_lesson_t *lesson, const driftc
         const driftc_trained_t *const layer = lesson->trained + l;
 
         for (int32_t i = 0; i < layer->count; i++)
-            driftc_words(state, layer->masters)[i] = state->base[layer->weights + i] * (1 << 16);
+            driftc_masters(state, layer)[i] = (driftc_master_t)(state->base[layer->weights + i] * (1 << DRIFTC_MASTER_FRACTION));
         for (int32_t i = 0; i < layer->biases; i++)
             driftc_words(state, layer->bias_masters)[i] = driftc_words(state, layer->bias)[i] * (1 << 4);
     }
@@ -247,13 +258,13 @@ static inline void driftc_learn_end(const driftc_lesson_t *lesson, const driftc_
     report->kept = !lesson->guard || better || as_good;
     for (int l = 0; l < lesson->layers; l++) {
         const driftc_trained_t *const layer = lesson->trained + l;
-        const int32_t *const masters = driftc_words(state, layer->masters);
+        const driftc_master_t *const masters = driftc_masters(state, layer);
 
         for (int32_t i = 0; i < layer->count; i++) {
             if (lesson->trains)
-                report->saturated += masters[i] == DRIFTC_LARGEST_MASTER || masters[i] == -DRIFTC_LARGEST_MASTER;
+                report->saturated += masters[i] == 127 << DRIFTC_MASTER_FRACTION || masters[i] == -(127 << DRIFTC_MASTER_FRACTION);
             if (report->kept)
-                state->base[layer->weights + i] = (int8_t)((masters[i] + 0x8000) >> 16);
+                state->base[layer->weights + i] = (int8_t)((masters[i] + (1 << (DRIFTC_MASTER_FRACTION - 1))) >> DRIFTC_MASTER_FRACTION);
         }
         for (int32_t i = 0; i < layer->biases && report->kept; i++)
             driftc_words(state, layer->bias)[i] = (driftc_words(state, layer->bias_masters)[i] + 8) >> 4;

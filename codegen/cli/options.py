@@ -369,6 +369,14 @@ def learning_options(command: Command) -> Command:
             "--learn-classes", type=int, metavar="N", help="Room for N classes (default: those that the model has)."
         ),
         click.option(
+            "--learn-masters",
+            type=click.Choice(["16", "32"]),
+            default="32",
+            show_default=True,
+            callback=lambda context, parameter, value: int(value),
+            help="Bits of the weights as they are learnt; 16 take half the RAM, and are rounded at random.",
+        ),
+        click.option(
             "--learn-ram",
             type=click.IntRange(1),
             metavar="BYTES",

@@ -12,6 +12,7 @@ from driftc.codegen.graph import Graph, State
 from driftc.codegen.learning.fixed import mantissas
 from driftc.codegen.learning.layers import Tail
 from driftc.codegen.learning.lesson import Lesson
+from driftc.codegen.learning.narrow import with_noise
 from driftc.codegen.learning.through import backward_through, forward
 from driftc.codegen.learning.trainable import part, row_scales
 from driftc.codegen.names import Names
@@ -76,7 +77,7 @@ def backward(graph: Graph, layer: FullyConnected, lesson: Lesson, tail: Tail | N
         f"{graph.name}{SUFFIX}", tuple(operators), (sample, label), (decided,), graph.source, graph.sha256, states=kept
     )
     made.check()
-    return made
+    return with_noise(made)
 
 
 def rates(layer: FullyConnected, classes: int, rate: float) -> tuple[NDArray[np.int32], int, NDArray[np.int32], int]:

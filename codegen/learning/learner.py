@@ -15,7 +15,7 @@ from driftc.codegen.operators.learn.cross_entropy import NO_LABEL
 from driftc.codegen.operators.learn.master_sums import (
     BIAS_FRACTION,
     FRACTION,
-    LARGEST_MASTER,
+    NARROW_FRACTION,
     bias_of,
     weights_of,
 )
@@ -71,6 +71,7 @@ class Learner:
         self.step_operators = graph.operators
         self._graph = graph
         self._trained = trained_parts(lesson)
+        self._fraction = FRACTION if lesson.masters == 32 else NARROW_FRACTION  # of a master
         self._seen: dict[bytes, dict[str, Array]] = {}
         self._initial = {part(state.tensor): state.initial for state in graph.states}
         self.report = Report()
@@ -190,7 +191,7 @@ class Learner:
     def load_masters(self) -> None:
         """From the weights that the layers have."""
         for weights, bias, masters, bias_masters in self._trained:
-            self.values[masters][...] = self.values[weights].astype(np.int32) << FRACTION
+            self.values[masters][...] = self.values[weights].astype(np.int32) << self._fraction
             self.values[bias_masters][...] = self.values[bias] << BIAS_FRACTION
 
     def _check(self, number: int, when: str) -> None:
@@ -221,13 +222,13 @@ class Learner:
         found = self.report
         if self.lesson.trains:
             each = (self.values[masters].astype(np.int64) for _, _, masters, _ in self._trained)
-            found.saturated = sum(int(np.count_nonzero(np.abs(masters) == LARGEST_MASTER)) for masters in each)
+            found.saturated = sum(int(np.count_nonzero(np.abs(masters) == 127 << self._fraction)) for masters in each)
         lost = found.references_before - found.references_after
         as_good = found.held_after == found.held_before and lost * 20 <= found.references
         found.kept = int(not self.lesson.guard or found.held_after > found.held_before or as_good)
         if found.kept:
             for weights, bias, masters, bias_masters in self._trained:
-                self.values[weights][...] = weights_of(self.values[masters].astype(np.int64))
+                self.values[weights][...] = weights_of(self.values[masters], self._fraction)
                 self.values[bias][...] = bias_of(self.values[bias_masters].astype(np.int64))
             self._set("references", self._counter("count"))
             for label in range(self._counter("classes")):

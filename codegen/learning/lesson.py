@@ -35,7 +35,7 @@ class Lesson:
     `layers` are its convolutions, `rates` their learning rates (0: not learnt), and `sample` the tensor that is stored
     of a sample. `hold` weighs the squared distance of real values of the channels `held`, of the convolution's output,
     from what they are as compiled. `reach`: the largest real weight that the dense layer's rows have room for, where
-    their own scales have not.
+    their own scales have not. `masters` are of 32 bits, or of 16.
     """
 
     method: str
@@ -57,6 +57,7 @@ class Lesson:
     hold: float = 0.0
     held: tuple[int, ...] = ()
     reach: float = 0.0
+    masters: int = 32
 
     def __post_init__(self) -> None:
         """Raises ValueError where a number is out of range, or the arrays do not fit."""
@@ -79,6 +80,8 @@ class Lesson:
             or min(self.held, default=0) < 0
         ):
             raise ValueError("'hold' and 'held' do not belong together")
+        if self.masters not in (16, 32) or (self.masters == 16 and not self.trains):
+            raise ValueError("'masters' must be 32, or 16 where they are trained")
         if self.references.ndim != 2 or self.labels.shape != self.references.shape[:1]:
             raise ValueError("'references' and 'labels' do not belong together")
         if self.labels.size and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < self.known:
@@ -104,7 +107,8 @@ class Lesson:
         numbers = ("method", "sha256", "layer", *NUMBERS, "rate", "guard")
         found: dict[str, Any] = {"format": FORMAT} | {name: getattr(self, name) for name in numbers}
         rows = self.references.tolist()
-        found |= {name: getattr(self, name) for name in ("sample", "layers", "rates", "hold", "held", "reach")}
+        more = ("sample", "layers", "rates", "hold", "held", "reach", "masters")
+        found |= {name: getattr(self, name) for name in more}
         return found | {"labels": self.labels.tolist(), "references": rows}
 
     def as_text(self) -> str:
@@ -129,7 +133,8 @@ class Lesson:
             raise ValueError("'held' must be whole numbers")
         return cls(
             **given, references=_bytes(data["references"], 2), labels=_bytes(data["labels"], 1), sample=sample,
-            layers=tuple(layers), rates=tuple(rates), hold=hold, held=tuple(held), reach=reach, **more,
+            layers=tuple(layers), rates=tuple(rates), hold=hold, held=tuple(held), reach=reach,
+            masters=data["masters"], **more,
         )  # fmt: skip
 
 

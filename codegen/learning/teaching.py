@@ -48,7 +48,7 @@ SEED = 1
 META_RATE = 2e-3  # of ecotta
 TYPES: dict[str, type | tuple[type, ...]] = {
     "method": str, "classes": int, "store": int, "keep": int, "rate": (int, float), "passes": int, "guard": bool,
-    "hold": (int, float), "layers": int,
+    "hold": (int, float), "layers": int, "masters": int,
     "running": int, "parts": int,
 }  # fmt: skip
 STATISTICS = 1000  # samples from which those of the source are taken
@@ -74,6 +74,7 @@ class Teaching:
     guard: bool = True
     hold: float | None = None
     layers: int = 1
+    masters: int = 32  # bits
     running: int | None = None  # of ecotta: statistics run at 2^-running
     parts: int = 1  # of ecotta: of the network, each with a meta network at its end
 
@@ -101,6 +102,10 @@ class Teaching:
             raise UsageError("--learn-hold belongs to --learn last and --learn lightcl, which train a convolution")
         if self.layers != 1 and (self.method != "last" or self.hold):
             raise UsageError("--learn-layers belongs to --learn last without --learn-hold")
+        if self.masters not in (16, 32):
+            raise UsageError(f"--learn-masters {self.masters}: masters are of 32 bits, or of 16")
+        if self.masters != 32 and self.method not in TRAINED:
+            raise UsageError("--learn-masters belongs to --learn classifier, last and lightcl, which train weights")
         if not 1 <= self.layers <= MOST_LAYERS:
             raise UsageError(f"--learn-layers {self.layers}: convolutions that learn, 1 to {MOST_LAYERS}")
         if self.hold is not None and not 0 <= self.hold < LARGEST_RATE:
@@ -194,7 +199,8 @@ class Teaching:
             of_tail = {"sample": tail.sample.name, "layers": tail.names, "rates": (0.0,) * len(tail.layers)}
         lesson = Lesson(
             self.method, model.sha256, layer.name, known, classes, slots, self.keep, float(rate), self.passes,
-            self.guard, SEED, stored[chosen], given[chosen].astype(np.int8), reach=reach, **of_tail,
+            self.guard, SEED, stored[chosen], given[chosen].astype(np.int8), reach=reach, masters=self.masters,
+            **of_tail,
         )  # fmt: skip
         notes = _notes(layer, tail, given, known)
         if tail is not None:

@@ -14,6 +14,7 @@ from driftc.codegen.graph import Graph, State
 from driftc.codegen.learning.layers import Tail
 from driftc.codegen.learning.lesson import Lesson, Means
 from driftc.codegen.learning.means import initial_means, nearest
+from driftc.codegen.learning.narrow import with_narrow_masters
 from driftc.codegen.operators.attributes import Activation
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.conversion.dequantize import Dequantize
@@ -69,7 +70,7 @@ def trainable(graph: Graph, lesson: Lesson, tail: Tail | None = None) -> Graph:
     The states, in order: weights int8 [C, F], bias int32 [C], features int8 (what is stored of the last inference's
     sample, by default [1, F]), masters int32 [C, F], bias masters int32 [C], store int8 [S, size of features], store
     labels int8 [S], counters int32 [4] (COUNTERS). Then, of each convolution, weights int8 [O, rows, pixels, D], bias
-    int32 [O], and the masters of both. Of class means the
+    int32 [O], and the masters of both. Masters of weights may be int16 (codegen/learning/narrow.py). Of class means the
     weights are these, and the bias how many samples they are of.
     """
     layer = learnable(graph)
@@ -132,7 +133,7 @@ def trainable(graph: Graph, lesson: Lesson, tail: Tail | None = None) -> Graph:
             operators.append(operator)
     kept = tuple(State(t, value, given.name if t is features else t.name) for t, value in states)
     outputs = tuple(wider.get(t.name, t) for t in graph.outputs)
-    return graph.with_operators(operators, outputs=outputs, states=kept)
+    return with_narrow_masters(graph.with_operators(operators, outputs=outputs, states=kept), lesson)
 
 
 def conv_states(layer: Convolution) -> list[tuple[Tensor, Array]]:

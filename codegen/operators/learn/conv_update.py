@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import Int64
 from driftc.codegen.operators.learn.base import Learning, rounded
-from driftc.codegen.operators.learn.master_sums import LARGEST_BIAS_MASTER, LARGEST_MASTER
+from driftc.codegen.operators.learn.master_sums import LARGEST_BIAS_MASTER, fraction_of
+from driftc.codegen.operators.learn.narrow import LESS, ROUNDED, is_narrow, lost
 from driftc.codegen.operators.learn.trained_conv import Convolution, by_group, taps_of
 from driftc.codegen.tensor import Array, Shape, Tensor
 
@@ -22,8 +23,9 @@ MOST_PIXELS = 1 << 24  # and of so many, times a rate, it stays within int64
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ConvUpdate(Learning):
-    """Inputs: masters int32 [O, rows, pixels, D], bias masters int32 [O], x int8 [1, H, W, C]; errors int16 at the
-    output, [1, O] where every pixel has the same, or one each; their exponent int32 [1]; int8 maps of the output.
+    """Inputs: masters int32 or int16 [O, rows, pixels, D], bias masters int32 [O], x int8 [1, H, W, C]; errors int16 at
+    the output, [1, O] where every pixel has the same, or one each; their exponent int32 [1]; int8 maps of the output;
+    where masters are int16 noise, int32 [1].
 
     Outputs: both masters after the step. An error counts where each map is strictly within its `live` bounds.
     """
@@ -35,7 +37,7 @@ class ConvUpdate(Learning):
         "Exact sums over the pixels: G of error * (x - zero) for each weight, E of the error for each bias, where each "
         "map is within its bounds, int64. A master loses G * rate / 2^(shift - exponent), int64, rounded, halves "
         "upwards, and stays within +-127 * 2^16; a bias master E * bias_rate / 2^(bias_shift - exponent), alike, and "
-        "stays within +-2^30; by at least one bit in either case."
+        "stays within +-2^30; by at least one bit in either case. " + ROUNDED
     )
 
     layer: Convolution
@@ -71,11 +73,20 @@ class ConvUpdate(Learning):
 
     @property
     def int8_tensors(self) -> tuple[Tensor, ...]:
-        return (self.inputs[2], *self.inputs[5:])
+        return (self.inputs[2], *self.inputs[5 : len(self.inputs) - self.narrow])
 
     @property
     def macs(self) -> int:
         return prod(self.pixels) * self.inputs[0].size
+
+    @property
+    def largest(self) -> int:
+        """Of a master."""
+        return 127 << fraction_of(self.inputs[0])
+
+    @property
+    def narrow(self) -> bool:
+        return is_narrow(self.inputs[0])
 
     def check(self) -> None:
         super().check()
@@ -95,7 +106,7 @@ class ConvUpdate(Learning):
         """G in the shape of the masters, and E [O]."""
         shape = (prod(self.pixels), self.filters[0])
         e = np.broadcast_to(np.asarray(errors, np.int64).reshape(-1, shape[1]), shape)
-        for (low, high), given in zip(self.live, maps, strict=True):
+        for (low, high), given in zip(self.live, maps[: len(self.live)], strict=True):
             at = given.reshape(shape)
             e = np.where((at > low) & (at < high), e, 0)
         taps = taps_of(self.layer, x, self.filters).astype(np.float64)  # exact: sums stay below 2^53
@@ -106,9 +117,10 @@ class ConvUpdate(Learning):
         masters, bias, x, errors, exponent, *maps = inputs
         found, total = self.sums(x, errors, tuple(maps))
         e = int(exponent.reshape(-1)[0])
-        moved = rounded(found * self.rate.astype(np.int64).reshape(-1, 1, 1, 1), max(self.shift - e, 1))
+        products, down = found * self.rate.astype(np.int64).reshape(-1, 1, 1, 1), max(self.shift - e, 1)
+        moved = rounded(products, down) if not self.narrow else lost(products, min(down + LESS, MOST_SHIFT), inputs[-1])
         moved_bias = rounded(total * self.bias_rate.astype(np.int64), max(self.bias_shift - e, 1))
         return (
-            np.clip(masters - moved, -LARGEST_MASTER, LARGEST_MASTER).astype(np.int32),
+            np.clip(masters - moved, -self.largest, self.largest).astype(self.inputs[0].dtype),
             np.clip(bias - moved_bias, -LARGEST_BIAS_MASTER, LARGEST_BIAS_MASTER).astype(np.int32),
         )

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.operators.learn.base import RowUpdate, rounded
-from driftc.codegen.operators.learn.master_sums import LARGEST_BIAS_MASTER, LARGEST_MASTER
+from driftc.codegen.operators.learn.master_sums import LARGEST_BIAS_MASTER, fraction_of
+from driftc.codegen.operators.learn.narrow import LESS, ROUNDED, is_narrow, lost
 from driftc.codegen.tensor import Array, Shape
 
 STEP_FRACTION = 4  # bits of an input's share of the step below a unit of the master
@@ -16,7 +17,8 @@ STEP_FRACTION = 4  # bits of an input's share of the step below a unit of the ma
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class DenseUpdate(RowUpdate):
-    """Inputs: masters int32 [C, F], bias masters int32 [C], x int8 of F elements, gradient int16 [1, C] in Q.15.
+    """Inputs: masters int32 or int16 [C, F], bias masters int32 [C], x int8 of F elements, gradient int16 [1, C] in
+    Q.15; where masters are int16 noise, int32 [1].
 
     Outputs: both masters after the step. `rate`: masters move by rate / 2^shift * gradient * (x - zero) / 2^4;
     `bias_rate`: bias masters by bias_rate / 2^bias_shift * gradient.
@@ -29,7 +31,7 @@ class DenseUpdate(RowUpdate):
         "Of each row: t = gradient * rate / 2^shift, product below 2^31, rounded, halves upwards, within +-2^22. Each "
         "master loses (x - zero) * t / 2^4, product below 2^31, rounded alike, and stays within +-127 * 2^16. The bias "
         "master loses gradient * bias_rate / 2^bias_shift, int64, rounded alike, and stays within +-2^30. A row whose "
-        "gradient is 0 is left as it is."
+        "gradient is 0 is left as it is. " + ROUNDED + " Here the product is (x - zero) * t, and the shift 12."
     )
 
     rate: NDArray[np.int32] = field(repr=False)  # [C], 0 to 2^15
@@ -40,6 +42,15 @@ class DenseUpdate(RowUpdate):
     @property
     def zero_point(self) -> int:
         return self.inputs[2].zero_point
+
+    @property
+    def largest(self) -> int:
+        """Of a master."""
+        return 127 << fraction_of(self.inputs[0])
+
+    @property
+    def narrow(self) -> bool:
+        return is_narrow(self.inputs[0])
 
     def check(self) -> None:
         super().check()
@@ -58,12 +69,13 @@ class DenseUpdate(RowUpdate):
         return "a step against the gradient"
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
-        masters, bias, x, gradient = (np.asarray(array, np.int64) for array in inputs)
+        masters, bias, x, gradient, *noise = (np.asarray(array, np.int64) for array in inputs)
         g = gradient.reshape(-1)
         turn = rounded(g * self.rate, self.shift)
-        moved = rounded(turn[:, None] * (x.reshape(1, -1) - self.zero_point), STEP_FRACTION)
+        products = turn[:, None] * (x.reshape(1, -1) - self.zero_point)
+        moved = lost(products, STEP_FRACTION + LESS, noise[0]) if noise else rounded(products, STEP_FRACTION)
         moved_bias = rounded(g * self.bias_rate, self.bias_shift)
         return (
-            np.clip(masters - moved, -LARGEST_MASTER, LARGEST_MASTER).astype(np.int32),
+            np.clip(masters - moved, -self.largest, self.largest).astype(self.inputs[0].dtype),
             np.clip(bias - moved_bias, -LARGEST_BIAS_MASTER, LARGEST_BIAS_MASTER).astype(np.int32),
         )

@@ -18,6 +18,7 @@ from driftc.codegen.operators.learn.mean_update import MeanUpdate
 from driftc.codegen.operators.learn.meta import MetaAffine, PoolFinish, PoolSums
 from driftc.codegen.operators.learn.meta_running import MetaNorm, MetaStatistics, PoolSquares
 from driftc.codegen.operators.learn.meta_update import MetaUpdate
+from driftc.codegen.operators.learn.narrow import NextNoise
 from driftc.codegen.operators.learn.nearest_mean import NearestMean
 from driftc.codegen.operators.learn.trained_dense import TrainedDense
 from driftc.codegen.tensor import Array
@@ -114,15 +115,26 @@ class DenseUpdateLoops(Loops[DenseUpdate]):
         return differing({"rate": op.rate, "bias_rate": op.bias_rate})
 
     def walk(self, op: DenseUpdate, backward: bool = False) -> Walk | None:
-        masters, bias, x, gradient = op.inputs
+        masters, bias, x, gradient, *noise = op.inputs
         steps = as_rows(row_major(masters.shape))
         first = np.arange(bias.size, dtype=np.int64) * op.length
         last = (np.arange(x.size, dtype=np.int64) + masters.size - op.length).reshape(x.hwc)
         rows = first.reshape(bias.hwc)
-        return Walk((steps, rows, last, first.reshape(gradient.hwc)), (steps, rows))
+        until = [np.full(tensor.hwc, masters.size - 1, np.int64) for tensor in noise]
+        return Walk((steps, rows, last, first.reshape(gradient.hwc), *until), (steps, rows))
 
     def work(self, op: DenseUpdate, call: Call) -> float:
         return op.macs * MOVED + op.inputs[1].size * MOVED_ROW
+
+
+class NextNoiseLoops(Loops[NextNoise]):
+    """Read, then written."""
+
+    operators = (NextNoise,)
+
+    def walk(self, op: NextNoise, backward: bool = False) -> Walk | None:
+        steps = as_rows(row_major((1,)))
+        return Walk((steps,), (steps,))
 
 
 class EntropyGradientLoops(Loops[EntropyGradient]):
