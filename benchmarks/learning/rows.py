@@ -78,7 +78,7 @@ class OnDevice(Row):
             return None
         lesson, length = self.lesson(task), self.lesson(task).references.shape[1]
         return Costs(
-            lesson.slots * (length + 1), lesson.classes * (5 * length + 8), lesson.constant_bytes,
+            lesson.slots * (length + 1), lesson.classes * ((1 + lesson.masters // 8) * length + 8), lesson.constant_bytes,
             task.step_instructions(self.method),
         )  # fmt: skip
 
@@ -215,6 +215,8 @@ ROWS: dict[str, Row] = {
     "tinyol": OnDevice((("guard", False),), references=False),
     "classifier": OnDevice(),
     "unchecked": UNCHECKED,
+    "narrow": OnDevice((("masters", 16),)),
+    "narrow-unchecked": OnDevice((("masters", 16), ("guard", False))),
     "unchecked-float": InFloat(),
     "joint": Joint(),
 }

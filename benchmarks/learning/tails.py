@@ -34,13 +34,14 @@ class LastConvolution(Row):
     alone: bool = False  # new classes among themselves, nothing of old ones seen
     tasks: bool = False  # decided among the classes of the sample's task alone
     floats: bool = False
+    masters: int = 32
 
     def fits(self, task: Task) -> bool:
         return task.cuts is not None and (not self.tasks or task.last.known < task.last.classes)
 
     @cache  # noqa: B019 - a run has few tasks
     def lesson(self, task: Task) -> Lesson:
-        found = task.last
+        found = replace(task.last, masters=self.masters)
         tail = quick_tail(widened(task.model, found.reach))
         rows = found.references
         if found.sample != tail.sample.name:
@@ -75,7 +76,7 @@ class LastConvolution(Row):
         return decide(cuts[old], first), decide(cuts[new], second)
 
     def costs(self, task: Task) -> Costs | None:
-        if self.alone or self.hold or self.floats:
+        if self.alone or self.hold or self.floats or self.masters != 32:
             return None  # beside `last`, which costs about as much
         lesson = task.last
         assert task.last_compiled.lowered.learned is not None
@@ -98,6 +99,8 @@ def _decided(learner: Learner, samples: Int8, scales: Floats, among: Sequence[in
 ROWS: dict[str, Row] = {
     "last": LastConvolution(guard=True),
     "last-unchecked": LastConvolution(),
+    "last-narrow": LastConvolution(guard=True, masters=16),
+    "last-narrow-unchecked": LastConvolution(masters=16),
     "last-unchecked-float": LastConvolution(floats=True),
     "last-held": LastConvolution(hold=HOLD),
     "lightcl": LastConvolution(hold=HOLD, alone=True),
