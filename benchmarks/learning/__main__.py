@@ -7,9 +7,9 @@
 a speaker that it was not trained on, 3 samples a digit; `persons`: a network of activities meets a person, 5 windows
 of each; `objects`: a ResNet-8 of five classes of CIFAR-10 learns the other five, 20 images each. Rows are those of
 rows.py: `classifier` and `mean` are --learn as compiled, `unchecked` and `mean-unchecked` the same with --learn-guard
-off, `tinyol` without references; `last` and `last-unchecked` train the last convolution too, rows of tails.py; `narrow`,
-`narrow-unchecked`, `last-narrow` and `last-narrow-unchecked` are with --learn-masters 16; each is what the integers of
-the device compute. In float64 are `unchecked-float`, `last-unchecked-float`, `mean-float` and
+off, `tinyol` without references; `last` and `last-unchecked` train the last convolution too, rows of tails.py;
+`narrow`, `narrow-unchecked`, `last-narrow` and `last-narrow-unchecked` are with --learn-masters 16; each is
+what the integers of the device compute. In float64 are `unchecked-float`, `last-unchecked-float`, `mean-float` and
 `joint`, the last layer trained on everything at once. `split`: a ResNet-8 in float learns tasks of some classes of
 CIFAR-10 one after another, as LightCL was published and by fine-tuning (forgetting.py). `resnet8`, `resnet20`: with
 live layers they meet --samples images of each of six corruptions, one by one and without labels; rows are those of
