@@ -103,7 +103,7 @@ class RspClient:
             if byte == b"-":  # our packet arrived damaged
                 damaged += 1
                 if damaged > RETRIES:
-                    raise ToolError(f"{self.name}: our packet arrived damaged {damaged} times; is the line sound?")
+                    raise ToolError(f"{self.name}: our packet arrived damaged {damaged} times; is it a GDB server?")
                 self._write(self._sent)
             if byte not in (b"$", b"%"):
                 noise += byte not in (b"+", b"-")

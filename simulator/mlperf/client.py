@@ -41,23 +41,26 @@ class Client:
     def start(self) -> tuple[str, str]:
         """The vendor, and the benchmark that the device was built for."""
         guarded(self._device, COMMAND_SECONDS, self._port.reset_input_buffer)
+        vendor = self._answer("name", r"m-name-dut-\[(.*)\]", ATTEMPTS)  # many start anew when their port is opened
+        return vendor, self._answer("profile", r"m-model-\[(.*)\]", 1)
+
+    def _answer(self, command: str, pattern: str, attempts: int) -> str:
+        """What `pattern` finds in the reply. Others may come before: of the device's start, or to an earlier runner."""
         lines: list[str] = []
-        for attempt in range(1, ATTEMPTS + 1):
-            self._send("name")
+        answered = False
+        for attempt in range(1, attempts + 1):
+            self._send(command)
+            until = time.monotonic() + COMMAND_SECONDS
             try:
-                lines = self._until_ready("name", COMMAND_SECONDS)
-                while not lines or lines[-1] == "m-init-done":  # what it says at its start came first
-                    lines = self._until_ready("name", COMMAND_SECONDS)
+                while (left := until - time.monotonic()) > 0:
+                    lines = self._until_ready(command, left) or lines
+                    answered = True
+                    if found := _matching(lines, pattern):
+                        return found
             except ToolError:
-                if attempt == ATTEMPTS:
+                if attempt == attempts and not answered:
                     raise
-                continue  # it was not yet listening: many boards start anew when their port is opened
-            if vendor := _matching(lines, r"m-name-dut-\[(.*)\]"):
-                lines = self.command("profile")
-                if (benchmark := _matching(lines, r"m-model-\[(.*)\]")) is None:
-                    raise self._strange("profile", lines)
-                return vendor, benchmark
-        raise self._strange("name", lines)  # half a command was on the line before, but not each time
+        raise self._strange(command, lines)
 
     def load(self, data: bytes) -> None:
         """One input, as the benchmark sends it."""
@@ -108,7 +111,7 @@ class Client:
         while (end := self._buffer.find(READY)) < 0:
             if time.monotonic() >= until:
                 raise ToolError(
-                    f"{self._device}: no m-ready within {seconds:g} s of '{command[:40]}'; "
+                    f"{self._device}: no m-ready within {round(seconds, 1):g} s of '{command[:40]}'; "
                     + (f"it said {self._buffer[-60:]!r}" if self._buffer else "the device says nothing")
                 )
             self._buffer += guarded(self._device, COMMAND_SECONDS, lambda: self._port.read(self._port.in_waiting or 1))

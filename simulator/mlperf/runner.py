@@ -83,7 +83,10 @@ def area_under_curve(scores: np.ndarray[Any, Any], labels: np.ndarray[Any, Any])
     return float(higher + (anomalies[:, None] == normal).mean() / 2)
 
 
-def latency(client: Client, benchmark: Benchmark, files: Sequence[Labelled], seconds: float = SECONDS) -> list[Window]:
+def latency(
+    client: Client, benchmark: Benchmark, files: Sequence[Labelled], seconds: float = SECONDS,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Window]:  # fmt: skip
     """The windows, of `seconds` each at least."""
     windows = []
     for file in files[:WINDOWS]:
@@ -99,6 +102,8 @@ def latency(client: Client, benchmark: Benchmark, files: Sequence[Labelled], sec
             one = max(taken, 1e-6) / iterations  # the first was slower than they are together
             iterations = ceil(iterations * GROWTH)
         windows.append(Window(file.path.name, iterations, taken, iterations / taken))
+        if progress is not None:
+            progress(len(windows), WINDOWS)
     return windows
 
 
@@ -143,7 +148,7 @@ def run(
             results.metric, results.target = chosen.metric, chosen.target
             results.score = accuracy(client, chosen, files, progress)
         if mode != "accuracy":
-            results.windows = latency(client, chosen, files, seconds)
+            results.windows = latency(client, chosen, files, seconds, progress)
             results.throughput = median(window.throughput for window in results.windows)
             results.latency_ms = 1000 / results.throughput
     return results

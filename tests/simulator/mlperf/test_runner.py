@@ -335,6 +335,19 @@ def test_devices_that_misbehave(answering: str, message: str, tmp_path: Path, mo
     assert time.monotonic() - started < 3
 
 
+def test_what_an_earlier_runner_asked_is_no_answer() -> None:
+    """It was stopped; its inferences end while the next one asks for the name."""
+    with device("kws01") as port:
+        with Client(port, 115200) as client:
+            client.start()
+            one = client.infer(1, 0).seconds
+            assert one is not None
+            client._send(f"infer {int(0.5 / one) + 1} 0")
+        with Client(port, 115200) as client:
+            assert client.start() == ("driftc", "kws01")
+            assert client.command("results")[0].startswith("m-results-[")
+
+
 def test_a_device_that_is_stopped(tmp_path: Path) -> None:
     pytest.importorskip("serial")
     with host_device(reference("kws01").program(), benchmark("kws01")) as (port, _):
