@@ -6,8 +6,6 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from driftc.codegen.kernels.dsp.matrix import Matrix
-from driftc.codegen.kernels.portable.default import PORTABLE
-from driftc.codegen.kernels.walk import Walk
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.conv_2d import Conv2D
 
@@ -16,6 +14,7 @@ if TYPE_CHECKING:
 
 # Instructions on the emulated Cortex-M4 (gcc 12 -O2): a byte of a window, a tap of it, a pixel.
 COPIED, TAP, PIXEL = 0.7, 14.0, 20.0
+FEWEST = 16  # channels: of fewer the estimates cannot tell it from dsp/convolution
 
 
 class ConvolutionGathered(Matrix):
@@ -27,7 +26,7 @@ class ConvolutionGathered(Matrix):
 
     def serves(self, call: Call) -> bool:
         op = call.computed
-        if not (isinstance(op, Conv2D) and op.groups == 1 and self.finishes(call)):
+        if not (isinstance(op, Conv2D) and op.groups == 1 and call.channels.count >= FEWEST and self.finishes(call)):
             return False
         return op.weights.shape[3] % 4 == 0 and prod(op.weights.shape[1:]) % 8 == 0
 
@@ -46,9 +45,6 @@ class ConvolutionGathered(Matrix):
 
     def scratch(self, call: Call) -> int:
         return self.runs(call.operator)[0]
-
-    def walk(self, operator: Operator, backward: bool = False) -> Walk | None:
-        return PORTABLE.walk(operator, backward)
 
     def values(self, call: Call) -> dict[str, Any]:
         op = call.computed

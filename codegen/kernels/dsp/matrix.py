@@ -230,8 +230,8 @@ class Matrix(Kernel):
         pixel += OTHER * others + REST * (call.channels.count % 4 > 0)
         two = 2 * (count * ((PAIRED[0] + LOADS[self.ldrd]) * products + PAIRED[1]) + pixel) + SETUP * calls
         pixel += RUN_ALONE * len(runs)
-        product = SINGLE[0] + (WIDENED_ANEW if self.raw else 0.0)
-        one = count * (product * products + SINGLE[1]) + pixel + SETUP * calls
+        one = count * (SINGLE[0] * products + SINGLE[1]) + pixel + SETUP * calls
+        one += WIDENED_ANEW * products * call.channels.count if self.raw else 0.0
         gathered = GATHERED * (2 * twos + ones) * call.channels.count if self.sums else 0.0
         return CALL + twos * two + ones * one + gathered
 

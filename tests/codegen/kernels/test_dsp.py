@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from forced_kernels import forced, layers, prove
+from forced_kernels import Layers, forced, layers, prove
 from hypothesis import given
 from hypothesis import strategies as st
+from models import ModelBuilder
 from numpy.typing import NDArray
 from operator_cases import examples
 
 import driftc
 from driftc.codegen.arithmetic import multiply_high, shift_right
+from driftc.codegen.compiled import Compiled
 from driftc.codegen.kernels import kernels
 from driftc.codegen.lower import lower
 from driftc.codegen.options import Options
+from driftc.codegen.plan.call import static_calls
+from driftc.codegen.plan.check import check
 from driftc.simulator.engines import engine
 
 DSP = [kernel for kernel in kernels("cortex-m4", None) if "dsp" in kernel.needs]
@@ -49,7 +54,32 @@ def test_they_are_all_there(tmp_path: Path) -> None:
         used |= forced(lower(tmp_path / "layers.tflite", Options(planner="greedy")), turn, DSP)[1]
     elsewhere = {"dsp/pointwise_sums", "dsp/convolution_sums", "dsp/depthwise_sums"}  # in the tests of adaptation
     elsewhere |= {"dsp/winograd_square", "dsp/pool_sums"}  # in test_winograd, and in the tests of learning
+    elsewhere |= {"dsp/convolution_gathered"}  # below
     assert {kernel.name for kernel in DSP} - used <= elsewhere
+
+
+@pytest.mark.parametrize("core", ["cortex-m4", pytest.param("cortex-m7", marks=pytest.mark.slow)])
+def test_windows_in_bytes(core: str, tmp_path: Path, engines: list[str]) -> None:
+    made = Layers(np.random.default_rng(7), ModelBuilder())
+    for padding in ("SAME", "VALID"):
+        for shape, out, kernel, window in (
+            ((5, 4, 8), 16, (3, 3), {}),
+            ((5, 6, 4), 18, (2, 3), {"stride": 2}),
+            ((7, 5, 12), 21, (2, 2), {"dilation": 2}),
+            ((9, 1, 8), 17, (5, 1), {}),
+            ((3, 3, 24), 16, (3, 1), {"stride": 1}),
+            ((4, 4, 16), 20, (1, 1), {"stride": 2}),
+        ):
+            made.convolution(shape, out, kernel, padding=padding, **window)
+    data = made.builder.build()
+    (tmp_path / "layers.tflite").write_bytes(data)
+    options = Options(core=core, planner="greedy", keep_constant=True)
+    lowered = lower(tmp_path / "layers.tflite", options)
+    plan, _ = forced(lowered, 0, [kernel for kernel in kernels(core) if kernel.name == "dsp/convolution_gathered"])
+    check(plan)
+    assert sum(call.kernel.name != "portable" for call in static_calls(plan.program)) >= 8
+    found = Compiled(data, options, replace(lowered, plan=plan)).verify(engines=engines, random=2, sanitize=True)
+    assert found.first_difference is None, str(found.first_difference)
 
 
 def test_every_kernel_of_cores_without_dsp(tmp_path: Path, engines: list[str]) -> None:
