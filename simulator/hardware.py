@@ -14,6 +14,7 @@ SCHEMES = {
     "gdb": ("driftc.simulator.gdb.engine", "GdbEngine"),
     "serial": ("driftc.simulator.serial_engine", "serial_engine"),
     "rtt": ("driftc.simulator.serial_engine", "rtt_engine"),
+    "semihosting": ("driftc.simulator.semihosting_engine", "semihosting_engine"),
 }
 
 

@@ -17,6 +17,7 @@ from driftc.codegen.errors import ToolError, UsageError
 from driftc.simulator.cache import cached, digest
 from driftc.simulator.engine import Program
 from driftc.simulator.packages import package
+from driftc.simulator.semihosting_engine import file_names
 from driftc.simulator.toolchain import Compiler, firmware_compiler, host_compiler
 
 SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g")
@@ -155,8 +156,12 @@ def build_harness(program: Program, board: Board, transport: str | None = None) 
     """The ELF that `board` is given: the harness over a transport; None: its serial line, else a debugger's stops."""
     if transport == "serial" and board.uart is None:
         raise UsageError(
-            f"{board.key}: driftc knows no serial line of it; --transport rtt or gdb goes through its probe"
+            f"{board.key}: driftc knows no serial line of it; --transport rtt, semihosting or gdb goes by its probe"
         )
+    if transport == "semihosting":
+        names = zip(("SAMPLES", "RESULTS"), file_names(program), strict=True)
+        defines = [f'SEMIHOSTING_{which}="{name}"' for which, name in names]
+        return build_firmware(program, trace=True, defines=defines, board=board).elf
     if transport == "gdb" or (transport is None and board.uart is None):
         return build_firmware(program, trace=True, defines=["PORT_DEBUGGER"], board=board).elf
     line = RTT if transport == "rtt" else board.uart

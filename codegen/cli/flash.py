@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-TRANSPORTS = ("serial", "rtt", "gdb")  # of simulator/program.py, which is not loaded for a help text
+TRANSPORTS = ("serial", "rtt", "semihosting", "gdb")  # of simulator/program.py, which is not loaded for a help text
 TOOLS = "openocd|pyocd|st-flash|dfu|picotool|uf2|esptool"
 
 
@@ -30,7 +30,7 @@ TOOLS = "openocd|pyocd|st-flash|dfu|picotool|uf2|esptool"
 @click.option(
     "--transport",
     type=click.Choice(TRANSPORTS),
-    help="What the harness talks through: its serial line (default where known), RTT or GDB over its probe.",
+    help="What the harness talks through: its serial line (default where known), RTT, semihosting or GDB by its probe.",
 )
 @click.option("--tool-option", "tool_options", multiple=True, metavar="WORD", help="Passed on to the tool; repeatable.")
 @click.option(

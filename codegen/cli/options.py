@@ -415,8 +415,8 @@ def hardware_option(command: Command) -> Command:
     return click.option(
         "--on",
         metavar="ADDRESS",
-        help="On a board: gdb://HOST:PORT, or one that runs FOLDER, serial:///dev/ttyACM0?baud=115200&timeout=30 or "
-        "rtt://HOST:PORT.",
+        help="On a board: gdb://HOST:PORT, or one that runs FOLDER, serial:///dev/ttyACM0?baud=115200&timeout=30, "
+        "rtt://HOST:PORT or semihosting://FOLDER.",
     )(command)
 
 

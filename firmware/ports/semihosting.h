@@ -1,5 +1,6 @@
 /* semihosting.h: files of the host, through traps that a debugger or an emulator answers. Shared by port_cortex_m.c
- * and port_riscv.c, each of which gives `semihosting_call`. The samples are in.bin, the results go to out.bin.
+ * and port_riscv.c, each of which gives `semihosting_call`. The samples are in.bin, the results go to out.bin. On a board they have
+ * the names SEMIHOSTING_SAMPLES and SEMIHOSTING_RESULTS, and it waits for its samples (simulator/semihosting_engine.py).
  *
  * Semihosting for AArch32 and AArch64 (Arm IHI 0100); RISC-V uses the same calls.
  */
@@ -34,8 +35,15 @@ static intptr_t semihosting_open(const char *name, uintptr_t length, uintptr_t m
 
 int port_open(void)
 {
+#ifdef SEMIHOSTING_SAMPLES
+    do
+        input = semihosting_open(SEMIHOSTING_SAMPLES, sizeof SEMIHOSTING_SAMPLES - 1, SEMIHOSTING_READ_BINARY);
+    while (input == -1);
+    output = semihosting_open(SEMIHOSTING_RESULTS, sizeof SEMIHOSTING_RESULTS - 1, SEMIHOSTING_WRITE_BINARY);
+#else
     input = semihosting_open("in.bin", 6, SEMIHOSTING_READ_BINARY);
     output = semihosting_open("out.bin", 7, SEMIHOSTING_WRITE_BINARY);
+#endif
     return input == -1 || output == -1;
 }
 
