@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from driftc.boards.cores import Core
-from driftc.boards.timing import Mix, pace
+from driftc.boards.timing import Mix, Timing, pace
 from driftc.codegen.kernels.walk import Walk
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.tensor import Array
@@ -108,9 +108,18 @@ class Kernel:
         raise NotImplementedError
 
     def mix_of(self, call: Call) -> Mix:
-        """What these instructions are."""
+        """What these instructions are, where all parts of the kernel are much alike."""
         return self.mix
 
-    def cycles(self, call: Call) -> float:
-        """About how many cycles the call takes on the kernel's core."""
-        return self.cost(call) * pace(self.core.timing if self.core else None, self.mix_of(call))
+    @property
+    def timing(self) -> Timing | None:
+        """Of its core, if anything is known of that."""
+        return self.core.timing if self.core else None
+
+    def kinds(self, call: Call) -> Mapping[Mix, float]:
+        """The instructions of `cost`, by what they are."""
+        return {self.mix_of(call): self.cost(call)}
+
+    def cycles(self, call: Call, timing: Timing | None) -> float:
+        """About how many cycles the call takes on a core of this `timing`; where nothing is known of it, one each."""
+        return sum(count * pace(timing, mix) for mix, count in self.kinds(call).items())

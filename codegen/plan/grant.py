@@ -40,10 +40,10 @@ def offers(graph: Graph, core: str | None) -> list[Grant]:
     chosen = choose(calls, usual, room=1 << 40)
     found = []
     for operator, kinds in by_operator(calls).items():
-        usually = cost_of(chosen[operator], kinds)
+        usually = cost_of(chosen[operator], kinds, chosen[operator].timing)
         for kernel in kernels(core, None):
             if kernel.granted and serves(kernel, kinds):
-                saved = usually - cost_of(kernel, kinds)
+                saved = usually - cost_of(kernel, kinds, kernel.timing)
                 size = _constants(kernel, operator) - _constants(chosen[operator], operator)
                 if saved > SAVED:
                     found.append(Grant(operator.name, kernel.name, max(size, 0), round(saved)))

@@ -11,15 +11,19 @@ from dataclasses import replace
 
 import numpy as np
 
+from driftc.boards.timing import Timing
 from driftc.codegen.kernels.kernel import Kernel
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.plan.buffer import Buffer
 from driftc.codegen.plan.call import Call
 
-SAVED = 500.0  # cycles that a kernel for some cores must save: estimates err, and its functions take flash
+# What a kernel for some cores must save beside one for all: cycles, and a share of its own. Estimates err, and its
+# functions take flash. Of one in C, whose estimates err as those of others in C do, half of that.
+SAVED, ERROR = 500.0, 0.05
 
 Chosen = dict[Operator, Kernel]
-Kinds = dict[Operator, list[tuple[Call, int]]]  # calls that differ in what a kernel looks at, and how many there are
+Counted = Sequence[tuple[Call, int]]  # calls that differ in what a kernel looks at, and how many there are of each
+Kinds = dict[Operator, list[tuple[Call, int]]]  # those of each operator
 
 
 def choose(calls: Iterable[Call], among: Sequence[Kernel], room: int = 0) -> Chosen:
@@ -31,23 +35,25 @@ def choose_for(calls: Kinds, among: Sequence[Kernel], room: int) -> Chosen:
     return {
         operator: min(
             (kernel for kernel in reversed(among) if serves(kernel, kinds, room)),
-            key=lambda kernel: _weight(kernel, kinds),
+            key=lambda kernel: weight(kernel, kinds, kernel.timing),
         )
         for operator, kinds in calls.items()
     }
 
 
-def _weight(kernel: Kernel, kinds: Sequence[tuple[Call, int]]) -> float:
-    return cost_of(kernel, kinds) + (SAVED if kernel.needs or kernel.prefers else 0.0)
+def weight(kernel: Kernel, kinds: Counted, timing: Timing | None) -> float:
+    """What kernels are compared by: cycles of all these calls, and what it must save."""
+    margin = 1.0 if kernel.needs else 0.5 if kernel.prefers else 0.0
+    return cost_of(kernel, kinds, timing) * (1 + margin * ERROR) + margin * SAVED
 
 
-def cost_of(kernel: Kernel, kinds: Sequence[tuple[Call, int]]) -> float:
+def cost_of(kernel: Kernel, kinds: Counted, timing: Timing | None) -> float:
     """Cycles of all these calls."""
-    return sum(kernel.cycles(call) * count for call, count in kinds)
+    return sum(kernel.cycles(call, timing) * count for call, count in kinds)
 
 
-def cost_of_all(calls: Kinds, chosen: Chosen) -> float:
-    return sum(cost_of(chosen[operator], kinds) for operator, kinds in calls.items())
+def weight_of_all(calls: Kinds, chosen: Chosen) -> float:
+    return sum(weight(chosen[operator], kinds, chosen[operator].timing) for operator, kinds in calls.items())
 
 
 def rooms(calls: Kinds, among: Sequence[Kernel]) -> list[int]:
@@ -74,7 +80,7 @@ def served(call: Call, chosen: Chosen, scratch: Buffer | None) -> Call:
     return replace(call, kernel=kernel, scratch=scratch if kernel.scratch(call) else None)
 
 
-def serves(kernel: Kernel, kinds: Sequence[tuple[Call, int]], room: int | None = None) -> bool:
+def serves(kernel: Kernel, kinds: Counted, room: int | None = None) -> bool:
     """It computes all these calls, within `room` bytes of scratch."""
     serving = all(kernel.computes(call) for call, _ in kinds)
     return serving and (room is None or all(kernel.scratch(call) <= room for call, _ in kinds))

@@ -24,7 +24,7 @@ from driftc.codegen.plan.overlap import Distance, distance, of_walk
 from driftc.codegen.plan.place import aligned
 from driftc.codegen.plan.roll import roll
 from driftc.codegen.plan.schedule import Step
-from driftc.codegen.plan.select import by_operator, choose, choose_for, cost_of_all, rooms, scratch_of, served
+from driftc.codegen.plan.select import by_operator, choose, choose_for, rooms, scratch_of, served, weight_of_all
 from driftc.codegen.tensor import Tensor
 
 FEWER = 0.97  # of the cycles within less scratch: what operators in parts must come to with more
@@ -179,7 +179,7 @@ def faster(unit: Unit, core: str | None, views: Mapping[str, str], granted: Gran
     sizes = rooms(calls, among)
     for room in sizes:
         chosen = choose_for(calls, among, room)
-        names, cycles = tuple(kernel.name for kernel in chosen.values()), cost_of_all(calls, chosen)
+        names, cycles = tuple(kernel.name for kernel in chosen.values()), weight_of_all(calls, chosen)
         worth = len(unit.operators) == 1 or room == sizes[-1] or cycles < FEWER * least
         if names not in found and not usual.issuperset(names) and worth:
             found[names], least = unit.again(among, room), cycles

@@ -21,30 +21,43 @@ if TYPE_CHECKING:
 UNROLLED = 16  # taps at most
 MULTIPLICITIES = (1, 2, 4, 8, 16, 32)  # of which four channels of the output come from one, two or four of the input
 # Instructions on the emulated Cortex-M4 (gcc 12 -O2): a tap of four channels, by their number for each of the input;
-# more of it in a loop; four channels; a pixel, a tap that is found, a window.
-TAP, LOOPED = {1: 11.0, 2: 12.0}, 3.5
+# more of it in a loop; four channels, and a pixel.
+TAP, LOOPED = {1: 11.0, 2: 12.0}, 2.0
 TAP_OF_ONE = 11.0
 FOUR, SIGN, CLAMP, SUMS = 42.0, 4.0, 5.0, 16.0
-PIXEL, FOUND, WINDOW, CALL, REST = 36.0, 8.0, 40.0, 60.0, 44.0
+PIXEL, PIXEL_TAP, REST = 14.3, 2.5, 17.6
+BORDER, BORDER_TAP, ROW, CALL_TAP = 79.0, 17.6, 31.0, 8.5
 GATHERED = 10.0  # a result of which statistics are taken, more
+# What they are: of products, of what finds and finishes them, and of entering the function.
+TAPS = Mix.of(load=0.077, chained=0.155, accumulate=0.325, used=0.085, taken=0.057, pair=0.177)
+FINISHED = Mix.of(
+    register=0.031,
+    double=0.069,
+    store=0.064,
+    load=0.128,
+    chained=0.075,
+    multiply=0.063,
+    accumulate=0.025,
+    used=0.041,
+    taken=0.004,
+    pair=0.265,
+)
+ENTERED = Mix.of(
+    multiple=0.124,
+    register=1.124,
+    double=0.295,
+    load=0.029,
+    multiply=0.046,
+    used=0.032,
+    taken=0.093,
+    pair=0.143,
+)
 
 
 class Depthwise(ByTaps):
     """The rest of four channels are the last of a four that begins before them, with weights of 0 for the others."""
 
     name = "dsp/depthwise"
-    mix = Mix.of(
-        double=0.043,
-        register=0.018,
-        store=0.032,
-        load=0.095,
-        chained=0.117,
-        multiply=0.04,
-        accumulate=0.185,
-        used=0.05,
-        taken=0.03,
-        pair=0.225,
-    )
     needs = frozenset({"dsp"})
     header = "driftc_dsp.h"
 
@@ -89,18 +102,25 @@ class Depthwise(ByTaps):
         }
 
     def cost(self, call: Call) -> float:
+        return sum(self.kinds(call).values())
+
+    def kinds(self, call: Call) -> dict[Mix, float]:
         op, about = call.computed, self._variant(call)
         assert isinstance(op, DepthwiseConv2D)
         taps: int = about["taps"]
         each = TAP.get(op.multiplicity, TAP_OF_ONE) + LOOPED * (taps > UNROLLED)
         finished = SUMS if self.sums else FOUR + SIGN * about["signed"] + CLAMP * about["clamped"]
         rest = call.channels.count % 4 > 0
-        fours = call.channels.count // 4 + rest
-        rows, width = call.rows.count, call.outputs[0].shape[1]
-        window = WINDOW + FOUND * taps
-        pixel = PIXEL + REST * rest + fours * (taps * each + finished) + (1 - interior(op)) * window
+        fours, pixels = call.channels.count // 4 + rest, call.rows.count * call.outputs[0].shape[1]
+        border = 1 - interior(op)
+        found = (1 - border) * taps * PIXEL_TAP + border * (BORDER + taps * BORDER_TAP)
+        around = taps * CALL_TAP + call.rows.count * ROW
         gathered = GATHERED * call.channels.count if self.sums else 0.0
-        return super().cost(call) + CALL + rows * (width * (pixel + gathered) + window)
+        return {
+            TAPS: pixels * fours * taps * each,
+            FINISHED: super().cost(call) + around + pixels * (fours * finished + found + gathered),
+            ENTERED: pixels * (PIXEL + rest * REST),
+        }
 
     def _variant(self, call: Call) -> dict[str, Any]:
         op = call.computed

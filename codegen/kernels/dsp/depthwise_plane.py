@@ -22,17 +22,29 @@ if TYPE_CHECKING:
 PLANE = 1024  # bytes that a plane should not exceed: else its rows are made and used some at a time
 INLINE = 8  # pixels of a row that are widened where they are
 WIDEST = 250  # halfwords in a row, which the functions reach with an immediate offset
-# Instructions on the emulated Cortex-M4 (gcc 12 -O2): a result, a value widened, and of a channel and a strip of rows.
-RESULT, WIDENED, ROW, CHANNEL, CALL = 15.3, 2.3, 9.0, 62.0, 80.0
+# Instructions on the emulated Cortex-M4 (gcc 12 -O2): a result, and of a channel a value widened and a row of them.
+RESULT, WIDENED, ROW, CHANNEL = 15.4, 1.9, 8.0, 80.0
+FILLED, CALL = 3.0, 55.0  # a halfword of the plane
+MADE = Mix.of(
+    double=0.12, store=0.077, load=0.112, chained=0.038, accumulate=0.393, used=0.048, taken=0.024, pair=0.178
+)
+CHANNELS = Mix.of(
+    multiple=0.05,
+    register=0.31,
+    double=0.031,
+    store=0.107,
+    load=0.148,
+    chained=0.129,
+    used=0.006,
+    taken=0.076,
+    pair=0.288,
+)
 
 
 class DepthwisePlane(Kernel):
     """Row y of the plane is row y - top of the input; rows of the plane are even numbers of halfwords."""
 
     name = "dsp/depthwise_plane"
-    mix = Mix.of(
-        double=0.119, store=0.075, load=0.112, chained=0.057, accumulate=0.369, used=0.04, taken=0.022, pair=0.179
-    )
     needs = frozenset({"dsp"})
     header = "driftc_dsp.h"
 
@@ -102,14 +114,17 @@ class DepthwisePlane(Kernel):
         }
 
     def cost(self, call: Call) -> float:
+        return sum(self.kinds(call).values())
+
+    def kinds(self, call: Call) -> dict[Mix, float]:
         op, x = call.computed, call.inputs[0]
         assert isinstance(op, DepthwiseConv2D)
-        rows, width = call.rows.count, call.outputs[0].shape[1]
-        loaded = min(rows + 2, x.shape[0])
-        plane = loaded * (x.shape[1] * WIDENED + ROW) / op.multiplicity
+        rows, width, channels = call.rows.count, call.outputs[0].shape[1], call.channels.count
+        plane = min(rows + 2, x.shape[0]) * (x.shape[1] * WIDENED + ROW) / op.multiplicity
         strips = -(-rows // self._strip(op, rows))
-        each = rows * width * RESULT + rows * 6 + plane + CHANNEL + (strips - 1) * (40 + 4 * self._width(op))
-        return CALL + call.channels.count * each
+        around = CALL + FILLED * self.scratch(call) / 2
+        around += channels * (CHANNEL + (strips - 1) * (40 + 4 * self._width(op)))
+        return {MADE: channels * (rows * width * RESULT + plane), CHANNELS: around}
 
     def _width(self, op: DepthwiseConv2D) -> int:
         """Halfwords in a row of the plane."""

@@ -93,7 +93,7 @@ class Matrix(Kernel):
     @property
     def ldrd(self) -> bool:
         """Two words are loaded by one instruction: where that takes no more cycles than one by one."""
-        return self.core is not None and self.core.timing is not None and self.core.timing.doubles
+        return self.timing is not None and self.timing.doubles
 
     def mix_of(self, call: Call) -> Mix:
         if not self.paired(call):

@@ -6,7 +6,6 @@ begins with its half. The weights are int16; those of m0 and m3 are doubled in f
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,24 +37,15 @@ ACROSS, GROUP, CALL = 67.0, 60.0, 80.0
 
 # What instructions are of the products, and of the rest.
 PRODUCTS = {
-    False: {"accumulate": 0.542, "load": 0.202, "chained": 0.226, "used": 0.153, "taken": 0.018, "pair": 0.154},
-    True: {"accumulate": 0.682, "double": 0.254, "load": 0.026, "used": 0.026, "taken": 0.023, "pair": 0.045},
+    False: Mix.of(accumulate=0.542, load=0.202, chained=0.226, used=0.153, taken=0.018, pair=0.154),
+    True: Mix.of(accumulate=0.682, double=0.254, load=0.026, used=0.026, taken=0.023, pair=0.045),
 }
-REST = {"store": 0.064, "multiple": 0.047, "register": 0.28, "multiply": 0.064, "double": 0.074, "taken": 0.066}
-RESTS = {
-    False: REST | {"load": 0.057, "chained": 0.142, "used": 0.087, "pair": 0.207},
-    True: REST | {"load": 0.137, "chained": 0.061, "used": 0.086, "pair": 0.212},
+OTHERS = {"store": 0.064, "multiple": 0.047, "register": 0.28, "multiply": 0.064, "double": 0.074, "taken": 0.066}
+REST = {
+    False: Mix.of(**OTHERS, load=0.057, chained=0.142, used=0.087, pair=0.207),
+    True: Mix.of(**OTHERS, load=0.137, chained=0.061, used=0.086, pair=0.212),
 }
 SUMS = 40  # words of sums on the way
-STEPS = 20  # of the share that products have
-
-
-@cache
-def mix(ldrd: bool, steps: int) -> Mix:
-    """Where products are `steps` of STEPS."""
-    share, products, rest = steps / STEPS, PRODUCTS[ldrd], RESTS[ldrd]
-    events = sorted({*products, *rest})
-    return Mix.of(**{key: share * products.get(key, 0.0) + (1 - share) * rest.get(key, 0.0) for key in events})
 
 
 class WinogradSquare(Winograd):
@@ -63,12 +53,6 @@ class WinogradSquare(Winograd):
 
     name = "dsp/winograd_square"
     at_once = 2
-
-    def mix_of(self, call: Call) -> Mix:
-        op = call.computed
-        assert isinstance(op, Conv2D)
-        turns = -(-call.rows.count // 2) * -(-call.outputs[0].shape[1] // PIXELS) * -(-call.channels.count // 4)
-        return mix(self.ldrd, round(STEPS * turns * PAIR[self.ldrd] * pairs_of(self.runs(op)) / self.cost(call)))
 
     def serves(self, call: Call) -> bool:
         op = call.computed
@@ -132,13 +116,19 @@ class WinogradSquare(Winograd):
         return False
 
     def cost(self, call: Call) -> float:
+        return sum(self.kinds(call).values())
+
+    def kinds(self, call: Call) -> dict[Mix, float]:
         op, width = call.computed, call.outputs[0].shape[1]
         assert isinstance(op, Conv2D)
         depth, groups = op.weights.shape[3], -(-width // PIXELS)
-        sums = -(-call.channels.count // 4) * (PAIR[self.ldrd] * pairs_of(self.runs(op)) + FOUR)
+        rows, fours = -(-call.rows.count // 2), -(-call.channels.count // 4)
         inputs = 4 * (TRANSFORMED * depth / 4 + 10 * (depth % 4) + ROW) + ACROSS * depth / 2
         border = 4 * (COPIED * SEEN * depth / 4 + ROW) * min(groups, 2) if not self._inside(call) else 0.0
-        return CALL + -(-call.rows.count // 2) * (groups * (sums + inputs + GROUP) + border)
+        return {
+            PRODUCTS[self.ldrd]: rows * groups * fours * PAIR[self.ldrd] * pairs_of(self.runs(op)),
+            REST[self.ldrd]: CALL + rows * (groups * (fours * FOUR + inputs + GROUP) + border),
+        }
 
     def _inside(self, call: Call) -> bool:
         return super()._inside(call) and call.rows.count % 2 == 0

@@ -43,7 +43,7 @@ class Default(Kernel):
         return loops_of(type(call.computed)).cost(call)
 
     def mix_of(self, call: Call) -> Mix:
-        return loops_of(type(call.computed)).mix
+        return loops_of(type(call.computed)).mix_of(call)
 
 
 PORTABLE = Default()

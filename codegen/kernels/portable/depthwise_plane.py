@@ -20,21 +20,37 @@ if TYPE_CHECKING:
 
 PLANE = 1024  # bytes that a plane should not exceed: else its rows are made and used some at a time
 MOST_TAPS = 16  # that are written out
-# Instructions on the emulated Cortex-M3 (gcc 12 -O2).
-COPIED, ROW = 3.0, 2.7  # a value of the plane, and a row of it
-TAP, ALONE = 2.7, 0.8  # a product, and what one more takes where it shares with no neighbour
-TAP_LOOPED, RESULT_LOOPED, LOOP = 2.16, 9.0, 4.8  # the same of windows that are not written out, and a row of one
-RESULT, ALONG = 5.5, 3.0  # and what one takes more in maps of one pixel a row
-CHANNEL, CALL = 55.0, 100.0
+# Instructions on the emulated Cortex-M4 (gcc 12 -O2).
+FILLED, COPIED, ROW = 1.6, 2.2, 5.0  # a byte of the plane, and of each channel a value and a row of it
+TAP, LOADED, RESULT, TURN = 0.9, 1.8, 8.8, 5.4  # a product, a load, a result, and two of them or a row of two
+REGISTERS, SPILLED = 8, 2.8  # of weights; what a product takes more of others
+TAP_LOOPED, LOOP = 2.08, 7.2  # a product of windows that are not written out, and a row of one
+CHANNEL, CHANNEL_LOOPED, CALL = 8.0, 70.0, 115.0
+AMPLE = 0.83  # of that on cores with 32 registers (RV32IMC), beside what their portable loops take more
+# What they are: of planes and channels, of results whose weights have registers or lack some, and of those of windows
+# that are not written out.
+LOADING = Mix.of(
+    multiple=0.016, register=0.121, store=0.016, load=0.307, chained=0.305, used=0.067, taken=0.094, pair=0.318
+)
+KEPT = Mix.of(store=0.057, load=0.12, chained=0.034, accumulate=0.171, long=0.061, used=0.058, taken=0.033, pair=0.241)
+LACKING = Mix.of(
+    register=0.026,
+    store=0.034,
+    load=0.227,
+    chained=0.151,
+    accumulate=0.274,
+    long=0.03,
+    used=0.132,
+    taken=0.017,
+    pair=0.226,
+)
+LOOPED = Mix.of(store=0.01, load=0.312, chained=0.16, accumulate=0.29, long=0.01, used=0.231, taken=0.027, pair=0.394)
 
 
 class DepthwisePlane(Kernel):
     """Row i of the plane is row i - top of the input; what lies outside is filled once."""
 
     name = "portable/depthwise_plane"
-    mix = Mix.of(
-        store=0.057, load=0.251, chained=0.115, accumulate=0.272, long=0.03, used=0.143, taken=0.024, pair=0.262
-    )
     prefers = frozenset({"low-and-high-registers"})
 
     def serves(self, call: Call) -> bool:
@@ -91,17 +107,27 @@ class DepthwisePlane(Kernel):
         return None if backward else plane_walk(operator, _strip(operator, operator.outputs[0].hwc[0]))
 
     def cost(self, call: Call) -> float:
-        op = call.computed
+        return sum(self.kinds(call).values())
+
+    def kinds(self, call: Call) -> dict[Mix, float]:
+        op, y = call.computed, call.outputs[0]
         assert isinstance(op, DepthwiseConv2D)
-        rows, width = call.rows.count, call.outputs[0].shape[1]
-        taps = op.kernel[0] * op.kernel[1]
-        copied = plane_rows(op, rows) * (call.inputs[0].shape[1] * COPIED + ROW) / op.multiplicity
-        odd = (width if rows > 1 else 1) * ((rows if rows > 1 else width) % 2)
-        alone = ALONE if op.stride[0 if rows > 1 else 1] >= op.kernel[0 if rows > 1 else 1] else 0.0
-        each = RESULT + taps * (TAP + alone) + (ALONG if width == 1 else 0.0)
+        rows, width, taps = call.rows.count, y.shape[1], op.kernel[0] * op.kernel[1]
+        share = AMPLE if self.core and "32-registers" in self.core.features else 1.0
+        axis = 0 if rows > 1 else 1  # along which lie two neighbours
+        along, across = (rows, width) if rows > 1 else (width, 1)
+        loaded, (height, pixels, _) = plane_rows(op, rows), call.inputs[0].shape
+        copied = (min(loaded, height) * pixels * COPIED + loaded * ROW) / op.multiplicity
+        loading = CALL + FILLED * self.scratch(call) + call.channels.count * copied
         if taps > MOST_TAPS:
-            each = RESULT_LOOPED + taps * TAP_LOOPED + op.kernel[0] * LOOP
-        return CALL + call.channels.count * (CHANNEL + copied + rows * width * each + odd * taps * ALONE)
+            each = along * across * (taps * TAP_LOOPED + op.kernel[0] * LOOP)
+            return {LOADING: share * loading, LOOPED: share * call.channels.count * (CHANNEL_LOOPED + each)}
+        both = along // 2 * (op.kernel[axis] + min(op.stride[axis], op.kernel[axis])) * op.kernel[1 - axis]
+        loads = across * (both + along % 2 * taps)
+        each = RESULT + taps * TAP + max(taps - REGISTERS, 0) * SPILLED
+        made = along * across * each + loads * LOADED + -(-along // 2) * TURN
+        mix = KEPT if taps <= REGISTERS else LACKING
+        return {LOADING: share * loading, mix: share * call.channels.count * (CHANNEL + made)}
 
 
 def _strip(op: DepthwiseConv2D, rows: int) -> int:

@@ -33,7 +33,12 @@ SHAPES = [
     *(((7, 7), 64, 0, (size, size), 1) for size in (2, 7)),
     ((15, 15), 16, 0, (5, 5), 2),
     ((16, 16), 3, 0, (2, 2), 2),
-    ((20, 1), 17, 0, (3, 1), 1),
+    *(((20, 1), depth, 0, (taps, 1), 1) for depth, taps in ((3, 3), (17, 2), (17, 3))),
+    ((11, 11), 32, 0, (1, 1), 1),
+    *(((16, 16), depth, 0, (size, size), 2) for depth, size in ((2, 2), (8, 2), (13, 3))),
+    *(((11, 11), 33, 0, (size, size), 2) for size in (2, 5)),
+    ((1, 1), 64, 0, (3, 3), 1),
+    *(((1, 5), depth, 0, (3, 3), 1) for depth in (3, 4)),
 ]
 CORES = [
     pytest.param("cortex-m4", "unicorn", "cycles", 10, id="cortex-m4"),  # counted by kind

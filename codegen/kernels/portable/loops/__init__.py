@@ -56,6 +56,10 @@ class Loops(Generic[Kind]):
         """Rows and pixels can also be taken from the last to the first."""
         return False
 
+    def mix_of(self, call: Call) -> Mix:
+        """What instructions of `call` are."""
+        return self.mix
+
     def cost(self, call: Call) -> float:
         """Instructions of one execution of `call`."""
         op: Any = call.computed

@@ -32,9 +32,12 @@ SHORT, SHORT_RESULT, SHORT_PIXEL = 1.5, 13.0, 5.0  # 1x1 over up to four channel
 SMALL = 2.0  # of up to four taps by up to four channels
 WRITTEN_OUT = 16  # taps at most
 TAP, TAP_REST, TAP_LOOPED = 8.0, 2.0, 8.0  # of four filters, of the rest of them, and more of either in a loop
-MAC_DEPTHWISE, RESULT_DEPTHWISE, RESULT_SEVERAL = 3.3, 12.5, 2.8  # the last of several filters a channel, more
-PIXEL_DEPTHWISE, PIXEL_TAP, BORDER_TAP = 15.0, 1.2, 10.0
-MAC_LOOPED, TAP_DEPTHWISE = 7.4, 12.7  # of windows that are not written out, and of a tap of all channels
+MAC_DEPTHWISE, RESULT_DEPTHWISE, RESULT_SEVERAL = 3.04, 12.9, 2.8  # the last of several filters a channel, more
+PIXEL_DEPTHWISE, BORDER_TAP = 10.6, 19.7
+POINTERS, BORDER_POINTER = 4, 1.72  # of taps that have registers; what a product at the border takes more of others
+MAC_ONE, ONE = 2.25, 108.0  # of an output of one pixel, of which the compiler knows what lies outside
+MAC_LOOPED, TAP_LOOPED_DEPTHWISE, RESULT_LOOPED = 6.73, 13.2, 27.7  # of windows that are not written out
+LOOPED_DEPTHWISE = Mix.of(store=0.016, load=0.237, chained=0.118, accumulate=0.11, used=0.112, taken=0.125, pair=0.306)
 # Of groups: a product by the input channels of one (fours and more, and fewer), a pixel of one, four filters' tap.
 GROUPED, GROUPED_FEW, GROUP, GROUP_TAP = 2.7, 3.8, 5.0, 0.4
 SUM = 18.0  # a result where the sum is loaded from and stored to int32
@@ -118,7 +121,7 @@ class DepthwiseConv2DLoops(WeightedLoops[DepthwiseConv2D]):
 
     operators = (DepthwiseConv2D,)
     mix = Mix.of(
-        store=0.032, load=0.258, chained=0.25, accumulate=0.203, long=0.024, used=0.182, taken=0.026, pair=0.292
+        store=0.039, load=0.227, chained=0.224, accumulate=0.134, long=0.031, used=0.122, taken=0.04, pair=0.27
     )
 
     def walk(self, op: DepthwiseConv2D, backward: bool = False) -> Walk | None:
@@ -131,16 +134,24 @@ class DepthwiseConv2DLoops(WeightedLoops[DepthwiseConv2D]):
     def reverses(self, op: DepthwiseConv2D) -> bool:
         return True
 
+    def mix_of(self, call: Call) -> Mix:
+        op = call.computed
+        assert isinstance(op, DepthwiseConv2D)
+        return self.mix if op.kernel[0] * op.kernel[1] <= WRITTEN_OUT else LOOPED_DEPTHWISE
+
     def work(self, op: DepthwiseConv2D, call: Call) -> float:
-        taps, finished = op.kernel[0] * op.kernel[1], results_of(call) * RESULT_DEPTHWISE
+        taps, results = op.kernel[0] * op.kernel[1], results_of(call)
         macs, pixels = macs_of(op, call), call.rows.count * call.outputs[0].shape[1]
         if taps > WRITTEN_OUT:
-            return macs * MAC_LOOPED + pixels * taps * TAP_DEPTHWISE + finished
-        finished += results_of(call) * RESULT_SEVERAL * (op.multiplicity > 1)
+            return macs * MAC_LOOPED + pixels * taps * TAP_LOOPED_DEPTHWISE + results * RESULT_LOOPED
+        finished = results * (RESULT_DEPTHWISE + RESULT_SEVERAL * (op.multiplicity > 1))
         height, width, _ = op.outputs[0].hwc
         (top, bottom), (left, right) = op.interior(0), op.interior(1)
         border = 1 - (bottom - top) * (right - left) / (height * width)
-        return macs * MAC_DEPTHWISE + pixels * (PIXEL_DEPTHWISE + taps * (PIXEL_TAP + border * BORDER_TAP)) + finished
+        if border and height == width == 1:
+            return macs * MAC_ONE + finished + ONE
+        found = taps * pixels * BORDER_TAP + max(taps - POINTERS, 0) * results * BORDER_POINTER
+        return macs * MAC_DEPTHWISE + finished + pixels * PIXEL_DEPTHWISE + border * found
 
 
 class TransposeConvLoops(WeightedLoops[TransposeConv]):
