@@ -107,6 +107,14 @@ static inline int32_t driftc_column_narrow(const int16_t *master, const int32_t 
     return sum;
 }
 
+/* By how many bits a step is shifted down: 1 to 62. */
+DRIFTC_INLINE int driftc_down(int shift, int32_t exponent)
+{
+    const int32_t down = shift - exponent;
+
+    return down < 1 ? 1 : down > 62 ? 62 : (int)down;
+}
+
 /* A master after a step of sum * rate / 2^shift, halves upwards, within +-bound; shift 1 to 62. */
 DRIFTC_INLINE int32_t driftc_learnt(int32_t master, int64_t sum, int32_t rate, int shift, int32_t bound)
 {

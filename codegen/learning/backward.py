@@ -13,7 +13,7 @@ from driftc.codegen.learning.fixed import mantissas
 from driftc.codegen.learning.layers import Tail
 from driftc.codegen.learning.lesson import Lesson
 from driftc.codegen.learning.narrow import with_noise
-from driftc.codegen.learning.through import backward_through, forward
+from driftc.codegen.learning.through import Through
 from driftc.codegen.learning.trainable import part, row_scales
 from driftc.codegen.names import Names
 from driftc.codegen.operators.base import Operator
@@ -53,9 +53,9 @@ def backward(graph: Graph, layer: FullyConnected, lesson: Lesson, tail: Tail | N
     before: list[Operator] = []
     updates: list[Operator] = []
     if tail is not None:
-        before = [*tail.frozen, *forward(tail, states, names)]
-        updates, following = backward_through(tail, lesson, gradient, label, states, names)
-        moved |= following
+        through = Through(tail, lesson, states, gradient, label, names)
+        before, updates = [*tail.frozen, *through.forward], through.operators
+        moved |= through.following
     operators: list[Operator] = [
         *before,
         MasterSums(name=names.unique("sums"), label="sums", inputs=(x, masters, bias), outputs=(sums,)),

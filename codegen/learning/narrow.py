@@ -13,10 +13,11 @@ from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.learn.conv_update import ConvUpdate
 from driftc.codegen.operators.learn.dense_update import DenseUpdate
 from driftc.codegen.operators.learn.narrow import GOLDEN, NextNoise, is_narrow
+from driftc.codegen.operators.learn.norm_update import NormUpdate
 from driftc.codegen.tensor import Tensor
 
 NOISE = "noise"
-UPDATES = (DenseUpdate, ConvUpdate)
+UPDATES = (DenseUpdate, ConvUpdate, NormUpdate)
 
 
 def with_narrow_masters(graph: Graph, lesson: Lesson) -> Graph:

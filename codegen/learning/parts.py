@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from driftc.codegen.errors import ModelError, UsageError
 from driftc.codegen.graph import Graph
+from driftc.codegen.learning.layers import clamp_of
 from driftc.codegen.learning.tail import ancestors, model_input
 from driftc.codegen.names import Names
 from driftc.codegen.operators.adapt.adapt_affine import AdaptAffine
@@ -27,15 +28,15 @@ from driftc.codegen.operators.convolution.depthwise_conv_2d import DepthwiseConv
 from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.operators.elementwise.add import Add
 from driftc.codegen.operators.learn.conv_errors import ConvErrors
-from driftc.codegen.operators.learn.errors import FACTOR, ErrorsSum, ErrorsThrough, LiveBits
+from driftc.codegen.operators.learn.errors import ErrorsSum, ErrorsThrough, factors
 from driftc.codegen.operators.learn.map_meta import MapUpdate, MetaMap
+from driftc.codegen.operators.learn.masks import LiveBits
 from driftc.codegen.operators.learn.meta import GAIN_FRACTION, OFFSET_FRACTION
 from driftc.codegen.operators.learn.meta_update import Factor
 from driftc.codegen.tensor import Tensor
 
 States = Mapping[str, Tensor]
 INT8, INT16, INT32 = np.dtype(np.int8), np.dtype(np.int16), np.dtype(np.int32)
-FULL = (-128, 127)
 
 
 def ends(graph: Graph, last: Tensor, count: int) -> list[Tensor]:
@@ -156,10 +157,10 @@ class Backward:
         return found
 
     def _live_bits(self, operator: Operator) -> list[Operator]:
-        bounds = _clamp(operator)
+        bounds = clamp_of(operator)
         if bounds is None:
             return []
-        (y,) = operator.outputs
+        y = operator.outputs[0]
         bits = Tensor(f"{y.name} live", (-(-y.size // 8),), INT8, label=f"{y.label or y.name}/live")
         self._bits[y.name] = bits
         name = self._names.unique(f"{operator.name}_live")
@@ -216,17 +217,18 @@ class Backward:
         self.operators.append(operator)
 
     def _through(
-        self, operator: Operator, errors: Errors, by: NDArray[np.float64], moving: Tensor | None = None
-    ) -> Errors:
-        """Times `by`, and where there is one the multiplier `moving`; not where the activation clamped."""
+        self, operator: Operator, errors: Errors, by: NDArray[np.float64], moving: Tensor | None = None,
+        values: tuple[Tensor, ...] = (),
+    ) -> Errors:  # fmt: skip
+        """Times `by`, and where there is one the multiplier `moving`; not where the output was clamped, or `values`."""
         y = operator.outputs[0]
-        bits = self._bits.get(y.name)
-        up = frexp(float(by.max()))[1] - FACTOR
+        bits = [self._bits[tensor.name] for tensor in (y, *values) if tensor.name in self._bits]
+        factor, up = factors(by)
         made = self._errors(y, y.shape, "through")
-        inputs = (*errors.both, *(tensor for tensor in (moving, bits) if tensor is not None))
+        inputs = (*errors.both, *((moving,) if moving is not None else ()), *bits)
         self._add(
-            ErrorsThrough, y, inputs, made, factor=np.rint(by * 2.0**-up).astype(np.int32), up=up,
-            moving=moving is not None, masked=bits is not None,
+            ErrorsThrough, y, inputs, made, factor=factor, up=up,
+            moving=moving is not None, live=(None,) * len(bits),
         )  # fmt: skip
         return made
 
@@ -240,7 +242,9 @@ class Backward:
         maker = next((op for op in self.live if values.name in {t.name for t in op.outputs}), None)
         if isinstance(maker, Live):
             by = by * np.broadcast_to(maker.quantization.scale.astype(np.float64), (channels,))
-        self._give(values, self._through(operator, errors, by, multiplier))
+        self._give(
+            values, self._through(operator, errors, by, multiplier, (values,) if isinstance(maker, Live) else ())
+        )
 
     def _convolution(self, layer: Operator, errors: Errors) -> None:
         if not isinstance(layer, Conv2D | DepthwiseConv2D):
@@ -272,17 +276,6 @@ class Backward:
         )  # fmt: skip
         made.check()
         self.operators.append(made)
-
-
-def _clamp(operator: Operator) -> tuple[int, int] | None:
-    """What its activation clamps to: int8's own bounds too, where the lowest stands for 0."""
-    if isinstance(operator, AdaptAffine):
-        found = operator.bounds
-    elif isinstance(operator, Conv2D | DepthwiseConv2D | Add) and not isinstance(operator, Live):
-        found = operator.range
-    else:
-        return None
-    return None if found == FULL and operator.outputs[0].zero_point != FULL[0] else found
 
 
 def _factor(real: float) -> Factor:

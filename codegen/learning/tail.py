@@ -9,8 +9,14 @@ import numpy as np
 
 from driftc.codegen.errors import ModelError
 from driftc.codegen.graph import Graph
-from driftc.codegen.learning.layers import Tail, averages_all
+from driftc.codegen.learning.layers import Learnt, Normalised, Tail, averages_all
 from driftc.codegen.learning.trainable import learnable
+from driftc.codegen.operators.adapt.adapt_affine import AdaptAffine
+from driftc.codegen.operators.adapt.adapt_kernel import AdaptKernel
+from driftc.codegen.operators.adapt.adapt_rank import AdaptRank
+from driftc.codegen.operators.adapt.adapt_trust import AdaptTrust
+from driftc.codegen.operators.adapt.live import Live
+from driftc.codegen.operators.adapt.tensor_statistics import TensorStatistics
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.conversion.quantize import Quantize
 from driftc.codegen.operators.convolution.conv_2d import Conv2D
@@ -21,6 +27,9 @@ from driftc.codegen.operators.learn.trained_conv import Convolution
 from driftc.codegen.operators.reduction.average_pool_2d import AveragePool2D
 from driftc.codegen.operators.reduction.max_pool_2d import MaxPool2D
 from driftc.codegen.tensor import Tensor
+
+FROZEN = Conv2D | DepthwiseConv2D | FullyConnected
+ADAPTS = AdaptAffine | AdaptKernel | AdaptRank | AdaptTrust | TensorStatistics  # whose multipliers are constants
 
 
 def tail_of(graph: Graph, fed: bool = False, count: int = 1) -> Tail:
@@ -41,14 +50,14 @@ def tail_of(graph: Graph, fed: bool = False, count: int = 1) -> Tail:
     if len(chain) < count - 1:
         last.refuse(f"--learn-layers {count}: but {len(chain)} convolutions lead to it")
     chain.sort(key=lambda operator: depth[operator.name])
-    return _tail(graph, dense, (*chain[len(chain) + 1 - count :], last), fed)
+    return _tail(graph, dense, [_learnt(graph, layer) for layer in (*chain[len(chain) + 1 - count :], last)], fed)
 
 
 def named_tail(graph: Graph, names: Sequence[str], sample: str) -> Tail:
     """The tail of these layers, on samples that are kept at the tensor `sample`. Raises ModelError, KeyError."""
     known = {operator.name: operator for operator in graph.operators}
     layers = [known[name] for name in names]
-    convolutions = tuple(layer for layer in layers if isinstance(layer, Conv2D | DepthwiseConv2D))
+    convolutions = [_learnt(graph, layer) for layer in layers if isinstance(layer, Conv2D | DepthwiseConv2D)]
     for fed in (False, True):
         found = _tail(graph, learnable(graph), convolutions, fed)
         if found.sample.name == sample and len(convolutions) == len(names):
@@ -56,7 +65,15 @@ def named_tail(graph: Graph, names: Sequence[str], sample: str) -> Tail:
     raise KeyError(sample)
 
 
-def _tail(graph: Graph, dense: FullyConnected, layers: tuple[Convolution, ...], fed: bool) -> Tail:
+def _learnt(graph: Graph, layer: Convolution) -> Learnt:
+    """What learns of it: of a live layer its normalisation."""
+    if not isinstance(layer, Live):
+        return layer
+    (affine,) = (op for op in graph.consumers()[layer.outputs[0].name] if isinstance(op, AdaptAffine))
+    return Normalised(layer, affine)
+
+
+def _tail(graph: Graph, dense: FullyConnected, layers: Sequence[Learnt], fed: bool) -> Tail:
     trained = {layer.name for layer in layers}
     moved: set[str] = set()
     live: list[Operator] = []
@@ -70,13 +87,13 @@ def _tail(graph: Graph, dense: FullyConnected, layers: tuple[Convolution, ...], 
     given = model_input(graph)
     length = sum(tensor.size for tensor in cuts)
     if given is not None and not fed and (len(cuts) > 1 or given.size < length):
-        return Tail(dense, layers, tuple(live), given, tuple(ancestors(graph, cuts, given)))
+        return Tail(dense, tuple(layers), tuple(live), given, tuple(ancestors(graph, cuts, given)))
     if len(cuts) != 1:
         _refuse_samples(layers[0], fed)
-    return Tail(dense, layers, tuple(live), cuts[0], ())
+    return Tail(dense, tuple(layers), tuple(live), cuts[0], ())
 
 
-def _refuse_samples(first: Convolution, fed: bool) -> NoReturn:
+def _refuse_samples(first: Learnt, fed: bool) -> NoReturn:
     why = "--feed rows does not keep inputs" if fed else "the model has no single int8 input"
     first.refuse(
         f"what is learnt with it reads several tensors, so that samples would be stored as inputs, but {why}; --learn "
@@ -86,7 +103,7 @@ def _refuse_samples(first: Convolution, fed: bool) -> NoReturn:
 
 def _check(graph: Graph, operator: Operator, trained: bool, dense: FullyConnected) -> None:
     """Refuse what no gradient flows through here."""
-    if trained:
+    if trained and not isinstance(operator, Live):
         assert isinstance(operator, Conv2D | DepthwiseConv2D)
         if np.abs(operator.raw_bias).max() >= 1 << 26:
             operator.refuse("its bias is too large in steps of the accumulator to be learnt")
@@ -95,7 +112,7 @@ def _check(graph: Graph, operator: Operator, trained: bool, dense: FullyConnecte
         return
     if isinstance(operator, Add) and len({t.shape for t in (*operator.inputs, *operator.outputs)}) == 1:
         return
-    if isinstance(operator, AveragePool2D | MaxPool2D) or averages_all(operator):
+    if isinstance(operator, AveragePool2D | MaxPool2D | FROZEN | ADAPTS) or averages_all(operator):
         return
     _refuse(graph, operator, dense)
 
@@ -103,8 +120,9 @@ def _check(graph: Graph, operator: Operator, trained: bool, dense: FullyConnecte
 def _refuse(graph: Graph, operator: Operator, dense: FullyConnected) -> NoReturn:
     raise ModelError(
         f"{graph.source}: {operator.kind} '{operator.label or operator.name}' lies between a convolution that learns "
-        f"and '{dense.label or dense.name}', and --learn last has no gradient through it: it knows ADD of maps of one "
-        "shape, pooling, an average over a whole map, and changes of shape; --learn classifier needs none"
+        f"and '{dense.label or dense.name}', and --learn last has no gradient through it: it knows convolutions and "
+        "dense layers, live or not, ADD of maps of one shape, pooling, an average over a whole map, and changes of "
+        "shape; --learn classifier needs none"
     )
 
 

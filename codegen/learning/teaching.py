@@ -16,7 +16,7 @@ from driftc.codegen.inference import AT_ONCE, infer
 from driftc.codegen.learning.backward import backward, fastest, rates
 from driftc.codegen.learning.choice import FEWEST, TAUGHT, Way, measure
 from driftc.codegen.learning.ecotta import place_of
-from driftc.codegen.learning.layers import Tail
+from driftc.codegen.learning.layers import Normalised, Tail
 from driftc.codegen.learning.learner import Learner
 from driftc.codegen.learning.lesson import (
     LARGEST_CLASSES,
@@ -37,6 +37,7 @@ from driftc.codegen.operators.convolution.fully_connected import FullyConnected
 from driftc.codegen.operators.learn.conv_update import ConvUpdate
 from driftc.codegen.operators.learn.cross_entropy import NO_LABEL, ONE
 from driftc.codegen.operators.learn.meta_running import CENTRE_FRACTION, FEWEST_BITS, MOST_BITS, SPREAD_FRACTION
+from driftc.codegen.operators.learn.norm_update import NormUpdate
 from driftc.codegen.passes.border import border
 from driftc.codegen.samples import Samples, load
 from driftc.codegen.tensor import Array, Tensor
@@ -293,6 +294,8 @@ def _notes(layer: FullyConnected, tail: Tail | None, given: NDArray[np.int64], k
         listed = ", ".join(map(str, absent[:8]))
         notes.append(f"{title}: no sample of class {listed}, so that nothing holds it while others are learnt")
     for learnt in (layer, *(tail.layers if tail else ())):
+        if isinstance(learnt, Normalised):
+            continue
         assert learnt.weights.data is not None
         lowest = int(np.count_nonzero(learnt.weights.data == -128))
         if lowest:
@@ -393,21 +396,19 @@ def _ways(
 
 
 def lengths(model: Graph, tail: Tail, lesson: Lesson) -> list[float]:
-    """Of each layer of `tail`: the mean squared length of the gradient by its real weights, over some references.
+    """Of each layer of `tail`: the mean squared length of the gradient by its real parameters, over some references.
 
     Each towards a class that it does not decide, and by the squared length of the gradient at the logits.
     """
     learner = Learner(lesson, backward(trainable(model, lesson, tail), tail.dense, lesson, tail))
     learner.load_masters()
+    updates = {op.learns: op for op in learner.step_operators if isinstance(op, ConvUpdate | NormUpdate)}
     found: list[list[float]] = [[] for _ in tail.layers]
     for sample in lesson.references[:: -(-len(lesson.references) // PROBED)]:
         label = (learner.backward(sample, NO_LABEL) + 1) % lesson.known
         values = learner.traced(sample, label)
         slope = values["learn/gradient"].astype(np.float64) / ONE
-        for parts, layer in zip(found, tail.layers, strict=True):
-            update = next(op for op in learner.step_operators if isinstance(op, ConvUpdate) and op.layer is layer)
-            _, _, x, errors, exponent, *maps = (values[tensor.name] for tensor in update.inputs)
-            sums, _ = update.sums(x, errors, tuple(maps))
-            real = sums * update.slope.reshape(-1, 1, 1, 1) * 2.0 ** int(exponent[0])
-            parts.append(float((real**2).sum() / (slope**2).sum()))
+        for parts, name in zip(found, tail.names, strict=True):
+            length = updates[name].squared_length(*(values[tensor.name] for tensor in updates[name].inputs))
+            parts.append(length / float((slope**2).sum()))
     return [float(np.mean(parts)) for parts in found]

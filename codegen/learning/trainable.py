@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from driftc.codegen.arithmetic import Multiplier
 from driftc.codegen.errors import ModelError
 from driftc.codegen.graph import Graph, State
-from driftc.codegen.learning.layers import Tail
+from driftc.codegen.learning.layers import Learnt, Normalised, Tail
 from driftc.codegen.learning.lesson import Lesson, Means
 from driftc.codegen.learning.means import initial_means, nearest
 from driftc.codegen.learning.narrow import with_narrow_masters
@@ -21,8 +21,9 @@ from driftc.codegen.operators.conversion.dequantize import Dequantize
 from driftc.codegen.operators.conversion.quantize import Quantize
 from driftc.codegen.operators.convolution.fully_connected import FullyConnected
 from driftc.codegen.operators.convolution.weighted import Weighted
-from driftc.codegen.operators.learn.trained_conv import Convolution, TrainedConv, filters_of
+from driftc.codegen.operators.learn.trained_conv import TrainedConv, filters_of
 from driftc.codegen.operators.learn.trained_dense import ABSENT, LARGEST_BIAS, TrainedDense
+from driftc.codegen.operators.learn.trained_norm import TrainedNorm
 from driftc.codegen.operators.reduction.softmax import Softmax
 from driftc.codegen.operators.state.copy import Copy
 from driftc.codegen.tensor import Array, Quantization, Tensor
@@ -70,8 +71,9 @@ def trainable(graph: Graph, lesson: Lesson, tail: Tail | None = None) -> Graph:
     The states, in order: weights int8 [C, F], bias int32 [C], features int8 (what is stored of the last inference's
     sample, by default [1, F]), masters int32 [C, F], bias masters int32 [C], store int8 [S, size of features], store
     labels int8 [S], counters int32 [4] (COUNTERS). Then, of each convolution, weights int8 [O, rows, pixels, D], bias
-    int32 [O], and the masters of both. Masters of weights may be int16 (codegen/learning/narrow.py). Of class means the
-    weights are these, and the bias how many samples they are of.
+    int32 [O], and the masters of both; of a live layer gains int8 [O] and offsets int32 [O] in their place. Masters of
+    weights may be int16 (codegen/learning/narrow.py). Of class means the weights are these, and the bias how many
+    samples they are of.
     """
     layer = learnable(graph)
     length, classes = layer.weights.shape[1], lesson.classes
@@ -108,15 +110,13 @@ def trainable(graph: Graph, lesson: Lesson, tail: Tail | None = None) -> Graph:
         (tensor("store labels", (lesson.slots,), np.int8), np.zeros(lesson.slots, np.int8)),
         (tensor("counters", (len(COUNTERS),), np.int32), np.array([lesson.known, 0, 0, 0], np.int32)),
     ]
-    taught: dict[str, Operator] = {layer.name: dense}
-    for convolution in tail.layers if tail else ():
-        own = conv_states(convolution)
+    taught: dict[str, list[Operator]] = {layer.name: [dense]}
+    for learnt in tail.layers if tail else ():
+        own = states_of(learnt)
         states += own
-        taught[convolution.name] = TrainedConv(
-            name=convolution.name, label=convolution.label, index=convolution.index, layer=convolution,
-            inputs=(convolution.inputs[0], own[0][0], own[1][0]), outputs=convolution.outputs,
-        )  # fmt: skip
-    for operator in taught.values():
+        made = trained(learnt, own[0][0], own[1][0])
+        taught[made[-1].name] = made
+    for operator in (each for made in taught.values() for each in made):
         operator.check()
     operators: list[Operator] = []
     wider: dict[str, Tensor] = {layer.outputs[0].name: out}
@@ -124,7 +124,7 @@ def trainable(graph: Graph, lesson: Lesson, tail: Tail | None = None) -> Graph:
         if keep not in operators and any(read.name == sample.name for read in operator.inputs):
             operators.append(keep)
         if operator.name in taught:
-            operators.append(taught[operator.name])
+            operators += taught[operator.name]
         elif isinstance(operator, TAIL) and operator.inputs[0].name in wider:
             grown = replace(operator.outputs[0], shape=(1, classes))
             wider[grown.name] = grown
@@ -136,10 +136,33 @@ def trainable(graph: Graph, lesson: Lesson, tail: Tail | None = None) -> Graph:
     return with_narrow_masters(graph.with_operators(operators, outputs=outputs, states=kept), lesson)
 
 
-def conv_states(layer: Convolution) -> list[tuple[Tensor, Array]]:
-    """Weights, bias, masters and bias masters of a convolution that learns, and what they are as compiled."""
-    label, filters = layer.label or layer.name, np.clip(filters_of(layer), -127, 127).astype(np.int8)
-    bias = layer.raw_bias.astype(np.int32)
+def trained(layer: Learnt, weights: Tensor, bias: Tensor) -> list[Operator]:
+    """What computes a layer that learns; the last takes the place, and has the name, of the one that did."""
+    if not isinstance(layer, Normalised):
+        return [
+            TrainedConv(
+                name=layer.name, label=layer.label, index=layer.index, layer=layer,
+                inputs=(layer.inputs[0], weights, bias), outputs=layer.outputs,
+            )
+        ]  # fmt: skip
+    affine = layer.affine
+    x, *given = affine.inputs
+    moved = tuple(replace(tensor, name=f"{tensor.name} learnt", label=f"{tensor.label}/learnt") for tensor in given)
+    norm = TrainedNorm(
+        name=f"{affine.name}_learnt", label=layer.label, inputs=(*given, weights, bias), outputs=moved,
+        zero_point=affine.outputs[0].zero_point,
+    )  # fmt: skip
+    return [norm, replace(affine, inputs=(x, *moved))]
+
+
+def states_of(layer: Learnt) -> list[tuple[Tensor, Array]]:
+    """Weights, bias, masters and bias masters of a layer that learns, and what they are as compiled."""
+    label = layer.label or layer.name
+    if isinstance(layer, Normalised):
+        filters, bias = np.zeros(layer.channels, np.int8), np.zeros(layer.channels, np.int32)
+    else:
+        filters = np.clip(filters_of(layer), -127, 127).astype(np.int8)
+        bias = layer.raw_bias.astype(np.int32)
     arrays: dict[str, Array] = {
         "weights": filters,
         "bias": bias,

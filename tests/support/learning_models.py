@@ -123,9 +123,10 @@ def convolving(
 ) -> bytes:  # fmt: skip
     """A convolution of the input, a last one by `tail`, and a dense layer.
 
-    "pointwise", "strided" (3x3, stride 2, padded), "depthwise", "residual" (3x3, added to its own input) and
-    "projected" (the same behind a pointwise convolution) before a global pool, "flat" before none; "max", "average"
-    (windows of 3x3 that overlap and reach over the border) and "halved" (averages of 2x2) pool before and after it.
+    "pointwise", "strided" (3x3, stride 2, padded), "depthwise", "residual" (3x3, added to its own input), "projected"
+    and "shortcut" (the same behind a pointwise, and a depthwise convolution) before a global pool, "hidden" (with
+    another dense layer behind that), "flat" before none; "max", "average" (windows of 3x3 that overlap and reach over
+    the border) and "halved" (averages of 2x2) pool before and after it.
     `step`: the scale of what the last one gives.
     """
     random = np.random.default_rng(seed)
@@ -152,8 +153,13 @@ def convolving(
         y = m.conv_2d(x, weights(channels, 3, 3, channels), bias, stride=(2, 2), activation=Activation.RELU, **shown)
     elif tail == "depthwise":
         y = m.depthwise_conv_2d(x, weights(1, 3, 3, channels), bias, activation=Activation.RELU, **shown)
-    elif tail in ("residual", "projected"):
-        skip = x if tail == "residual" else m.conv_2d(x, weights(channels, 1, 1, channels), **shown | {"name": "skip"})
+    elif tail in ("residual", "projected", "shortcut"):
+        beside = shown | {"name": "skip"}
+        skip = x
+        if tail == "projected":
+            skip = m.conv_2d(x, weights(channels, 1, 1, channels), **beside)
+        elif tail == "shortcut":
+            skip = m.depthwise_conv_2d(x, weights(1, 3, 3, channels), bias, activation=Activation.RELU6, **beside)
         y = m.conv_2d(x, weights(channels, 3, 3, channels), bias, **(shown | {"out_zero_point": 4}))
         y = m.add(skip, y, out_scale=0.04, out_zero_point=zero, activation=Activation.RELU, name="joined")
     else:
@@ -165,6 +171,12 @@ def convolving(
     else:
         y = m.mean(y, (1, 2), out_scale=0.025, out_zero_point=zero, name="pool")
         length = channels
+    if tail == "hidden":
+        length = channels + 3
+        y = m.fully_connected(
+            y, weights(length, channels), random.integers(-300, 300, length), weight_scale=scales(length, 0.01),
+            out_scale=0.04, out_zero_point=-20, name="hidden",
+        )  # fmt: skip
     y = m.fully_connected(
         y, weights(known, length), random.integers(-300, 300, known), weight_scale=scales(known, 0.01),
         out_scale=0.1, name="decides",

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from driftc.codegen.operators.learn.base import Learning, WithExponent, rounded
 from driftc.codegen.operators.learn.cross_entropy import ONE
+from driftc.codegen.operators.learn.masks import Live, counted
 from driftc.codegen.operators.learn.trained_conv import Convolution
 from driftc.codegen.tensor import Array, Shape, Tensor
 
@@ -19,22 +20,20 @@ MOST = (1 << 31 - 14 - 7) - 1  # products of an error and a weight: of so many t
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ConvGradient(Learning):
     """Inputs: errors int16, [1, O] where every pixel has the same, or one each; weights int8 [O, rows, pixels, D];
-    int8 maps of the output. Output: int32 [1, H, W, C].
-
-    An error counts where each map is strictly within its `live` bounds.
+    masks of the output, by `live`. Output: int32 [1, H, W, C].
     """
 
     codes = ("CONV_GRADIENT",)
     template = "conv_gradient"
     header = "driftc_learn.h"
     arithmetic = (
-        "e = error * scale / 2^15 of each channel, rounded, halves upwards, where each map is within its bounds. Of "
-        "each value of the input the exact int32 sum of e * weight over all that it was a factor of; up to "
+        "e = error * scale / 2^15 of each channel, rounded, halves upwards, 0 where a mask says that the value was "
+        "clamped. Of each value of the input the exact int32 sum of e * weight over all that it was a factor of; up to "
         f"{MOST} products within 2^21."
     )
 
     layer: Convolution
-    live: tuple[tuple[int, int], ...]  # of each map, exclusive
+    live: Live  # of each mask
     scale: NDArray[np.int32] = field(repr=False)  # [O], Q.15: each channel's multiplier, by the largest
 
     @property
@@ -75,14 +74,13 @@ class ConvGradient(Learning):
         return "errors taken back through a convolution"
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
-        errors, weights, *maps = inputs
+        errors, weights, *masks = inputs
         height, width = self.pixels
         shape = (height * width, self.filters[0])
         e = np.broadcast_to(
             rounded(errors.astype(np.int64).reshape(-1, shape[1]) * self.scale, ONE.bit_length() - 1), shape
         )
-        for (low, high), at in zip(self.live, maps, strict=True):
-            e = np.where((at.reshape(shape) > low) & (at.reshape(shape) < high), e, 0)
+        e = counted(e, self.live, masks)
         _, rows, pixels, channels = self.outputs[0].shape
         top, bottom, left, right = self.layer.padding
         padded = np.zeros((rows + top + bottom, pixels + left + right, channels), np.int64)

@@ -8,48 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import Int64
-from driftc.codegen.operators.learn.base import MANTISSA, Learning, WithExponent, exponent_of, rounded
+from driftc.codegen.operators.learn.base import MANTISSA, WithExponent, exponent_of, rounded
+from driftc.codegen.operators.learn.masks import Live, counted
 from driftc.codegen.tensor import Array, Shape, Tensor
 
 FACTOR = 15  # fractional bits of a constant factor
 
 
-def packed(live: NDArray[np.bool_]) -> NDArray[np.int8]:
-    """A bit for each element, eight a byte, the lowest first."""
-    return np.packbits(live.reshape(-1), bitorder="little").view(np.int8)
-
-
-def unpacked(bits: Array, shape: Shape) -> NDArray[np.bool_]:
-    size = int(np.prod(shape))
-    found = np.unpackbits(np.ascontiguousarray(bits).view(np.uint8).reshape(-1), count=size, bitorder="little")
-    return found.reshape(shape).astype(np.bool_)
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class LiveBits(Learning):
-    """Input: a map int8 behind an activation. Output: int8 [size / 8], a bit for each value that it did not clamp."""
-
-    codes = ("LIVE_BITS",)
-    template = "live_bits"
-    arithmetic = (
-        "A bit is 1 where the value is strictly within the activation's bounds; eight a byte, the lowest first."
-    )
-
-    bounds: tuple[int, int]
-
-    @property
-    def int8_tensors(self) -> tuple[Tensor, ...]:
-        return self.inputs
-
-    def infer(self) -> tuple[Shape, ...]:
-        return ((-(-self.inputs[0].size // 8),),)
-
-    def summary(self) -> str:
-        return "which values the activation let through"
-
-    def spec(self, *inputs: Array) -> tuple[Array, ...]:
-        low, high = self.bounds
-        return (packed((inputs[0] > low) & (inputs[0] < high)),)
+def factors(real: NDArray[np.float64]) -> tuple[NDArray[np.int32], int]:
+    """Positive numbers as ERRORS_THROUGH takes them: up to 2^15, in units of 2^up."""
+    fraction, power = np.frexp(real.max())
+    up = int(power) - FACTOR - int(fraction == 0.5)
+    return np.rint(real * 2.0**-up).astype(np.int32), up
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -78,7 +48,7 @@ class PooledErrors(WithExponent):
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ErrorsThrough(WithExponent):
     """Inputs: errors int16, [1, C] where every pixel has the same, or one each; their exponent int32 [1]; where
-    `moving`, a multiplier of each channel, int32 [C]; where `masked`, int8, what LIVE_BITS gives.
+    `moving`, a multiplier of each channel, int32 [C]; masks, by `live`.
 
     Outputs: errors int16 [1, H, W, C] times each channel's factor, and their exponent int32 [1].
     """
@@ -90,13 +60,14 @@ class ErrorsThrough(WithExponent):
         "A constant factor f of each channel, up to 2^15: error * f / 2^15, rounded, halves upwards, int32; the "
         "exponent grows by 15 and a constant. With a multiplier: m = multiplier * f, int64, of all channels shifted "
         "right, rounded, halves upwards, by as little as makes the largest less than 2^14 before rounding; error * m / "
-        "2^14, rounded alike; the exponent grows by 14, that shift and a constant. 0 where the bit is 0."
+        "2^14, rounded alike; the exponent grows by 14, that shift and a constant. 0 where a mask says that the value "
+        "was clamped."
     )
 
     factor: NDArray[np.int32] = field(repr=False)  # [C]
     up: int  # the factor is in units of 2^up
     moving: bool
-    masked: bool
+    live: Live = ()  # of each mask
 
     @property
     def channels(self) -> int:
@@ -109,7 +80,7 @@ class ErrorsThrough(WithExponent):
 
     @property
     def int8_tensors(self) -> tuple[Tensor, ...]:
-        return self.inputs[-1:] if self.masked else ()
+        return self.inputs[3 if self.moving else 2 :]
 
     def check(self) -> None:
         super().check()
@@ -128,12 +99,10 @@ class ErrorsThrough(WithExponent):
         e: Int64 = np.broadcast_to(np.asarray(errors, np.int64).reshape(-1, self.channels), self._rows(shape))
         by, bits, more = self.factor.astype(np.int64), FACTOR, 0
         if self.moving:
-            by = rest[0].astype(np.int64).reshape(-1) * by
+            by = rest.pop(0).astype(np.int64).reshape(-1) * by
             more, bits = exponent_of(by), MANTISSA
             by = rounded(by, more)
-        found = rounded(e * by, bits).reshape(shape)
-        if self.masked:
-            found = np.where(unpacked(rest[-1], shape), found, 0)
+        found = counted(rounded(e * by, bits).reshape(shape), self.live, rest)
         power = int(exponent.reshape(-1)[0]) + bits + more + self.up
         return found.astype(np.int16), np.array([power], np.int32)
 

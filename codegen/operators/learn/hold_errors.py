@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from driftc.codegen.arithmetic import Int64
 from driftc.codegen.operators.learn.base import WithExponent, rounded
+from driftc.codegen.operators.learn.masks import Live, counted
 from driftc.codegen.tensor import Array, Shape, Tensor
 
 LARGEST_HOLD = 1 << 22
@@ -18,24 +19,23 @@ FARTHEST = 1 << 30  # of an error, before it has an exponent
 @dataclass(frozen=True, eq=False, kw_only=True)
 class HoldErrors(WithExponent):
     """Inputs: errors int16, [1, O] where every pixel has the same, or one each; their exponent int32 [1]; the map int8
-    [1, H, W, O], and as it would be compiled; label int32 [1]; int8 maps of that shape. Outputs: errors int16
+    [1, H, W, O], and as it would be compiled; label int32 [1]; masks, by `live`. Outputs: errors int16
     [1, H, W, O] within +-2^14, and their exponent int32 [1].
 
-    LightCL's regulariser (ASP-DAC 2025): the squared distance of the channels that mattered most. An error counts where
-    each of the maps behind the label is strictly within its `live` bounds.
+    LightCL's regulariser (ASP-DAC 2025): the squared distance of the channels that mattered most.
     """
 
     codes = ("HOLD_ERRORS",)
     template = "hold_errors"
     header = "driftc_learn.h"
     arithmetic = (
-        "v = error * 2^exponent, 0 where a map is not within its bounds; of a channel that is held (map - compiled) * "
-        "hold / 2^shift more, rounded, halves upwards; within +-2^30, int64. The exponent is the least by which the "
-        "largest v, shifted right, is below 2^14; each v is shifted by it and rounded, halves upwards. Where the label "
-        "is -1, all is 0."
+        "v = error * 2^exponent, 0 where a mask says that the value was clamped; of a channel that is held (map - "
+        "compiled) * hold / 2^shift more, rounded, halves upwards; within +-2^30, int64. The exponent is the least "
+        "by which the largest v, shifted right, is below 2^14; each v is shifted by it and rounded, halves upwards. "
+        "Where the label is -1, all is 0."
     )
 
-    live: tuple[tuple[int, int], ...]  # of each map, exclusive
+    live: Live  # of each mask
     held: NDArray[np.int8] = field(repr=False)  # [O], 1 for those channels
     hold: int  # 1 to 2^22
     shift: int  # 1 to 46
@@ -65,13 +65,12 @@ class HoldErrors(WithExponent):
         return "errors, and what holds channels to what they were"
 
     def spec(self, *inputs: Array) -> tuple[Array, ...]:
-        errors, exponent, now, compiled, label, *maps = inputs
+        errors, exponent, now, compiled, label, *masks = inputs
         shape = now.shape
         e: Int64 = np.broadcast_to(
             np.asarray(errors, np.int64).reshape(-1, self.channels), (now.size // self.channels, self.channels)
         ).reshape(shape)
-        for (low, high), at in zip(self.live, maps, strict=True):
-            e = np.where((at.reshape(shape) > low) & (at.reshape(shape) < high), e, 0)
+        e = counted(e, self.live, masks)
         away = rounded((now.astype(np.int64) - compiled.astype(np.int64)) * self.hold, self.shift)
         found = np.clip((e << int(exponent.reshape(-1)[0])) + away * self.held, -FARTHEST, FARTHEST)
         if int(label.reshape(-1)[0]) < 0:

@@ -9,30 +9,29 @@ import numpy as np
 from driftc.codegen.arithmetic import Int64
 from driftc.codegen.operators.learn.base import WithExponent, rounded
 from driftc.codegen.operators.learn.cross_entropy import ONE
+from driftc.codegen.operators.learn.masks import Live, counted
 from driftc.codegen.tensor import Array, Shape, Tensor
 
-Live = tuple[tuple[int, int], ...]
 MOST_SHIFT = 30
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class JoinedErrors(WithExponent):
     """Inputs: errors int16, [1, C] where every pixel has the same, or one each, and their exponent int32 [1]; the same
-    of the other; int8 maps of the first, then of the second. Outputs: sums int32 [1, H, W, C] and their exponent [1].
-
-    An error counts where each map of its own is strictly within its `live` bounds.
+    of the other; masks of the first, then of the other. Outputs: sums int32 [1, H, W, C] and their exponent [1].
     """
 
     codes = ("JOINED_ERRORS",)
     template = "joined_errors"
     header = "driftc_learn.h"
     arithmetic = (
-        "The exponent is the larger of the two. Each error * scale, int32, is shifted right by what its own exponent "
-        "is below that, at most 30, rounded, halves upwards; the two are added, within +-2^30."
+        "The exponent is the larger of the two. Each error * scale, int32, or 0 where a mask says that the value was "
+        "clamped, is shifted right by what its own exponent is below that, at most 30, rounded, "
+        "halves upwards; the two are added, within +-2^30."
     )
 
     shape: Shape  # of the tensor
-    live: tuple[Live, Live]  # of each map, exclusive
+    live: tuple[Live, Live]  # of each mask of the first, and of the other
     scale: tuple[int, int]  # Q.15, the larger 2^15
 
     @property
@@ -60,11 +59,9 @@ class JoinedErrors(WithExponent):
         exponents = [int(inputs[n].reshape(-1)[0]) for n in (1, 3)]
         exponent, channels = max(exponents), self.shape[-1]
         total: Int64 = np.zeros(self.shape, np.int64).reshape(-1, channels)
-        maps = list(inputs[4:])
+        masks = inputs[4:]
         for errors, own, live, scale in zip((inputs[0], inputs[2]), exponents, self.live, self.scale, strict=True):
             e: Int64 = np.broadcast_to(np.asarray(errors, np.int64).reshape(-1, channels), total.shape)
-            for low, high in live:
-                at = maps.pop(0).reshape(total.shape)
-                e = np.where((at > low) & (at < high), e, 0)
+            e, masks = counted(e, live, masks[: len(live)]), masks[len(live) :]
             total = total + rounded(e * scale, min(exponent - own, MOST_SHIFT))
         return total.astype(np.int32).reshape(self.shape), np.array([exponent], np.int32)

@@ -9,6 +9,7 @@ import numpy as np
 
 from driftc.codegen.arithmetic import INT32_MAX, Int64
 from driftc.codegen.operators.learn.base import Learning
+from driftc.codegen.operators.learn.masks import Live, counted
 from driftc.codegen.operators.reduction.average_pool_2d import AveragePool2D
 from driftc.codegen.operators.reduction.max_pool_2d import MaxPool2D
 from driftc.codegen.tensor import Array, Shape, Tensor
@@ -20,9 +21,7 @@ LARGEST_ERROR = 1 << 14
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PoolGradient(Learning):
     """Inputs: errors int16 at the output, [1, C] where every pixel has the same, or one each; of max pooling its input
-    int8 [1, H, W, C]; int8 maps of the output. Output: int32 [1, H, W, C].
-
-    An error counts where each map is strictly within its `live` bounds.
+    int8 [1, H, W, C]; masks of the output, by `live`. Output: int32 [1, H, W, C].
     """
 
     codes = ("POOL_GRADIENT",)
@@ -36,7 +35,7 @@ class PoolGradient(Learning):
     )
 
     pool: AveragePool2D | MaxPool2D
-    live: tuple[tuple[int, int], ...]  # of each map, exclusive
+    live: Live  # of each mask
 
     @property
     def largest(self) -> bool:
@@ -98,8 +97,7 @@ class PoolGradient(Learning):
         _, height, width, channels = self.pool.inputs[0].shape
         shape = (prod(self.pool.output_size()), channels)
         e: Int64 = np.broadcast_to(np.asarray(errors, np.int64).reshape(-1, channels), shape)
-        for (low, high), at in zip(self.live, rest[1:] if self.largest else rest, strict=True):
-            e = np.where((at.reshape(shape) > low) & (at.reshape(shape) < high), e, 0)
+        e = counted(e, self.live, rest[1:] if self.largest else rest)
         found = np.zeros((height, width, channels), np.int64)
         for (y, x, share), error in zip(self._windows(), e, strict=True):
             if not self.largest:

@@ -76,7 +76,9 @@ def test_errors_that_are_held(data: st.DataObject, tmp_path_factory: pytest.Temp
     wanted = []
     for place in range(pixels * op.channels):
         channel = place % op.channels
-        alive = all(low < int(at.reshape(-1)[place]) < high for (low, high), at in zip(op.live, maps, strict=True))
+        pairs = [(bounds, at) for bounds, at in zip(op.live, maps, strict=True) if bounds is not None]
+        assert len(pairs) == len(maps)
+        alive = all(low < int(at.reshape(-1)[place]) < high for (low, high), at in pairs)
         value = int(errors.reshape(-1)[channel]) * 2**exponent if alive else 0
         away = int(now.reshape(-1)[place]) - int(before.reshape(-1)[place])
         if op.held[channel]:

@@ -15,14 +15,13 @@ from driftc.codegen.compiled import Compiled
 from driftc.codegen.errors import DriftcError, UsageError
 from driftc.codegen.learning.lesson import Meta
 from driftc.codegen.operators.adapt.adapt_affine import AdaptAffine
-from driftc.codegen.operators.adapt.live import Live
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.fully_connected import FullyConnected
 from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.operators.elementwise.add import Add
 from driftc.codegen.operators.learn.conv_errors import ConvErrors
-from driftc.codegen.operators.learn.errors import LiveBits
 from driftc.codegen.operators.learn.map_meta import MapUpdate, MetaMap, stepped
+from driftc.codegen.operators.learn.masks import LiveBits
 from driftc.codegen.operators.learn.meta import UNITY
 from driftc.codegen.operators.learn.meta_update import LEARNT, RETURNED
 from driftc.simulator.engines import engine
@@ -173,9 +172,8 @@ def pushed(operator: Operator, values: Values, moved: Values) -> None:
     else:
         assert isinstance(operator, Add)
         found, bounds = sum(given), operator.range
-    at, clamps = values[y.name], bounds != (-128, 127) or (not isinstance(operator, Live) and y.zero_point == -128)
-    alive = (at > bounds[0]) & (at < bounds[1]) if clamps else np.ones(at.shape, np.bool_)
-    moved[y.name] = np.where(alive, found, 0)
+    at = values[y.name]
+    moved[y.name] = np.where((at > bounds[0]) & (at < bounds[1]), found, 0)
 
 
 @pytest.mark.parametrize("make", [compiled, live])
@@ -264,7 +262,7 @@ def test_errors_are_masked_by_bits(tmp_path: Path) -> None:
     assert found.lowered.learned is not None
     operators = found.lowered.learned.graph.operators
     bits = [op for op in operators if isinstance(op, LiveBits)]
-    assert [op.inputs[0].name for op in bits] == ["depthwise"]
+    assert [op.inputs[0].name for op in bits] == ["depthwise", "pointwise"]
     assert bits[0].outputs[0].size == -(-bits[0].inputs[0].size // 8)
     assert len([op for op in operators if isinstance(op, ConvErrors)]) == 2
 

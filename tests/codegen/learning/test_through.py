@@ -32,9 +32,9 @@ TAILS = ("max", "average", "halved", "residual")
 CORES = ("cortex-m0plus", "cortex-m4", "cortex-m55", "rv32imc")
 
 
-def layers(folder: Path, tail: str, step: float = 0.03, **options: Any) -> Compiled:
+def layers(folder: Path, tail: str, **options: Any) -> Compiled:
     chosen = {"learn_layers": 2, "learn_passes": 1, "learn_store": 8 * 61, "learn_keep": 1, **options}
-    return learning_last(folder, convolving(tail, step=step), **chosen)
+    return learning_last(folder, convolving(tail), **chosen)
 
 
 def backward(found: Compiled) -> Graph:
@@ -205,8 +205,7 @@ class InFloat:
 @pytest.mark.parametrize("tail", TAILS)
 def test_gradients_follow_float(tmp_path: Path, tail: str) -> None:
     """Each layer moves by its rate times what the loss in float64 changes by each weight: in direction and length."""
-    step = 0.1 if tail == "residual" else 0.03  # a sum beyond int8 has a gradient in the integers alone
-    found = layers(tmp_path, tail, step, learn_guard=False, learn_rate=0.02, learn_classes=4)
+    found = layers(tmp_path, tail, learn_guard=False, learn_rate=0.02, learn_classes=4)
     assert found.lowered.learned is not None
     learner, real = found.lowered.learned.learner(), InFloat(found)
     learner.load_masters()

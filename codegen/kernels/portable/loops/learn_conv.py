@@ -15,8 +15,10 @@ from driftc.codegen.operators.learn.dense_gradient import DenseGradient
 from driftc.codegen.operators.learn.hold_errors import HoldErrors
 from driftc.codegen.operators.learn.joined_errors import JoinedErrors
 from driftc.codegen.operators.learn.master_weights import MasterWeights
+from driftc.codegen.operators.learn.norm_update import NormUpdate
 from driftc.codegen.operators.learn.pool_gradient import PoolGradient
 from driftc.codegen.operators.learn.trained_conv import TrainedConv
+from driftc.codegen.operators.learn.trained_norm import TrainedNorm
 from driftc.codegen.tensor import Array
 
 
@@ -89,6 +91,27 @@ class MasterWeightsLoops(Loops[MasterWeights]):
         steps = as_rows(row_major(weights.shape))
         after = as_rows(row_major(bias.shape) + weights.size)
         return Walk((steps, after), (steps, after))
+
+
+class TrainedNormLoops(Loops[TrainedNorm]):
+    """Channel by channel."""
+
+    operators = (TrainedNorm,)
+
+    def walk(self, op: TrainedNorm, backward: bool = False) -> Walk | None:
+        steps = as_rows(row_major(op.inputs[0].shape))
+        return Walk((steps,) * 4, (steps,) * 2)
+
+
+class NormUpdateLoops(Loops[NormUpdate]):
+    """Channel by channel; the map, errors and masks are read until the end."""
+
+    operators = (NormUpdate,)
+
+    def walk(self, op: NormUpdate, backward: bool = False) -> Walk | None:
+        steps = as_rows(row_major(op.inputs[0].shape))
+        last = [np.full(tensor.hwc, op.channels, np.int64) for tensor in op.inputs[3:]]
+        return Walk((steps, steps, steps, *last), (steps, steps))
 
 
 class ConvUpdateLoops(Loops[ConvUpdate]):

@@ -8,8 +8,9 @@ from driftc.codegen.kernels.portable.loops import Loops
 from driftc.codegen.kernels.portable.loops.learn import UnorderedLoops, differing
 from driftc.codegen.kernels.walk import Walk, as_rows, broadcast, row_major
 from driftc.codegen.operators.learn.conv_errors import ConvErrors
-from driftc.codegen.operators.learn.errors import ErrorsSum, ErrorsThrough, LiveBits, PooledErrors
+from driftc.codegen.operators.learn.errors import ErrorsSum, ErrorsThrough, PooledErrors
 from driftc.codegen.operators.learn.map_meta import MapUpdate, MetaMap
+from driftc.codegen.operators.learn.masks import LiveBits
 from driftc.codegen.tensor import Array
 
 
