@@ -33,7 +33,7 @@ def sources(lowered: Lowered, options: Options, limits: dict[str, int]) -> dict[
             float_io=options.float_io,
             class_names=options.class_names or (),
             learns=() if learned is None else learned.c_files(plan.name),
-            lent=frozenset() if learned is None else learned.lent,
+            lent={} if learned is None else {name: name for name in learned.lent.values()},
             uploads=lowered.upload is not None,
         )
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -153,17 +153,17 @@ def emit(
     class_names: Sequence[str] = (),
     guest: str = "",
     learns: tuple[str, ...] = (),
-    lent: frozenset[str] = frozenset(),
+    lent: Mapping[str, str] | None = None,
     uploads: bool = False,
 ) -> dict[str, str]:
     """File name -> text. `source` and `sha256` say which model file this is, in comments.
 
     A `guest` works on the states of another Plan, of that name, which `learns`: it has NAME.h, NAME.c and the weights
-    alone, but for those that are `lent`, which it reads where the other one has them. The float translation unit is
-    made where the model had float at its border, or on request (`float_io`).
+    alone, but for those that are `lent`, which it reads where the other one has them, by its names for them. The float
+    translation unit is made where the model had float at its border, or on request (`float_io`).
     """
     made = functions(plan)
-    arrays = [replace(array, lent=array.name in lent) for array in constants(made, bool(guest))]
+    arrays = [replace(array, lent=(lent or {}).get(array.name, "")) for array in constants(made, bool(guest))]
     known = _model(made, plan, source, sha256, float_border or float_io, float_io, class_names)
     own = sum(array.bytes for array in arrays if not (guest and array.lent))
     model = replace(known, guest=guest, learns=learns, uploads=uploads, constant_bytes=own)

@@ -27,11 +27,12 @@ class ConstantArray:
     values: str
     owner: str  # the first operator that reads it
     layout: str = ""
-    lent: bool = False  # to the C of a step of learning, which reads it there
+    lent: str = ""  # what the model calls it, where a step of learning reads it there
 
-    def alike(self, other: ConstantArray) -> bool:
-        """The same values of the same type."""
-        return (self.type, self.length, self.values) == (other.type, other.length, other.values)
+    @property
+    def content(self) -> tuple[str, int, str]:
+        """Alike in arrays that hold the same."""
+        return (self.type, self.length, self.values)
 
 
 def constant_array(name: str, data: Array, owner: str, layout: str = "") -> ConstantArray:

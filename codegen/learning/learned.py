@@ -55,11 +55,13 @@ def _check_same(model: Graph, lesson: Lesson | Meta, layer: str, fits: bool) -> 
         raise _another(model)
 
 
-def lent(plan: Plan, step: Plan) -> frozenset[str]:
-    """Arrays that the C of `step` can read where that of `plan` has them: frozen layers are in both."""
-    host = {array.name: array for array in constants(functions(plan))}
+def lent(plan: Plan, step: Plan) -> dict[str, str]:
+    """Arrays that the C of `step` can read where that of `plan` has them, and what that calls them: frozen layers are
+    in both, and errors flow back by the weights of others.
+    """
+    host = {array.content: array.name for array in reversed(constants(functions(plan)))}
     guest = constants(functions(step), guest=True)
-    return frozenset(a.name for a in guest if a.name in host and a.alike(host[a.name]))
+    return {array.name: host[array.content] for array in guest if array.content in host}
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +71,7 @@ class Learned:
     lesson: Lesson | Meta
     graph: Graph
     step: StepPlan
-    lent: frozenset[str]  # arrays in flash that the step reads where the model has them
+    lent: dict[str, str]  # arrays in flash that the step reads where the model has them, and what it calls them
     inference_bytes: int  # of the arena, that an inference needs
 
     @property

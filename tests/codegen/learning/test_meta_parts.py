@@ -16,6 +16,7 @@ from driftc.codegen.errors import DriftcError, UsageError
 from driftc.codegen.learning.lesson import Meta
 from driftc.codegen.operators.adapt.adapt_affine import AdaptAffine
 from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.convolution.conv_2d import Conv2D
 from driftc.codegen.operators.convolution.fully_connected import FullyConnected
 from driftc.codegen.operators.convolution.weighted import Weighted
 from driftc.codegen.operators.elementwise.add import Add
@@ -265,6 +266,23 @@ def test_errors_are_masked_by_bits(tmp_path: Path) -> None:
     assert [op.inputs[0].name for op in bits] == ["depthwise", "pointwise"]
     assert bits[0].outputs[0].size == -(-bits[0].inputs[0].size // 8)
     assert len([op for op in operators if isinstance(op, ConvErrors)]) == 2
+
+
+@pytest.mark.parametrize("make", [compiled, live])
+def test_weights_are_in_flash_once(tmp_path: Path, make: Any) -> None:
+    """Errors flow back by those of the forward layers, where its kernel reads them filter by filter."""
+    found = make(tmp_path, parts=4, core="cortex-m0plus")
+    learned = found.lowered.learned
+    assert learned is not None
+    back = [op for op in learned.graph.operators if isinstance(op, ConvErrors)]
+    shared = {op.name for op in back if f"{op.name}_weights" in learned.lent}
+    assert shared == {op.name for op in back if isinstance(op.layer, Conv2D)} != set()
+    for op in back:
+        if op.name in shared:
+            assert learned.lent[f"{op.name}_weights"] == f"{op.layer.name}_weights"
+    assert learned.constant_bytes < sum(op.weights.size for op in back) / 2
+    text = found.sources[f"{learned.plan.name}_weights.h"]
+    assert all(f"#define {name}_weights net_" in text for name in shared)
 
 
 def test_both_arenas_are_told(tmp_path: Path) -> None:
