@@ -22,6 +22,7 @@ STATES = (
     (CAPTURE_IR, RESET), (SHIFT_IR, EXIT_IR), (SHIFT_IR, EXIT_IR), (PAUSE_IR, UPDATE_IR), (PAUSE_IR, EXIT2_IR),
     (SHIFT_IR, UPDATE_IR), (IDLE, SELECT_DR),
 )  # fmt: skip
+SHIFTING = (SHIFT_DR, SHIFT_IR)
 DPACC, APACC, IDCODE = 0xA, 0xB, 0xE
 CORE_ID, BOUNDARY_ID = 0x4BA0_0477, 0x0642_1041
 CORE_IR, BOUNDARY_IR, BOUNDARY_IDCODE = 4, 5, 1
@@ -74,23 +75,29 @@ class Chain:
 
 def serve(chip: Chip, connection: socket.socket) -> None:
     """Until OpenOCD quits. 0 to 7 are TCK, TMS, TDI; R asks for TDO; r to u are the reset lines."""
-    chain, clock_was = Chain(chip), 0
+    chain, high = Chain(chip), False
     while data := connection.recv(1 << 16):
         answer = bytearray()
-        for byte in data:
-            if 48 <= byte < 56:
-                if byte >= 52 and not clock_was:
-                    state = chain.state
-                    if state in (SHIFT_DR, SHIFT_IR):
-                        chain.shift = chain.shift >> 1 | (byte & 1) << chain.length - 1
-                        chain.state = STATES[state][byte >> 1 & 1]
-                    else:
-                        chain.enter(STATES[state][byte >> 1 & 1])
-                clock_was = byte & 4
-            elif byte == 82:
-                answer.append(48 + (chain.shift & 1))
+        shift, top, state = chain.shift, chain.length - 1, chain.state
+        for byte in data:  # kept short: most of a test's time is spent here
+            if byte == 82:
+                answer.append(48 | shift & 1)
+            elif byte < 52:
+                high = False
+            elif byte < 56:
+                if high:
+                    continue
+                high = True
+                if state in SHIFTING:
+                    shift = shift >> 1 | (byte & 1) << top
+                    state = STATES[state][byte >> 1 & 1]
+                else:
+                    chain.shift, chain.state = shift, state
+                    chain.enter(STATES[state][byte >> 1 & 1])
+                    shift, top, state = chain.shift, chain.length - 1, chain.state
             elif byte == 81:
                 return
+        chain.shift, chain.state = shift, state
         if answer:
             connection.sendall(answer)
 
