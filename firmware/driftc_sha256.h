@@ -19,7 +19,7 @@
 typedef struct {
     uint32_t state[8];
     uint32_t bytes; /* so far: below 2^29 in all */
-    uint8_t block[DRIFTC_SHA256_BLOCK];
+    uint32_t block[16]; /* its bytes, until they are DRIFTC_SHA256_BLOCK */
 } driftc_sha256_t;
 
 static const uint32_t driftc_sha256_k[64] = {
@@ -38,14 +38,17 @@ static inline uint32_t driftc_rotated(uint32_t x, int bits)
     return x >> bits | x << (32 - bits);
 }
 
-/* One block into the state. Words of the schedule are made sixteen at a time, over those that are used up. */
-DRIFTC_APART void driftc_sha256_block(uint32_t state[8], const uint8_t *data)
+/* One block into the state. Words of the schedule are made over those that are used up, the block's bytes first. */
+DRIFTC_APART void driftc_sha256_block(uint32_t state[8], uint32_t w[16])
 {
-    uint32_t w[16], s[8];
+    uint32_t s[8];
 
     memcpy(s, state, sizeof s);
-    for (int i = 0; i < 16; i++, data += 4)
+    for (int i = 0; i < 16; i++) {
+        const uint8_t *const data = (const uint8_t *)(w + i);
+
         w[i] = (uint32_t)data[0] << 24 | (uint32_t)data[1] << 16 | (uint32_t)data[2] << 8 | data[3];
+    }
     for (int round = 0; round < 64; round++) {
         const int i = round & 15;
         const uint32_t a = s[0], e = s[4];
@@ -91,7 +94,7 @@ DRIFTC_APART void driftc_sha256_add(driftc_sha256_t *hash, const void *data, siz
         const uint32_t at = hash->bytes % DRIFTC_SHA256_BLOCK;
         const size_t room = DRIFTC_SHA256_BLOCK - at, part = bytes < room ? bytes : room;
 
-        memcpy(hash->block + at, from, part);
+        memcpy((uint8_t *)hash->block + at, from, part);
         hash->bytes += (uint32_t)part;
         from += part;
         bytes -= part;
@@ -103,15 +106,16 @@ DRIFTC_APART void driftc_sha256_add(driftc_sha256_t *hash, const void *data, siz
 DRIFTC_APART void driftc_sha256_end(driftc_sha256_t *hash, uint8_t digest[DRIFTC_SHA256_BYTES])
 {
     const uint32_t bits = hash->bytes * 8, at = hash->bytes % DRIFTC_SHA256_BLOCK;
+    uint8_t *const block = (uint8_t *)hash->block;
 
-    hash->block[at] = 0x80;
-    memset(hash->block + at + 1, 0, DRIFTC_SHA256_BLOCK - 1 - at);
+    block[at] = 0x80;
+    memset(block + at + 1, 0, DRIFTC_SHA256_BLOCK - 1 - at);
     if (at >= DRIFTC_SHA256_BLOCK - 8) {
         driftc_sha256_block(hash->state, hash->block);
-        memset(hash->block, 0, DRIFTC_SHA256_BLOCK);
+        memset(block, 0, DRIFTC_SHA256_BLOCK);
     }
     for (uint32_t i = 0; i < 4; i++)
-        hash->block[DRIFTC_SHA256_BLOCK - 1 - i] = (uint8_t)(bits >> (8 * i));
+        block[DRIFTC_SHA256_BLOCK - 1 - i] = (uint8_t)(bits >> (8 * i));
     driftc_sha256_block(hash->state, hash->block);
     for (int i = 0; i < 32; i++)
         digest[i] = (uint8_t)(hash->state[i / 4] >> (24 - 8 * (i % 4)));
