@@ -17,12 +17,10 @@ from driftc.codegen.adaptation.constants import Adaptation
 from driftc.codegen.elastic.coding import Codes
 from driftc.codegen.emit.ports import interface
 from driftc.codegen.emit.program import step_names
-from driftc.codegen.errors import DataError, ToolError, UsageError
+from driftc.codegen.errors import ToolError, UsageError
 from driftc.codegen.folder import RECORD, read_record, refuse_compiler_in, write_folder
 from driftc.codegen.learning.lesson import read_lesson
 from driftc.codegen.lower import Lowered, core_of, lower, memories_of, planned
-from driftc.codegen.operators.movement.gather import Gather
-from driftc.codegen.operators.movement.gather_nd import GatherND
 from driftc.codegen.options import Options
 from driftc.codegen.plan.call import static_calls
 from driftc.codegen.plan.choose import Point, pareto
@@ -30,6 +28,7 @@ from driftc.codegen.quantize.post_training import Quantized
 from driftc.codegen.report import stored
 from driftc.codegen.report.measured import Measured
 from driftc.codegen.report.report import report
+from driftc.codegen.sampling import index_limits, samples_of
 from driftc.codegen.sources import ADAPTATION, LESSON, sources
 
 if TYPE_CHECKING:
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
     from driftc.simulator.verify import Verification
 
 MODEL = "model.tflite"  # the copy in a compiled folder
-RANDOM_SAMPLES = 5  # where no data is given
 
 
 class Compiled:
@@ -150,7 +148,7 @@ class Compiled:
     @cached_property
     def sources(self) -> dict[str, str | bytes]:
         """Every generated or copied file but the report: relative name -> content."""
-        return {**sources(self.lowered, self.options, self._index_limits()), MODEL: self._model}
+        return {**sources(self.lowered, self.options, index_limits(self.lowered)), MODEL: self._model}
 
     def write(self, path: str | Path) -> None:
         """Write the folder: whole or not at all. Raises UsageError where it cannot or must not be written."""
@@ -237,25 +235,16 @@ class Compiled:
         A model with state takes them as one sequence; `restart` begins a new one every so many samples ("100"), or
         where the array of that name in the file is not 0. `sample` is the only one, and begins a sequence.
         """
-        from driftc.codegen import samples as source
-
-        inputs = self.lowered.graph.inputs
-        if data is not None and random is not None:
-            raise UsageError("give either data or random, not both")
-        if restart is not None and not self.lowered.graph.states:
-            raise UsageError(f"--restart {restart}: the model keeps no state, so every sample stands for itself")
-        if data is None and labels is not None:
-            raise UsageError("--labels belongs to --data: random samples have no classes")
-        if data is not None:
-            if not input_divisor > 0:
-                raise DataError(f"input divisor {input_divisor}: must be above 0")
-            found = source.load(Path(data), inputs, labels=labels, divisor=input_divisor)
-        else:
-            count = RANDOM_SAMPLES if random is None else random
-            found = source.random(count, inputs, self._index_limits(), self._real_inputs())
-        if restart is not None:
-            found = source.restarted(found, None if data is None else Path(data), restart)
-        return found if sample is None else found.only(sample)
+        return samples_of(
+            self.lowered,
+            self.options.float_io,
+            None if data is None else Path(data),
+            random=random,
+            labels=labels,
+            divisor=input_divisor,
+            sample=sample,
+            restart=restart,
+        )
 
     def verify(
         self,
@@ -273,6 +262,7 @@ class Compiled:
         on: str | None = None,
         outputs: bool = False,
         update: str | Path | None = None,
+        key: str | Path | None = None,
         workers: int | str | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Verification:
@@ -282,7 +272,8 @@ class Compiled:
         under ASan and UBSan; `learn` also compares learning, and what it leaves in the state, step by step;
         `on` is the address of a board (docs/hardware.md) that takes part in place of what is present; with `outputs` it
         shows its outputs and states alone, not every tensor.
-        `update` is a packet: everything is compared with its parameters, whoever signed it.
+        `update` is a packet: everything is compared with its parameters. `key` is the file of what it is to be signed
+        with; without it the signature is not checked, which the notes say.
         `workers` processes, or those of the Dask scheduler at this address, share the samples: it finds the same.
         `progress(done, total)` is called after each sample.
         """
@@ -293,31 +284,31 @@ class Compiled:
         samples = self.samples(
             data, random=random, labels=labels, input_divisor=input_divisor, sample=sample, restart=restart
         )
-        codes = None if update is None else self.update(update)
+        if key is not None and update is None:
+            raise UsageError("--key belongs to --update: it is what the packet is signed with")
+        codes = None if update is None else self.update(update, key)
         if workers is not None:
             found = verify_in_parts(self._subject(), samples, engines, sanitize, codes, workers, progress)
         else:
             found = verify_subject(
                 self._subject(), samples, engines, save_tensors, sanitize, learn, progress, on, outputs, codes
             )
+        if update is not None and key is None:
+            found.notes.append("the update's signature was not checked: --key FILE checks it")
         if self._folder is not None and sample is None and update is None:
             difference = None if found.first_difference is None else str(found.first_difference)
             kept = {**found.as_json(), "core": self.core, "difference": difference}
             stored.keep_verification(self._folder, kept)
         return found
 
-    def update(self, path: str | Path) -> Sequence[Codes]:
-        """What the packet in the file `path` changes, whoever signed it.
+    def update(self, path: str | Path, key: str | Path | None = None) -> Sequence[Codes]:
+        """What the packet in the file `path` changes; whoever signed it, unless `key` is the file of the key.
 
-        Raises UsageError where the model takes no updates, DataError where this is no packet of it.
+        Raises UsageError where the model takes no updates, DataError where this is no packet of it, or not signed so.
         """
         from driftc.simulator.updated import read_update
 
-        try:
-            packet = Path(path).read_bytes()
-        except OSError as problem:
-            raise DataError(f"{path}: cannot be read: {problem.strerror}") from None
-        return read_update(self.lowered, packet, str(path))
+        return read_update(self.lowered, Path(path), None if key is None else Path(key))
 
     def simulate(
         self,
@@ -406,21 +397,6 @@ class Compiled:
             self.write(root / self.lowered.plan.name)
             self._folder = root / self.lowered.plan.name
         return self._folder
-
-    def _real_inputs(self) -> set[str]:
-        """Inputs that the user gives as real values: all of them with `float_io`, else the model's float border."""
-        quantized = {tensor.name for tensor in self.lowered.graph.inputs if tensor.stands_for_reals}
-        return quantized if self.options.float_io else quantized & self.lowered.real_inputs
-
-    def _index_limits(self) -> dict[str, int]:
-        """Rows of the smallest table that each int32 input indexes, itself or by another shape."""
-        limits: dict[str, int] = {}
-        for operator in self.lowered.graph.operators:
-            if isinstance(operator, Gather | GatherND):
-                name, entries = operator.indices.name, operator.entries
-                for indices in {name, self.lowered.plan.views.get(name, name)}:
-                    limits[indices] = min(entries, limits.get(indices, entries))
-        return limits
 
 
 def board_named(name: str | None) -> Board | None:

@@ -54,6 +54,8 @@ def load(path: Path, inputs: Sequence[Tensor], *, labels: str | None = None, div
 
     Raises DataError saying what was expected.
     """
+    if not 0 < divisor < np.inf:
+        raise DataError(f"input divisor {divisor}: must be above 0")
     arrays = _Arrays(path)
     found = _columns(path, arrays, inputs)
     columns = [channels_last(column, tensor) for column, tensor in zip(found, inputs, strict=True)]

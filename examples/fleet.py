@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,13 +26,16 @@ from numpy.typing import NDArray
 import driftc
 from driftc.codegen.compiled import Compiled
 from driftc.codegen.elastic import packet
-from driftc.codegen.elastic.given import key_of, raw, rounds_of
+from driftc.codegen.elastic.given import raw, rounds_of
 from driftc.codegen.elastic.server import Policy, largest_payload
+from driftc.codegen.elastic.signed import key_of
 from driftc.codegen.elastic.store import Store
 from driftc.codegen.elastic.student import Raw, Student
 from driftc.codegen.elastic.transports.folder import Folder
 from driftc.codegen.elastic.transports.transport import Transport
 from driftc.codegen.elastic.wire import UP, UPDATE, Topic
+from driftc.codegen.errors import DriftcError
+from driftc.codegen.frontends.extras import load_extra
 from driftc.codegen.samples import load
 from driftc.simulator.fleet.devices import Devices
 from driftc.simulator.fleet.fleet import Fleet
@@ -167,6 +171,7 @@ def main() -> None:
     parser.add_argument("--uploads", type=int, default=24, help="of each device in a round")
     parser.add_argument("--epochs", type=int, default=8)
     given = parser.parse_args()
+    load_extra("matplotlib", "plot", "examples/fleet.py")  # before what takes time
     folder: Path = given.folder
     folder.mkdir(parents=True, exist_ok=True)
     compiled = prepared(folder, given.epochs)
@@ -219,4 +224,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except DriftcError as problem:
+        sys.exit(f"fleet: {problem}")

@@ -10,9 +10,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from driftc.codegen.elastic.coding import Codes
-from driftc.codegen.elastic.packet import DEVICE_BYTES, decode, encode
+from driftc.codegen.elastic.packet import DEVICE_BYTES, encode
 from driftc.codegen.elastic.parameters import Parameters, apply, changed
-from driftc.codegen.errors import DataError, UsageError
+from driftc.codegen.elastic.signed import key_of, packet_of
+from driftc.codegen.errors import UsageError
 from driftc.codegen.lower import Lowered
 from driftc.codegen.plan.call import Call, Loop, Statement
 from driftc.simulator.engine import Program
@@ -20,16 +21,9 @@ from driftc.simulator.engine import Program
 KEY = bytes(range(32))  # of the packet as the simulated device is given it
 
 
-def read_update(lowered: Lowered, packet: bytes, title: str) -> tuple[Codes, ...]:
-    """The codes of `packet`, whoever signed it. Raises UsageError or DataError, which name `title`."""
-    known = known_of(lowered)
-    try:
-        _, codes = decode(packet, known)
-        for layer, coded in zip(known.layers, codes, strict=True):
-            layer.updated(coded)
-    except (DataError, ValueError) as problem:
-        raise DataError(f"{title}: {problem}") from None
-    return codes
+def read_update(lowered: Lowered, path: Path, key: Path | None) -> Sequence[Codes]:
+    """The codes of the packet in a file; whoever signed it, unless `key` is given. Raises UsageError or DataError."""
+    return packet_of(path, known_of(lowered), None if key is None else key_of(key))[1]
 
 
 def known_of(lowered: Lowered) -> Parameters:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
+from driftc.codegen.cli.options import Command, packed
 from driftc.codegen.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,6 +23,29 @@ OPTIONS = {  # by the field of Broker
     "certificate": "--broker-certificate",
     "certificate_key": "--broker-key",
 }
+
+
+def broker_options(command: Command) -> Command:
+    """An MQTT broker: given to the command as the fields of Broker, `password` as a file."""
+    path = click.Path(path_type=Path)
+    return packed(
+        command,
+        "broker",
+        click.option(
+            "--broker-key", "certificate_key", type=path, metavar="FILE", help="Of --broker-certificate (PEM)."
+        ),
+        click.option(
+            "--broker-certificate", "certificate", type=path, metavar="FILE", help="By which the broker knows us (PEM)."
+        ),
+        click.option(
+            "--broker-ca", "authority", type=path, metavar="FILE", help="Whose certificates are believed (PEM); TLS."
+        ),
+        click.option("--broker-tls", "tls", is_flag=True, help="TLS, by the system's authorities."),
+        click.option("--broker-password", "password", type=path, metavar="FILE", help="Its first line."),
+        click.option("--broker-user", "user", metavar="NAME"),
+        click.option("--mqtt", "version", type=click.Choice(["3.1.1", "5"]), help="Its protocol (3.1.1)."),
+        click.option("--broker", "host", metavar="HOST[:PORT]", help="Through this MQTT broker."),
+    )
 
 
 def given_of(broker: dict[str, Any]) -> dict[str, Any]:

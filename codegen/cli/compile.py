@@ -9,12 +9,11 @@ from typing import Any
 
 import click
 
+from driftc.codegen.cli.elastic import elastic_options
+from driftc.codegen.cli.learning import adaptation_options, learning_options
 from driftc.codegen.cli.options import (
-    adaptation_options,
     calibration_options,
-    elastic_options,
     json_option,
-    learning_options,
     planning_options,
     target_options,
 )

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from driftc.codegen.cli.broker import broker_of, first_line_of
-from driftc.codegen.cli.options import broker_options, teaching_options
+from driftc.codegen.cli.broker import broker_of, broker_options, first_line_of
+from driftc.codegen.cli.elastic import teaching_options
 from driftc.codegen.errors import UsageError
 
 if TYPE_CHECKING:
@@ -77,8 +77,9 @@ def serve(
     sent, so that the server may be killed at any moment and started again. See docs/elastic.md.
     """
     from driftc.codegen.compiled import Compiled
-    from driftc.codegen.elastic.given import key_of, rounds_of
+    from driftc.codegen.elastic.given import rounds_of
     from driftc.codegen.elastic.server import Policy, Server
+    from driftc.codegen.elastic.signed import key_of
     from driftc.codegen.elastic.student import Student
     from driftc.codegen.frontends.extras import load_extra
 
@@ -96,8 +97,13 @@ def serve(
     compiled = Compiled.load(folder)
     student = Student.of(compiled.lowered)
     url = database or f"sqlite:///{folder.absolute().with_name(f'{folder.absolute().name}.db')}"
+    counted = budget or compiled.options.upload_budget
+    if counted < least and (per_device or port is not None):
+        raise UsageError(
+            f"--round {least}: of one device no more than {counted} count between two rounds (--budget): none begins"
+        )
     transport = _transport(student, broker, shared, (port, baud), url)
-    store = Store(url, student.model_id, budget or compiled.options.upload_budget)
+    store = Store(url, student.model_id, counted)
     page = server = None
     try:
         page = StatusPage(http, token, store.as_json) if http is not None else None

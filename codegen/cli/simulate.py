@@ -9,12 +9,11 @@ from typing import Any, Protocol, TypeVar
 
 import click
 
-from driftc.codegen.cli.fleet import FleetOptions
+from driftc.codegen.cli.broker import broker_options
+from driftc.codegen.cli.fleet import FleetOptions, fleet_options
 from driftc.codegen.cli.fleet import run as run_fleet
 from driftc.codegen.cli.folder import load
 from driftc.codegen.cli.options import (
-    broker_options,
-    fleet_options,
     hardware_option,
     json_option,
     sample_options,

@@ -9,9 +9,10 @@ from typing import Any
 
 import click
 
-from driftc.codegen.cli.options import json_option, teaching_options
+from driftc.codegen.cli.elastic import teaching_options
+from driftc.codegen.cli.options import json_option
 from driftc.codegen.cli.progress import progress_bar
-from driftc.codegen.errors import DataError, UsageError
+from driftc.codegen.errors import UsageError
 
 
 @click.command()
@@ -29,7 +30,7 @@ from driftc.codegen.errors import DataError, UsageError
     "--active",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="The packet that the devices run; learning goes on from it (default: as compiled).",
+    help="The packet that the devices run, signed with --key; learning goes on from it (default: as compiled).",
 )
 @click.option(
     "--sequence",
@@ -62,7 +63,8 @@ def update(
     """
     from driftc.codegen.compiled import Compiled
     from driftc.codegen.elastic import packet
-    from driftc.codegen.elastic.given import key_of, rounds_of, uploads_of
+    from driftc.codegen.elastic.given import rounds_of, uploads_of
+    from driftc.codegen.elastic.signed import key_of, packet_of
     from driftc.codegen.elastic.student import Student
     from driftc.codegen.elastic.wire import device_bytes
     from driftc.codegen.files import write_file
@@ -70,6 +72,10 @@ def update(
 
     if (output is None) != dry_run:
         raise UsageError("update: give -o FILE for the packet, or --dry-run")
+    if output is not None and not output.absolute().parent.is_dir():  # before what takes time
+        raise UsageError(f"-o {output}: there is no folder {output.absolute().parent}")
+    if output is not None and output.is_dir():
+        raise UsageError(f"-o {output}: is a folder")
     try:
         to = device_bytes(device)
     except ValueError as problem:
@@ -78,14 +84,11 @@ def update(
     student = Student.of(Compiled.load(folder).lowered)
     before, codes = 0, None
     if active is not None:
-        try:
-            header, codes = packet.decode(active.read_bytes(), student.parameters)
-        except OSError as problem:
-            raise UsageError(f"{active}: cannot be read: {problem.strerror}") from None
-        except DataError as problem:
-            raise DataError(f"{active.name}: {problem}") from None
+        header, codes = packet_of(active, student.parameters, key)
         before = header.sequence
     number = before + 1 if sequence is None else sequence
+    if number > packet.LARGEST_SEQUENCE:
+        raise UsageError(f"{active}: has the last sequence that there is; compile the model anew")
     if number <= before:
         raise UsageError(f"--sequence {number}: must be above that of --active, {before}")
     rounds = rounds_of(student, **teaching)

@@ -36,7 +36,10 @@ from driftc.codegen.cli.progress import progress_bar
     "--update",
     type=click.Path(path_type=Path),
     metavar="FILE.bin",
-    help="With the parameters of a server's packet, whoever signed it.",
+    help="With the parameters of a server's packet.",
+)
+@click.option(
+    "--key", type=click.Path(path_type=Path), metavar="FILE", help="With --update: what it is to be signed with."
 )
 @click.option("--save-tensors", type=click.Path(path_type=Path), metavar="FILE.npz", help="Keep each compared tensor.")
 @hardware_option
@@ -50,6 +53,7 @@ def verify(
     sanitize: bool,
     learn: bool,
     update: Path | None,
+    key: Path | None,
     save_tensors: Path | None,
     data: Path | None,
     random: int | None,
@@ -88,6 +92,7 @@ def verify(
             on=on,
             outputs=outputs,
             update=update,
+            key=key,
             workers=sharing,
             progress=progress,
         )

@@ -1,4 +1,4 @@
-"""What a server is given: the compiled folder, the teacher, clean samples, and the key. As files."""
+"""What a server is given: the compiled folder, the teacher and clean samples. As files."""
 
 from __future__ import annotations
 
@@ -7,14 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from driftc.codegen.adaptation.network import tensorflow
-from driftc.codegen.elastic.packet import LEAST_KEY
-from driftc.codegen.elastic.round import Clean, Rounds
+from driftc.codegen.elastic.round import FEWEST, Clean, Rounds
 from driftc.codegen.elastic.student import Raw, Student
 from driftc.codegen.elastic.teacher import Teacher
-from driftc.codegen.errors import DataError, UsageError
+from driftc.codegen.errors import DataError
 from driftc.codegen.samples import Samples, load
-
-LONGEST_KEY = 1 << 16  # bytes
 
 
 def rounds_of(
@@ -36,22 +33,12 @@ def rounds_of(
 
 
 def uploads_of(path: Path, student: Student, divisor: float = 1.0) -> Raw:
-    """Samples as a device would have sent them, raw int8 [n, ...]."""
-    return raw(load(path, student.graph.inputs, divisor=divisor), student)
+    """Samples as a device would have sent them, raw int8 [n, ...]. Raises DataError, where they are too few as well."""
+    found = raw(load(path, student.graph.inputs, divisor=divisor), student)
+    if len(found) < FEWEST:
+        raise DataError(f"{path.name}: {len(found)} uploads; a round needs {FEWEST}")
+    return found
 
 
 def raw(samples: Samples, student: Student) -> Raw:
     return np.stack([given[0] for given in samples.quantized]).reshape(len(samples), *student.shape)
-
-
-def key_of(path: Path) -> bytes:
-    """The file's bytes, all of them. Raises UsageError."""
-    try:
-        key = path.read_bytes() if path.stat().st_size <= LONGEST_KEY else b""
-    except OSError as problem:
-        raise UsageError(f"{path}: the key cannot be read: {problem.strerror}") from None
-    if not LEAST_KEY <= len(key) <= LONGEST_KEY:
-        raise UsageError(
-            f"{path}: a key has {LEAST_KEY} to {LONGEST_KEY} bytes; head -c 32 /dev/urandom > {path} makes one"
-        )
-    return key

@@ -108,6 +108,10 @@ def tag(content: bytes, key: bytes) -> bytes:
     return hmac.new(key, content, sha256).digest()
 
 
+def is_signed(packet: bytes, key: bytes) -> bool:
+    return hmac.compare_digest(tag(packet[:-TAG_BYTES], key), packet[-TAG_BYTES:])
+
+
 def header(packet: bytes) -> Header:
     """Raises DataError where it is no packet, or of another format."""
     if len(packet) < HEADER_BYTES + TAG_BYTES or packet[:4] != MAGIC:
@@ -116,6 +120,22 @@ def header(packet: bytes) -> Header:
     if (form, coding, flags) != (FORMAT, CODING, 0):
         raise DataError(f"is an update packet of format {form}, coding {coding}, flags {flags}, which are not known")
     return Header(model_id, sequence, based_on, device, form, coding, flags)
+
+
+def opened(packet: bytes, known: Parameters, key: bytes | None) -> tuple[Header, tuple[Codes, ...]]:
+    """Header and codes, within their bounds; of whatever key where `key` is None.
+
+    Raises DataError where it is not of this model, not signed with the key or out of bounds.
+    """
+    found, codes = decode(packet, known)
+    if key is not None and not is_signed(packet, key):
+        raise DataError("is not signed with this key")
+    try:
+        for layer, coded in zip(known.layers, codes, strict=True):
+            layer.updated(coded)
+    except ValueError as problem:
+        raise DataError(str(problem)) from None
+    return found, codes
 
 
 def decode(packet: bytes, known: Parameters) -> tuple[Header, tuple[Codes, ...]]:
@@ -148,7 +168,7 @@ def check(
         (to in (device, ALL_DEVICES), Reason.DEVICE),
         (number > sequence, Reason.SEQUENCE),
         (based_on in (active, 0), Reason.BASED_ON),
-        (hmac.compare_digest(tag(packet[:-TAG_BYTES], key), packet[-TAG_BYTES:]), Reason.TAG),
+        (is_signed(packet, key), Reason.TAG),
     )
     for passed, reason in checks:
         if not passed:

@@ -104,7 +104,7 @@ def engine_of(url: str) -> Engine:
     try:
         engine = create_engine(url)
     except (ArgumentError, NoSuchModuleError):
-        raise UsageError(f"--database {url}: is no URL of SQLAlchemy's; sqlite:///server.db is one") from None
+        raise UsageError(f"--database {_shown(url)}: is no URL of SQLAlchemy's; sqlite:///server.db is one") from None
     except ModuleNotFoundError as problem:
         raise ToolError(
             f'--database {_shown(url)}: needs {problem.name}; pip install "driftc[postgresql]" is for '

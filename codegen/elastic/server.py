@@ -5,7 +5,6 @@ Every step can be the last one: what is done is in the database first, and what 
 
 from __future__ import annotations
 
-import hmac
 import queue
 import threading
 import time
@@ -173,10 +172,10 @@ class Server:
     def _note(self, topic: Topic, content: bytes) -> None:
         """A packet on the way to devices: another server's, where its key is ours, uses up sequences."""
         try:
-            header, _ = packet.decode(content, self._student.parameters)
+            header, _ = packet.opened(content, self._student.parameters, self._key)
         except DataError:
             raise DroppedError(Dropped.FORMAT) from None
-        if not hmac.compare_digest(packet.tag(content[: -packet.TAG_BYTES], self._key), content[-packet.TAG_BYTES :]):
+        if header.device != topic.device:  # of one device, sent on as if it were for another
             raise DroppedError(Dropped.FORMAT)
         if self._store.note(Packet(header.sequence, device_name(topic.device), content, sent=True)):
             self._say(f"another server has sent a packet of sequence {header.sequence}; the next is above it")
@@ -237,6 +236,8 @@ class Server:
         if outcome.codes is None:
             return None
         sequence = self._store.next_sequence()
+        if sequence > packet.LARGEST_SEQUENCE:
+            raise UsageError("there is no sequence above the last packet's; compile the model anew")
         content = packet.encode(
             self._student.parameters,
             outcome.codes,

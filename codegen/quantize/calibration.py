@@ -44,7 +44,7 @@ def load(path: Path, graph: Graph, *, divisor: float = 1.0) -> Calibration:
 
 def check(graph: Graph, columns: Sequence[Array], title: str, *, divisor: float = 1.0) -> Calibration:
     """Samples that are in memory. `divisor` is what the values are divided by first."""
-    if not divisor > 0:
+    if not 0 < divisor < np.inf:
         raise DataError(f"input divisor {divisor}: must be above 0")
     turned = [channels_last(column, tensor) for column, tensor in zip(columns, graph.inputs, strict=True)]
     inputs = tuple(_reals(title, c, t, divisor) for c, t in zip(turned, graph.inputs, strict=True))

@@ -11,6 +11,7 @@ import numpy as np
 from driftc.codegen.api import Keywords, compile
 from driftc.codegen.compiled import Compiled
 from driftc.codegen.samples import Samples, random
+from driftc.codegen.sampling import index_limits
 from driftc.simulator.engine import FIRST, Array, Engine, Starts, Target
 from driftc.simulator.host import HostEngine
 from driftc.simulator.reference import GraphRun, PlanRun
@@ -66,7 +67,7 @@ class KeptTflm(TflmReference):
 
 
 def samples_of(compiled: Compiled) -> Samples:
-    return random(1, compiled.lowered.graph.inputs, compiled._index_limits())
+    return random(1, compiled.lowered.graph.inputs, index_limits(compiled.lowered))
 
 
 def plan_in_numpy(compiled: Compiled) -> None:

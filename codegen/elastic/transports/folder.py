@@ -9,6 +9,7 @@ A file is to appear whole: written under a name that begins with a dot, then ren
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,14 +64,21 @@ class Folder(Transport):
     def _read(self, path: Path) -> None:
         try:
             with path.open("rb") as file:
-                payload = file.read(self.largest + 1)
+                payload, read = file.read(self.largest + 1), _which(os.fstat(file.fileno()))
         except OSError:  # gone meanwhile
             return
         parts = path.relative_to(self._root).parts
         self._waiting.add(path)
 
         def acknowledge() -> None:
-            path.unlink(missing_ok=True)
+            try:
+                if _which(path.stat()) == read:  # else the device has put another in its place
+                    path.unlink()
+            except FileNotFoundError:
+                pass
+            except OSError as problem:
+                self._say(f"{path}: is kept, but cannot be removed: {problem.strerror}")
+                return  # it waits for ever, so that it is not read again
             self._waiting.discard(path)
 
         self._receive(Message("/".join(parts[:4]), payload, acknowledge))
@@ -89,3 +97,8 @@ class Folder(Transport):
 
     def close(self) -> None:
         self._waiting.clear()
+
+
+def _which(file: os.stat_result) -> tuple[int, int, int, int]:
+    """Differs between two files of one name."""
+    return file.st_dev, file.st_ino, file.st_mtime_ns, file.st_size

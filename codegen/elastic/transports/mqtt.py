@@ -98,6 +98,7 @@ class Mqtt(Transport):
         super().__init__(model_id, largest)
         self._broker = broker
         self._client = broker.client(name, clean=False)
+        self._connections = 0  # so far: numbers of messages are of one of them
         self._settled: float | None = None  # when; None: not connected, or not subscribed yet
         self._retained: dict[str, bytes] = {}  # topic -> the packet that the broker holds
         self._sending: dict[tuple[str, bytes], int] = {}  # number of the message
@@ -144,6 +145,7 @@ class Mqtt(Transport):
         if reason.is_failure:
             self._say(f"broker {self._broker.host}: does not let the server in: {reason}")
             return
+        self._connections += 1
         self._say(f"broker {self._broker.host}: connected")
         topics = [(f"{ROOT}/{self.model_id.hex()}/+/{kind}", 1) for kind in (UP, STATUS, UPDATE)]
         client.subscribe(topics)
@@ -169,11 +171,12 @@ class Mqtt(Transport):
             self._confirmed.notify_all()
 
     def _on_message(self, client: Client, _: Any, message: MQTTMessage) -> None:
-        number, qos = message.mid, message.qos
+        number, qos, connection = message.mid, message.qos, self._connections
         if message.topic.endswith(f"/{UPDATE}"):
             self._retained[message.topic] = bytes(message.payload)
 
         def acknowledge() -> None:
-            client.ack(number, qos)
+            if connection == self._connections:  # else the broker sends it again, and the number may be another's
+                client.ack(number, qos)
 
         self._receive(Message(message.topic, bytes(message.payload), acknowledge))

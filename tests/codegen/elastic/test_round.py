@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,12 @@ from driftc.codegen.elastic.round import POINT, Clean, Outcome, Rounds, Shares, 
 from driftc.codegen.elastic.student import Student
 from driftc.codegen.elastic.teacher import Teacher, even
 from driftc.codegen.errors import DataError, UsageError
+from driftc.codegen.operators.convolution.conv_2d import Conv2D
+from driftc.codegen.operators.convolution.fully_connected import FullyConnected
+from driftc.codegen.operators.elementwise.relu import Relu
+from driftc.codegen.operators.normalization.batch_normalization import BatchNormalization
 from driftc.codegen.options import Options
+from driftc.codegen.tensor import Tensor
 
 pytestmark = needs("tensorflow", "keras")
 
@@ -54,6 +60,56 @@ def test_devices_with_enough_samples_are_taken_by_themselves() -> None:
     own = taught.probabilities(mixed, devices)
     assert np.mean(own.argmax(-1) == truth) > np.mean(taught.probabilities(mixed).argmax(-1) == truth)
     assert (own[:60] == taught.probabilities(mixed[:60])).all() and (own[94:] == taught.probabilities(mixed[94:])).all()
+
+
+def exported_from_torch(path: Path) -> None:
+    """`teacher_graph` as a PyTorch program, channels first."""
+    import torch
+    from torch import nn
+
+    layers: list[nn.Module] = []
+    for operator in teacher_graph().operators:
+        if isinstance(operator, Conv2D):
+            weights = torch.tensor(constant(operator.weights).transpose(0, 3, 1, 2))
+            layer: nn.Module = nn.Conv2d(weights.shape[1], weights.shape[0], weights.shape[2:])
+            assert operator.bias is not None
+            layer.load_state_dict({"weight": weights, "bias": torch.tensor(constant(operator.bias))})
+        elif isinstance(operator, BatchNormalization):
+            values = (operator.gamma, operator.beta, operator.mean, operator.variance)
+            names = ("weight", "bias", "running_mean", "running_var")
+            layer = nn.BatchNorm2d(operator.gamma.size, eps=operator.epsilon)
+            state = {name: torch.tensor(np.asarray(v)) for name, v in zip(names, values, strict=True)}
+            layer.load_state_dict(state, strict=False)
+        elif isinstance(operator, FullyConnected):
+            layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+            layer = nn.Linear(operator.weights.shape[1], operator.weights.shape[0], bias=False)
+            layer.load_state_dict({"weight": torch.tensor(constant(operator.weights))})
+        elif isinstance(operator, Relu):
+            layer = nn.ReLU()
+        else:
+            continue
+        layers.append(layer)
+    program = torch.export.export(nn.Sequential(*layers).eval(), (torch.zeros(1, 3, 8, 8),))
+    torch.export.save(program, path)
+
+
+def constant(tensor: Tensor) -> Any:
+    assert tensor.data is not None
+    return tensor.data
+
+
+@needs("torch", "torch")
+def test_a_teacher_from_torch_is_the_same_teacher(student: Student, tmp_path: Path) -> None:
+    """Its batch normalisations are seen as such, so that it decides by the statistics of the batch."""
+    exported_from_torch(tmp_path / "teacher.pt2")
+    taught = Teacher.load(tmp_path / "teacher.pt2", SHAPE, CLASSES)
+    assert taught.notes == []
+    samples = shifted(images(64, seed=4))
+    for by_batch in (True, False):
+        expected = teacher().probabilities(samples, shifted=by_batch)
+        np.testing.assert_allclose(taught.probabilities(samples, shifted=by_batch), expected, atol=1e-4)
+    outcome = Rounds(student, taught, clean_of(student)).run(raw(student, shifted(images(256, seed=5))))
+    assert outcome.accepted, outcome.reason
 
 
 def test_batches_are_even() -> None:

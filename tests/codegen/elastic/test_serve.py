@@ -85,8 +85,10 @@ def test_a_round_from_a_folder_to_a_packet(place: Path) -> None:
         ((), "one of --broker HOST, --folder DIR and --serial PORT"),
         (("--folder", "a", "--serial", "b"), "one of --broker HOST, --folder DIR and --serial PORT"),
         (("--folder", "a", "--round", "5"), "--round 5: a round needs 20 uploads or more"),
+        (("--folder", "a", "--round", "50", "--budget", "40", "--per-device"), "no more than 40 count"),
         (("--folder", "a", "--http", "0.0.0.0:0"), "give --http-token FILE"),
         (("--folder", "a", "--database", "nothing"), "is no URL of SQLAlchemy's"),
+        (("--folder", "a", "--database", "mysql+none://user:secret@host/name"), "user:***@host/name: is no URL"),
         (("--folder", "a", "--http", "127.0.0.1:0", "--http-token", "nowhere"), "nowhere: No such file"),
     ],
 )

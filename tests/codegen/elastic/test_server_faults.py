@@ -20,7 +20,7 @@ from elastic_servers import LEAST, server_of
 from fleet_models import compiled
 from float_models import skip_without
 
-from driftc.codegen.elastic.packet import Reason, header, signed
+from driftc.codegen.elastic.packet import Header, Reason, encode, header, signed
 from driftc.codegen.elastic.server import STEPS, Policy, Server, largest_payload
 from driftc.codegen.elastic.student import Student
 from driftc.codegen.elastic.wire import UP, UPDATE, Upload
@@ -215,6 +215,23 @@ def test_forged_and_replayed_packets_reach_no_device_and_move_no_sequence(
         device.upload(number, sample(student, number))
     served.until(lambda: device.active == 2)
     assert served.store.as_json()["dropped"] == {"format": 4}  # on the topic of all devices
+    device.close()
+    served.close()
+
+
+def test_a_packet_of_one_device_on_the_topic_of_all_is_not_taken_for_anothers(
+    student: Student, broker: Mosquitto, tmp_path: Path
+) -> None:
+    broker.start()
+    served = Served(student, broker, database(tmp_path))
+    ready(served)
+    device = device_of(broker, student)
+    known = student.parameters
+    device.publish(UPDATE, encode(known, known.unchanged(), key=KEY, sequence=5, device=device.name))
+    beyond = signed(Header(known.model_id, 6).packed() + b"\x7f" * (known.packet_bytes - 64), KEY)
+    device.publish(UPDATE, beyond)  # out of bounds, by whoever has the key
+    served.until(lambda: served.store.as_json()["dropped"] == {"format": 2})
+    assert served.store.as_json()["packets"] == []
     device.close()
     served.close()
 

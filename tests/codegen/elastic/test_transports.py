@@ -20,6 +20,7 @@ from driftc.codegen.elastic.server import Policy, Server, largest_payload
 from driftc.codegen.elastic.student import Student
 from driftc.codegen.elastic.transports.folder import Folder
 from driftc.codegen.elastic.transports.serial import KEPT, SAYS, UPDATE, UPLOAD, Serial
+from driftc.codegen.elastic.transports.transport import Message
 from driftc.codegen.elastic.wire import Status, Topic, Upload
 from driftc.codegen.errors import ToolError, UsageError
 from driftc.simulator.serial_link import Packet, Unpacker, pack
@@ -71,6 +72,68 @@ def test_files_are_uploads_and_packets(student: Student, tmp_path: Path) -> None
     assert header(update.read_bytes()).sequence == 2
     server.close()
     server._store.close()
+
+
+def test_a_file_that_was_replaced_meanwhile_is_read_again(student: Student, tmp_path: Path) -> None:
+    transport = Folder(student.model_id, largest_payload(student), tmp_path)
+    got: list[Message] = []
+    transport.open(got.append, print)
+    path = tmp_path / str(Topic(student.model_id, DEVICE, "up")) / "000"
+    path.parent.mkdir(parents=True)
+    for number in range(2):  # the device has forgotten how far it was
+        (path.parent / ".part").write_bytes(upload(student, number))
+        (path.parent / ".part").rename(path)
+        transport.poll(0)
+        if number == 0:
+            continue
+        got[0].acknowledge()
+        assert path.exists()
+        transport.poll(0)
+        got[1].acknowledge()
+    assert [message.payload for message in got] == [upload(student, 0), upload(student, 1)] and not path.exists()
+
+
+def test_what_cannot_be_removed_is_said_and_not_read_again(
+    student: Student, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transport = Folder(student.model_id, largest_payload(student), tmp_path)
+    got: list[Message] = []
+    said: list[str] = []
+    transport.open(got.append, said.append)
+    path = tmp_path / str(Topic(student.model_id, DEVICE, "up")) / "000"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(upload(student, 0))
+    transport.poll(0)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    got[0].acknowledge()
+    transport.poll(0)
+    assert len(got) == 1 and "cannot be removed: Permission denied" in said[0]
+
+
+@needs("paho", "elastic")
+def test_a_message_of_a_connection_that_was_lost_is_not_acknowledged(student: Student) -> None:
+    """Its number may be that of another one by now."""
+    from types import SimpleNamespace
+
+    from driftc.codegen.elastic.transports.mqtt import Broker, Mqtt
+
+    transport = Mqtt(student.model_id, largest_payload(student), Broker("localhost"), "server")
+    got: list[Message] = []
+    acknowledged: list[int] = []
+    transport._receive, transport._say = got.append, print
+    client = SimpleNamespace(ack=lambda number, qos: acknowledged.append(number), subscribe=lambda topics: None)
+    message = SimpleNamespace(mid=5, qos=1, topic="driftc/x/y/up", payload=b"")
+    for _ in range(2):
+        transport._on_connect(client, None, None, SimpleNamespace(is_failure=False), None)  # type: ignore[arg-type]
+        transport._on_message(client, None, message)  # type: ignore[arg-type]
+    got[0].acknowledge()
+    assert not acknowledged
+    got[1].acknowledge()
+    assert acknowledged == [5]
 
 
 def test_each_device_has_packets_of_its_own(student: Student, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from float_models import needs
 
 from driftc.codegen.cli import cli
 from driftc.codegen.compiled import Compiled
-from driftc.codegen.elastic.packet import Reason, check, header
+from driftc.codegen.elastic.packet import Reason, check, encode, header, signed
 from driftc.codegen.elastic.student import Student
 from driftc.codegen.errors import DriftcError
 
@@ -84,11 +84,25 @@ def test_where_nothing_is_gained_no_packet_is_written(place: Path) -> None:
         (("--dry-run",), {"clean": "nothing.npz"}, "no such file"),
         (("--dry-run",), {"clean": "wrong.npz"}, "'y' has labels from 0 to 9, not 0 to 3"),
         (("--dry-run", "--device", "12"), {}, "16 hex digits"),
+        (("--dry-run", "--key", "/dev/zero"), {}, "16 to 65536 bytes"),
+        (("--dry-run", "--input-divisor", "inf"), {}, "must be above 0"),
+        (("--dry-run",), {"uploads": "few.npz"}, "few.npz: 5 uploads; a round needs 20"),
         (("--dry-run",), {"active": "short"}, "is no update packet"),
+        (("--dry-run",), {"active": "unsigned"}, "unsigned: is not signed with this key"),
+        (("--dry-run",), {"active": "beyond"}, "beyond: the steps of the codes are out of bounds"),
+        (("--dry-run",), {"active": "last"}, "the last sequence"),
+        (("-o", "nowhere/update.bin"), {}, "there is no folder"),
+        (("-o", "/"), {}, "is a folder"),
     ],
 )
 def test_bad_use_is_refused(place: Path, more: tuple[str, ...], other: dict[str, str], why: str) -> None:
     (place / "short").write_bytes(b"0123")
     np.savez(place / "wrong.npz", x=images(100), y=np.arange(100) % 10)
+    np.savez(place / "few.npz", x=images(5))
+    known, key = Student.of(Compiled.load(place / "blocks").lowered).parameters, bytes(range(32))
+    packet = encode(known, known.unchanged(), key=key, sequence=2**32 - 1)
+    (place / "last").write_bytes(packet)
+    (place / "unsigned").write_bytes(packet[:-1] + bytes([packet[-1] ^ 1]))
+    (place / "beyond").write_bytes(signed(packet[:33] + b"\x09" + packet[34:-32], key))
     code, _, said = run(*arguments(place, *more, **{name: place / value for name, value in other.items()}))
     assert code == 2 and why in said, said

@@ -165,6 +165,13 @@ def test_the_command(tmp_path: Path) -> None:
     updated(tmp_path, found)
     said = driftc_json("verify", "net", "--update", "update.bin", "--random", "1", "--engine", "host", cwd=tmp_path)
     assert said["bit_exact"] and said["engines"] == ["numpy", "host"]
+    quick = ("verify", "net", "--update", "update.bin", "--random", "1", "--engine", "numpy")
+    assert "signature was not checked" in driftc(*quick, cwd=tmp_path).stdout
+    (tmp_path / "key").write_bytes(KEY)
+    assert "signature" not in driftc(*quick, "--key", "key", cwd=tmp_path).stdout
+    (tmp_path / "other").write_bytes(KEY[::-1])
+    assert "update.bin: is not signed with this key" in driftc(*quick, "--key", "other", cwd=tmp_path, code=2).stderr
+    assert "--key belongs to --update" in driftc("verify", "net", "--key", "key", cwd=tmp_path, code=2).stderr
     (tmp_path / "damaged.bin").write_bytes((tmp_path / "update.bin").read_bytes()[:-1])
     done = driftc("verify", "net", "--update", "damaged.bin", cwd=tmp_path, code=2)
     assert "damaged.bin: has 219 bytes, not 220: it is another model's" in done.stderr
