@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import driftc
 from driftc.codegen.adaptation.constants import Adaptation
-from driftc.codegen.elastic.coding import Codes
 from driftc.codegen.emit.ports import interface
 from driftc.codegen.emit.program import step_names
 from driftc.codegen.errors import ToolError, UsageError
@@ -278,6 +277,7 @@ class Compiled:
         `progress(done, total)` is called after each sample.
         """
         from driftc.simulator.session import verify_in_parts, verify_subject
+        from driftc.simulator.updated import read_update
 
         if workers is not None and (save_tensors is not None or learn or on is not None):
             raise UsageError("--workers does not go with --save-tensors, --learn and --on, which take samples in a row")
@@ -286,7 +286,7 @@ class Compiled:
         )
         if key is not None and update is None:
             raise UsageError("--key belongs to --update: it is what the packet is signed with")
-        codes = None if update is None else self.update(update, key)
+        codes = None if update is None else read_update(self.lowered, Path(update), None if key is None else Path(key))
         if workers is not None:
             found = verify_in_parts(self._subject(), samples, engines, sanitize, codes, workers, progress)
         else:
@@ -300,15 +300,6 @@ class Compiled:
             kept = {**found.as_json(), "core": self.core, "difference": difference}
             stored.keep_verification(self._folder, kept)
         return found
-
-    def update(self, path: str | Path, key: str | Path | None = None) -> Sequence[Codes]:
-        """What the packet in the file `path` changes; whoever signed it, unless `key` is the file of the key.
-
-        Raises UsageError where the model takes no updates, DataError where this is no packet of it, or not signed so.
-        """
-        from driftc.simulator.updated import read_update
-
-        return read_update(self.lowered, Path(path), None if key is None else Path(key))
 
     def simulate(
         self,

@@ -71,7 +71,7 @@ def exported_from_torch(path: Path) -> None:
     for operator in teacher_graph().operators:
         if isinstance(operator, Conv2D):
             weights = torch.tensor(constant(operator.weights).transpose(0, 3, 1, 2))
-            layer: nn.Module = nn.Conv2d(weights.shape[1], weights.shape[0], weights.shape[2:])
+            layer: nn.Module = nn.Conv2d(weights.shape[1], weights.shape[0], (weights.shape[2], weights.shape[3]))
             assert operator.bias is not None
             layer.load_state_dict({"weight": weights, "bias": torch.tensor(constant(operator.bias))})
         elif isinstance(operator, BatchNormalization):
