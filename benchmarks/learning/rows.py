@@ -79,7 +79,7 @@ class OnDevice(Row):
         lesson, length = self.lesson(task), self.lesson(task).references.shape[1]
         return Costs(
             lesson.slots * (length + 1), lesson.classes * ((1 + lesson.masters // 8) * length + 8),
-            lesson.constant_bytes, task.step_instructions(self.method),
+            lesson.constant_bytes, task.step_instructions(self.method, lesson.masters),
         )  # fmt: skip
 
 

@@ -73,8 +73,8 @@ class Task:
         return learnable(widened(self.model, lesson.reach))
 
     @cache  # noqa: B019 - a run has few tasks
-    def step_instructions(self, method: str) -> int | None:
-        """Of a step of --learn `method` on CORE; None where it cannot be counted.
+    def step_instructions(self, method: str, masters: int = 32) -> int | None:
+        """Of a step of --learn `method` on CORE, with `masters` of so many bits; None where it cannot be counted.
 
         The samples are under each other's labels, so that no known class's row of the gradient is 0.
         """
@@ -84,7 +84,7 @@ class Task:
             np.savez(few, x=file["x"][chosen], y=file["y"][chosen])
             found = driftc.compile(
                 self.compiled.model_file, calibrate=few, learn=method, learn_classes=self.lesson.classes, core=CORE,
-                measure=False,
+                learn_masters=masters, measure=False,
             )  # fmt: skip
             np.savez(few, x=file["x"][chosen], y=(file["y"][chosen] + 1) % self.lesson.known)
             return found.teach(few).step_instructions

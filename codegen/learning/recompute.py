@@ -36,7 +36,7 @@ class Ways:
     def __init__(self, tape: Tape) -> None:
         self._tape = tape
         self._known: dict[Keeping, Way | None] = {}
-        self.few = len(tape.early) <= FEW
+        self.few = len(tape.plain) <= FEW
 
     def of(self, keeping: Keeping) -> Way | None:
         """None where it cannot be done."""
@@ -55,7 +55,7 @@ class Ways:
     def front(self) -> list[Way]:
         """Ways that no other beats in both bytes and cycles, as far as is known: the most bytes first."""
         if self.few:
-            for keeping in product(Keep, repeat=len(self._tape.early)):
+            for keeping in product(Keep, repeat=len(self._tape.plain)):
                 self.of(keeping)
         else:
             self._follow()

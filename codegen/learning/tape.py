@@ -2,7 +2,8 @@
 
 What an operator before the loss gives is kept until it is last read, or lost and computed again: once, where it is
 first needed behind the loss, and kept from there, or each time that it is read. What that reads may be lost as well,
-and is then computed again before it. Nothing else changes: the same operators on the same values give the same bytes.
+and is then computed again before it. Sums of errors, int32, are kept until they are errors of int16, or never: they are
+computed twice. Nothing else changes: the same operators on the same values give the same bytes.
 """
 
 from __future__ import annotations
@@ -14,13 +15,16 @@ from functools import cached_property
 
 from driftc.codegen.graph import Graph
 from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.learn.conv_gradient import ConvGradient, NormalizedErrors
 from driftc.codegen.operators.learn.cross_entropy import CrossEntropy
 from driftc.codegen.operators.learn.entropy import EntropyGradient
+from driftc.codegen.operators.learn.gradient_errors import GradientErrors
 from driftc.codegen.operators.learn.master_weights import MasterWeights
 from driftc.codegen.plan.cost import of_unit
 from driftc.codegen.plan.propose import memory_of, untiled, views_of
 from driftc.codegen.plan.schedule import Step, schedule, shared
 from driftc.codegen.plan.search import Roads
+from driftc.codegen.plan.unit import whole
 from driftc.codegen.tensor import Tensor
 
 LOSS = (CrossEntropy, EntropyGradient)
@@ -34,7 +38,7 @@ class Keep(IntEnum):
     NEVER = 2  # it is computed again each time
 
 
-Keeping = tuple[Keep, ...]  # of each operator of Tape.early
+Keeping = tuple[Keep, ...]  # of each operator of Tape.early, then of each of Tape.sums, kept ALWAYS or NEVER
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,17 +80,46 @@ class Tape:
         self.instructions = [of_unit(unit, views) for unit in units]
         self.operators: list[Operator] = [unit.operators[0] for unit in units]
         self.steps: list[Step] = [unit.step for unit in units]
+        self.sums = self._without_sums(views, core)
         self._sizes, self._views, self._memory = memory.bytes, views, memory
         self._shared: dict[tuple[int, frozenset[str]], int] = {}
+        self._count = len(units)
         loss = [n for n, operator in enumerate(self.operators) if isinstance(operator, LOSS)]
         self.loss = loss[0] if loss else len(units)
-        self._maker = {name: n for n, step in enumerate(self.steps) for name in step.writes}
+        self._maker = {name: n for n, step in enumerate(self.steps[: self._count]) for name in step.writes}
+
+    def _without_sums(self, views: dict[str, str], core: str) -> dict[int, tuple[int, int]]:
+        """Of each gradient through a convolution: where its errors are made, and what gives them without its sums.
+
+        The latter is behind the last operator of the order.
+        """
+        found: dict[int, tuple[int, int]] = {}
+        for at, gradient in enumerate(self.operators[:]):
+            if not isinstance(gradient, ConvGradient):
+                continue
+            name = gradient.outputs[0].name
+            readers = [n for n, op in enumerate(self.operators) if name in {tensor.name for tensor in op.inputs}]
+            errors = self.operators[readers[0]]
+            if len(readers) > 1 or not isinstance(errors, NormalizedErrors):
+                continue
+            made = GradientErrors(
+                name=f"{gradient.name}_twice", label=gradient.label, inputs=(*gradient.inputs, errors.inputs[1]),
+                outputs=errors.outputs, gradient=gradient,
+            )  # fmt: skip
+            made.check()
+            unit = whole(made, views)
+            found[at] = readers[0], len(self.operators)
+            self.operators.append(made)
+            self.steps.append(unit.step)
+            for each, of in ((self.cycles, core), (self.instructions, None)):
+                each.append(of_unit(unit, views, of))
+        return found
 
     @cached_property
     def early(self) -> list[int]:
         """Positions of what may run again: all that is needed behind the loss, and what it is made of."""
         found: set[int] = set()
-        wanted = [name for step in self.steps[self.loss + 1 :] for name in step.reads]
+        wanted = [name for step in self.steps[self.loss + 1 : self._count] for name in step.reads]
         while wanted:
             at = self._maker.get(wanted.pop())
             if at is not None and at < self.loss and at not in found:
@@ -97,12 +130,17 @@ class Tape:
     @property
     def plain(self) -> Keeping:
         """Nothing that is needed behind the loss runs again; what else there is, only where that does."""
-        late = {name for step in self.steps[self.loss + 1 :] for name in step.reads}
-        return tuple(Keep.LATER if late.isdisjoint(self.steps[at].writes) else Keep.ALWAYS for at in self.early)
+        late = {name for step in self.steps[self.loss + 1 : self._count] for name in step.reads}
+        early = (Keep.LATER if late.isdisjoint(self.steps[at].writes) else Keep.ALWAYS for at in self.early)
+        return (*early, *(Keep.ALWAYS for _ in self.sums))
 
     def entries(self, keeping: Keeping) -> list[Entry] | None:
         """All that runs, in order; None where something would be made of a state that has changed."""
-        keep = dict(zip(self.early, keeping, strict=True))
+        keep = dict(zip((*self.early, *self.sums), keeping, strict=True))
+        if any(keep[at] is Keep.LATER for at in self.sums):
+            return None
+        instead = {at: made for at, (_, made) in self.sums.items() if keep[at] is Keep.NEVER}
+        gone = {behind for at, (behind, _) in self.sums.items() if at in instead}
         old = dict(self._memory.replaced)
         written: set[str] = set()
         found: list[Entry] = []
@@ -118,7 +156,7 @@ class Tape:
 
         def value(name: str, own: dict[str, str]) -> str:
             at = self._maker.get(name)
-            if at is None or keep.get(at, Keep.ALWAYS) is Keep.ALWAYS:
+            if at is None or at >= self.loss or keep[at] is Keep.ALWAYS:
                 return name
             known = copies if keep[at] is Keep.LATER else own
             if name not in known:
@@ -128,10 +166,11 @@ class Tape:
                 known.update(again)
             return known[name]
 
-        for position, step in enumerate(self.steps):
+        for position in (n for n in range(self._count) if n not in gone):
             own: dict[str, str] = {}
-            names = {read: value(read, own) if position > self.loss else read for read in step.reads}
-            run(position, names)
+            runs = instead.get(position, position)
+            reads = self.steps[runs].reads
+            run(runs, {read: value(read, own) if position > self.loss else read for read in reads})
         return found if possible else None
 
     def cost(self, entries: Sequence[Entry]) -> Cost:
@@ -151,9 +190,15 @@ class Tape:
             moments.append(live + written - self._together(entry.position, dying))
             live -= sum(self._sizes[name] for name in dying)
             live += sum(self._sizes[name] for name in step.writes if last[names.get(name, name)] > at)
-            cycles += self.cycles[entry.position] if entry.position in seen else 0.0
+            cycles += self.cycles[entry.position] if entry.position in seen else self._beyond.get(entry.position, 0.0)
             seen.add(entry.position)
         return Cost(max(moments), tuple(moments), cycles)
+
+    @cached_property
+    def _beyond(self) -> dict[int, float]:
+        """Cycles of what computes sums twice, beyond those of what computes and keeps them."""
+        own = self.cycles
+        return {made: max(own[made] - own[at] - own[behind], 0.0) for at, (behind, made) in self.sums.items()}
 
     def _together(self, position: int, dying: frozenset[str]) -> int:
         key = position, dying
@@ -165,9 +210,10 @@ class Tape:
         """Positions of what runs again, as often as it does."""
         seen: set[int] = set()
         found: list[int] = []
+        twice = {made: at for at, (_, made) in self.sums.items()}
         for entry in entries:
-            if entry.position in seen:
-                found.append(entry.position)
+            if entry.position in seen or entry.position in twice:
+                found.append(twice.get(entry.position, entry.position))
             seen.add(entry.position)
         return found
 

@@ -20,6 +20,7 @@ from driftc.codegen.graph import Graph
 from driftc.codegen.learning.learner import run
 from driftc.codegen.learning.recompute import Ways
 from driftc.codegen.learning.tape import Keep, Tape
+from driftc.codegen.operators.learn.gradient_errors import GradientErrors
 
 TAILS = ("strided", "residual", "depthwise", "pointwise")
 CORES = ("cortex-m0plus", "cortex-m4", "cortex-m55", "rv32imc")
@@ -122,10 +123,20 @@ def test_every_way_computes_the_same(tmp_path: Path, make: Any) -> None:
     assert again > 1
 
 
+def test_sums_that_are_computed_twice(tmp_path: Path) -> None:
+    """Errors through a convolution need no int32 map; the operator that makes them is what the two before gave."""
+    plain, found = layers(tmp_path, "depthwise"), tightest(layers, tmp_path, "depthwise")
+    assert found.lowered.learned is not None
+    made = {name for piece in found.lowered.learned.plan.pieces for name in piece.operators}
+    twice = next(op for op in Tape(step(plain), "cortex-m4").operators if isinstance(op, GradientErrors))
+    assert twice.name in made and twice.gradient.name not in made
+    assert "CONV_GRADIENT" in {each["operator"] for each in told(found)["step"]["again"]}
+
+
 def test_what_is_followed_is_near_what_all_ways_give(tmp_path: Path) -> None:
     """Of few operators all ways are weighed; the path that is followed for more ends as low, and never beats them."""
     tape = Tape(step(layers(tmp_path, "strided")), "cortex-m4")
-    assert len(tape.early) <= 7
+    assert len(tape.plain) <= 7
     all_ways = Ways(tape)
     assert all_ways.few
     path = Ways(tape)
@@ -141,7 +152,7 @@ def test_a_state_is_never_read_behind_its_change(tmp_path: Path) -> None:
     """Weights that would be made again of masters that have moved already are no way."""
     tape = Tape(step(layers(tmp_path, "strided")), "cortex-m4")
     replaced = {s.tensor.name: s.next for s in tape.graph.states if s.tensor.name != s.next}
-    for keeping in product(Keep, repeat=len(tape.early)):
+    for keeping in product(Keep, repeat=len(tape.plain)):
         entries = tape.entries(keeping)
         if entries is None:
             continue
