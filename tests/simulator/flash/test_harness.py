@@ -121,9 +121,10 @@ def test_stm32_misses_each_part_of_its_setup(name: str, tmp_path: Path) -> None:
         assert (done.returncode, done.stdout) == (1, b"") and done.stderr, uart
 
 
-def test_nrf(tmp_path: Path) -> None:
-    """nrf52840-dk's UART, on an nRF51822, which has the same at the same place, but an older core and less memory."""
-    dk = load("nrf52840-dk")
+@pytest.mark.parametrize("name", ["nrf52840-dk", "microbit-v2", "xiao-nrf52840"])
+def test_nrf(name: str, tmp_path: Path) -> None:
+    """The board's UART, on an nRF51822, which has the same at the same place, but an older core and less memory."""
+    dk = load(name)
     ram = RamRegion(0x2000_0000, 16 << 10, "ram")
     small = replace(dk, core="cortex-m0plus", flash=Memory(0, 256 << 10), ram=(ram,))
     program = write_toy(tmp_path, target=Target("cortex-m0plus", board=dk.key))
