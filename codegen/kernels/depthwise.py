@@ -98,9 +98,10 @@ class ByTaps(Kernel):
 
 def plain(call: Call, epilogue: str = "requantize") -> bool:
     """A depthwise convolution of int8 with whole sums, channels next to each other."""
-    op, x, y = call.computed, call.inputs[0], call.outputs[0]
+    op = call.computed
     if not isinstance(op, DepthwiseConv2D) or op.inputs[0].dtype != np.int8:
         return False
+    x, y = call.inputs[0], call.outputs[0]
     whole = call.epilogue == epilogue and call.reduce is None
     return whole and x.strides[2] == 1 and y.strides[2] == y.dtype.itemsize
 

@@ -29,9 +29,9 @@ class Convolution(Matrix):
     together: ClassVar[int] = 2  # windows that are in scratch at once
 
     def serves(self, call: Call) -> bool:
-        op, x = call.computed, call.inputs[0]
+        op = call.computed
         plain = isinstance(op, Conv2D) and self.grouped(call) and op.dilation[1] == 1
-        return plain and self.finishes(call) and x.gapless
+        return plain and self.finishes(call) and call.inputs[0].gapless
 
     def grouped(self, call: Call) -> bool:
         """Its groups are computed here."""

@@ -33,9 +33,10 @@ class PoolInVectors(Kernel):
     result: ClassVar[float]
 
     def serves(self, call: Call) -> bool:
-        op, x = call.computed, call.inputs[0]
+        op = call.computed
         if not isinstance(op, self.operator) or call.epilogue != "requantize" or call.reduce is not None:
             return False
+        x = call.inputs[0]
         if op.range[0] == op.range[1]:
             return False  # of a single value, the compiler knows better
         return x.whole_rows and x.strides[2] == 1 == call.outputs[0].strides[2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -194,6 +195,39 @@ def test_cores_without_it_spend_nothing(tmp_path: Path) -> None:
     for core in ("cortex-m0plus", "rv32imc", "cortex-m55"):
         report = driftc.compile(path, planner="greedy", measure=False, core=core, flash_for_speed=10**6).report
         assert report["flash_for_speed"] == {"limit": 10**6, "bytes": 0, "cycles": 0, "layers": []}
+        plain = driftc.compile(path, planner="greedy", measure=False, core=core).report
+        assert report["layers"] == plain["layers"] and report["flash"] == plain["flash"]
+
+
+def test_where_it_does_not_apply(tmp_path: Path, engines: list[str]) -> None:
+    """Live layers, and one with a channel that the short requantisation does not fit, are computed as without it."""
+    random, builder = np.random.default_rng(6), ModelBuilder()
+    x = builder.input("x", (1, 10, 12, 8), scale=0.05, zero_point=-128)
+    for number, odd in enumerate((False, True, False)):
+        scale = np.full(8, 0.01, np.float32)
+        scale[5] = 30.0 if odd else 0.01  # a multiplier of more than 1
+        weights = random.integers(-127, 128, (8, 3, 3, 8), np.int8)
+        x = builder.conv_2d(x, weights, None, weight_scale=scale, out_scale=0.3, name=f"layer{number}")
+    builder.output(x)
+    path, samples = tmp_path / "net.tflite", tmp_path / "samples.npz"
+    path.write_bytes(builder.build())
+    np.savez(samples, x=random.integers(-128, 128, (16, 10, 12, 8)).astype(np.int8))
+    live: dict[str, Any] = {"adapt": "fixed", "calibrate": samples}
+    for options, fast in (({}, {"layer0", "layer2"}), (live, set()), (live | {"adapt_layers": "layer0"}, {"layer2"})):
+        about: dict[str, Any] = {
+            "planner": "greedy",
+            "measure": True,
+            "core": "cortex-m4",
+            "keep_constant": True,
+            **options,
+        }
+        slow, granted = (driftc.compile(path, flash_for_speed=limit, **about) for limit in (0, 10**6))
+        layers = granted.report["layers"]
+        assert {layer["name"] for layer in layers if layer["kernel"].startswith("dsp/winograd")} == fast
+        assert {layer["name"] for layer in granted.report["flash_for_speed"]["layers"]} == fast
+        assert (granted.report["instructions"] < slow.report["instructions"]) == bool(fast)
+        assert granted.report["instructions"] <= slow.report["instructions"]
+        assert granted.verify(engines=engines, random=1, sanitize=True).first_difference is None
 
 
 def test_best_is_that_of_every_choice() -> None:
