@@ -1,7 +1,7 @@
 """Learning on the device: what it gains, loses and costs, over several draws of the samples.
 
-    python benchmarks/learning [--task words|speakers|persons|objects|split|resnet8|resnet20|published] [--draws 4]
-                               [--rows before,mean,...] [--samples 500] [--out build/learning]
+    python benchmarks/learning [--task words|speakers|persons|objects|split|resnet8|resnet20|parts|published]
+                               [--draws 4] [--rows before,mean,...] [--samples 500] [--out build/learning]
 
 `words`: a keyword spotter of eight spoken digits learns two more, 20 samples each; `speakers`: one of ten digits meets
 a speaker that it was not trained on, 3 samples a digit; `persons`: a network of activities meets a person, 5 windows
@@ -13,11 +13,12 @@ what the integers of the device compute. In float64 are `unchecked-float`, `last
 `joint`, the last layer trained on everything at once. `split`: a ResNet-8 in float learns tasks of some classes of
 CIFAR-10 one after another, as LightCL was published and by fine-tuning (forgetting.py). `resnet8`, `resnet20`: with
 live layers they meet --samples images of each of six corruptions, one by one and without labels; rows are those of
-streams.py. `published`: ResNet-8 in float meets the same by TENT and by EcoTTA as it was published (published.py).
+streams.py. `parts`: --learn-parts on such streams, by the C on this machine (parts.py). `published`: ResNet-8 in float
+meets the same by TENT and by EcoTTA as it was published (published.py).
 
 What takes long is made once and kept in --out by the content of all that it depends on; there are a CSV of each table
-and, but for `published` and `split`, a plot. Needs the extras keras, sim and benchmarks, `resnet20` onnx, `published`,
-`split` and `last-unchecked-float` torch; DRIFTC_DATA.
+and, but for `published`, `split` and `parts`, a plot. Needs the extras keras, sim and benchmarks, `resnet20` onnx,
+`published`, `split` and `last-unchecked-float` torch; DRIFTC_DATA.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ from tails import ROWS as TAILS
 from tasks import Draw, Task, new_speakers, new_words
 
 ROWS = DENSE | TAILS
-STREAMS = ("resnet8", "resnet20")
+OTHERS = ("split", "resnet8", "resnet20", "parts", "published")
 TASKS: dict[str, Callable[[Path], Task]] = {
     "words": new_words,
     "speakers": new_speakers,
@@ -114,11 +115,30 @@ def plot(name: str, described: str, scores: dict[str, tuple[list[float], list[fl
     pyplot.close(figure)
 
 
+def other(name: str, out: Path, samples: int, draws: int) -> tuple[str, Sequence[str], Sequence[Sequence[str]]]:
+    """What is no task of TASKS: its description, columns and lines."""
+    described = f"{samples} a kind"
+    if name == "split":
+        import forgetting
+
+        described = "tasks one after another, decided among the classes of each"
+        return described, forgetting.COLUMNS, forgetting.run_split(out, draws, spread)
+    if name == "parts":
+        import parts
+
+        return described, parts.COLUMNS, parts.run_parts(out, samples, draws)
+    if name == "published":
+        import published
+
+        return described, published.COLUMNS, published.run_published(out, samples, draws)
+    return described, COLUMNS, run_streams(name, out, samples, draws)
+
+
 @click.command()
 @click.option(
     "--task",
     "names",
-    type=click.Choice([*sorted(TASKS), *STREAMS, "published", "split"]),
+    type=click.Choice([*sorted(TASKS), *OTHERS]),
     multiple=True,
     default=("words", "speakers"),
 )
@@ -129,19 +149,8 @@ def plot(name: str, described: str, scores: dict[str, tuple[list[float], list[fl
 def main(names: tuple[str, ...], draws: int, rows: str, samples: int, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     for name in names:
-        if name in STREAMS:
-            show(name, f"{samples} a kind", COLUMNS, run_streams(name, out, samples, draws), out)
-            continue
-        if name == "published":
-            import published
-
-            show(name, f"{samples} a kind", published.COLUMNS, published.run_published(out, samples, draws), out)
-            continue
-        if name == "split":
-            import forgetting
-
-            described = "tasks one after another, decided among the classes of each"
-            show(name, described, forgetting.COLUMNS, forgetting.run_split(out, draws, spread), out)
+        if name not in TASKS:
+            show(name, *other(name, out, samples, draws), out)
             continue
         task = TASKS[name](out)
         lines = []

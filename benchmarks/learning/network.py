@@ -36,7 +36,8 @@ from driftc.codegen.samples import load
 from driftc.simulator.engines import engine
 from driftc.simulator.learning import Event, Kind, MetaSpecification, run
 
-CALIBRATION, CHECKED = 500, 6
+CALIBRATION = {"resnet8": 500, "resnet20": 96}  # of more the larger network's fit takes too long
+CHECKED = 6
 RUNNING = 7  # compiled so, that sums of squares are kept too
 MODELS: dict[str, Callable[[Path], Path]] = {"resnet8": images.resnet8, "resnet20": images.resnet20}
 Images = NDArray[np.uint8]
@@ -74,13 +75,14 @@ class Network:
         self.path = MODELS[name](out)
         task = images.load(self.path, "dev", 1)
         given = self.out / "calibration.npz"
-        np.savez(given, x=task.calibration[:CALIBRATION])
+        x = task.calibration[: CALIBRATION[name]]
+        np.savez(given, x=x)
         how: dict[str, Any] = {"calibrate": given, "name": "model", "planner": "greedy", "measure": False}
         live: dict[str, Any] = {"adapt": "calibrated", "augment": "image", "learn": "ecotta", "adapt_running": RUNNING}
 
         def compiled(place: str, more: dict[str, Any]) -> Path:
             fitted = sorted(Path(adaptation.__file__).parent.glob("*.py")) if more else []
-            parts = (self.path, task.calibration[:CALIBRATION], how["planner"], more, *fitted)
+            parts = (self.path, x, how["planner"], more, *fitted)
             return kept(self.out / place, parts, driftc.compile(self.path, **how, **more).write)
 
         self.folders = compiled("model", live), compiled("plain", {})

@@ -51,14 +51,17 @@ class Still:
 class InFloat:
     """What follows the sums in float64, but for the dequantised weights: as the device learns, or by another loss."""
 
-    def __init__(self, network: Network, rate: float, hold: float, balance: float = BALANCE) -> None:
+    def __init__(
+        self, network: Network, rate: float, hold: float, balance: float = BALANCE, gated: bool = True
+    ) -> None:
+        """`gated`: samples that are uncertain, or among too many of one class, teach nothing."""
         dense, pool = network.place.dense, network.place.pool
         assert dense.weights.data is not None
         rows = np.broadcast_to(dense.quantization.scale.astype(np.float64), (dense.channels,))
         self.weights = dense.weights.data * rows[:, None]
         self.bias = dense.raw_bias * rows * float(dense.inputs[0].scale)
         self.unit = float(pool.inputs[0].scale) / network.place.pixels
-        self.rate, self.hold, self.balance = rate, hold, balance
+        self.rate, self.hold, self.balance, self.gated = rate, hold, balance, gated
         classes, features = self.weights.shape
         self.a, self.b = np.ones(features), np.zeros(features)
         self.mean, self.share = np.full(classes, 1 / classes), np.full(classes, 1 / classes)
@@ -80,7 +83,7 @@ class InFloat:
         logs = np.log(self.mean + LEAST / 32768)
         g = p * (x - middle) + self.balance * p * (logs - p @ logs)
         self.mean += (p - self.mean) / 50
-        if most >= MIXED / 32768 or entropy >= ENTROPY * np.log(classes):
+        if self.gated and (most >= MIXED / 32768 or entropy >= ENTROPY * np.log(classes)):
             return 0
         through = self.weights.T @ g
         side = self.hold / features * np.sign((self.a - 1) * self.f + self.b)
@@ -98,6 +101,8 @@ ROWS: dict[str, Callable[[Network], Learner]] = {
     "ecotta 0.002, no L1": lambda network: Device(network, 0.002, 0, held=False),
     "ecotta 0.002 in float": lambda network: InFloat(network, 0.002, 8.0),
     "0.002 in float, L1 of 0.5, no balance": lambda network: InFloat(network, 0.002, 0.5, 0.0),
+    "as TENT in float, 0.0001": lambda network: InFloat(network, 1e-4, 0.0, 0.0, gated=False),
+    "as TENT in float, 0.002": lambda network: InFloat(network, 0.002, 0.0, 0.0, gated=False),
     "running 2^-6 alone": lambda network: Device(network, 0, 6),
     "running 2^-7 alone": lambda network: Device(network, 0, 7),
     "ecotta 0.002, running 2^-7": lambda network: Device(network, 0.002, 7),
@@ -156,15 +161,15 @@ def hostile(count: int, shape: tuple[int, ...]) -> Images:
     return np.concatenate([constant, saturated, random.integers(0, 256, (part, *shape))])[:count].astype(np.uint8)
 
 
-def every_stream(network: Network, count: int, draws: int) -> tuple[list[tuple[str, Set]], Set]:
-    """The streams by name, and the clean images."""
+def every_stream(network: Network, count: int, draws: int, long: bool) -> tuple[list[tuple[str, Set]], Set]:
+    """The streams by name, and the clean images; with `long` those of LONG samples, too."""
     whole = images.load(network.path, "table", 2 * count)
     x, labels = whole.clean["jpeg"]
     task = images.load(network.path, "table", count)
 
     kinds = Set.of([network.seen(kind, task.shifted(kind, SEVERITY), labels[:count]) for kind in STREAMED])
     clean = network.seen("jpeg", x, labels)
-    lossless = network.seen("lossless", *whole.clean["lossless"])
+    lossless = network.seen("lossless", *(found[: 2 * count] for found in whole.clean["lossless"]))
     network.checked(x, clean)
     streams = [(name, kinds[order]) for name, order in orders(kinds.labels, len(STREAMED), draws)]
     for draw in range(draws):
@@ -173,6 +178,8 @@ def every_stream(network: Network, count: int, draws: int) -> tuple[list[tuple[s
             every = np.arange(len(given.labels))
             streams.append((f"clean {name}", given[random.permutation(every)]))
             streams.append((f"clean {name} blocks", given[in_blocks(every, given.labels, random, CLEAN_IN_A_ROW)]))
+    if not long:
+        return streams, clean
     random = np.random.default_rng(draws)
     passes = -(-LONG // len(kinds.labels))
     long = np.concatenate([random.permutation(len(kinds.labels)) for _ in range(passes)])[:LONG]
@@ -187,7 +194,7 @@ def every_stream(network: Network, count: int, draws: int) -> tuple[list[tuple[s
 def run_streams(name: str, out: Path, count: int, draws: int) -> list[tuple[str, ...]]:
     """A line for each order and row. Gains on `calibrated` are paired: by sample, then over draws."""
     network = Network(name, out)
-    streams, clean = every_stream(network, count, draws)
+    streams, clean = every_stream(network, count, draws, long=name == "resnet8")
     scores: dict[tuple[str, str], list[Score]] = {}
     sources: dict[str, list[float]] = {}
     for order, given in streams:

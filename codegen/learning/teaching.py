@@ -188,24 +188,34 @@ class Teaching:
             layer.refuse("its features are too near 0 to decide the learning rate; give one with --learn-rate")
         if self.rate is not None:
             rates(layer, classes, self.rate)  # refuses what is out of range
+        method = self.method
         rehearsal = Rehearsal.of(layer, real, given, keep=self.keep, passes=self.passes, seed=SEED)
         rate, reach = rehearsal.found(tried)
-        model = widened(model, reach)
-        layer = learnable(model)
-        tail = tail and tail_of(model, fed, self.layers)
-        if self.rate is None:
-            rate = min(rate, fastest(layer, classes))
-        of_tail: dict[str, Any] = {}
-        if tail is not None:
-            of_tail = {"sample": tail.sample.name, "layers": tail.names, "rates": (0.0,) * len(tail.layers)}
-        lesson = Lesson(
-            self.method, model.sha256, layer.name, known, classes, slots, self.keep, float(rate), self.passes,
-            self.guard, SEED, stored[chosen], given[chosen].astype(np.int8), reach=reach, masters=self.masters,
-            **of_tail,
-        )  # fmt: skip
+
+        def on(reach: float) -> tuple[Graph, FullyConnected, Tail | None, Lesson]:
+            """With room up to `reach`."""
+            wide = widened(model, reach)
+            dense, found = learnable(wide), tail and tail_of(wide, fed, self.layers)
+            chosen_rate = rate if self.rate is not None else min(rate, fastest(dense, classes))
+            of_tail: dict[str, Any] = {}
+            if found is not None:
+                of_tail = {"sample": found.sample.name, "layers": found.names, "rates": (0.0,) * len(found.layers)}
+            lesson = Lesson(
+                method, model.sha256, layer.name, known, classes, slots, self.keep, float(chosen_rate),
+                self.passes, self.guard, SEED, stored[chosen], given[chosen].astype(np.int8), reach=reach,
+                masters=self.masters, **of_tail,
+            )  # fmt: skip
+            if found is not None:
+                lesson = with_rates(wide, found, lesson, chosen_rate * power)
+                backward(trainable(wide, lesson, found), dense, lesson, found)  # refuses rates out of range
+            return wide, dense, found, lesson
+
+        try:
+            model, layer, tail, lesson = on(reach)
+        except UsageError:  # errors in coarser steps need larger constants
+            model, layer, tail, lesson = on(0.0)
         notes = _notes(layer, tail, given, known)
         if tail is not None:
-            lesson = with_rates(model, tail, lesson, rate * power)
             hold = self.hold if self.hold is not None else HOLD * (self.method == "lightcl")
             held = replace(lesson, hold=float(hold), held=most_active(model, tail, lesson)) if hold else lesson
             if self.method == "lightcl":
