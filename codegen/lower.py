@@ -15,7 +15,7 @@ from driftc.codegen.elastic.upload import Upload, holding, uploading
 from driftc.codegen.errors import ModelError, UsageError
 from driftc.codegen.frontends import refuse_other_files
 from driftc.codegen.graph import Graph
-from driftc.codegen.learning.learned import Learned, lent, prepared
+from driftc.codegen.learning.learned import Learned, lent, prepared, sharing
 from driftc.codegen.learning.lesson import Lesson, Meta
 from driftc.codegen.learning.room import plan_step
 from driftc.codegen.names import model_name
@@ -134,6 +134,7 @@ def lower(
     see("plan", choice.point.plan)
     learned = None
     if lesson is not None and step is not None:
+        step = sharing(step, choice.point.plan)
         planner = "greedy" if tailed else options.planner  # proofs for so many maps can take minutes
         found = plan_step(step, planner, core_of(options), options.learn_ram)
         plan = found.plan

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from driftc.codegen.emit.emit import constants
 from driftc.codegen.emit.function import functions
 from driftc.codegen.errors import DataError, ModelError, UsageError
 from driftc.codegen.graph import Graph
+from driftc.codegen.kernels.packed import ORDERS, in_order
 from driftc.codegen.learning.backward import backward
 from driftc.codegen.learning.ecotta import MetaLearner, adaptive, meta_step, place_of
 from driftc.codegen.learning.learner import Learner
@@ -16,8 +19,11 @@ from driftc.codegen.learning.mean_step import mean_step
 from driftc.codegen.learning.room import StepPlan
 from driftc.codegen.learning.tail import named_tail
 from driftc.codegen.learning.trainable import learnable, trainable, widened
+from driftc.codegen.operators.base import Operator
+from driftc.codegen.operators.learn.conv_errors import ConvErrors
 from driftc.codegen.operators.learn.map_meta import MetaMap
 from driftc.codegen.plan.plan import Plan
+from driftc.codegen.tensor import Array
 
 
 def prepared(model: Graph, lesson: Lesson | Meta) -> tuple[Graph, Graph]:
@@ -53,6 +59,26 @@ def _another(model: Graph) -> DataError:
 def _check_same(model: Graph, lesson: Lesson | Meta, layer: str, fits: bool) -> None:
     if lesson.sha256 != model.sha256 or lesson.layer != layer or not fits:
         raise _another(model)
+
+
+def sharing(step: Graph, plan: Plan) -> Graph:
+    """`step` with the weights of the way back in the order in which the kernels of `plan` have them, where it is one of
+    those that are known.
+    """
+    there: dict[str, list[Array]] = {}
+    for function in functions(plan):
+        there.setdefault(function.op.name, []).extend(function.constants.values())
+    operators: list[Operator] = []
+    for operator in step.operators:
+        if isinstance(operator, ConvErrors) and operator.groups == 1:
+            for order in ("plain", *ORDERS):
+                wanted = in_order(order, operator.weights)
+                known = there.get(operator.layer.name, ())
+                if wanted is not None and any(np.array_equal(wanted.reshape(-1), data.reshape(-1)) for data in known):
+                    operator = replace(operator, order=order)
+                    break
+        operators.append(operator)
+    return step.with_operators(operators)
 
 
 def lent(plan: Plan, step: Plan) -> dict[str, str]:

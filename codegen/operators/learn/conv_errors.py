@@ -30,6 +30,7 @@ class ConvErrors(WithExponent):
     )
 
     layer: Convolution  # that the errors flow back through
+    order: str = "plain"  # in which flash has its weights (kernels/packed.py): filter by filter
 
     @cached_property
     def weights(self) -> Array:

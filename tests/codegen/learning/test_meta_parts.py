@@ -7,12 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from learning_models import adapts, parted, pooled
 from numpy.typing import NDArray
 
 import driftc
 from driftc.codegen.compiled import Compiled
 from driftc.codegen.errors import DriftcError, UsageError
+from driftc.codegen.kernels.packed import ORDERS as PACKED
+from driftc.codegen.kernels.packed import in_order
 from driftc.codegen.learning.lesson import Meta
 from driftc.codegen.operators.adapt.adapt_affine import AdaptAffine
 from driftc.codegen.operators.base import Operator
@@ -268,21 +272,54 @@ def test_errors_are_masked_by_bits(tmp_path: Path) -> None:
     assert len([op for op in operators if isinstance(op, ConvErrors)]) == 2
 
 
-@pytest.mark.parametrize("make", [compiled, live])
-def test_weights_are_in_flash_once(tmp_path: Path, make: Any) -> None:
-    """Errors flow back by those of the forward layers, where its kernel reads them filter by filter."""
-    found = make(tmp_path, parts=4, core="cortex-m0plus")
+ORDERS = {"cortex-m0plus": "plain", "cortex-m4": "twins", "cortex-m55": "vectors", "rv32imc": "blocked"}
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_weights_are_in_flash_once(tmp_path: Path, core: str) -> None:
+    """Errors flow back by those of the forward layers, in whatever order its kernels have them: the same bytes."""
+    found = compiled(tmp_path, balanced(tmp_path, channels=16), parts=4, core=core)
     learned = found.lowered.learned
     assert learned is not None
     back = [op for op in learned.graph.operators if isinstance(op, ConvErrors)]
     shared = {op.name for op in back if f"{op.name}_weights" in learned.lent}
-    assert shared == {op.name for op in back if isinstance(op.layer, Conv2D)} != set()
+    assert shared >= {op.name for op in back if isinstance(op.layer, Conv2D)} != set()
+    assert ORDERS[core] in {op.order for op in back} <= {"plain", ORDERS[core]}
     for op in back:
         if op.name in shared:
-            assert learned.lent[f"{op.name}_weights"] == f"{op.layer.name}_weights"
+            assert learned.lent[f"{op.name}_weights"].startswith(f"{op.layer.name}_")
     assert learned.constant_bytes < sum(op.weights.size for op in back) / 2
     text = found.sources[f"{learned.plan.name}_weights.h"]
     assert all(f"#define {name}_weights net_" in text for name in shared)
+    agree(found, "unicorn" if core in ("cortex-m0plus", "cortex-m4") else "qemu", count=6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    order=st.sampled_from(sorted(PACKED)), fours=st.integers(1, 4), kernel=st.sampled_from([(1, 1), (3, 3), (2, 5)]),
+    depth=st.sampled_from([4, 8, 12, 16, 20, 48]), extreme=st.booleans(), seed=st.integers(0, 99),
+)  # fmt: skip
+def test_orders_of_weights(
+    order: str, fours: int, kernel: tuple[int, int], depth: int, extreme: bool, seed: int
+) -> None:
+    """Where the C looks for the weight of each filter, tap and channel."""
+    random, shape = np.random.default_rng(seed), (4 * fours, *kernel, depth)
+    filters = (random.choice([-127, 127], shape) if extreme else random.integers(-127, 128, shape)).astype(np.int8)
+    data = in_order(order, filters)
+    if data is None:
+        assert order == "vectors" and depth % 16
+        return
+    flat, block = data.reshape(-1).astype(np.int64), data.size * 4 // len(filters)
+    for f in range(len(filters)):
+        place = np.arange(kernel[0] * kernel[1] * depth).reshape(*kernel, depth)
+        first, j = place - place % 4, place % 4
+        start = f // 4 * block + (first // 16 * 64 + first % 16 if order == "vectors" else first * 4)
+        if order == "twins":
+            at = start + j % 2 * 8 + f % 4 // 2 * 4 + j // 2 * 2
+            found = flat[at + 1] + (flat[at] < 0) if f % 2 else flat[at]
+        else:
+            found = flat[start + (f % 4 * 16 + j if order == "vectors" else j * 4 + f % 4)]
+        assert np.array_equal(found, filters[f])
 
 
 def test_both_arenas_are_told(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from driftc.codegen.kernels.packed import in_order
 from driftc.codegen.kernels.portable.loops import Loops
 from driftc.codegen.kernels.portable.loops.learn import UnorderedLoops, differing
 from driftc.codegen.kernels.walk import Walk, as_rows, broadcast, row_major
@@ -56,7 +57,9 @@ class ConvErrorsLoops(UnorderedLoops[ConvErrors]):
     operators = (ConvErrors,)
 
     def constants(self, op: ConvErrors) -> dict[str, Array]:
-        return {"weights": op.weights}
+        found = in_order(op.order, op.weights)
+        assert found is not None
+        return {"weights": found}
 
 
 def _one_by_one(op: ErrorsThrough | ErrorsSum) -> Walk:
