@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from commands import driftc as driftc_command
 from forced_kernels import Layers, forced
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from models import Activation, ModelBuilder
 from operator_cases import examples
@@ -107,6 +107,7 @@ def test_extremes(activation: Activation, tmp_path: Path, engines: list[str]) ->
     prove(builder.build(), "cortex-m4", tmp_path, engines, 4)
 
 
+@settings(deadline=None)  # times on a busy machine say nothing
 @given(
     st.lists(st.tuples(st.integers(-128, 127), st.integers(-128, 127), st.integers(-128, 127)), min_size=1, max_size=9),
     st.randoms(),
