@@ -98,6 +98,8 @@ class Options:
             raise UsageError(f"upload_budget {self.upload_budget}: needs to be 1 sample a round or more, below 2^31")
         if not 0 < self.upload_share <= 1:
             raise UsageError(f"upload_share {self.upload_share}: needs to be above 0, and at most 1")
+        if self.upload == "entropy" and self.upload_share != SHARE:
+            raise UsageError("--upload-share belongs to --upload random: by entropy it is what the samples are")
         if self.feed is not None:
             raise UsageError(
                 "--upload does not go with --feed rows: the input is never whole, so that it could be sent"

@@ -294,6 +294,7 @@ def one_class() -> bytes:
         (residual_model, {"upload_budget": 0}, "1 sample a round or more"),
         (residual_model, {"upload_copy": "me"}, "caller is who can keep a copy"),
         (residual_model, {"upload": None, "upload_copy": "caller"}, "belong to --upload"),
+        (residual_model, {"upload": "entropy", "upload_share": 0.3}, "belongs to --upload random"),
     ],
 )
 def test_what_is_refused(model: Any, options: dict[str, Any], message: str, tmp_path: Path) -> None:
