@@ -64,6 +64,9 @@ def make(windows: Windows, folder: Path) -> list[str]:
 def main() -> None:
     if len(sys.argv) < 2:
         sys.exit(__doc__)
+    for path in sys.argv[1:2]:
+        if not Path(path).exists():
+            sys.exit(f"{path}: no such file")
     default = Path(__file__).resolve().parents[1] / "build" / "motion"
     folder = Path(sys.argv[2]) if len(sys.argv) > 2 else default
     names = make(load(Path(sys.argv[1])), folder)

@@ -32,6 +32,9 @@ def make(model: Path, pictures: Path, folder: Path, count: int = COUNT) -> list[
 def main() -> None:
     if len(sys.argv) < 3:
         sys.exit(__doc__)
+    for path in sys.argv[1:3]:
+        if not Path(path).exists():
+            sys.exit(f"{path}: no such file")
     default = Path(__file__).resolve().parents[1] / "build" / "person"
     model, pictures, folder = Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]) if len(sys.argv) > 3 else default
     there = make(model, pictures, folder)

@@ -12,7 +12,7 @@ from urllib.parse import SplitResult
 from driftc.codegen.errors import ToolError, UsageError
 from driftc.simulator.engine import FIRST, Array, Engine, Program, Sample, Starts
 from driftc.simulator.hardware import numbers
-from driftc.simulator.serial_link import Identity, Link
+from driftc.simulator.serial_link import STREAM, Identity, Link
 from driftc.simulator.stream import GO_ON, RESET, Decoder, encode_sample
 
 BAUD, TIMEOUT = 115200, 30
@@ -39,7 +39,7 @@ def rtt_engine(parts: SplitResult) -> SerialEngine:
     if not host or not port or parts.path:
         raise UsageError(f"--on {parts.geturl()}: expected rtt://HOST:PORT, and where wanted ?timeout=SECONDS")
     given = numbers(parts, {"timeout": TIMEOUT})
-    return SerialEngine(f"socket://{parts.netloc}", timeout=given["timeout"])
+    return SerialEngine(f"{STREAM}{parts.netloc}", timeout=given["timeout"])
 
 
 class SerialEngine(Engine):

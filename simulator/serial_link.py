@@ -26,6 +26,7 @@ IDENTITY, TAKEN, DATA, ENDED, STRANGER = 0x81, 0x82, 0x83, 0x84, 0x85
 ANSWER_SECONDS = 0.5  # after which a packet is taken to be lost, beside the time it is on the line
 HELLO_SECONDS = 5.0  # for the first answer
 POLL_SECONDS = 0.05
+STREAM = "socket://"  # pyserial's, of a debugger's RTT server: a port without a speed
 ERRNO = {2: "there is no such port", 13: "may not be opened: permission denied", 16: "is busy: another program has it",
          11: "is busy: another program has it", 6: "is no serial port", 25: "is no serial port"}  # fmt: skip
 
@@ -98,7 +99,7 @@ class Link:
     """A board on a serial port. Every wait ends after `timeout` seconds without what was waited for, with ToolError."""
 
     def __init__(self, device: str, baud: int, timeout: float) -> None:
-        self._device = device
+        self._device = device.replace(STREAM, "rtt://", 1)  # as messages name it
         self._baud = baud
         self._timeout = timeout
         self._port = open_port(device, baud, timeout)
@@ -211,10 +212,10 @@ class Link:
     def _silent(self, seconds: float) -> ToolError:
         strange = self._unpacker.strange
         if strange:
+            speed = "" if self._device.startswith("rtt://") else f", or it runs at another speed than {self._baud} baud"
             return ToolError(
                 f"{self._device}: no answer within {seconds:g} s, only {strange:,} bytes that make no sense "
-                f"({self._unpacker.sample.hex(' ')}): another program is flashed, or it runs at another speed than "
-                f"{self._baud} baud"
+                f"({self._unpacker.sample.hex(' ')}): another program is flashed{speed}"
             )
         return ToolError(
             f"{self._device}: the board does not answer within {seconds:g} s; is the folder's harness flashed "
@@ -228,7 +229,7 @@ def open_port(device: str, baud: int, timeout: float) -> Any:
     try:
         return serial.serial_for_url(device, baud, timeout=POLL_SECONDS, write_timeout=timeout, exclusive=True)
     except (OSError, ValueError) as error:  # SerialException is an OSError
-        raise ToolError(f"{device}: {_reason(error)}") from None
+        raise ToolError(f"{device.replace(STREAM, 'rtt://', 1)}: {_reason(error)}") from None
 
 
 def guarded(device: str, timeout: float, call: Callable[[], Any]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import socket
 import time
 import zlib
 from collections.abc import Generator
@@ -199,6 +200,15 @@ def test_a_line_that_is_pulled_out(toy: Program, board: Path) -> None:
 def test_addresses_that_make_no_sense(address: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         hardware(address)
+
+
+def test_rtt_is_named_as_it_was_given(toy: Program) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"rtt://127.0.0.1:{server.getsockname()[1]}?timeout=1"
+        with pytest.raises(ToolError, match=r"^rtt://127\.0\.0\.1:\d+: the board does not answer within 1 s"):
+            list(hardware(address).run(toy, SAMPLES, trace=True))
+    with pytest.raises(ToolError, match=r"^rtt://127\.0\.0\.1:\d+: nothing listens there"):
+        list(hardware(address).run(toy, SAMPLES, trace=True))
 
 
 def test_the_command_over_a_line(kws: Path, tmp_path: Path) -> None:
