@@ -19,8 +19,9 @@ from tasks import Draw, Int8, Labels, Task, quick_tail
 from driftc.codegen.learning.learned import prepared
 from driftc.codegen.learning.learner import Learner
 from driftc.codegen.learning.lesson import Lesson
-from driftc.codegen.learning.teaching import HOLD, most_active, tensor_of
+from driftc.codegen.learning.teaching import HOLD, most_active
 from driftc.codegen.learning.trainable import row_scales, widened
+from driftc.codegen.learning.values import tensor_of
 from driftc.codegen.operators.learn.cross_entropy import NO_LABEL
 
 

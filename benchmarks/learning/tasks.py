@@ -28,8 +28,8 @@ from driftc.codegen.learning.layers import Tail
 from driftc.codegen.learning.lesson import Lesson, Means
 from driftc.codegen.learning.means import class_means, slope_of
 from driftc.codegen.learning.tail import tail_of
-from driftc.codegen.learning.teaching import tensor_of
 from driftc.codegen.learning.trainable import learnable, widened
+from driftc.codegen.learning.values import tensor_of
 from driftc.codegen.lower import read
 from driftc.codegen.passes.border import border
 from driftc.codegen.samples import load

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from numpy.typing import NDArray
 
 from driftc.codegen.errors import DataError, UsageError
 from driftc.codegen.graph import Graph
-from driftc.codegen.inference import AT_ONCE, infer
 from driftc.codegen.learning.backward import backward, fastest, rates
 from driftc.codegen.learning.choice import FEWEST, TAUGHT, Way, measure
 from driftc.codegen.learning.ecotta import place_of
@@ -33,6 +31,7 @@ from driftc.codegen.learning.means import class_means, slope_of
 from driftc.codegen.learning.rehearsal import STEPS, Rehearsal
 from driftc.codegen.learning.tail import tail_of
 from driftc.codegen.learning.trainable import learnable, trainable, widened
+from driftc.codegen.learning.values import Progress, tensor_of, values_of
 from driftc.codegen.operators.convolution.fully_connected import FullyConnected
 from driftc.codegen.operators.learn.conv_update import ConvUpdate
 from driftc.codegen.operators.learn.cross_entropy import NO_LABEL, ONE
@@ -40,7 +39,6 @@ from driftc.codegen.operators.learn.meta_running import CENTRE_FRACTION, FEWEST_
 from driftc.codegen.operators.learn.norm_update import NormUpdate
 from driftc.codegen.passes.border import border
 from driftc.codegen.samples import Samples, load
-from driftc.codegen.tensor import Array, Tensor
 
 KEEP = 5  # references a class
 SLOTS = 40  # samples in RAM
@@ -59,7 +57,6 @@ HOLD = 2e-4  # of lightcl, as published
 MOST_LAYERS = 16
 MATTERS = 0.15  # of the channels, those of the largest sums, are held, as published
 PROBED = 48  # references by which their learning rates are decided
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -325,36 +322,6 @@ def _references(labels: NDArray[np.int64], known: int, keep: int) -> NDArray[np.
     order = np.random.default_rng(SEED).permutation(len(labels))
     found = [order[labels[order] == label][:keep] for label in range(known)]
     return np.concatenate(found)
-
-
-def values_of(
-    model: Graph, tensors: Sequence[Tensor], samples: Sequence[Sequence[Array]], progress: Progress | None = None
-) -> list[NDArray[np.int8]]:
-    """What each of these int8 tensors holds of each sample: [n, elements]."""
-    inner = border(model)
-    found: list[list[Array]] = [[] for _ in tensors]
-    for start in range(0, len(samples), AT_ONCE):
-        some = samples[start : start + AT_ONCE]
-        values = infer(inner, [np.stack(arrays) for arrays in zip(*some, strict=True)])
-        for parts, tensor in zip(found, tensors, strict=True):
-            parts.append(values[tensor.name].reshape(len(some), -1))
-        if progress is not None:
-            progress(start + len(some), len(samples))
-    return [np.concatenate(parts).astype(np.int8) for parts in found]
-
-
-def features_of(
-    model: Graph, layer: FullyConnected, samples: Sequence[Sequence[Array]], progress: Progress | None = None
-) -> NDArray[np.int8]:
-    """What `layer` reads of each sample: int8 [n, F]."""
-    return tensor_of(model, layer.inputs[0], samples, progress)
-
-
-def tensor_of(
-    model: Graph, tensor: Tensor, samples: Sequence[Sequence[Array]], progress: Progress | None = None
-) -> NDArray[np.int8]:
-    """What `tensor` holds for each sample: int8 [n, its size]."""
-    return values_of(model, (tensor,), samples, progress)[0]
 
 
 def with_rates(model: Graph, tail: Tail, lesson: Lesson, step: float) -> Lesson:

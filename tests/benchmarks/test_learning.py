@@ -14,8 +14,8 @@ from float_models import needs
 from learning_models import convolving, images, learning, learning_last, samples
 from learnt import events
 
-from driftc.codegen.learning.teaching import features_of
 from driftc.codegen.learning.trainable import learnable
+from driftc.codegen.learning.values import tensor_of
 from driftc.codegen.lower import read
 from driftc.codegen.passes.border import border
 from driftc.codegen.samples import load
@@ -34,7 +34,7 @@ def features(folder: Path, given: dict[str, Any]) -> tuple[Any, Any]:
     model = read(folder / "net.tflite", learning(folder).options)[1]
     np.savez(folder / "some.npz", **given)
     found = load(folder / "some.npz", border(model).inputs)
-    return features_of(model, learnable(model), found.quantized), given["y"]
+    return tensor_of(model, learnable(model).inputs[0], found.quantized), given["y"]
 
 
 def task(folder: Path, method: str = "classifier") -> Any:
@@ -96,9 +96,9 @@ def tail_task(folder: Path) -> Any:
     model = read(folder / "net.tflite", compiled.options)[1]
     parts = images(8, 2, seed=8, first=4), images(16, 4, seed=9), images(8, 2, seed=10, first=4)
     x, y = (np.concatenate([part[name] for part in parts]) for name in ("x", "y"))
-    dense = features_of(model, learnable(model), [(sample[None],) for sample in x])
+    dense = tensor_of(model, learnable(model).inputs[0], [(sample[None],) for sample in x])
     new, old, tested = np.split(np.arange(32), [8, 24])
-    kept = features_of(model, learnable(model), [(s[None],) for s in images(24, 4)["x"]]), images(24, 4)["y"]
+    kept = tensor_of(model, learnable(model).inputs[0], [(s[None],) for s in images(24, 4)["x"]]), images(24, 4)["y"]
 
     def draws(count: int) -> Iterator[Any]:
         for _ in range(count):
