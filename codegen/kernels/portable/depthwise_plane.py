@@ -23,7 +23,11 @@ MOST_TAPS = 16  # that are written out
 # Instructions on the emulated Cortex-M4 (gcc 12 -O2).
 FILLED, COPIED, ROW = 1.6, 2.2, 5.0  # a byte of the plane, and of each channel a value and a row of it
 TAP, LOADED, RESULT, TURN = 0.9, 1.8, 8.8, 5.4  # a product, a load, a result, and two of them or a row of two
-REGISTERS, SPILLED = 8, 2.8  # of weights; what a product takes more of others
+REGISTERS, SPILLED, FURTHER = (
+    8,
+    2.8,
+    0.75,
+)  # of weights; what the first product of others takes more, and each further one
 TAP_LOOPED, LOOP = 2.08, 7.2  # a product of windows that are not written out, and a row of one
 CHANNEL, CHANNEL_LOOPED, CALL = 8.0, 70.0, 115.0
 AMPLE = 0.83  # of that on cores with 32 registers (RV32IMC), beside what their portable loops take more
@@ -124,7 +128,8 @@ class DepthwisePlane(Kernel):
             return {LOADING: share * loading, LOOPED: share * call.channels.count * (CHANNEL_LOOPED + each)}
         both = along // 2 * (op.kernel[axis] + min(op.stride[axis], op.kernel[axis])) * op.kernel[1 - axis]
         loads = across * (both + along % 2 * taps)
-        each = RESULT + taps * TAP + max(taps - REGISTERS, 0) * SPILLED
+        lacking = taps - REGISTERS
+        each = RESULT + taps * TAP + (SPILLED + (lacking - 1) * FURTHER if lacking > 0 else 0.0)
         made = along * across * each + loads * LOADED + -(-along // 2) * TURN
         mix = KEPT if taps <= REGISTERS else LACKING
         return {LOADING: share * loading, mix: share * call.channels.count * (CHANNEL + made)}

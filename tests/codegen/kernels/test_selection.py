@@ -39,6 +39,9 @@ SHAPES = [
     *(((11, 11), 33, 0, (size, size), 2) for size in (2, 5)),
     ((1, 1), 64, 0, (3, 3), 1),
     *(((1, 5), depth, 0, (3, 3), 1) for depth in (3, 4)),
+    ((15, 15), 16, 0, (4, 4), 1),
+    *(((11, 11), depth, 0, (4, 4), 1) for depth in (32, 33)),
+    *(((16, 16), depth, 0, (4, 4), 2) for depth in (8, 13)),
 ]
 CORES = [
     pytest.param("cortex-m4", "unicorn", "cycles", 10, id="cortex-m4"),  # counted by kind
