@@ -168,7 +168,7 @@ def test_the_command(net: Compiled, tmp_path: Path) -> None:
     shown = driftc(*command, cwd=tmp_path)
     assert f"{done['rounds'][1]['accuracy']:.1%}" in shown.stdout and "round 1: " in shown.stderr
     for more, why in (
-        (("--fleet", "2", "--stream", "stream.npz"), "--fleet 2: needs --teacher, --clean, --key"),
+        (("--fleet", "2", "--stream", "stream.npz"), "--fleet 2: needs --teacher, --clean"),
         (("--rounds", "2", "--broker", "x", "--mqtt", "5"), "--rounds, --broker, --mqtt: belongs to --fleet"),
         ((*command[2:], "--broker-tls", "--broker-user", "me"), "--broker-user, --broker-tls: belongs to --broker"),
         ((*command[2:], "--broker", "x", "--broker-password", "none"), "none: No such file"),
