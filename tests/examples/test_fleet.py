@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import fleet
 import numpy as np
 import pytest
 from brokers import Mosquitto
@@ -16,6 +15,8 @@ from float_models import skip_without
 skip_without("tensorflow", "keras")
 skip_without("sqlalchemy", "elastic")
 skip_without("matplotlib", "plot")
+
+import fleet  # noqa: E402
 
 SHORT = ("--rounds", "1", "--epochs", "1", "--uploads", "6")
 

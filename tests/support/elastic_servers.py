@@ -14,13 +14,17 @@ from pathlib import Path
 from typing import Any, cast
 
 from elastic_models import KEY, random_codes
+from float_models import skip_without
 
 from driftc.codegen.elastic.coding import Codes
 from driftc.codegen.elastic.round import Outcome, Rounds, Shares
-from driftc.codegen.elastic.server import Policy, Server, largest_payload
-from driftc.codegen.elastic.store import Store
 from driftc.codegen.elastic.student import Raw, Student
 from driftc.codegen.elastic.transports.transport import Transport
+
+skip_without("sqlalchemy", "elastic")
+
+from driftc.codegen.elastic.server import Policy, Server, largest_payload  # noqa: E402
+from driftc.codegen.elastic.store import Store  # noqa: E402
 
 LEAST = 24
 

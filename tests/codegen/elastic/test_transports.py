@@ -16,7 +16,6 @@ from fleet_models import compiled
 from float_models import needs, skip_without
 
 from driftc.codegen.elastic.packet import ALL_DEVICES, Reason, check, header
-from driftc.codegen.elastic.server import Policy, Server, largest_payload
 from driftc.codegen.elastic.student import Student
 from driftc.codegen.elastic.transports.folder import Folder
 from driftc.codegen.elastic.transports.serial import KEPT, SAYS, UPDATE, UPLOAD, Serial
@@ -26,6 +25,8 @@ from driftc.codegen.errors import ToolError, UsageError
 from driftc.simulator.serial_link import Packet, Unpacker, pack
 
 skip_without("sqlalchemy", "elastic")
+
+from driftc.codegen.elastic.server import Policy, Server, largest_payload  # noqa: E402
 
 DEVICE = bytes([0, 1, 2, 3, 4, 5, 6, 7])
 
