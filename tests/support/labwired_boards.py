@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from serial_boards import line
+from serial_boards import emulator_line
 
 from driftc.boards import Board
 from driftc.boards.cores import TABLE_BYTES, load_core
@@ -72,15 +71,8 @@ def boot(built: Path, board: Board, chip: Chip, folder: Path) -> Boot:
 def labwired(built: Path, board: Board, chip: Chip, folder: Path) -> Iterator[str]:
     """The board's serial port."""
     made = boot(built, board, chip, folder)
-    start, ready = folder / "start", folder / "ready"
-    start.write_text(f"#!/bin/sh\nexec '{sys.executable}' {PROGRAM} {made.system} {made.elf} {made.uart} {ready}\n")
-    start.chmod(0o755)
-    with line(start) as there:
-        deadline = time.monotonic() + 60
-        while not ready.exists():
-            assert time.monotonic() < deadline, "the program says nothing"
-            time.sleep(0.05)
-        yield there.device
+    with emulator_line(f"'{sys.executable}' {PROGRAM} {made.system} {made.elf} {made.uart}", folder) as port:
+        yield port
 
 
 def _program(built: Path, board: Board) -> bytes:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from exported import tools
-from serial_boards import line
+from serial_boards import emulator_line
 
 from driftc.boards import Board
 from driftc.simulator.elf import Elf
@@ -29,12 +28,5 @@ def rp2040(elf: Path, board: Board, folder: Path) -> Iterator[str]:
     image = image_of(Elf(elf), board, elf)
     assert image.address == board.flash.base
     (folder / "program.uf2").write_bytes(uf2(image.address, image.data, 0xE48BFF56))
-    start, ready = folder / "start", folder / "ready"
-    start.write_text(f"#!/bin/sh\nexec node {EMULATOR} {modules} {folder}/program.uf2 {ready}\n")
-    start.chmod(0o755)
-    with line(start) as there:
-        deadline = time.monotonic() + 60
-        while not ready.exists():
-            assert time.monotonic() < deadline, "the program says nothing"
-            time.sleep(0.05)
-        yield there.device
+    with emulator_line(f"node {EMULATOR} {modules} {folder}/program.uf2", folder) as port:
+        yield port

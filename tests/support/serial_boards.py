@@ -9,6 +9,7 @@ import select
 import shutil
 import subprocess
 import threading
+import time
 import tty
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -109,6 +110,23 @@ def line(program: Path | None, there: Change = bytes, back: Change = bytes) -> I
         yield made
     finally:
         made.close()
+
+
+@contextmanager
+def emulator_line(command: str, folder: Path) -> Iterator[str]:
+    """The serial port of an emulator that `command` starts, once the program in it has said something.
+
+    The name of a file follows it, which the emulator makes then.
+    """
+    start, ready = folder / "start", folder / "ready"
+    start.write_text(f"#!/bin/sh\nexec {command} {ready}\n")
+    start.chmod(0o755)
+    with line(start) as there:
+        deadline = time.monotonic() + 60
+        while not ready.exists():
+            assert time.monotonic() < deadline, "the program says nothing"
+            time.sleep(0.05)
+        yield there.device
 
 
 @contextmanager
