@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.learning.ecotta import MetaLearner
+from driftc.codegen.learning.layers import part
 from driftc.codegen.learning.learner import Learner, Report
-from driftc.codegen.learning.trainable import part
 from driftc.codegen.lower import Lowered
 from driftc.codegen.passes.border import border
 from driftc.codegen.samples import Samples

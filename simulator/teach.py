@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftc.codegen.errors import DataError
+from driftc.codegen.learning.layers import part
 from driftc.codegen.learning.learner import REASONS, Report
-from driftc.codegen.learning.trainable import part, trained_parts
+from driftc.codegen.learning.trainable import trained_parts
 from driftc.codegen.lower import Lowered
 from driftc.codegen.samples import Samples
 from driftc.simulator.engine import Engine, Program

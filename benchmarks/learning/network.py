@@ -26,9 +26,9 @@ from driftc.codegen.adaptation.adapt import adapt
 from driftc.codegen.errors import UsageError
 from driftc.codegen.graph import Graph
 from driftc.codegen.learning.ecotta import MetaLearner, Place, place_of
+from driftc.codegen.learning.layers import part
 from driftc.codegen.learning.learned import prepared
 from driftc.codegen.learning.lesson import Meta
-from driftc.codegen.learning.trainable import part
 from driftc.codegen.lower import read
 from driftc.codegen.operators.convolution.fully_connected import FullyConnected
 from driftc.codegen.operators.learn.meta import PoolSums

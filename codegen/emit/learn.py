@@ -8,9 +8,10 @@ import driftc
 from driftc.codegen.emit import text
 from driftc.codegen.emit.emit import emit, environment
 from driftc.codegen.emit.program import step_names
+from driftc.codegen.learning.layers import part
 from driftc.codegen.learning.learned import Learned
 from driftc.codegen.learning.lesson import Lesson, Meta
-from driftc.codegen.learning.trainable import part, trained_parts
+from driftc.codegen.learning.trainable import trained_parts
 from driftc.codegen.names import comment
 from driftc.codegen.plan.plan import Plan
 

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from driftc.codegen.errors import UsageError
 from driftc.codegen.graph import Graph, State
 from driftc.codegen.learning.fixed import mantissas
-from driftc.codegen.learning.layers import Tail
+from driftc.codegen.learning.layers import Tail, part
 from driftc.codegen.learning.lesson import Lesson
 from driftc.codegen.learning.narrow import with_noise
 from driftc.codegen.learning.through import Through
-from driftc.codegen.learning.trainable import part, row_scales
+from driftc.codegen.learning.trainable import row_scales
 from driftc.codegen.names import Names
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.fully_connected import FullyConnected

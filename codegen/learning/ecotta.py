@@ -15,11 +15,12 @@ import numpy as np
 
 from driftc.codegen.graph import Graph, State
 from driftc.codegen.learning.fixed import mantissas
+from driftc.codegen.learning.layers import part
 from driftc.codegen.learning.learner import NO_SAMPLE, OK
 from driftc.codegen.learning.lesson import Meta
 from driftc.codegen.learning.parts import Backward, Errors, Rates, ends, kept_input, with_maps
 from driftc.codegen.learning.tail import ancestors
-from driftc.codegen.learning.trainable import learnable, part, row_scales
+from driftc.codegen.learning.trainable import learnable, row_scales
 from driftc.codegen.names import Names
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.convolution.fully_connected import FullyConnected

@@ -135,3 +135,8 @@ def as_convolution(layer: Convolution | FullyConnected) -> Convolution:
         outputs=(replace(layer.outputs[0], shape=(1, 1, layer.rows, layer.channels)),), weights=shaped,
         bias=layer.bias, activation=layer.activation, bounds=layer.bounds,
     )  # fmt: skip
+
+
+def part(state: Tensor) -> str:
+    """What a state of `trainable` is."""
+    return state.name.rsplit("/", 1)[-1]

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from driftc.codegen.graph import Graph
+from driftc.codegen.learning.layers import part
 from driftc.codegen.learning.lesson import Lesson
-from driftc.codegen.learning.trainable import COUNTERS, part, trained_parts
+from driftc.codegen.learning.trainable import COUNTERS, trained_parts
 from driftc.codegen.operators.base import Operator
 from driftc.codegen.operators.learn.cross_entropy import NO_LABEL
 from driftc.codegen.operators.learn.master_sums import (

@@ -8,7 +8,7 @@ import numpy as np
 
 from driftc.codegen.graph import Graph, State
 from driftc.codegen.learning.backward import SUFFIX
-from driftc.codegen.learning.trainable import part
+from driftc.codegen.learning.layers import part
 from driftc.codegen.operators.learn.mean_update import MeanUpdate
 from driftc.codegen.tensor import Tensor
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from driftc.codegen.graph import Graph, State
+from driftc.codegen.learning.layers import part
 from driftc.codegen.learning.lesson import Lesson
 from driftc.codegen.names import Names
 from driftc.codegen.operators.base import Operator
@@ -29,7 +30,7 @@ def with_narrow_masters(graph: Graph, lesson: Lesson) -> Graph:
         return graph
     states: list[State] = []
     for state in graph.states:
-        what = state.tensor.name.rsplit("/", 1)[-1]
+        what = part(state.tensor)
         if what.endswith("masters") and not what.endswith("bias masters"):
             tensor = replace(state.tensor, dtype=np.dtype(np.int16))
             state = replace(state, tensor=tensor, initial=state.initial.astype(np.int16))

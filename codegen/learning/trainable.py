@@ -232,8 +232,3 @@ def scaled_rows(layer: FullyConnected, classes: int) -> Multiplier:
     """What a step of each row's sum is of the output's scale."""
     scales = np.float64(layer.inputs[0].scale) * row_scales(layer, classes)
     return Multiplier.of(np.asarray(scales / np.float64(layer.outputs[0].scale)))
-
-
-def part(state: Tensor) -> str:
-    """What a state of `trainable` is."""
-    return state.name.rsplit("/", 1)[-1]

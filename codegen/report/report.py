@@ -11,9 +11,10 @@ from driftc.codegen.emit.function import functions
 from driftc.codegen.emit.program import step_name
 from driftc.codegen.emit.update import update_constant_bytes
 from driftc.codegen.errors import FitError
+from driftc.codegen.learning.layers import part
 from driftc.codegen.learning.lesson import Lesson
 from driftc.codegen.learning.room import StepPlan
-from driftc.codegen.learning.trainable import part, trained_parts
+from driftc.codegen.learning.trainable import trained_parts
 from driftc.codegen.lower import Lowered, core_of
 from driftc.codegen.names import readable
 from driftc.codegen.operators.base import Operator

@@ -14,9 +14,9 @@ from learnt import accuracy, compared, events
 
 from driftc.codegen.compiled import Compiled
 from driftc.codegen.errors import DataError, UsageError
+from driftc.codegen.learning.layers import part
 from driftc.codegen.learning.lesson import read_lesson
 from driftc.codegen.learning.narrow import NOISE
-from driftc.codegen.learning.trainable import part
 from driftc.codegen.operators.learn.conv_update import ConvUpdate
 from driftc.codegen.operators.learn.dense_update import DenseUpdate
 from driftc.codegen.operators.learn.narrow import NextNoise, lost
